@@ -1,0 +1,161 @@
+//! The application: the same one for `serve`, for tests and for the OpenAPI document.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
+use prometheus_client::registry::Registry;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_actix_web::{AppExt as _, scope};
+
+use crate::auth::{Authenticator, Tokens, authenticate};
+use crate::db::Database;
+use crate::http::metrics::HttpMetrics;
+use crate::http::openapi::{self, Document};
+use crate::http::{edge, metrics, pages, request_id};
+use crate::problem::{Code, Problem};
+use crate::turn::{LaneCounts, Turns};
+use crate::{counters, me, specs};
+
+/// How long requests may take to finish once the server has been told to stop: more than any call takes.
+const DRAIN_TIMEOUT_S: u64 = 10;
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an idle connection stays open.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// For how long browsers may remember what CORS allows.
+const CORS_MAX_AGE_S: usize = 3_600;
+
+/// How to run the application.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// How many lanes.
+    pub lanes: LaneCounts,
+}
+
+/// The application, listening.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    turns: Arc<Turns>,
+    database: Database,
+}
+
+impl Application {
+    /// Binds the address and opens the lanes.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn build(database: Database, settings: &Settings) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen)?;
+        let address = listener.local_addr()?;
+        let mut registry = Registry::with_prefix("payerbase");
+        let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
+        let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
+        let tokens = Tokens::new(database.clone());
+        let authenticator = web::Data::new(Authenticator::new(tokens, Arc::clone(&turns)));
+        let document = web::Data::new(document());
+        let (registry, data) = (web::Data::new(registry), web::Data::new(database.clone()));
+        let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
+        let driven = Arc::clone(&turns);
+        let server = HttpServer::new(move || {
+            driven.drive(lanes_each);
+            let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
+            app.app_data(authenticator.clone())
+                .app_data(http_metrics.clone())
+                .app_data(registry.clone())
+                .app_data(data.clone())
+                .app_data(document.clone())
+                .service(pages::docs_redirect)
+                .service(pages::docs())
+                .service(pages::root)
+                .default_service(web::to(nothing_here))
+                // The last one is the outermost.
+                .wrap(from_fn(edge::problems))
+                .wrap(Compress::default())
+                .wrap(cors())
+                .wrap(from_fn(edge::edge))
+        })
+        .workers(settings.workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_TIMEOUT_S)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+        Ok(Self { address, server, turns, database })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle to stop it with.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped; then lets every request that is under way finish, and every call.
+    ///
+    /// # Errors
+    /// Those of the listener.
+    pub async fn run(self) -> std::io::Result<()> {
+        let served = self.server.await;
+        self.turns.close();
+        self.database.close().await;
+        served
+    }
+}
+
+/// Every route that the OpenAPI document describes.
+fn routes(service: &mut ServiceConfig<'_>) {
+    service
+        .service(pages::healthz)
+        .service(pages::readyz)
+        .service(pages::openapi)
+        .service(pages::problems)
+        .service(metrics::metrics)
+        .service(
+            scope::scope("/v1")
+                .wrap(from_fn(authenticate))
+                .configure(me::configure)
+                .configure(counters::routes::configure),
+        );
+}
+
+/// The OpenAPI document of exactly the routes that are served.
+#[must_use]
+pub fn document() -> Document {
+    let (_, collected) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
+    Document::new(&collected, &specs())
+}
+
+/// For front ends anywhere: no cookies and no credentials of the browser are involved, so every origin may call.
+fn cors() -> Cors {
+    Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        .allow_any_header()
+        .expose_headers(["allow", "retry-after", "www-authenticate", request_id::HEADER.as_str()])
+        .max_age(CORS_MAX_AGE_S)
+}
+
+/// A path that no route takes, or not with that method.
+async fn nothing_here(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
+    match document.allow(request.path()) {
+        Some(methods) => Problem::method_not_allowed(methods).error_response(),
+        None => Problem::new(Code::NotFound).error_response(),
+    }
+}

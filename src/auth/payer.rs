@@ -1,0 +1,130 @@
+//! Who pays: a wallet address in its one canonical form.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The versions of Stacks addresses (SIP-005): SP and SM on the main network, ST and SN on the test network.
+const STACKS_VERSIONS: [u8; 4] = [22, 20, 26, 21];
+/// A Stacks address and an EVM address both carry 20 bytes.
+const HASH_BYTES: usize = 20;
+
+/// A payer: the address of a wallet, and the key of everything it owns.
+///
+/// An EVM address is kept in lower case, a Stacks address in upper case with its checksum verified. Addresses are decoded
+/// and encoded again, so that one wallet never becomes two payers.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "0x52908400098527886e0f7030069857d2e4169ee7")]
+pub struct Payer(Arc<str>);
+
+/// Why a text is not a payer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a wallet address: expected 0x and 40 hex digits, or a Stacks address with a valid checksum")]
+pub struct NotAnAddress;
+
+impl Payer {
+    /// The canonical address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Payer {
+    type Err = NotAnAddress;
+
+    fn from_str(address: &str) -> Result<Self, NotAnAddress> {
+        let evm = address.strip_prefix("0x").or_else(|| address.strip_prefix("0X"));
+        let canonical = match evm {
+            Some(hex) => canonical_evm(hex),
+            None => canonical_stacks(address),
+        };
+        canonical.map(|address| Self(address.into())).ok_or(NotAnAddress)
+    }
+}
+
+fn canonical_evm(hex: &str) -> Option<String> {
+    let is_hex = hex.len() == 2 * HASH_BYTES && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| format!("0x{}", hex.to_ascii_lowercase()))
+}
+
+fn canonical_stacks(address: &str) -> Option<String> {
+    // The alphabet has no O, I or L: readers take them for 0 and 1.
+    let read: String = address.to_ascii_uppercase().replace('O', "0").replace(['I', 'L'], "1");
+    let (hash, version) = c32::decode_check_prefixed(&read, 'S').ok()?;
+    if hash.len() != HASH_BYTES || !STACKS_VERSIONS.contains(&version) {
+        return None;
+    }
+    let canonical = c32::encode_check_prefixed(&hash, 'S', version).ok()?;
+    // Extra zeros at the front decode to the same hash.
+    (canonical.len() == read.len()).then_some(canonical)
+}
+
+impl TryFrom<String> for Payer {
+    type Error = NotAnAddress;
+
+    fn try_from(address: String) -> Result<Self, NotAnAddress> {
+        address.parse()
+    }
+}
+
+impl From<Payer> for String {
+    fn from(payer: Payer) -> Self {
+        payer.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Payer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Payer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_address_is_one_payer() {
+        for (spelling, canonical) in [
+            ("0x52908400098527886E0F7030069857D2E4169EE7", "0x52908400098527886e0f7030069857d2e4169ee7"),
+            ("0X52908400098527886e0f7030069857d2e4169ee7", "0x52908400098527886e0f7030069857d2e4169ee7"),
+            ("SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
+            ("sp2j6zy48gv1ez5v2v5rb9mp66sw86pykknrv9ej7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
+            ("sp2j6zy48gvLez5v2v5rb9mp66sw86pykknrv9ej7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
+            ("SP000000000000000000002Q6VF78", "SP000000000000000000002Q6VF78"),
+            ("SM3VDXK3WZZSA84XXFKAFAF15NNZX32CTSG82JFQ4", "SM3VDXK3WZZSA84XXFKAFAF15NNZX32CTSG82JFQ4"),
+        ] {
+            assert_eq!(spelling.parse::<Payer>().unwrap().as_str(), canonical);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_no_payer() {
+        for text in [
+            "",
+            "0x",
+            "0x52908400098527886e0f7030069857d2e4169ee",
+            "0x52908400098527886e0f7030069857d2e4169eeg",
+            "52908400098527886e0f7030069857d2e4169ee7",
+            " 0x52908400098527886e0f7030069857d2e4169ee7",
+            "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ8",
+            "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ",
+            "S",
+            "P2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7",
+            "ſp2j6zy48gv1ez5v2v5rb9mp66sw86pykknrv9ej7",
+        ] {
+            assert_eq!(text.parse::<Payer>(), Err(NotAnAddress), "{text:?}");
+        }
+    }
+}

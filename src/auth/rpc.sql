@@ -1,0 +1,68 @@
+-- Tokens. Installed as payerbase_auth. The server may only look tokens up; whoever migrates makes and revokes them.
+
+-- What a token says about its holder. The only way from a token to a payer.
+create function auth.token_by_id(p_id text)
+returns table (payer text, secret_sha256 bytea, scopes text[], name text, expires_at timestamptz, expires_in_ms bigint, revoked boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, secret_sha256, scopes, name, expires_at,
+      (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
+      revoked_at is not null
+    from auth.tokens
+    where id = p_id
+$$;
+
+-- The tokens revoked in the last minute: what a server must forget. It asks every two seconds.
+create function auth.revoked_lately() returns setof text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select id
+    from auth.tokens
+    where revoked_at > clock_timestamp() - interval '1 minute'
+$$;
+
+create function auth.create_token(
+  p_id text, p_secret_sha256 bytea, p_payer text, p_scopes text[], p_name text, p_lifetime_s double precision
+) returns timestamptz
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_expires_at timestamptz := v_now + make_interval(secs => p_lifetime_s);
+begin
+  insert into auth.tokens (id, secret_sha256, payer, scopes, name, created_at, expires_at)
+    values (p_id, p_secret_sha256, p_payer, p_scopes, p_name, v_now, v_expires_at);
+  return v_expires_at;
+end $$;
+
+create function auth.list_tokens(p_payer text)
+returns table (id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz, revoked_at timestamptz)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select id, payer, scopes, name, created_at, expires_at, revoked_at
+    from auth.tokens
+    where p_payer is null or payer = p_payer
+    order by payer, created_at
+$$;
+
+create function auth.revoke_token(p_id text) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  update auth.tokens
+    set revoked_at = coalesce(revoked_at, v_now)
+    where id = p_id;
+  return found;
+end $$;
+
+grant execute on function auth.token_by_id(text), auth.revoked_lately() to payerbase_app;
+grant execute on function
+  auth.create_token(text, bytea, text, text[], text, double precision), auth.list_tokens(text), auth.revoke_token(text)
+  to payerbase_owner;

@@ -1,0 +1,62 @@
+//! What a token may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Declares the scopes and their spelling once.
+macro_rules! scopes {
+    ($($variant:ident $text:literal)*) => {
+        /// One thing that a token may do: to read or to write one primitive, or everything.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        pub enum Scope {
+            $(#[doc = concat!("`", $text, "`.")] #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Scope {
+            /// Every scope there is.
+            pub const ALL: &'static [Scope] = &[$(Scope::$variant),*];
+
+            /// How it is written.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Scope::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+scopes! {
+    Everything "*"
+    CountersRead "counters:read"
+    CountersWrite "counters:write"
+}
+
+impl Scope {
+    /// Whether holding `self` allows what needs `needed`.
+    #[must_use]
+    pub fn allows(self, needed: Self) -> bool {
+        self == Self::Everything || self == needed
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is not a scope.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not a scope: expected one of {}", Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "))]
+pub struct NotAScope;
+
+impl FromStr for Scope {
+    type Err = NotAScope;
+
+    fn from_str(text: &str) -> Result<Self, NotAScope> {
+        Self::ALL.iter().copied().find(|scope| scope.as_str() == text).ok_or(NotAScope)
+    }
+}

@@ -1,0 +1,142 @@
+//! API tokens: `pb_live_<id>_<secret>_<checksum>`.
+//!
+//! The prefix lets secret scanners find leaked tokens, the checksum refuses typing errors without asking the database,
+//! the id (16 characters) is the key of the look-up and no secret, and the secret has 43 characters of base 62 from the
+//! operating system's random source: 256 bits. Of the secret only the SHA-256 is stored: it is random, so there is
+//! nothing for a slow hash to slow down.
+
+use std::fmt;
+
+use rand::RngExt as _;
+use rand::distr::Alphanumeric;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+const PREFIX: &str = "pb_live_";
+const ID_CHARS: usize = 16;
+const SECRET_CHARS: usize = 43;
+/// Enough base 62 for a CRC-32.
+const CHECKSUM_CHARS: usize = 6;
+const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The public half of a token: what it is listed and revoked by.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TokenId(String);
+
+impl TokenId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for TokenId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The SHA-256 of a token's secret. Compared in constant time, and only so.
+#[derive(Clone)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    /// The hash as the database keeps it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the hash that the database keeps.
+    #[must_use]
+    pub fn matches(&self, stored: &[u8]) -> bool {
+        self.0.ct_eq(stored).into()
+    }
+}
+
+/// A token as its holder presents it: well formed, not yet known to be anybody's.
+pub struct Token {
+    /// The public half.
+    pub id: TokenId,
+    /// The hash of the other half.
+    pub secret: SecretHash,
+}
+
+impl Token {
+    /// Makes a new token. The text is all there will ever be of the secret.
+    #[must_use]
+    pub fn generate() -> (Self, SecretString) {
+        let random = |chars| rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect::<String>();
+        let (id, secret) = (random(ID_CHARS), random(SECRET_CHARS));
+        let body = format!("{PREFIX}{id}_{secret}");
+        let text = SecretString::from(format!("{body}_{}", checksum(&body)));
+        (Self { secret: SecretHash::of(&secret), id: TokenId(id) }, text)
+    }
+
+    /// Takes a token apart; nothing if it is not one, or one with a typing error.
+    #[must_use]
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let text = text.expose_secret();
+        let (body, check) = text.rsplit_once('_')?;
+        let (id, secret) = body.strip_prefix(PREFIX)?.split_once('_')?;
+        let well_formed = id.len() == ID_CHARS
+            && secret.len() == SECRET_CHARS
+            && [id, secret].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            && check == checksum(body);
+        well_formed.then(|| Self { id: TokenId(id.to_owned()), secret: SecretHash::of(secret) })
+    }
+}
+
+fn checksum(body: &str) -> String {
+    let mut rest = usize::try_from(crc32fast::hash(body.as_bytes())).unwrap_or_default();
+    let mut digits = [b'0'; CHECKSUM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE_62.get(rest % BASE_62.len()).copied().unwrap_or_default();
+        rest /= BASE_62.len();
+    }
+    digits.iter().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_token_is_read_back() {
+        let (token, text) = Token::generate();
+        assert_eq!(text.expose_secret().len(), 75);
+        let read = Token::parse(&text).unwrap();
+        assert_eq!(read.id, token.id);
+        assert!(read.secret.matches(token.secret.as_bytes()));
+    }
+
+    #[test]
+    fn a_token_with_any_one_character_changed_is_not_a_token() {
+        let (_, text) = Token::generate();
+        for place in 0..text.expose_secret().len() {
+            let mut typo = text.expose_secret().as_bytes().to_vec();
+            typo[place] = if typo[place] == b'x' { b'y' } else { b'x' };
+            assert!(Token::parse(&String::from_utf8(typo).unwrap().into()).is_none(), "{place}");
+        }
+    }
+
+    #[test]
+    fn another_secret_does_not_match() {
+        let (one, _) = Token::generate();
+        let (other, _) = Token::generate();
+        assert!(!one.secret.matches(other.secret.as_bytes()));
+        assert!(!one.secret.matches(&[]));
+    }
+}

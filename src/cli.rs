@@ -1,0 +1,167 @@
+//! The command line.
+
+mod dev;
+mod token;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{Application, Settings, document};
+use crate::config::Config;
+use crate::db::check::{Refusal, check};
+use crate::db::{Database, migrate};
+
+/// How long `serve` waits at its start for a database that does not answer yet.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Every wallet that pays gets a private, stateful backend over HTTP.
+#[derive(Parser)]
+#[command(version, about, after_help = "Settings come from the environment: see docs/CONFIGURATION.md.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    dev: DevArgs,
+}
+
+/// What `dev` takes.
+#[derive(clap::Args, Default)]
+pub(crate) struct DevArgs {
+    /// Where the embedded PostgreSQL keeps its data.
+    #[arg(long, env = "PAYERBASE_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine, with an embedded PostgreSQL (the default).
+    Dev(DevArgs),
+    /// Serve a migrated database.
+    Serve {
+        /// Port to listen on; 0 takes a free one.
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+    },
+    /// Bring the database to this version.
+    Migrate,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Fetch the embedded PostgreSQL, and no more: for container images.
+    Fetch,
+    /// Make, list and revoke API tokens.
+    Token {
+        #[command(flatten)]
+        place: token::Place,
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, in words for the operator.
+    pub async fn run(self) -> Outcome {
+        if let Some(Command::Openapi) = self.command {
+            print!("{}", document().json);
+            return Ok(());
+        }
+        let config = Config::from_env()?;
+        config.start_logging();
+        match self.command {
+            None => dev::dev(config, self.dev).await,
+            Some(Command::Dev(mut args)) => {
+                args.data_dir = args.data_dir.or(self.dev.data_dir);
+                args.port = args.port.or(self.dev.port);
+                dev::dev(config, args).await
+            }
+            Some(Command::Serve { port }) => serve(config, port).await,
+            Some(Command::Migrate) => migrate_database(config).await,
+            Some(Command::Openapi) => Ok(()),
+            Some(Command::Fetch) => {
+                tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
+                Ok(())
+            }
+            Some(Command::Token { place, command }) => token::token(config, place, command).await,
+        }
+    }
+}
+
+fn database_url(config: &Config) -> Result<PgConnectOptions, &'static str> {
+    config.database.clone().ok_or("DATABASE_URL: not set, and this command needs it")
+}
+
+async fn migrate_database(config: Config) -> Outcome {
+    let mut admin = database_url(&config)?.connect().await?;
+    migrate::migrate(&mut admin, config.app_password.as_ref()).await?;
+    tracing::info!("the database is at this version");
+    Ok(())
+}
+
+async fn serve(config: Config, port: Option<u16>) -> Outcome {
+    let database = Database::new(database_url(&config)?, config.pool_max);
+    wait_for_database(&database).await?;
+    let application = Application::build(database, &settings(&config, port))?;
+    tracing::info!(address = %application.address(), ?config, "serving");
+    let handle = application.handle();
+    let stop = async move {
+        stop_signal().await;
+        tracing::info!("stopping: letting calls finish");
+        handle.stop(true).await;
+    };
+    let (served, ()) = tokio::join!(application.run(), stop_or_end(stop));
+    Ok(served?)
+}
+
+/// Nothing waits for the signal once the server has ended by itself, so it must not be waited for with it.
+async fn stop_or_end(stop: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(stop));
+}
+
+fn settings(config: &Config, port: Option<u16>) -> Settings {
+    let port = port.unwrap_or(config.listen.port());
+    Settings { listen: SocketAddr::new(config.listen.ip(), port), workers: config.workers, lanes: config.lanes }
+}
+
+/// Containers start in any order: a database that does not answer yet is waited for, anything else is final.
+async fn wait_for_database(database: &Database) -> Result<(), Refusal> {
+    let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match check(database, false).await {
+            Err(Refusal::Unreachable(error)) if tokio::time::Instant::now() < deadline => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            checked => return checked,
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "cannot listen for signals");
+            std::future::pending().await
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `payerbase dev`: everything on one machine.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+use super::{DevArgs, Outcome, settings, stop_signal};
+use crate::app::Application;
+use crate::auth::{Payer, Scope, Token, Tokens, create_token};
+use crate::config::Config;
+use crate::db::check::check;
+use crate::db::embedded::{Cluster, Engine, default_data_dir, write_secret};
+use crate::db::{Database, migrate};
+
+/// The payer of the token that `dev` prints: an address that belongs to nobody.
+const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";
+/// How long the demo token lives; a new one is made when it has ended.
+const DEMO_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// How long to wait before PostgreSQL is started again after it died.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) async fn dev(config: Config, args: DevArgs) -> Outcome {
+    let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
+    let (mut cluster, admin, app) = match config.database.clone() {
+        // The developer's own database: log in as the developer, and become payerbase_app for the session.
+        Some(theirs) => (None, theirs.clone(), theirs.options([("role", "payerbase_app")])),
+        None => {
+            let engine = tokio::task::spawn_blocking(Engine::find).await??;
+            let cluster = Cluster::start(&data_dir, engine, &[]).await?;
+            let (admin, app) = (cluster.access().admin(), cluster.access().app());
+            (Some(cluster), admin, app)
+        }
+    };
+    let served = run(&config, &args, &data_dir, cluster.as_mut(), admin, app).await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await;
+    }
+    served
+}
+
+async fn run(
+    config: &Config,
+    args: &DevArgs,
+    data_dir: &Path,
+    cluster: Option<&mut Cluster>,
+    admin: PgConnectOptions,
+    app: PgConnectOptions,
+) -> Outcome {
+    let mut connection = admin.connect().await?;
+    migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
+    let database = Database::new(app, config.pool_max);
+    check(&database, cluster.is_none()).await?;
+    let token = demo_token(&mut connection, &database, data_dir).await?;
+    drop(connection);
+
+    let application = Application::build(database, &settings(config, args.port))?;
+    let address = application.address();
+    println!(
+        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs\n\nTry it:\n\n  \
+         curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",
+        token.expose_secret()
+    );
+    let handle = application.handle();
+    let mut serving = tokio::spawn(application.run());
+    let stopped = async {
+        match cluster {
+            Some(cluster) => tokio::select! { () = stop_signal() => {}, () = keep_alive(cluster) => {} },
+            None => stop_signal().await,
+        }
+    };
+    tokio::select! {
+        ended = &mut serving => Ok(ended??),
+        () = stopped => {
+            tracing::info!("stopping: letting calls finish");
+            handle.stop(true).await;
+            Ok(serving.await??)
+        }
+    }
+}
+
+/// Starts PostgreSQL again whenever it dies. Never ends; safe to cancel between two deaths.
+async fn keep_alive(cluster: &mut Cluster) {
+    loop {
+        cluster.died().await;
+        tracing::error!("PostgreSQL died; starting it again");
+        while let Err(error) = cluster.launch().await {
+            tracing::error!(%error, "PostgreSQL does not start");
+            tokio::time::sleep(RESTART_PAUSE).await;
+        }
+    }
+}
+
+/// The token of the last time if it is still good, or a new one.
+async fn demo_token(
+    admin: &mut PgConnection,
+    database: &Database,
+    data_dir: &Path,
+) -> Result<SecretString, Box<dyn std::error::Error>> {
+    let file = data_dir.join("demo-token");
+    if let Ok(text) = fs::read_to_string(&file) {
+        let text = SecretString::from(text);
+        if let Some(token) = Token::parse(&text)
+            && Tokens::new(database.clone()).verify(&token).await.is_ok()
+        {
+            return Ok(text);
+        }
+    }
+    let payer: Payer = DEMO_PAYER.parse()?;
+    let (text, _) = create_token(admin, &payer, &[Scope::Everything], Some("demo"), DEMO_LIFETIME).await?;
+    fs::create_dir_all(data_dir)?;
+    write_secret(&file, text.expose_secret())?;
+    Ok(text)
+}

@@ -1,0 +1,124 @@
+//! `payerbase token`: make, list and revoke API tokens.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::Outcome;
+use crate::auth::{Payer, Scope, Token, create_token};
+use crate::config::Config;
+use crate::db::embedded::{Access, default_data_dir};
+use crate::time::Time;
+
+/// The longest life of a token: what is used for longer should be renewed on purpose.
+const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+
+/// Where the tokens are.
+#[derive(Args)]
+pub(super) struct Place {
+    /// The data folder of a running `payerbase dev`; without it, DATABASE_URL or the usual folder.
+    #[arg(long, env = "PAYERBASE_DATA_DIR", value_name = "FOLDER", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Print a new token. It is not shown again.
+    Create {
+        /// Who pays: an EVM or Stacks address.
+        #[arg(long, value_name = "ADDRESS")]
+        payer: Payer,
+        /// What it may do: `counters:read`, `counters:write` or `*`; repeat for more.
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
+        scopes: Vec<Scope>,
+        /// After what time it ends, at most 366d.
+        #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+        expires_in: Duration,
+        /// What to call it in lists.
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+    },
+    /// List tokens, without their secrets.
+    List {
+        /// Only those of one payer.
+        #[arg(long, value_name = "ADDRESS")]
+        payer: Option<Payer>,
+    },
+    /// Revoke a token: it is refused within 5 seconds.
+    Revoke {
+        /// The token, or its id: the 16 characters after `pb_live_`.
+        id: String,
+    },
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if lifetime.is_zero() || lifetime > LIFETIME_MAX {
+        return Err("must be more than nothing and at most 366d".to_owned());
+    }
+    Ok(lifetime)
+}
+
+pub(super) async fn token(config: Config, place: Place, command: TokenCommand) -> Outcome {
+    let mut admin = admin(&config, place)?.connect().await?;
+    match command {
+        TokenCommand::Create { payer, scopes, expires_in, name } => {
+            let (token, expires_at) = create_token(&mut admin, &payer, &scopes, name.as_deref(), expires_in).await?;
+            println!("{}", token.expose_secret());
+            tracing::info!(%payer, expires_at = %rfc3339(expires_at), "created");
+        }
+        TokenCommand::List { payer } => list(&mut admin, payer.as_ref()).await?,
+        TokenCommand::Revoke { id } => {
+            let id = Token::parse(&id.clone().into()).map_or(id, |token| token.id.as_str().to_owned());
+            let found: Vec<bool> =
+                sqlx::query_scalar("select auth.revoke_token($1)").bind(&id).fetch_all(&mut admin).await?;
+            if found != [true] {
+                return Err("there is no such token".into());
+            }
+            tracing::info!(id, "revoked: every server refuses it within 5 seconds");
+        }
+    }
+    Ok(())
+}
+
+fn admin(config: &Config, place: Place) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
+    match (place.data_dir, config.database.clone()) {
+        (None, Some(database)) => Ok(database),
+        (data_dir, _) => {
+            let data_dir = data_dir.unwrap_or_else(default_data_dir);
+            let access = Access::to(&data_dir);
+            let access =
+                access.map_err(|error| format!("{error}\nStart `payerbase dev` on it, or set DATABASE_URL."))?;
+            Ok(access.admin())
+        }
+    }
+}
+
+async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
+    let tokens =
+        sqlx::query("select * from auth.list_tokens($1)").bind(payer.map(Payer::as_str)).fetch_all(admin).await?;
+    println!("{:<16}  {:<42}  {:<27}  {:<7}  scopes  name", "id", "payer", "expires", "state");
+    for token in tokens {
+        let expires_at: DateTime<Utc> = token.try_get("expires_at")?;
+        let revoked: Option<DateTime<Utc>> = token.try_get("revoked_at")?;
+        let state = match revoked {
+            Some(_) => "revoked",
+            None if expires_at < Utc::now() => "expired",
+            None => "live",
+        };
+        let (id, payer): (String, String) = (token.try_get("id")?, token.try_get("payer")?);
+        let (scopes, name): (Vec<String>, Option<String>) = (token.try_get("scopes")?, token.try_get("name")?);
+        let (expires, name) = (rfc3339(expires_at), name.unwrap_or_default());
+        println!("{id:<16}  {payer:<42}  {expires:<27}  {state:<7}  {}  {name}", scopes.join(","));
+    }
+    Ok(())
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    Time(time).to_string()
+}

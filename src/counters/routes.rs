@@ -1,0 +1,96 @@
+//! Counters over HTTP.
+
+use actix_web::web::Json;
+use actix_web::{HttpResponse, delete, get, post};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::types::{
+    AdjustedCounter, Adjustment, Counter, Decrement, DeleteCounter, GetCounter, Increment, ListCounters, Reset,
+    ResetCounter,
+};
+use crate::auth::Tenant;
+use crate::http::call::Call;
+use crate::name::Name;
+use crate::page::Page;
+use crate::problem::Problem;
+
+/// Every route of counters.
+pub fn configure(service: &mut ServiceConfig<'_>) {
+    service
+        .service(increment)
+        .service(decrement)
+        .service(reset_counter)
+        .service(get_counter)
+        .service(delete_counter)
+        .service(list_counters);
+}
+
+/// Adds to a counter.
+///
+/// The first call of a name creates the counter at 0 and then adds, under the same rules. `min` and `max` become the
+/// counter's bounds. A bound stops the counter and never moves it: a value that is already outside may only move towards
+/// its bounds. A sum that no bound stops and that 64 bits cannot hold is `counter-overflow`. The body may be absent.
+#[utoipa::path(operation_id = "increment", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+    request_body(content = Adjustment, examples(
+        ("one" = (summary = "Add one", value = json!({}))),
+        ("credit" = (summary = "Spend five credits, if they are there", value = json!({"amount": -5, "min": 0, "onBound": "reject"}))))),
+    responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
+#[post("/counters/{name}/increment")]
+async fn increment(tenant: Tenant, call: Call<Increment>) -> Result<Json<AdjustedCounter>, Problem> {
+    tenant.call(call.0).await.map(Json)
+}
+
+/// Subtracts from a counter.
+///
+/// Like `increment`, with the sign of `amount` turned; `applied` is how much was subtracted.
+#[utoipa::path(operation_id = "decrement", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+    request_body(content = Adjustment, examples(
+        ("stock" = (summary = "Take two from stock, stop at 0", value = json!({"amount": 2, "min": 0}))))),
+    responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
+#[post("/counters/{name}/decrement")]
+async fn decrement(tenant: Tenant, call: Call<Decrement>) -> Result<Json<AdjustedCounter>, Problem> {
+    tenant.call(call.0).await.map(Json)
+}
+
+/// Sets a counter.
+///
+/// Creates it if need be, and keeps its bounds: a value outside of them is `invalid-value`. The body may be absent.
+#[utoipa::path(operation_id = "resetCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+    request_body(content = Reset, examples(
+        ("zero" = (summary = "Back to 0", value = json!({}))),
+        ("value" = (summary = "To a value", value = json!({"value": 100}))))),
+    responses((status = 200, description = "The counter after the call.", body = ResetCounter)))]
+#[post("/counters/{name}/reset")]
+async fn reset_counter(tenant: Tenant, call: Call<Reset>) -> Result<Json<ResetCounter>, Problem> {
+    tenant.call(call.0).await.map(Json)
+}
+
+/// Reads a counter.
+///
+/// Every write that was answered before is in it.
+#[utoipa::path(operation_id = "getCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+    responses((status = 200, description = "The counter.", body = Counter)))]
+#[get("/counters/{name}")]
+async fn get_counter(tenant: Tenant, call: Call<GetCounter>) -> Result<Json<Counter>, Problem> {
+    tenant.call(call.0).await.map(Json)
+}
+
+/// Deletes a counter.
+///
+/// Its bounds go with it; the next increment begins at 0.
+#[utoipa::path(operation_id = "deleteCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+    responses((status = 204, description = "It is gone.")))]
+#[delete("/counters/{name}")]
+async fn delete_counter(tenant: Tenant, call: Call<DeleteCounter>) -> Result<HttpResponse, Problem> {
+    tenant.call(call.0).await.map(|()| HttpResponse::NoContent().finish())
+}
+
+/// Lists counters by name.
+///
+/// In the order of the names' bytes, a page at a time.
+#[utoipa::path(operation_id = "listCounters", tag = "counters", params(ListCounters),
+    responses((status = 200, description = "A page of counters.", body = Page<Counter>)))]
+#[get("/counters")]
+async fn list_counters(tenant: Tenant, call: Call<ListCounters>) -> Result<Json<Page<Counter>>, Problem> {
+    tenant.call(call.0).await.map(Json)
+}

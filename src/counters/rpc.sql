@@ -1,0 +1,200 @@
+-- Counters: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock.
+
+-- increment (p_sign 1) and decrement (p_sign -1).
+--
+-- A bound stops the counter, it never moves it: a value that is already outside may only move towards its bounds.
+-- Sums are numeric, so that no amount can overflow on the way to being stopped.
+create function rpc.add_to_counter(p_payer text, p_params jsonb, p_sign integer) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_name text := p_params->>'name';
+  v_delta numeric := (p_params->>'amount')::numeric * p_sign;
+  v_exists boolean;
+  v_old bigint;
+  v_min bigint;
+  v_max bigint;
+  v_created_at timestamptz;
+  v_sum numeric;
+  v_new bigint;
+  v_capped boolean := false;
+begin
+  -- Nearly every call: the counter is there, keeps its bounds, and nothing stops it. One statement, and a third faster.
+  if not p_params ?| '{min,max}' then
+    update tenant.counters
+      set value = value + v_delta, updated_at = v_now
+      where payer = p_payer and name = v_name
+        and case
+          when v_delta > 0 then value + v_delta <= coalesce(max, 9223372036854775807)
+          else value + v_delta >= coalesce(min, -9223372036854775808)
+        end
+      returning value, min, max, created_at into v_new, v_min, v_max, v_created_at;
+    if found then
+      return json_build_object('ok', json_build_object(
+        'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', v_now,
+        'previousValue', v_new - v_delta, 'applied', v_delta * p_sign, 'capped', false));
+    end if;
+  end if;
+
+  select value, min, max, created_at into v_old, v_min, v_max, v_created_at
+    from tenant.counters
+    where payer = p_payer and name = v_name;
+  v_exists := found;
+  if not v_exists then
+    v_old := 0;
+    v_created_at := v_now;
+  end if;
+
+  if p_params ? 'min' then
+    v_min := (p_params->>'min')::bigint;
+  end if;
+  if p_params ? 'max' then
+    v_max := (p_params->>'max')::bigint;
+  end if;
+  if v_min > v_max then
+    return rpc.invalid_value(case when p_params ? 'min' then '/min' else '/max' end, 'min must not be above max');
+  end if;
+
+  v_sum := v_old + v_delta;
+  if v_sum > v_max and v_delta > 0 then
+    v_capped := true;
+    v_sum := greatest(v_max, v_old);
+  elsif v_sum < v_min and v_delta < 0 then
+    v_capped := true;
+    v_sum := least(v_min, v_old);
+  end if;
+  if v_capped and p_params->>'onBound' = 'reject' then
+    return rpc.problem('counter-out-of-bounds', json_build_object('value', v_old, 'min', v_min, 'max', v_max));
+  end if;
+  if v_sum not between -9223372036854775808 and 9223372036854775807 then
+    return rpc.problem('counter-overflow', json_build_object('value', v_old));
+  end if;
+  v_new := v_sum;
+
+  if v_exists then
+    update tenant.counters
+      set value = v_new, min = v_min, max = v_max, updated_at = v_now
+      where payer = p_payer and name = v_name;
+  else
+    insert into tenant.counters (payer, name, value, min, max, created_at, updated_at)
+      values (p_payer, v_name, v_new, v_min, v_max, v_now, v_now);
+  end if;
+  return json_build_object('ok', json_build_object(
+    'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', v_now,
+    'previousValue', v_old, 'applied', (v_sum - v_old) * p_sign, 'capped', v_capped));
+end $$;
+
+-- In SQL, so that they are inlined where they are called.
+create function rpc.increment(p_payer text, p_params jsonb) returns json
+language sql
+as $$
+  select rpc.add_to_counter(p_payer, p_params, 1)
+$$;
+
+create function rpc.decrement(p_payer text, p_params jsonb) returns json
+language sql
+as $$
+  select rpc.add_to_counter(p_payer, p_params, -1)
+$$;
+
+create function rpc.reset_counter(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_name text := p_params->>'name';
+  v_new bigint := (p_params->>'value')::bigint;
+  v_exists boolean;
+  v_old bigint;
+  v_min bigint;
+  v_max bigint;
+  v_created_at timestamptz;
+begin
+  select value, min, max, created_at into v_old, v_min, v_max, v_created_at
+    from tenant.counters
+    where payer = p_payer and name = v_name;
+  v_exists := found;
+  if v_new < v_min or v_new > v_max then
+    return rpc.invalid_value('/value', 'must be within the bounds of the counter');
+  end if;
+  if v_exists then
+    update tenant.counters
+      set value = v_new, updated_at = v_now
+      where payer = p_payer and name = v_name;
+  else
+    v_old := 0;
+    v_created_at := v_now;
+    insert into tenant.counters (payer, name, value, created_at, updated_at)
+      values (p_payer, v_name, v_new, v_now, v_now);
+  end if;
+  return json_build_object('ok', json_build_object(
+    'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', v_now,
+    'previousValue', v_old));
+end $$;
+
+create function rpc.delete_counter(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_name text := p_params->>'name';
+begin
+  delete from tenant.counters
+    where payer = p_payer and name = v_name;
+  if not found then
+    return rpc.problem('not-found');
+  end if;
+  return '{"ok":null}';
+end $$;
+
+create function rpc.get_counter(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_name text := p_params->>'name';
+  v_counter record;
+begin
+  select value, min, max, created_at, updated_at into v_counter
+    from tenant.counters
+    where payer = p_payer and name = v_name;
+  if not found then
+    return rpc.problem('not-found');
+  end if;
+  return json_build_object('ok', json_build_object(
+    'name', v_name, 'value', v_counter.value, 'min', v_counter.min, 'max', v_counter.max,
+    'createdAt', v_counter.created_at, 'updatedAt', v_counter.updated_at));
+end $$;
+
+-- A page by name. One row more than asked for tells whether there is a next page.
+-- No name is longer than 256 bytes, so none that starts with the prefix lies behind the prefix and 64 times the
+-- highest character (4 bytes each): a range that the primary key can serve.
+create function rpc.list_counters(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_prefix text := coalesce(p_params->>'prefix', '');
+  v_last text := v_prefix || repeat(chr(1114111), 64);
+  v_after text := coalesce(p_params->>'cursor', '');
+  v_limit integer := (p_params->>'limit')::integer;
+  v_items json;
+  v_count integer;
+  v_next text;
+begin
+  select json_agg(item order by name) filter (where place <= v_limit), count(*), max(name) filter (where place = v_limit)
+    into v_items, v_count, v_next
+    from (
+      select name, row_number() over (order by name) as place, json_build_object(
+          'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at, 'updatedAt', updated_at) as item
+        from tenant.counters
+        where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
+        order by name
+        limit v_limit + 1
+    ) page;
+  return json_build_object('ok', json_build_object(
+    'items', coalesce(v_items, '[]'), 'nextCursor', case when v_count > v_limit then v_next end));
+end $$;

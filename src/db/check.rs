@@ -1,0 +1,80 @@
+//! Refuses a database that would not keep payers apart.
+
+use sqlx::Row as _;
+
+use super::{Database, migrate};
+
+/// The oldest PostgreSQL that payerbase runs on, as `server_version_num`.
+const SERVER_VERSION_NUM_MIN: i32 = 160_000;
+
+/// Why the server does not start on this database.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The database does not answer.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(#[from] sqlx::Error),
+    /// Rights that would let the server step over the fences between payers.
+    #[error("role {role} {reason}; connect as payerbase_app, which `payerbase migrate` makes")]
+    Privileged {
+        /// The role that is connected, or that it logged in as.
+        role: String,
+        /// What it may do and must not.
+        reason: &'static str,
+    },
+    /// PostgreSQL is older than 16.
+    #[error("PostgreSQL {0} is too old: payerbase needs 16 or newer")]
+    TooOld(String),
+    /// `payerbase migrate` has not run, or ran from another version.
+    #[error("the database is not migrated to this version; run `payerbase migrate`")]
+    NotMigrated,
+    /// The payers are spread over several nodes.
+    #[error("tenant.routes() names {0} nodes; this version serves databases of one node")]
+    ManyNodes(usize),
+}
+
+/// Checks the role that the server runs as, and the role that it logged in as.
+///
+/// `login_may_be_privileged` is for `payerbase dev` on a database of the developer's: there the server logs in as the
+/// developer and becomes `payerbase_app` for the session.
+///
+/// # Errors
+/// See [`Refusal`].
+pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result<(), Refusal> {
+    let roles = sqlx::query(
+        "select r.rolname::text as role, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+            exists (select from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p')) as owns_tables,
+            exists (select from pg_roles o
+              where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth') and pg_has_role(r.oid, o.oid, 'member')
+            ) as is_member,
+            current_setting('server_version') as version, current_setting('server_version_num')::integer as version_num
+          from pg_roles r
+          where r.rolname = current_user or (not $1 and r.rolname = session_user)",
+    )
+    .bind(login_may_be_privileged)
+    .fetch_all(database.pool())
+    .await?;
+    for row in roles {
+        if row.try_get::<i32, _>("version_num")? < SERVER_VERSION_NUM_MIN {
+            return Err(Refusal::TooOld(row.try_get("version")?));
+        }
+        for (column, reason) in [
+            ("rolsuper", "is a superuser"),
+            ("rolbypassrls", "bypasses row-level security"),
+            ("rolcreaterole", "may create roles"),
+            ("owns_tables", "owns tables"),
+            ("is_member", "is a member of a role that owns payerbase's tables or functions"),
+        ] {
+            if row.try_get::<bool, _>(column)? {
+                return Err(Refusal::Privileged { role: row.try_get("role")?, reason });
+            }
+        }
+    }
+    if !migrate::is_current(database.pool()).await? {
+        return Err(Refusal::NotMigrated);
+    }
+    let routes = sqlx::query("select * from tenant.routes()").fetch_all(database.pool()).await?.len();
+    if routes != 1 {
+        return Err(Refusal::ManyNodes(routes));
+    }
+    Ok(())
+}

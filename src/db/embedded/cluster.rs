@@ -1,0 +1,325 @@
+//! One PostgreSQL cluster in a folder, run as a child process.
+
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::process::{Child, Command};
+
+use super::{Engine, Error, UNPRIVILEGED, context, is_root};
+use crate::db::migrate;
+
+/// The longest path of a Unix socket that every system takes is 103 bytes; PostgreSQL adds `/.s.PGSQL.5432`.
+const SOCKET_DIR_BYTES_MAX: usize = 88;
+/// How long recovery after a crash may take before we give up.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long PostgreSQL may take to stop before it is told to drop everything.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Stops PostgreSQL when the pipe on its standard input breaks: when we are gone, however we went.
+/// $1 is the folder of the cluster, $2 the process id that it must still have.
+const LEASH: &str = r#"read -r _; [ "$(head -n 1 "$1/postmaster.pid" 2>/dev/null)" = "$2" ] && kill -INT "$2""#;
+
+/// The passwords of one cluster, made when it is.
+#[derive(Serialize, Deserialize)]
+struct Credentials {
+    admin: String,
+    app: String,
+}
+
+/// How to connect to the cluster in a folder.
+pub struct Access {
+    socket_dir: PathBuf,
+    credentials: Credentials,
+}
+
+impl Access {
+    /// The cluster in `dir`, which must have been made.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn to(dir: &Path) -> Result<Self, Error> {
+        let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
+        let path = dir.join("credentials.json");
+        let read = fs::read_to_string(&path).and_then(|text| serde_json::from_str(&text).map_err(Into::into));
+        let credentials = context(read, || format!("read {}", path.display()))?;
+        Ok(Self { socket_dir: socket_dir(&dir), credentials })
+    }
+
+    /// As the one who may do everything.
+    #[must_use]
+    pub fn admin(&self) -> PgConnectOptions {
+        self.options("postgres", &self.credentials.admin)
+    }
+
+    /// As the server.
+    #[must_use]
+    pub fn app(&self) -> PgConnectOptions {
+        self.options("payerbase_app", &self.credentials.app)
+    }
+
+    /// The password of `payerbase_app`.
+    #[must_use]
+    pub fn app_password(&self) -> secrecy::SecretString {
+        self.credentials.app.clone().into()
+    }
+
+    fn options(&self, user: &str, password: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket_dir)
+            .port(5432)
+            .username(user)
+            .password(password)
+            .database("payerbase")
+            .ssl_mode(PgSslMode::Disable)
+    }
+}
+
+/// A PostgreSQL cluster in a folder, running.
+pub struct Cluster {
+    dir: PathBuf,
+    engine: Engine,
+    access: Access,
+    settings: Vec<String>,
+    running: Option<Running>,
+    /// Held as long as we use the folder.
+    _lock: File,
+}
+
+struct Running {
+    postgres: Child,
+    /// Its standard input keeps PostgreSQL alive.
+    leash: Child,
+}
+
+impl Cluster {
+    /// Makes the cluster in `dir` if there is none, and starts it. `settings` are PostgreSQL's, as `name=value`.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when another payerbase runs on the folder.
+    pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
+        let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
+        context(fs::create_dir_all(&dir), || format!("make {}", dir.display()))?;
+        let lock = context(File::create(dir.join("payerbase.lock")), || format!("write to {}", dir.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir)),
+            Err(TryLockError::Error(source)) => return Err(Error::Io { what: "lock the data folder".into(), source }),
+        }
+        if !dir.join("credentials.json").exists() {
+            initialise(&dir, &engine).await?;
+        }
+        let mut cluster = Self {
+            access: Access::to(&dir)?,
+            dir,
+            engine,
+            settings: settings.iter().map(|setting| format!("--{setting}")).collect(),
+            running: None,
+            _lock: lock,
+        };
+        cluster.launch().await?;
+        migrate::create_database(&cluster.access.admin().database("postgres")).await?;
+        Ok(cluster)
+    }
+
+    /// How to connect to it.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The process id of PostgreSQL's first process.
+    #[must_use]
+    pub fn postmaster(&self) -> Option<u32> {
+        self.running.as_ref().and_then(|running| running.postgres.id())
+    }
+
+    /// Waits until PostgreSQL is gone without having been told to go. Safe to cancel.
+    pub async fn died(&mut self) {
+        match &mut self.running {
+            Some(running) => drop(running.postgres.wait().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Starts PostgreSQL again after it [died](Self::died).
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn launch(&mut self) -> Result<(), Error> {
+        let data = self.dir.join("data");
+        stop_orphan(&data).await;
+        make_folder(&socket_dir(&self.dir), 0o755)?;
+        let log_file = self.dir.join("postgres.log");
+        let log = context(File::create(&log_file), || format!("write {}", log_file.display()))?;
+        let log_too = context(log.try_clone(), || format!("write {}", log_file.display()))?;
+        let mut postgres = as_unprivileged(Command::new(self.engine.program("postgres")));
+        postgres
+            .arg("-D")
+            .arg(&data)
+            .args(["--listen_addresses=", "--port=5432"])
+            .arg(format!("--unix_socket_directories={}", socket_dir(&self.dir).display()))
+            .args(&self.settings)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            // Ctrl-C reaches every process of the terminal's group; PostgreSQL stops when we have drained.
+            .process_group(0);
+        let postgres = context(postgres.spawn(), || "start postgres".to_owned())?;
+        let mut leash = as_unprivileged(Command::new("sh"));
+        leash
+            .args(["-c", LEASH, "leash"])
+            .arg(&data)
+            .arg(postgres.id().unwrap_or_default().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let leash = context(leash.spawn(), || "start sh".to_owned())?;
+        self.running = Some(Running { postgres, leash });
+        self.wait_until_ready(&log_file).await
+    }
+
+    async fn wait_until_ready(&mut self, log: &Path) -> Result<(), Error> {
+        let options = self.access.admin().database("postgres");
+        let deadline = tokio::time::Instant::now() + START_TIMEOUT;
+        loop {
+            let refused = match sqlx::ConnectOptions::connect(&options).await {
+                Ok(connection) => return Ok(sqlx::Connection::close(connection).await?),
+                Err(refused) => refused,
+            };
+            let exited = match &mut self.running {
+                Some(running) => context(running.postgres.try_wait(), || "watch postgres".to_owned())?.is_some(),
+                None => true,
+            };
+            if exited || tokio::time::Instant::now() > deadline {
+                let printed = fs::read_to_string(log).unwrap_or_default();
+                return Err(Error::Program { program: "postgres", output: format!("{refused}\n{printed}") });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops PostgreSQL and waits until it is gone.
+    pub async fn stop(mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        signal(running.postgres.id(), Signal::INT);
+        if tokio::time::timeout(STOP_TIMEOUT, running.postgres.wait()).await.is_err() {
+            tracing::warn!("PostgreSQL does not stop; telling it to drop everything");
+            signal(running.postgres.id(), Signal::QUIT);
+            drop(running.postgres.wait().await);
+        }
+        drop(running.leash.stdin.take());
+        drop(running.leash.wait().await);
+    }
+}
+
+/// Makes the cluster: its passwords first in memory, and on disk as the last step, which says that all went well.
+async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
+    let data = dir.join("data");
+    if data.exists() {
+        // Left by an initialisation that was cut off: the credentials are written last.
+        context(fs::remove_dir_all(&data), || format!("remove {}", data.display()))?;
+    }
+    make_folder(&data, 0o700)?;
+    let credentials = Credentials { admin: password(), app: password() };
+    let password_file = dir.join("password");
+    context(fs::write(&password_file, &credentials.admin), || format!("write {}", password_file.display()))?;
+    give_away(&password_file, 0o600)?;
+    let mut initdb = as_unprivileged(Command::new(engine.program("initdb")));
+    initdb.arg("-D").arg(&data).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
+    if engine.major()? >= 17 {
+        // The same order and letters on every system, whatever locales it has.
+        initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+    }
+    let output = initdb.arg("--pwfile").arg(&password_file).stdin(Stdio::null()).output().await;
+    let output = context(output, || "run initdb".to_owned())?;
+    if !output.status.success() {
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::Program { program: "initdb", output: printed });
+    }
+    context(fs::remove_file(&password_file), || format!("remove {}", password_file.display()))?;
+    write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())
+}
+
+/// Writes a file that only we can read, whole or not at all.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let part = path.with_extension("part");
+    let write = || {
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    context(write(), || format!("write {}", path.display()))
+}
+
+fn password() -> String {
+    rand::rng().sample_iter(rand::distr::Alphanumeric).take(43).map(char::from).collect()
+}
+
+/// The folder of the socket: in the data folder, unless that path is too long for a socket.
+fn socket_dir(dir: &Path) -> PathBuf {
+    let run = dir.join("run");
+    if run.as_os_str().len() <= SOCKET_DIR_BYTES_MAX {
+        return run;
+    }
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    PathBuf::from("/tmp").join(format!("payerbase-{name}"))
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
+    context(fs::create_dir_all(path), || format!("make {}", path.display()))?;
+    give_away(path, mode)
+}
+
+/// Gives a file or folder to PostgreSQL's user, where that is not us.
+fn give_away(path: &Path, mode: u32) -> Result<(), Error> {
+    context(fs::set_permissions(path, fs::Permissions::from_mode(mode)), || format!("protect {}", path.display()))?;
+    if is_root() {
+        let given = std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED));
+        context(given, || format!("give {} away", path.display()))?;
+    }
+    Ok(())
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_unprivileged(mut command: Command) -> Command {
+    if is_root() {
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    }
+    command.current_dir("/");
+    command
+}
+
+fn signal(process: Option<u32>, signal: Signal) {
+    let pid = process.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may be gone already.
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it.
+async fn stop_orphan(data: &Path) {
+    let orphan = || -> Option<u32> {
+        let pid: u32 = fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()?;
+        let ps = std::process::Command::new("ps").args(["-o", "comm=", "-p", &pid.to_string()]).output().ok()?;
+        String::from_utf8_lossy(&ps.stdout).contains("postgres").then_some(pid)
+    };
+    signal(orphan(), Signal::INT);
+    let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
+    while orphan().is_some() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,308 @@
+//! From a request to a method: path, query and body are the members of one value, parsed once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method as Verb;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
+use percent_encoding::percent_decode_str;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserializer, forward_to_deserialize_any};
+
+use crate::problem::{Code, Problem};
+use crate::turn::Method;
+
+/// The largest body, in bytes: room for every documented value, and no more to hold in memory for a slow sender.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The method that a request calls. Path parameters, and the query of a request without a body, are members of its value
+/// exactly like the members of the body.
+pub struct Call<M>(pub M);
+
+type Parameters = Vec<(Cow<'static, str>, String)>;
+
+impl<M: Method> FromRequest for Call<M> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let takes_body = !matches!(*request.method(), Verb::GET | Verb::HEAD | Verb::DELETE);
+        let path = path_parameters(request);
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let mut parameters = path?;
+            if !takes_body {
+                parameters.extend(query_parameters(request.query_string())?);
+                return parse(&parameters, None).map(Call);
+            }
+            let body = read_body(&request, payload).await?;
+            parse(&parameters, Some(&body)).map(Call)
+        }
+        .boxed_local()
+    }
+}
+
+/// The path's parameters, decoded strictly: two spellings of a name are one name, and bytes that are no text are refused.
+fn path_parameters(request: &HttpRequest) -> Result<Parameters, Problem> {
+    let pattern = request.match_pattern().unwrap_or_default();
+    let segments = pattern.split('/').zip(request.uri().path().split('/'));
+    let parameters = segments.filter_map(|(pattern, segment)| {
+        let name = pattern.strip_prefix('{')?.strip_suffix('}')?;
+        Some((name.to_owned(), segment))
+    });
+    parameters
+        .map(|(name, segment)| {
+            let value = decode(segment).ok_or_else(|| Problem::new(Code::InvalidPath))?;
+            refuse_nul(&value, &name)?;
+            Ok((Cow::Owned(name), value))
+        })
+        .collect()
+}
+
+fn query_parameters(query: &str) -> Result<Parameters, Problem> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| decode(&text.replace('+', " ")).ok_or_else(|| Problem::new(Code::InvalidQuery));
+            let (name, value) = (decode(name)?, decode(value)?);
+            refuse_nul(&value, &name)?;
+            Ok((Cow::Owned(name), value))
+        })
+        .collect()
+}
+
+/// Percent-decodes; nothing where a percent sign stands for nothing or the bytes are not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let escapes_are_whole = text.split('%').skip(1).all(|escaped| {
+        let mut digits = escaped.bytes();
+        [digits.next(), digits.next()].iter().all(|digit| digit.is_some_and(|digit| digit.is_ascii_hexdigit()))
+    });
+    let decoded = escapes_are_whole.then(|| percent_decode_str(text).decode_utf8())?;
+    decoded.ok().map(Cow::into_owned)
+}
+
+fn refuse_nul(text: &str, name: &str) -> Result<(), Problem> {
+    if text.contains('\0') {
+        return Err(Problem::new(Code::InvalidText).field(pointer([name]), "must not contain U+0000"));
+    }
+    Ok(())
+}
+
+async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
+    let headers = request.headers();
+    let too_large = || Problem::new(Code::PayloadTooLarge).member("limitBytes", BODY_BYTES_MAX);
+    let declared = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut body = web::BytesMut::with_capacity(declared.unwrap_or_default());
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                tracing::debug!(%error, "a body broke off");
+                Problem::new(Code::InvalidJson).detail("The body broke off.")
+            })?;
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(body) => body?,
+        Err(_elapsed) => return Err(Problem::new(Code::RequestTimeout)),
+    };
+    if !body.is_empty() && !is_json(headers) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    Ok(body)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = |header| headers.get(header).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let media = text(CONTENT_TYPE).unwrap_or_default();
+    let (kind, parameters) = media.split_once(';').unwrap_or((&media, ""));
+    let is_utf8 = parameters.trim().strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
+    let is_plain = text(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
+    kind.trim() == "application/json" && is_utf8 && is_plain
+}
+
+/// Makes the method's value of what the request carries.
+fn parse<M: Method>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
+    if let Some(body) = body.filter(|body| has_nul_escape(body)) {
+        // Only well-formed JSON can be said to contain it.
+        let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+        return Err(if well_formed { Problem::new(Code::InvalidText) } else { Problem::new(Code::InvalidJson) });
+    }
+    let mut track = serde_path_to_error::Track::new();
+    let parsed = match body.filter(|body| !body.is_empty()) {
+        None => {
+            let members =
+                MapAccessDeserializer::new(Members { parameters: parameters.iter(), value: None, body: Nothing });
+            M::deserialize(serde_path_to_error::Deserializer::new(members, &mut track))
+                .map_err(|error| error.to_string())
+        }
+        Some(body) => {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            let merged = Merged { parameters, body: &mut json };
+            let value = M::deserialize(serde_path_to_error::Deserializer::new(merged, &mut track));
+            value.and_then(|value| json.end().map(|()| value)).map_err(|error| error.to_string())
+        }
+    };
+    parsed.map_err(|error| refusal(&error, &track.path(), body.is_some()))
+}
+
+/// Whether the JSON contains `\u0000`. A backslash that is itself escaped does not begin an escape.
+fn has_nul_escape(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = rest.get(place + 1..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Tells a wrong form (400) from a wrong value (422) by serde's own wording.
+fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Problem {
+    // serde_json adds the place in the text; ours is the pointer.
+    let detail = error.split(" at line ").next().unwrap_or(error).to_owned();
+    let malformed = if has_body { Code::InvalidJson } else { Code::InvalidQuery };
+    let about_form = ["invalid type", "unknown field", "missing field", "duplicate field"];
+    let about_value = ["must ", "invalid value", "unknown variant", "not "];
+    let pointer =
+        pointer(path.iter().map(|segment| segment.to_string()).collect::<Vec<_>>().iter().map(String::as_str));
+    if about_value.iter().any(|wording| detail.starts_with(wording)) {
+        return Problem::new(Code::InvalidValue).field(pointer, detail);
+    }
+    let problem = Problem::new(malformed);
+    if about_form.iter().any(|wording| detail.starts_with(wording)) {
+        return problem.field(pointer, detail);
+    }
+    problem.detail(format!("Not well-formed: {error}."))
+}
+
+/// A JSON pointer (RFC 6901).
+fn pointer<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
+    let escaped = path.into_iter().map(|segment| segment.replace('~', "~0").replace('/', "~1"));
+    escaped.map(|segment| format!("/{segment}")).collect()
+}
+
+/// A JSON object with the parameters before its own members.
+struct Merged<'a, 'de> {
+    parameters: &'a Parameters,
+    body: &'a mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>,
+}
+
+impl<'de> Deserializer<'de> for Merged<'_, 'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.body.deserialize_map(MembersBefore { parameters: self.parameters, visitor })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct MembersBefore<'a, V> {
+    parameters: &'a Parameters,
+    visitor: V,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for MembersBefore<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, body: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(Members { parameters: self.parameters.iter(), value: None, body })
+    }
+}
+
+/// The parameters, then the members of the body.
+struct Members<'a, A> {
+    parameters: std::slice::Iter<'a, (Cow<'static, str>, String)>,
+    value: Option<&'a str>,
+    body: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        match self.parameters.next() {
+            Some((name, value)) => {
+                self.value = Some(value);
+                seed.deserialize(Parameter { text: name, error: PhantomData }).map(Some)
+            }
+            None => self.body.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        match self.value.take() {
+            Some(text) => seed.deserialize(Parameter { text, error: PhantomData }),
+            None => self.body.next_value_seed(seed),
+        }
+    }
+}
+
+/// A parameter: a text, and present.
+struct Parameter<'a, E> {
+    text: &'a str,
+    error: PhantomData<E>,
+}
+
+impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
+    type Error = E;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_str(self.text)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The body of a request that has none.
+struct Nothing;
+
+impl<'de> MapAccess<'de> for Nothing {
+    type Error = serde::de::value::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, _: K) -> Result<Option<K::Value>, Self::Error> {
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, _: S) -> Result<S::Value, Self::Error> {
+        Err(serde::de::Error::custom("there are no members"))
+    }
+}

@@ -1,0 +1,99 @@
+//! The edge: what goes in gets an id, what comes out is a success or a problem.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::{HttpResponse, ResponseError as _, web};
+use futures_util::FutureExt as _;
+
+use super::metrics::HttpMetrics;
+use super::request_id::{self, CURRENT};
+use crate::problem::{Code, PROBLEM_JSON, Problem};
+
+/// Gives the request its id, and measures it.
+///
+/// # Errors
+/// None of its own.
+pub async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let id = request_id::of(request.headers());
+    let started = Instant::now();
+    let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
+    let mut response = CURRENT.scope(id.clone(), next.call(request)).await?;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(request_id::HEADER, id);
+    }
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let (status, elapsed) = (response.status(), started.elapsed());
+    if let Some(metrics) = metrics {
+        metrics.answered(response.request().match_pattern(), status, elapsed);
+    }
+    tracing::debug!(
+        id,
+        method = %response.request().method(),
+        path = response.request().path(),
+        status = status.as_u16(),
+        elapsed_us = elapsed.as_micros(),
+        "answered"
+    );
+    Ok(response)
+}
+
+/// Sees to it that every answer which is not a success is a problem: those of the framework, and panics too.
+///
+/// # Errors
+/// A panic, and what a middleware below refuses, with its answer already written: actix routes a request only while
+/// nobody else holds it, so there is no request left here to answer.
+pub async fn problems(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => Ok(as_problem(response.map_into_boxed_body())),
+        Ok(Err(error)) => Err(written(error.error_response())),
+        Err(_panic) => {
+            tracing::error!("a handler panicked");
+            Err(written(Problem::new(Code::Internal).error_response()))
+        }
+    }
+}
+
+fn written(mut response: HttpResponse) -> actix_web::Error {
+    let id = request_id::current().and_then(|id| HeaderValue::from_str(&id).ok());
+    if let Some(id) = id {
+        response.headers_mut().insert(request_id::HEADER, id);
+    }
+    InternalError::from_response("refused before a handler", response).into()
+}
+
+/// What the framework answers by itself has no problem in it: puts the nearest one there.
+fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || is_problem(response.headers()) {
+        return response;
+    }
+    let code = match status {
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
+        status if status.is_client_error() => Code::InvalidPath,
+        _ => Code::Internal,
+    };
+    tracing::warn!(status = status.as_u16(), code = code.slug(), "the framework answered by itself");
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, Problem::new(code).error_response())
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(PROBLEM_JSON.as_bytes()))
+}

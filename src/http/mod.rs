@@ -1,0 +1,8 @@
+//! What every route shares: request ids, bodies, problems for whatever goes wrong, and the pages around the API.
+
+pub mod call;
+pub mod edge;
+pub mod metrics;
+pub mod openapi;
+pub mod pages;
+pub mod request_id;

@@ -1,0 +1,170 @@
+//! The OpenAPI document: what the routes say of themselves, and what all of them share, added once.
+
+#![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: what is missing is null, or made")]
+
+use std::collections::BTreeMap;
+
+use actix_web::dev::ResourceDef;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::problem::{Code, InvalidField, Problem};
+use crate::turn::{Path, Spec};
+
+/// The document, and what the server derives from it.
+pub struct Document {
+    /// The JSON, as it is served.
+    pub json: String,
+    /// Every path, with the methods that it takes.
+    paths: Vec<(ResourceDef, String)>,
+}
+
+/// What the answer to a failed call looks like (RFC 9457). The page `/problems` says what each `code` means.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "it is only described: Problem writes it")]
+struct ProblemBody {
+    /// A reference to the description of this kind of problem.
+    #[schema(rename = "type", example = "/problems#invalid-value")]
+    r#type: String,
+    /// One sentence that is the same for every occurrence.
+    title: String,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// One sentence about this occurrence.
+    detail: String,
+    /// The id of the request.
+    instance: String,
+    /// The stable slug: branch on it.
+    #[schema(example = "invalid-value")]
+    code: String,
+    /// The invalid values, if that is what it is.
+    errors: Option<Vec<InvalidField>>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "payerbase",
+        description = "Every wallet that pays gets a private, stateful backend over HTTP.\n\nEvery answer that is not a \
+            success is a problem (`application/problem+json`, RFC 9457). Names are 1 to 256 bytes of UTF-8 without control \
+            characters, percent-encoded in paths. Times are RFC 3339 in UTC with microseconds, from the database's clock. A \
+            write is answered when it is durable.",
+    ),
+    tags(
+        (name = "counters", description = "64-bit signed integers with optional bounds."),
+        (name = "account", description = "Who is calling."),
+        (name = "operations", description = "For those who run payerbase."),
+    ),
+    components(schemas(ProblemBody, InvalidField)),
+)]
+struct Base;
+
+/// The part of the document that no route brings.
+#[must_use]
+pub fn base() -> utoipa::openapi::OpenApi {
+    Base::openapi()
+}
+
+impl Document {
+    /// Finishes what the routes said of themselves.
+    #[must_use]
+    pub fn new(collected: &utoipa::openapi::OpenApi, specs: &[Spec]) -> Self {
+        let mut document = json!(collected);
+        document["components"]["securitySchemes"] = json!({"token": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
+            "description": "An API token: `payerbase token create` makes one."
+        }});
+        document["security"] = json!([{"token": []}]);
+        let mut paths = Vec::new();
+        if let Some(items) = document["paths"].as_object_mut() {
+            for (path, item) in items.iter_mut() {
+                let methods =
+                    item.as_object().map(|item| item.keys().map(|verb| verb.to_ascii_uppercase()).collect::<Vec<_>>());
+                paths.push((ResourceDef::new(path.as_str()), methods.unwrap_or_default().join(", ")));
+                for (verb, operation) in item.as_object_mut().into_iter().flatten() {
+                    finish(verb, operation, specs);
+                }
+            }
+        }
+        let json = format!("{document:#}\n");
+        Self { json, paths }
+    }
+
+    /// The methods that `path` takes, as the header `Allow` lists them; nothing for a path that does not exist.
+    #[must_use]
+    pub fn allow(&self, path: &str) -> Option<&str> {
+        let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
+        known.map(|(_, methods)| methods.as_str())
+    }
+}
+
+/// Adds the problems that an operation can answer.
+fn finish(verb: &str, operation: &mut Value, specs: &[Spec]) {
+    let name = operation["operationId"].as_str().unwrap_or_default();
+    let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
+        if name == "readyz" {
+            add_problems(operation, &[Code::DatabaseUnavailable]);
+        }
+        return;
+    };
+    if let Some(scope) = spec.scope {
+        operation["x-scope"] = scope.as_str().into();
+    }
+    add_problems(operation, &problems_of(verb, spec));
+}
+
+/// The problems that a method can meet: its own, and those of the way to it.
+fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
+    let takes_body = matches!(verb, "post" | "put" | "patch");
+    let form: &[Code] = match takes_body {
+        true => &[
+            Code::InvalidPath,
+            Code::InvalidJson,
+            Code::RequestTimeout,
+            Code::PayloadTooLarge,
+            Code::UnsupportedMediaType,
+        ],
+        false => &[Code::InvalidPath, Code::InvalidQuery],
+    };
+    let unknown: &[Code] = if spec.path == Path::Write { &[Code::OutcomeUnknown, Code::PayerBusy] } else { &[] };
+    let scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
+    let all = [
+        Code::TokenMissing,
+        Code::TokenMalformed,
+        Code::TokenInvalid,
+        Code::TokenExpired,
+        Code::TokenRevoked,
+        Code::InvalidValue,
+        Code::InvalidText,
+        Code::Internal,
+        Code::Overloaded,
+        Code::DatabaseUnavailable,
+    ];
+    [&all, form, unknown, scope, spec.problems].concat()
+}
+
+fn add_problems(operation: &mut Value, codes: &[Code]) {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.slug(), code.title())).collect();
+        let examples: Map<String, Value> =
+            codes.iter().map(|code| (code.slug().to_owned(), json!({"value": Problem::example(*code)}))).collect();
+        let mut response = json!({
+            "description": lines.join("\n\n"),
+            "content": {"application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples,
+            }},
+        });
+        if codes.iter().any(|code| code.retry_after_s().is_some()) {
+            response["headers"] = json!({"Retry-After": {
+                "description": "After how many seconds to try again.", "schema": {"type": "integer"},
+            }});
+        }
+        operation["responses"][status.to_string()] = response;
+    }
+}

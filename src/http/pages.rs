@@ -1,0 +1,80 @@
+//! The pages around the API: health, the OpenAPI document, its rendering, the catalogue of problems.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::{HttpResponse, get, route, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::openapi::Document;
+use crate::db::Database;
+use crate::problem::{Code, Problem, catalogue_markdown};
+
+/// That all is well.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
+/// Whether the process is alive.
+///
+/// Asks nothing of the database.
+#[utoipa::path(get, operation_id = "healthz", path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, description = "It is.", body = Health)))]
+#[route("/healthz", method = "GET", method = "HEAD")]
+pub(crate) async fn healthz() -> web::Json<Health> {
+    web::Json(OK)
+}
+
+/// Whether the server can serve: the database answers and is migrated.
+///
+/// For load balancers: 503 takes the server out of rotation, and it comes back by itself.
+#[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "operations", security(()),
+    responses((status = 200, description = "It can.", body = Health)))]
+#[route("/readyz", method = "GET", method = "HEAD")]
+pub(crate) async fn readyz(database: web::Data<Database>) -> Result<web::Json<Health>, Problem> {
+    if database.is_ready().await {
+        return Ok(web::Json(OK));
+    }
+    Err(Problem::new(Code::DatabaseUnavailable))
+}
+
+/// This document.
+#[utoipa::path(operation_id = "openapi", tag = "operations", security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
+#[get("/openapi.json")]
+pub(crate) async fn openapi(document: web::Data<Document>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(document.json.clone())
+}
+
+/// The catalogue of problems.
+///
+/// The `type` of every problem points into it.
+#[utoipa::path(operation_id = "problems", tag = "operations", security(()),
+    responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown")))]
+#[get("/problems")]
+pub(crate) async fn problems() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/markdown; charset=utf-8")).body(catalogue_markdown())
+}
+
+#[get("/docs")]
+pub(crate) async fn docs_redirect() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+#[get("/")]
+pub(crate) async fn root() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+/// The rendered reference. Everything it needs is in the binary.
+pub(crate) fn docs() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}")
+        .config(Config::from("/openapi.json").persist_authorization(true).try_it_out_enabled(true))
+}

@@ -1,0 +1,26 @@
+//! payerbase: every wallet that pays gets a private, stateful backend over HTTP, in one PostgreSQL database keyed by
+//! payer address.
+//!
+//! Read `docs/ARCHITECTURE.md` first. A call comes in through [`http`], [`auth`] finds out who pays, a slice such as
+//! [`counters`] makes it a method, and [`turn`] runs it.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod counters;
+pub mod db;
+pub mod http;
+pub mod me;
+pub mod name;
+pub mod number;
+pub mod page;
+pub mod problem;
+pub mod time;
+pub mod turn;
+
+/// Every method there is, slice by slice.
+#[must_use]
+pub fn specs() -> Vec<turn::Spec> {
+    [counters::SPECS, me::SPECS].concat()
+}

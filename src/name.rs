@@ -1,0 +1,44 @@
+//! Names that callers choose.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The longest name, in bytes of UTF-8: long enough for a path or a URN, short enough for every index.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// A name that the caller chose: 1 to 256 bytes of UTF-8 without control characters.
+///
+/// Names are compared byte by byte: `A` is not `a`, and no Unicode normalisation takes place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", example = "visits")]
+pub struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(format!("must be 1 to {NAME_BYTES_MAX} bytes of UTF-8"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err("must not contain control characters".to_owned());
+        }
+        Ok(Self(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_1_to_256_bytes_without_control_characters() {
+        for good in ["a", "ä/ö ü", ".", &"x".repeat(256), "\u{10ffff}"] {
+            assert!(Name::try_from(good.to_owned()).is_ok(), "{good:?}");
+        }
+        for bad in ["", &"x".repeat(257), &"ä".repeat(129), "a\nb", "\u{7f}", "\u{85}"] {
+            assert!(Name::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Integers of 64 bits, as callers send them.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Visitor};
+
+/// 2^63: the first number that is too large.
+const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+
+struct Int64;
+
+impl Visitor<'_> for Int64 {
+    type Value = i64;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an integer of 64 bits")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_too_large| out_of_range())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+        // An integer of more than 64 bits arrives as a float.
+        let beyond = !(-TOO_LARGE..TOO_LARGE).contains(&number);
+        Err(if beyond { out_of_range() } else { E::invalid_type(serde::de::Unexpected::Float(number), &self) })
+    }
+}
+
+fn out_of_range<E: Error>() -> E {
+    E::custom("must be an integer of 64 bits")
+}
+
+/// An integer; beyond 64 bits is a wrong value, a fraction or another type a wrong form.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_i64(Int64)
+}
+
+/// A member that may be absent, null or an integer: for `#[serde(default)]` fields.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn maybe_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    struct Maybe;
+
+    impl<'de> Visitor<'de> for Maybe {
+        type Value = Option<i64>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an integer of 64 bits or null")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Option<i64>, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<i64>, D::Error> {
+            int64(deserializer).map(Some)
+        }
+    }
+
+    deserializer.deserialize_option(Maybe).map(Some)
+}

@@ -1,0 +1,288 @@
+//! The catalogue of problems: every answer that is not a success is one of these (RFC 9457).
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::http::request_id;
+
+/// The media type of every problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Declares [`Code`] and everything a code knows about itself, so that no part can be forgotten.
+macro_rules! catalogue {
+    ($($variant:ident $status:ident $slug:literal $title:literal $advice:literal)*) => {
+        /// What went wrong, as a stable slug that programs can branch on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// The stable slug, the member `code` of the answer.
+            #[must_use]
+            pub const fn slug(self) -> &'static str {
+                match self { $(Code::$variant => $slug,)* }
+            }
+
+            /// The HTTP status of the answer.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Code::$variant => StatusCode::$status,)* }
+            }
+
+            /// One sentence that is the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* }
+            }
+
+            /// What the caller can do about it.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Code::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+catalogue! {
+    InvalidJson BAD_REQUEST "invalid-json" "The body is not the JSON that this operation takes."
+        "Send one JSON object with the documented fields and types; `errors` names the place. Unknown and repeated fields are refused."
+    InvalidQuery BAD_REQUEST "invalid-query" "The query string is not what this operation takes."
+        "Send only the documented parameters, each once, percent-encoded UTF-8."
+    InvalidPath BAD_REQUEST "invalid-path" "The path is not percent-encoded UTF-8."
+        "Encode names as UTF-8, then percent-encode them."
+    TokenMissing UNAUTHORIZED "token-missing" "This operation needs to know who pays, and the request does not say."
+        "Send `Authorization: Bearer <token>`."
+    TokenMalformed UNAUTHORIZED "token-malformed" "The credential is not a payerbase token."
+        "Check that the whole token was copied: its checksum does not fit."
+    TokenInvalid UNAUTHORIZED "token-invalid" "The token is unknown."
+        "Create a new token."
+    TokenExpired UNAUTHORIZED "token-expired" "The token has expired."
+        "Create a new token."
+    TokenRevoked UNAUTHORIZED "token-revoked" "The token has been revoked."
+        "Create a new token."
+    MissingScope FORBIDDEN "missing-scope" "The token does not carry the scope that this operation needs."
+        "Use a token with the scope named in `scope`."
+    NotFound NOT_FOUND "not-found" "There is nothing here."
+        "Check the name and the path. What belongs to another payer does not exist for you."
+    MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "This path does not take that HTTP method."
+        "Use one of the methods in the `Allow` header."
+    RequestTimeout REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time."
+        "Send the request again, faster. Nothing was changed."
+    CounterOutOfBounds CONFLICT "counter-out-of-bounds" "The amount would take the counter out of its bounds."
+        "Nothing was changed; `value`, `min` and `max` say where the counter stands. Use a smaller amount, or `onBound: \"saturate\"`."
+    CounterOverflow CONFLICT "counter-overflow" "The amount would take the counter beyond 64 bits."
+        "Nothing was changed. Use a smaller amount or give the counter bounds."
+    PayloadTooLarge PAYLOAD_TOO_LARGE "payload-too-large" "The body is larger than the limit."
+        "Send less than the limit in `limitBytes`."
+    UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body is not sent as JSON."
+        "Send `Content-Type: application/json`, in UTF-8 and without a content encoding."
+    InvalidValue UNPROCESSABLE_ENTITY "invalid-value" "A value is outside what this operation accepts."
+        "`errors` names each value by JSON pointer, as if path and query were members of the body."
+    InvalidText UNPROCESSABLE_ENTITY "invalid-text" "The text contains U+0000, which cannot be stored."
+        "Remove the character U+0000."
+    Internal INTERNAL_SERVER_ERROR "internal" "Something went wrong on our side."
+        "Report the `instance`; the operator finds it in the log."
+    Overloaded SERVICE_UNAVAILABLE "overloaded" "There is more to do than can be done in time."
+        "Nothing was changed. Try again after `Retry-After`."
+    PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Another long call of the same payer has not finished."
+        "Nothing was changed. Try again after `Retry-After`."
+    DatabaseUnavailable SERVICE_UNAVAILABLE "database-unavailable" "The database cannot be reached."
+        "Nothing was changed. Try again after `Retry-After`."
+    OutcomeUnknown SERVICE_UNAVAILABLE "outcome-unknown" "The connection to the database was lost before it confirmed the write."
+        "The write happened once or not at all. Read the state before you repeat it."
+}
+
+impl Code {
+    /// The code with this slug.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.slug() == slug)
+    }
+
+    /// After how many seconds the same request may succeed, for what passes by itself.
+    #[must_use]
+    pub fn retry_after_s(self) -> Option<u32> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+}
+
+/// One invalid value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct InvalidField {
+    /// Where it is: a JSON pointer (RFC 6901) into the body; path and query parameters count as members.
+    #[schema(example = "/amount")]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[schema(example = "must be an integer of 64 bits")]
+    pub detail: String,
+}
+
+/// A problem, ready to be answered. One pointer wide: it stands in the result of nearly everything.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Occurrence>);
+
+#[derive(Clone, Debug)]
+struct Occurrence {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<InvalidField>,
+    members: Map<String, Value>,
+    allow: Option<HeaderValue>,
+}
+
+impl Problem {
+    /// A problem that says what its code says.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        let detail = Cow::Borrowed(code.title());
+        Self(Box::new(Occurrence { code, detail, errors: Vec::new(), members: Map::new(), allow: None }))
+    }
+
+    /// Says what is special about this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
+    /// Names one invalid value.
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.0.errors.push(InvalidField { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// Adds a member of its own.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A path that takes other methods: `allow` lists them.
+    #[must_use]
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let mut problem = Self::new(Code::MethodNotAllowed);
+        problem.0.allow = HeaderValue::from_str(allow).ok();
+        problem
+    }
+
+    /// A problem that a method in SQL answered: `{"code": .., "detail"?: .., "errors"?: [..], ..members}`.
+    #[must_use]
+    pub fn from_sql(mut members: Map<String, Value>) -> Self {
+        let slug = members.remove("code");
+        let Some(code) = slug.as_ref().and_then(Value::as_str).and_then(Code::from_slug) else {
+            tracing::error!(?slug, "a method answered a problem that is not in the catalogue");
+            return Self::new(Code::Internal);
+        };
+        let mut problem = Self::new(code);
+        if let Some(Value::String(detail)) = members.remove("detail") {
+            problem.0.detail = Cow::Owned(detail);
+        }
+        if let Some(errors) = members.remove("errors") {
+            problem.0.errors = serde_json::from_value(errors).unwrap_or_default();
+        }
+        problem.0.members = members;
+        problem
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The body of a problem of this code as the documentation shows it.
+    #[must_use]
+    pub fn example(code: Code) -> Value {
+        let mut example = Self::new(code);
+        if code == Code::InvalidValue {
+            example = example.field("/name", "must be 1 to 256 bytes of UTF-8");
+        } else if code == Code::MissingScope {
+            example = example.member("scope", "counters:write");
+        } else if code == Code::PayloadTooLarge {
+            example = example.member("limitBytes", crate::http::call::BODY_BYTES_MAX);
+        } else if code == Code::CounterOutOfBounds {
+            example = example.member("value", 3).member("min", 0).member("max", Value::Null);
+        } else if code == Code::CounterOverflow {
+            example = example.member("value", i64::MAX);
+        }
+        let mut body = example.body();
+        body.insert("instance".into(), "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".into());
+        Value::Object(body)
+    }
+
+    fn body(&self) -> Map<String, Value> {
+        let mut body = Map::new();
+        let code = self.0.code;
+        body.insert("type".into(), format!("/problems#{}", code.slug()).into());
+        body.insert("title".into(), code.title().into());
+        body.insert("status".into(), code.status().as_u16().into());
+        body.insert("detail".into(), self.0.detail.as_ref().into());
+        if let Some(id) = request_id::current() {
+            body.insert("instance".into(), id.into());
+        }
+        body.insert("code".into(), code.slug().into());
+        if !self.0.errors.is_empty() {
+            body.insert("errors".into(), serde_json::json!(self.0.errors));
+        }
+        body.extend(self.0.members.clone());
+        body
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code.slug(), self.0.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.0.code.status());
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.0.code.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"payerbase\""));
+        }
+        if let Some(seconds) = self.0.code.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = &self.0.allow {
+            response.insert_header((header::ALLOW, allow.clone()));
+        }
+        response.body(Value::Object(self.body()).to_string())
+    }
+}
+
+/// The catalogue as a page: `docs/problems.md`, and what `GET /problems` answers.
+#[must_use]
+pub fn catalogue_markdown() -> String {
+    use std::fmt::Write as _;
+    let mut page = String::from(
+        "# Problems\n\nEvery answer that is not a success is `application/problem+json` (RFC 9457) with `type`, `title`, \
+         `status`, `detail`, `instance` (the request id), `code` (stable: branch on it) and, for invalid values, `errors`: \
+         a list of `{pointer, detail}`.\n",
+    );
+    for code in Code::ALL {
+        let _infallible =
+            write!(page, "\n## {}\n\n{}. {} {}\n", code.slug(), code.status().as_u16(), code.title(), code.advice());
+    }
+    page
+}

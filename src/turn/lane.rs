@@ -1,0 +1,152 @@
+//! A lane: one task, one connection, one queue.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+
+use super::busy::BusyPath;
+use super::metrics::Metrics;
+use super::outcome::{BUSY, Failure};
+use super::queue::{Call, Queue};
+use super::statement::{self, Answers, Fault, Kind};
+use crate::db::{Database, STATEMENT_TIMEOUT};
+
+/// How long after a failed attempt the next one is made to connect.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a call that met a deadlock, a serialisation failure or a move to another node is run again. Routes are read
+/// when the server starts and name one node, so a moved call is sent to the same one again.
+const RERUNS_MAX: usize = 3;
+/// After this long without a word the connection counts as broken: the database cancels its statements sooner.
+const SILENCE_MAX: Duration = STATEMENT_TIMEOUT.saturating_mul(2);
+
+pub(super) struct Lane {
+    pub kind: Kind,
+    pub queue: Arc<Queue>,
+    pub database: Database,
+    pub busy: Arc<BusyPath>,
+    pub metrics: Arc<Metrics>,
+    pub connection: Option<PgConnection>,
+}
+
+impl Lane {
+    /// Runs what the queue gives until it is closed and empty.
+    pub async fn run(&mut self) {
+        while let Some(mut batch) = self.queue.take().await {
+            let started = Instant::now();
+            batch.retain(|call| !call.reply.is_closed());
+            for call in &batch {
+                self.metrics.waited(self.kind, started - call.queued);
+            }
+            batch.sort_by(|a, b| a.payer.cmp(&b.payer));
+            if !batch.is_empty() {
+                self.settle(batch).await;
+            }
+            self.metrics.occupied(self.kind, started.elapsed());
+        }
+    }
+
+    /// Sees to it that every call of the batch gets its answer.
+    async fn settle(&mut self, batch: Vec<Call>) {
+        match self.attempt(&batch).await {
+            Ok(answers) => self.answer(batch, answers),
+            Err(Attempt::Unconnected) => self.refuse_all(batch).await,
+            Err(Attempt::Fault(fault)) => {
+                let is_rolled_back = self.kind == Kind::Read || !matches!(fault, Fault::Lost(_));
+                if is_rolled_back && (batch.len() > 1 || fault.is_transient(self.kind)) {
+                    return self.settle_one_by_one(batch).await;
+                }
+                // Nobody knows what became of it, or it stands alone and would fail again.
+                for call in batch {
+                    let failure = fault.end(self.kind, call.method);
+                    call.answer(Err(failure));
+                }
+            }
+        }
+    }
+
+    /// Runs a batch that failed again, each call for itself, so that only the culprit fails.
+    async fn settle_one_by_one(&mut self, batch: Vec<Call>) {
+        let mut left = VecDeque::from(batch);
+        while let Some(call) = left.pop_front() {
+            let mut reruns = 0;
+            loop {
+                match self.attempt(std::slice::from_ref(&call)).await {
+                    Ok(answers) => self.answer(vec![call], answers),
+                    Err(Attempt::Unconnected) => {
+                        left.push_front(call);
+                        return self.refuse_all(left.into()).await;
+                    }
+                    Err(Attempt::Fault(fault)) if fault.is_transient(self.kind) && reruns < RERUNS_MAX => {
+                        reruns += 1;
+                        continue;
+                    }
+                    Err(Attempt::Fault(fault)) => {
+                        let failure = fault.end(self.kind, call.method);
+                        call.answer(Err(failure));
+                    }
+                }
+                break;
+            }
+        }
+    }
+
+    async fn attempt(&mut self, calls: &[Call]) -> Result<Answers, Attempt> {
+        // The connection is taken for the time of the statement, so that one that broke is never used again.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.database.connect().await.map_err(|error| {
+                tracing::warn!(%error, "a lane cannot connect to the database");
+                Attempt::Unconnected
+            })?,
+        };
+        let sent = Instant::now();
+        let statement = statement::run(&mut connection, self.kind, calls, Duration::ZERO);
+        let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Fault::Lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+        };
+        match &result {
+            Ok(answers) => self.metrics.ran(self.kind, calls.len(), answers.ran, sent.elapsed()),
+            Err(fault) => tracing::warn!(%fault, calls = calls.len(), "a batch failed"),
+        }
+        if !matches!(result, Err(Fault::Lost(_))) {
+            self.connection = Some(connection);
+        }
+        result.map_err(Attempt::Fault)
+    }
+
+    fn answer(&self, batch: Vec<Call>, answers: Answers) {
+        let mut busy: Vec<Call> = Vec::new();
+        for (call, result) in batch.into_iter().zip(answers.results) {
+            if result != BUSY {
+                call.answer(Ok(result));
+                continue;
+            }
+            if busy.first().is_some_and(|other| other.payer != call.payer) {
+                self.busy.settle(std::mem::take(&mut busy));
+            }
+            busy.push(call);
+        }
+        if !busy.is_empty() {
+            self.busy.settle(busy);
+        }
+    }
+
+    /// There is no connection: nothing that waits can run, so it is told so at once.
+    async fn refuse_all(&mut self, batch: Vec<Call>) {
+        for call in batch.into_iter().chain(self.queue.take_all()) {
+            call.answer(Err(Failure::Unavailable));
+        }
+        tokio::time::sleep(RECONNECT_PAUSE).await;
+    }
+}
+
+/// How an attempt to run a batch failed.
+enum Attempt {
+    /// There is no connection: it has not run.
+    Unconnected,
+    /// It was sent.
+    Fault(Fault),
+}
