@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Application, Settings, document};
 use crate::config::Config;
@@ -114,21 +114,23 @@ async fn migrate_database(config: Config) -> Outcome {
 async fn serve(config: Config, port: Option<u16>) -> Outcome {
     let database = Database::new(database_url(&config)?, config.pool_max);
     wait_for_database(&database).await?;
+    let mut stop = StopSignal::listen()?;
     let application = Application::build(database, &settings(&config, port))?;
     tracing::info!(address = %application.address(), ?config, "serving");
-    let handle = application.handle();
-    let stop = async move {
-        stop_signal().await;
-        tracing::info!("stopping: letting calls finish");
-        handle.stop(true).await;
-    };
-    let (served, ()) = tokio::join!(application.run(), stop_or_end(stop));
-    Ok(served?)
+    serve_until(application, stop.received()).await
 }
 
-/// Nothing waits for the signal once the server has ended by itself, so it must not be waited for with it.
-async fn stop_or_end(stop: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(stop));
+/// Serves until it is time to stop, then lets what is under way finish.
+async fn serve_until(application: Application, stop: impl Future<Output = ()>) -> Outcome {
+    let handle = application.handle();
+    let mut serving = tokio::spawn(application.run());
+    tokio::select! {
+        ended = &mut serving => Ok(ended??),
+        () = stop => {
+            handle.stop(true).await;
+            Ok(serving.await??)
+        }
+    }
 }
 
 fn settings(config: &Config, port: Option<u16>) -> Settings {
@@ -150,18 +152,22 @@ async fn wait_for_database(database: &Database) -> Result<(), Refusal> {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+/// Ctrl-C and SIGTERM. From its making on, they no longer end the process by themselves.
+struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "cannot listen for signals");
-            std::future::pending().await
-        }
+        tracing::info!("stopping: letting calls finish");
     }
 }

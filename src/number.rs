@@ -26,7 +26,7 @@ impl Visitor<'_> for Int64 {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
         // An integer of more than 64 bits arrives as a float.
-        let beyond = !(-TOO_LARGE..TOO_LARGE).contains(&number);
+        let beyond = number.abs() >= TOO_LARGE;
         Err(if beyond { out_of_range() } else { E::invalid_type(serde::de::Unexpected::Float(number), &self) })
     }
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use super::{DevArgs, Outcome, settings, stop_signal};
+use super::{DevArgs, Outcome, StopSignal, serve_until, settings};
 use crate::app::Application;
 use crate::auth::{Payer, Scope, Token, Tokens, create_token};
 use crate::config::Config;
@@ -50,6 +50,7 @@ async fn run(
     admin: PgConnectOptions,
     app: PgConnectOptions,
 ) -> Outcome {
+    let mut stop = StopSignal::listen()?;
     let mut connection = admin.connect().await?;
     migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
     let database = Database::new(app, config.pool_max);
@@ -64,22 +65,13 @@ async fn run(
          curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",
         token.expose_secret()
     );
-    let handle = application.handle();
-    let mut serving = tokio::spawn(application.run());
     let stopped = async {
         match cluster {
-            Some(cluster) => tokio::select! { () = stop_signal() => {}, () = keep_alive(cluster) => {} },
-            None => stop_signal().await,
+            Some(cluster) => tokio::select! { () = stop.received() => {}, () = keep_alive(cluster) => {} },
+            None => stop.received().await,
         }
     };
-    tokio::select! {
-        ended = &mut serving => Ok(ended??),
-        () = stopped => {
-            tracing::info!("stopping: letting calls finish");
-            handle.stop(true).await;
-            Ok(serving.await??)
-        }
-    }
+    serve_until(application, stopped).await
 }
 
 /// Starts PostgreSQL again whenever it dies. Never ends; safe to cancel between two deaths.

@@ -93,7 +93,7 @@ fn decode(text: &str) -> Option<String> {
 
 fn refuse_nul(text: &str, name: &str) -> Result<(), Problem> {
     if text.contains('\0') {
-        return Err(Problem::new(Code::InvalidText).field(pointer([name]), "must not contain U+0000"));
+        return Err(Problem::new(Code::InvalidText).field(pointer([name.to_owned()]), "must not contain U+0000"));
     }
     Ok(())
 }
@@ -178,27 +178,24 @@ fn has_nul_escape(body: &[u8]) -> bool {
 
 /// Tells a wrong form (400) from a wrong value (422) by serde's own wording.
 fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Problem {
-    // serde_json adds the place in the text; ours is the pointer.
+    // serde_json adds the line and column; where it can, the pointer says it better.
     let detail = error.split(" at line ").next().unwrap_or(error).to_owned();
-    let malformed = if has_body { Code::InvalidJson } else { Code::InvalidQuery };
-    let about_form = ["invalid type", "unknown field", "missing field", "duplicate field"];
-    let about_value = ["must ", "invalid value", "unknown variant", "not "];
-    let pointer =
-        pointer(path.iter().map(|segment| segment.to_string()).collect::<Vec<_>>().iter().map(String::as_str));
+    let pointer = pointer(path.iter().map(ToString::to_string));
+    let about_value = ["must ", "invalid value", "unknown variant"];
     if about_value.iter().any(|wording| detail.starts_with(wording)) {
         return Problem::new(Code::InvalidValue).field(pointer, detail);
     }
-    let problem = Problem::new(malformed);
-    if about_form.iter().any(|wording| detail.starts_with(wording)) {
-        return problem.field(pointer, detail);
+    let problem = Problem::new(if has_body { Code::InvalidJson } else { Code::InvalidQuery });
+    let about_form = ["unknown field", "missing field", "duplicate field"];
+    if pointer.is_empty() && !about_form.iter().any(|wording| detail.starts_with(wording)) {
+        return problem.detail(format!("It cannot be read: {error}."));
     }
-    problem.detail(format!("Not well-formed: {error}."))
+    problem.field(pointer, detail)
 }
 
 /// A JSON pointer (RFC 6901).
-fn pointer<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
-    let escaped = path.into_iter().map(|segment| segment.replace('~', "~0").replace('/', "~1"));
-    escaped.map(|segment| format!("/{segment}")).collect()
+fn pointer(path: impl IntoIterator<Item = String>) -> String {
+    path.into_iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// A JSON object with the parameters before its own members.

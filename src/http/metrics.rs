@@ -53,7 +53,9 @@ impl HttpMetrics {
     }
 }
 
-/// What operators measure, for Prometheus (OpenMetrics text). It names no payer.
+/// What operators measure.
+///
+/// OpenMetrics text, for Prometheus. It names no payer.
 #[utoipa::path(operation_id = "metrics", tag = "operations", security(()),
     responses((status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text")))]
 #[get("/metrics")]

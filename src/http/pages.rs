@@ -43,6 +43,8 @@ pub(crate) async fn readyz(database: web::Data<Database>) -> Result<web::Json<He
 }
 
 /// This document.
+///
+/// OpenAPI 3.1, as the server that answers has it.
 #[utoipa::path(operation_id = "openapi", tag = "operations", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 #[get("/openapi.json")]

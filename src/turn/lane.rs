@@ -49,7 +49,12 @@ impl Lane {
 
     /// Sees to it that every call of the batch gets its answer.
     async fn settle(&mut self, batch: Vec<Call>) {
-        match self.attempt(&batch).await {
+        let mut attempt = self.attempt(&batch).await;
+        if matches!(attempt, Err(Attempt::Fault(Fault::Unsent(_)))) {
+            // The database was restarted while the lane had nothing to do: the next attempt connects anew.
+            attempt = self.attempt(&batch).await;
+        }
+        match attempt {
             Ok(answers) => self.answer(batch, answers),
             Err(Attempt::Unconnected) => self.refuse_all(batch).await,
             Err(Attempt::Fault(fault)) => {
@@ -111,7 +116,7 @@ impl Lane {
             Ok(answers) => self.metrics.ran(self.kind, calls.len(), answers.ran, sent.elapsed()),
             Err(fault) => tracing::warn!(%fault, calls = calls.len(), "a batch failed"),
         }
-        if !matches!(result, Err(Fault::Lost(_))) {
+        if !matches!(result, Err(Fault::Lost(_) | Fault::Unsent(_))) {
             self.connection = Some(connection);
         }
         result.map_err(Attempt::Fault)

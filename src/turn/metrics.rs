@@ -22,6 +22,13 @@ struct LaneLabels {
     lane: LaneKind,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    method: &'static str,
+    /// `ok`, or the code of a problem.
+    outcome: &'static str,
+}
+
 /// The metrics of one kind of lane.
 #[derive(Clone)]
 struct OfKind {
@@ -32,8 +39,9 @@ struct OfKind {
     commit: Histogram,
 }
 
-/// The metrics of all lanes.
+/// The metrics of all calls and lanes.
 pub(super) struct Metrics {
+    calls: Family<CallLabels, Counter>,
     write: OfKind,
     read: OfKind,
 }
@@ -47,6 +55,8 @@ impl Metrics {
         let run = Family::<LaneLabels, Histogram>::new_with_constructor(seconds);
         let commit = Family::<LaneLabels, Histogram>::new_with_constructor(seconds);
         let busy = Family::<LaneLabels, Counter<f64, AtomicU64>>::default();
+        let calls = Family::<CallLabels, Counter>::default();
+        registry.register("calls", "Calls by method and outcome", calls.clone());
         registry.register("lane_batch_calls", "Calls that shared a statement and a commit", batch_calls.clone());
         registry.register_with_unit("lane_wait", "Time a call waited for its lane", Unit::Seconds, wait.clone());
         registry.register_with_unit(
@@ -72,7 +82,7 @@ impl Metrics {
                 commit: commit.get_or_create_owned(&labels),
             }
         };
-        Self { write: of(LaneKind::Write), read: of(LaneKind::Read) }
+        Self { calls, write: of(LaneKind::Write), read: of(LaneKind::Read) }
     }
 
     fn of(&self, kind: Kind) -> &OfKind {
@@ -80,6 +90,10 @@ impl Metrics {
             Kind::Write => &self.write,
             Kind::Read => &self.read,
         }
+    }
+
+    pub fn called(&self, method: &'static str, outcome: &'static str) {
+        self.calls.get_or_create(&CallLabels { method, outcome }).inc();
     }
 
     pub fn waited(&self, kind: Kind, time: Duration) {

@@ -76,6 +76,13 @@ impl Tenant {
     /// `missing-scope`, the problems of the method, and those of the lanes: `overloaded`, `payer-busy`,
     /// `database-unavailable`, and for writes `outcome-unknown`.
     pub async fn call<M: Method>(&self, method: M) -> Result<M::Output, Problem> {
+        let answer = self.run(method).await;
+        let outcome = answer.as_ref().map_or_else(|problem| problem.code().slug(), |_output| "ok");
+        self.turns().metrics.called(M::SPEC.name, outcome);
+        answer
+    }
+
+    async fn run<M: Method>(&self, method: M) -> Result<M::Output, Problem> {
         if let Some(scope) = M::SPEC.scope {
             self.require(scope)?;
         }
@@ -105,6 +112,7 @@ pub struct LaneCounts {
 /// All lanes of this process.
 pub struct Turns {
     database: Database,
+    metrics: Arc<Metrics>,
     write: Vec<Arc<Queue>>,
     read: Vec<Arc<Queue>>,
     /// Lanes that nobody drives, write and read by turns.
@@ -132,7 +140,7 @@ impl Turns {
             queues
         };
         let (write, read) = (make(Kind::Write, lanes.write), make(Kind::Read, lanes.read));
-        Arc::new(Self { database, write, read, idle: Mutex::new(idle), next_id: AtomicU64::new(0) })
+        Arc::new(Self { database, metrics, write, read, idle: Mutex::new(idle), next_id: AtomicU64::new(0) })
     }
 
     /// Drives up to `count` of the idle lanes on this thread's runtime. Every thread that serves HTTP drives its part: a

@@ -34,8 +34,8 @@ pub(super) enum Fault {
     /// The node does not hold these payers (any more): it has not run there.
     #[error("the payers are on another node")]
     Moved,
-    /// There was no connection to send it on.
-    #[error("no connection: {0}")]
+    /// There was no connection to send it on, or not all of it could be sent: the commit comes with the last bytes.
+    #[error("not sent: {0}")]
     Unsent(sqlx::Error),
     /// The connection broke. Whether it ran is unknown.
     #[error("the connection broke: {0}")]
@@ -48,7 +48,7 @@ impl From<sqlx::Error> for Fault {
         // 08006 from a broken socket has no database behind it; said by the database it means a mis-routed turn.
         if code.is_some_and(|code| code == "08006") {
             Self::Moved
-        } else if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
+        } else if is_unsent(&error) {
             Self::Unsent(error)
         } else if db::is_lost(&error) {
             Self::Lost(error)
@@ -58,12 +58,19 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+fn is_unsent(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Io(error) = error {
+        // Only writing to a socket can break a pipe.
+        return error.kind() == std::io::ErrorKind::BrokenPipe;
+    }
+    matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+}
+
 impl Fault {
     /// Whether the same call may well succeed when it is run again.
     pub fn is_transient(&self, kind: Kind) -> bool {
         match self {
-            Self::Moved => true,
-            Self::Unsent(_) => false,
+            Self::Moved | Self::Unsent(_) => true,
             Self::Lost(_) => kind == Kind::Read,
             Self::Refused(error) => {
                 let code = error.as_database_error().and_then(|database| database.code());

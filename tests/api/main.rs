@@ -1,1 +1,22 @@
-fn main() {}
+//! The API as its callers meet it: a real server on a real PostgreSQL, over HTTP. Tests share one cluster and one
+//! database, each with payers of its own, so that every run is a test of isolation too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "these are tests"
+)]
+
+mod auth;
+mod counters;
+mod counters_model;
+mod dev;
+mod drift;
+mod faults;
+mod isolation;
+mod pages;
+mod problems;
+mod support;
+mod turn;

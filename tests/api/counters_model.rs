@@ -1,0 +1,186 @@
+//! Counters against a model: random calls, one after the other and all at once.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp};
+
+/// A call to one of the methods, on one of a few names.
+#[derive(Clone, Debug)]
+enum Op {
+    Adjust { name: u8, sign: i8, amount: i64, min: Option<Option<i64>>, max: Option<Option<i64>>, reject: bool },
+    Reset { name: u8, value: i64 },
+    Delete { name: u8 },
+    Get { name: u8 },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counter {
+    value: i128,
+    min: Option<i128>,
+    max: Option<i128>,
+}
+
+/// What a call should answer: the members that matter, or the code of a problem.
+type Expected = Result<Value, &'static str>;
+
+#[derive(Default)]
+struct Model(BTreeMap<u8, Counter>);
+
+impl Model {
+    fn run(&mut self, op: &Op) -> Expected {
+        match *op {
+            Op::Adjust { name, .. } => {
+                let old = self.0.get(&name).copied().unwrap_or_default();
+                let (new, answer) = adjust(old, op)?;
+                self.0.insert(name, new);
+                Ok(answer)
+            }
+            Op::Reset { name, value } => {
+                let old = self.0.get(&name).copied().unwrap_or_default();
+                let value = i128::from(value);
+                if old.min.is_some_and(|min| value < min) || old.max.is_some_and(|max| value > max) {
+                    return Err("invalid-value");
+                }
+                self.0.insert(name, Counter { value, ..old });
+                Ok(json!({"value": value as i64, "previousValue": old.value as i64}))
+            }
+            Op::Delete { name } => self.0.remove(&name).map(|_| Value::Null).ok_or("not-found"),
+            Op::Get { name } => {
+                let counter = self.0.get(&name).ok_or("not-found")?;
+                let bound = |bound: Option<i128>| bound.map(|bound| bound as i64);
+                Ok(json!({"value": counter.value as i64, "min": bound(counter.min), "max": bound(counter.max)}))
+            }
+        }
+    }
+}
+
+/// One increment or decrement, by the contract and in 128 bits.
+fn adjust(old: Counter, op: &Op) -> Result<(Counter, Value), &'static str> {
+    let Op::Adjust { sign, amount, min, max, reject, .. } = *op else { unreachable!() };
+    let sign = i128::from(sign);
+    let new_bound = |given: Option<Option<i64>>, kept| given.map_or(kept, |given| given.map(i128::from));
+    let (min, max) = (new_bound(min, old.min), new_bound(max, old.max));
+    if min.zip(max).is_some_and(|(min, max)| min > max) {
+        return Err("invalid-value");
+    }
+    let sum = old.value + sign * i128::from(amount);
+    let highest = max.map_or(i128::MAX, |max| max.max(old.value));
+    let lowest = min.map_or(i128::MIN, |min| min.min(old.value));
+    let value = sum.clamp(lowest, highest);
+    if value != sum && reject {
+        return Err("counter-out-of-bounds");
+    }
+    if i64::try_from(value).is_err() {
+        return Err("counter-overflow");
+    }
+    let applied = ((value - old.value) * sign) as i64;
+    let answer =
+        json!({"value": value as i64, "previousValue": old.value as i64, "applied": applied, "capped": value != sum});
+    Ok((Counter { value, min, max }, answer))
+}
+
+async fn call(caller: &Caller, op: &Op) -> Result<Value, String> {
+    let answer = match op {
+        Op::Adjust { name, sign, amount, min, max, reject } => {
+            let mut body = json!({"amount": amount, "onBound": if *reject { "reject" } else { "saturate" }});
+            for (member, bound) in [("min", min), ("max", max)] {
+                if let Some(bound) = bound {
+                    body[member] = json!(bound);
+                }
+            }
+            let verb = if *sign > 0 { "increment" } else { "decrement" };
+            caller.post(&format!("/v1/counters/{name}/{verb}"), body).await
+        }
+        Op::Reset { name, value } => caller.post(&format!("/v1/counters/{name}/reset"), json!({"value": value})).await,
+        Op::Delete { name } => caller.delete(&format!("/v1/counters/{name}")).await,
+        Op::Get { name } => caller.get(&format!("/v1/counters/{name}")).await,
+    };
+    if answer.status.is_success() {
+        return Ok(answer.ok());
+    }
+    Err(answer.json()["code"].as_str().unwrap().to_owned())
+}
+
+/// The members of `answer` that `expected` has.
+fn narrowed(answer: Value, expected: &Value) -> Value {
+    match expected.as_object() {
+        Some(members) => members.keys().map(|key| (key.clone(), answer[key].clone())).collect(),
+        None => answer,
+    }
+}
+
+fn amounts() -> impl Strategy<Value = i64> {
+    let edges = prop::sample::select(vec![0, 1, -1, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1]);
+    prop_oneof![3 => -20..20_i64, 1 => edges, 1 => any::<i64>()]
+}
+
+fn bounds() -> impl Strategy<Value = Option<Option<i64>>> {
+    prop_oneof![4 => Just(None), 1 => Just(Some(None)), 2 => (-20..20_i64).prop_map(|n| Some(Some(n))), 1 => amounts().prop_map(|n| Some(Some(n)))]
+}
+
+fn ops(names: u8) -> impl Strategy<Value = Op> {
+    let sign = prop::sample::select(vec![1, -1]);
+    let adjust = (0..names, sign, amounts(), bounds(), bounds(), any::<bool>())
+        .prop_map(|(name, sign, amount, min, max, reject)| Op::Adjust { name, sign, amount, min, max, reject });
+    let reset = (0..names, amounts()).prop_map(|(name, value)| Op::Reset { name, value });
+    let delete = (0..names).prop_map(|name| Op::Delete { name });
+    let get = (0..names).prop_map(|name| Op::Get { name });
+    prop_oneof![8 => adjust, 2 => reset, 1 => delete, 1 => get]
+}
+
+fn run_cases<T: std::fmt::Debug>(
+    strategy: &impl Strategy<Value = T>,
+    case: impl AsyncFn(&TestApp, T) -> Result<(), TestCaseError>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let app = runtime.block_on(TestApp::spawn());
+    let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
+    runner.run(strategy, |input| runtime.block_on(case(&app, input))).unwrap();
+}
+
+#[test]
+fn random_calls_answer_as_the_model_does() {
+    run_cases(&prop::collection::vec(ops(3), 1..40), async |app, ops| {
+        let (caller, mut model) = (app.caller().await, Model::default());
+        for op in ops {
+            let expected = model.run(&op);
+            let answer = call(&caller, &op).await;
+            let answer = answer.map(|answer| narrowed(answer, expected.as_ref().unwrap_or(&Value::Null)));
+            prop_assert_eq!(answer, expected.map_err(str::to_owned), "{:?}", op);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn concurrent_calls_are_as_if_one_came_after_the_other() {
+    let adjustments = (prop::sample::select(vec![1, -1]), -20..20_i64, any::<bool>())
+        .prop_map(|(sign, amount, reject)| Op::Adjust { name: 0, sign, amount, min: None, max: None, reject });
+    run_cases(&prop::collection::vec(adjustments, 2..60), async |app, ops| {
+        let caller = app.caller().await;
+        let bounded =
+            Op::Adjust { name: 0, sign: 1, amount: 0, min: Some(Some(-30)), max: Some(Some(30)), reject: false };
+        call(&caller, &bounded).await.unwrap();
+        let answers = join_all(ops.iter().map(|op| call(&caller, op))).await;
+        let mut sum = 0;
+        for (op, answer) in ops.iter().zip(answers) {
+            let Ok(answer) = answer else { continue };
+            let Op::Adjust { sign, .. } = *op else { unreachable!() };
+            // Each call is right for the value that it found, and the steps add up to where the counter stands.
+            let found =
+                Counter { value: answer["previousValue"].as_i64().unwrap().into(), min: Some(-30), max: Some(30) };
+            let (_, expected) = adjust(found, op).map_err(TestCaseError::fail)?;
+            sum += answer["applied"].as_i64().unwrap() * i64::from(sign);
+            prop_assert_eq!(narrowed(answer, &expected), expected);
+        }
+        let value = caller.value("0").await;
+        prop_assert_eq!(value, sum);
+        prop_assert!((-30..=30).contains(&value));
+        Ok(())
+    });
+}

@@ -1,0 +1,105 @@
+//! The database is killed under load, for real and more than once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use payerbase::db::migrate;
+use serde_json::json;
+use sqlx::ConnectOptions as _;
+
+use crate::support::database::temporary_cluster;
+use crate::support::{Caller, TestApp, TestDatabase};
+
+const KILLS: usize = 3;
+const CALLERS: usize = 16;
+
+/// What the callers heard.
+#[derive(Default)]
+struct Heard {
+    acknowledged: AtomicI64,
+    unknown: AtomicI64,
+    refused: AtomicI64,
+}
+
+/// Increments until it is told to stop, and counts what it hears.
+async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        // The client's patience is the deadline: no answer at all fails the test.
+        let answer = caller.increment("a", json!({})).await;
+        if answer.status == 200 {
+            heard.acknowledged.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
+        let code = answer.json()["code"].as_str().unwrap().to_owned();
+        let counter = if code == "outcome-unknown" { &heard.unknown } else { &heard.refused };
+        answer.problem(503, &code);
+        counter.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn wait_for(caller: &Caller, status: u16) {
+    for _ in 0..600 {
+        if caller.get("/readyz").await.status.as_u16() == status {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("/readyz never says {status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
+    let mut cluster = temporary_cluster().await;
+    let (admin, app) = (cluster.access().admin(), cluster.access().app());
+    let mut connection = admin.connect().await.unwrap();
+    migrate::migrate(&mut connection, Some(&cluster.access().app_password())).await.unwrap();
+    drop(connection);
+    let server = TestApp::on(TestDatabase { admin, app });
+    let (heard, stop) = (Arc::new(Heard::default()), Arc::new(AtomicBool::new(false)));
+    let hot = server.caller().await;
+    let mut callers = vec![hot.clone(); CALLERS / 2];
+    for _ in 0..CALLERS / 2 {
+        callers.push(server.caller().await);
+    }
+    let loads: Vec<_> =
+        callers.iter().map(|caller| tokio::spawn(load(caller.clone(), heard.clone(), stop.clone()))).collect();
+
+    for kill in 1..=KILLS {
+        let before = heard.acknowledged.load(Ordering::Relaxed);
+        while heard.acknowledged.load(Ordering::Relaxed) < before + 500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refused = heard.refused.load(Ordering::Relaxed);
+        let postmaster = cluster.postmaster().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-9", &postmaster]).status().unwrap().success());
+        cluster.died().await;
+        wait_for(&hot, 503).await;
+        hot.get("/readyz").await.problem(503, "database-unavailable");
+        while heard.refused.load(Ordering::Relaxed) < refused + 50 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cluster.launch().await.unwrap();
+        wait_for(&hot, 200).await;
+        println!("kill {kill}: {heard:?}", heard = heard.acknowledged);
+    }
+    let before = heard.acknowledged.load(Ordering::Relaxed);
+    while heard.acknowledged.load(Ordering::Relaxed) < before + 500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for load in loads {
+        load.await.unwrap();
+    }
+
+    let mut stored = 0;
+    for caller in std::iter::once(&hot).chain(&callers[CALLERS / 2..]) {
+        stored += caller.value("a").await;
+    }
+    let (acknowledged, unknown) = (heard.acknowledged.load(Ordering::Relaxed), heard.unknown.load(Ordering::Relaxed));
+    println!("acknowledged {acknowledged} <= stored {stored} <= acknowledged + unknown {unknown}");
+    assert!(acknowledged <= stored, "{acknowledged} were acknowledged and {stored} are stored");
+    assert!(stored <= acknowledged + unknown, "{stored} are stored, {acknowledged} acknowledged, {unknown} unknown");
+    cluster.stop().await;
+}

@@ -1,0 +1,208 @@
+//! Bad input: each has its problem, none is our fault, and nothing changes.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp};
+
+const JSON: &str = "application/json";
+
+async fn raw(caller: &Caller, body: impl Into<Vec<u8>>) -> crate::support::Answer {
+    caller.send(Method::POST, "/v1/counters/a/increment", Some((JSON, body.into()))).await
+}
+
+#[tokio::test]
+async fn what_is_not_the_json_of_the_operation_is_400() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let deep = "[".repeat(200_000);
+    let deep_object = r#"{"amount":"#.repeat(100_000);
+    for (body, pointer) in [
+        (r#"{"amount":"1"}"#, Some("/amount")),
+        (r#"{"amount":1.5}"#, Some("/amount")),
+        (r#"{"amount":1.0}"#, Some("/amount")),
+        (r#"{"amount":null}"#, Some("/amount")),
+        (r#"{"amount":true}"#, Some("/amount")),
+        (r#"{"amount":[1]}"#, Some("/amount")),
+        (r#"{"min":{}}"#, Some("/min")),
+        (r#"{"max":"8"}"#, Some("/max")),
+        (r#"{"onBound":1}"#, Some("/onBound")),
+        (r#"{"bogus":1}"#, Some("/bogus")),
+        (r#"{"amount":1,"amount":2}"#, None),
+        (r#"{"name":"b"}"#, None),
+        (r#"{"amount":1}{"amount":1}"#, None),
+        (r#"{"amount":1} x"#, None),
+        ("[]", None),
+        ("[1]", None),
+        ("null", None),
+        ("1", None),
+        (r#""text""#, None),
+        ("{", None),
+        (r#"{"amount":}"#, None),
+        (r#"{"amount":NaN}"#, None),
+        (r#"{"amount":1e400}"#, None),
+        (r#"{"amount":01}"#, None),
+        (r#"{"onBound":"\ud800"}"#, None),
+        (r#"{"a\u0000":1"#, None),
+        (&deep, None),
+        (&deep_object, None),
+    ] {
+        let problem = raw(&caller, body).await.problem(400, "invalid-json");
+        if let Some(pointer) = pointer {
+            assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}");
+        }
+    }
+    raw(&caller, b"{\"amount\":1,\"onBound\":\"\xff\"}".to_vec()).await.problem(400, "invalid-json");
+    raw(&caller, b"\xef\xbb\xbf{}".to_vec()).await.problem(400, "invalid-json");
+    caller.get("/v1/counters/a").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_well_formed_value_out_of_range_is_422() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for (body, pointer) in [
+        (r#"{"amount":9223372036854775808}"#, "/amount"),
+        (r#"{"amount":-9223372036854775809}"#, "/amount"),
+        (r#"{"amount":18446744073709551616}"#, "/amount"),
+        (r#"{"amount":1e30}"#, "/amount"),
+        (r#"{"min":123456789012345678901234567890}"#, "/min"),
+        (r#"{"min":2,"max":1}"#, "/min"),
+        (r#"{"onBound":"explode"}"#, "/onBound"),
+        (r#"{"onBound":""}"#, "/onBound"),
+    ] {
+        let problem = raw(&caller, body).await.problem(422, "invalid-value");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}");
+    }
+    caller.get("/v1/counters/a").await.problem(404, "not-found");
+    caller.increment("a", json!({"max": 5})).await.ok();
+    let problem = caller.increment("a", json!({"min": 6})).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/min", "also against the bound that is kept");
+    assert_eq!(caller.get("/v1/counters/a").await.ok()["min"], Value::Null);
+}
+
+#[tokio::test]
+async fn nul_is_422_wherever_it_stands() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for body in [r#"{"onBound":"a\u0000"}"#, r#"{"\u0000":1}"#, r#"{"x":{"y":["\\\u0000"]}}"#] {
+        raw(&caller, body).await.problem(422, "invalid-text");
+    }
+    raw(&caller, r#"{"onBound":"\\u0000"}"#).await.problem(422, "invalid-value");
+    for path in ["/v1/counters/a%00b", "/v1/counters?prefix=%00", "/v1/counters?cursor=AA%00"] {
+        caller.get(path).await.problem(422, "invalid-text");
+    }
+    // A cursor of our own making with U+0000 inside.
+    caller.get("/v1/counters?cursor=AA").await.problem(422, "invalid-value");
+}
+
+#[tokio::test]
+async fn names_are_1_to_256_bytes_without_control_characters() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for name in ["x".repeat(257), "%C3%A4".repeat(129), "a%0Ab".into(), "%7F".into(), "%C2%85".into()] {
+        let problem = caller.increment(&name, json!({})).await.problem(422, "invalid-value");
+        assert_eq!(problem["errors"][0]["pointer"], "/name");
+        caller.get(&format!("/v1/counters/{name}")).await.problem(422, "invalid-value");
+        caller.delete(&format!("/v1/counters/{name}")).await.problem(422, "invalid-value");
+    }
+    for name in ["%FF", "%C3", "%ED%A0%80", "a%F4%90%80%80"] {
+        caller.get(&format!("/v1/counters/{name}")).await.problem(400, "invalid-path");
+    }
+    caller.post("/v1/counters//increment", json!({})).await.problem(404, "not-found");
+    assert_eq!(caller.get("/v1/counters").await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn bad_queries_are_refused() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for query in [
+        "limit=x",
+        "limit=1.5",
+        "limit=",
+        "limit",
+        "bogus=1",
+        "limit=1&limit=2",
+        "prefix=%FF",
+        "%FF=1",
+        "limit=9999999999999999999999",
+    ] {
+        caller.get(&format!("/v1/counters?{query}")).await.problem(400, "invalid-query");
+    }
+    for (query, pointer) in [
+        ("limit=0", "/limit"),
+        ("limit=-1", "/limit"),
+        ("limit=1001", "/limit"),
+        ("prefix=", "/prefix"),
+        ("cursor=%3F%3F", "/cursor"),
+        ("cursor=_w", "/cursor"),
+    ] {
+        let problem = caller.get(&format!("/v1/counters?{query}")).await.problem(422, "invalid-value");
+        assert_eq!(problem["errors"][0]["pointer"], pointer);
+    }
+    caller.get("/v1/counters/a?x=1").await.problem(400, "invalid-query");
+}
+
+#[tokio::test]
+async fn bodies_have_a_type_and_a_limit() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let path = "/v1/counters/a/increment";
+    for media in
+        ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/json; charset=utf-16"]
+    {
+        caller.send(Method::POST, path, Some((media, b"{}".to_vec()))).await.problem(415, "unsupported-media-type");
+    }
+    let mut zipped = caller.clone();
+    zipped.headers.insert("content-encoding", "gzip".parse().unwrap());
+    raw(&zipped, "{}").await.problem(415, "unsupported-media-type");
+    caller.send(Method::POST, path, Some(("Application/JSON; charset=UTF-8", b"{}".to_vec()))).await.ok();
+
+    let padded = |bytes: usize| format!("{{}}{}", " ".repeat(bytes - 2));
+    raw(&caller, padded(1 << 20)).await.ok();
+    let problem = raw(&caller, padded((1 << 20) + 1)).await.problem(413, "payload-too-large");
+    assert_eq!(problem["limitBytes"], 1 << 20);
+    let chunks = futures_util::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 << 10])));
+    let request = caller.client.post(format!("{}{path}", caller.url)).header("content-type", JSON);
+    let request = request.bearer_auth(secrecy::ExposeSecret::expose_secret(caller.token.as_ref().unwrap()));
+    let response = request.body(reqwest::Body::wrap_stream(chunks)).send().await.unwrap();
+    assert_eq!(response.status(), 413, "also when the length is not declared");
+    assert_eq!(caller.value("a").await, 2);
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_are_problems_too() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for path in ["/nothing", "/v1/nothing", "/v1/counters/a/b/c", "/v1/", "/v2/counters", "/V1/counters"] {
+        caller.get(path).await.problem(404, "not-found");
+    }
+    for (method, path, allow) in [
+        (Method::PUT, "/v1/counters/a/increment", "POST"),
+        (Method::GET, "/v1/counters/a/increment", "POST"),
+        (Method::POST, "/v1/counters", "GET"),
+        (Method::PATCH, "/v1/counters/a", "GET, DELETE"),
+        (Method::DELETE, "/healthz", "GET"),
+    ] {
+        let answer = caller.send(method, path, None).await;
+        assert_eq!(answer.headers["allow"], allow);
+        answer.problem(405, "method-not-allowed");
+    }
+}
+
+#[tokio::test]
+async fn the_id_of_a_request_is_the_callers_or_a_new_one() {
+    let app = TestApp::spawn().await;
+    let mut caller = app.caller().await;
+    let first = caller.get("/v1/counters/a").await.problem(404, "not-found");
+    let second = caller.get("/v1/counters/a").await.problem(404, "not-found");
+    assert_ne!(first["instance"], second["instance"]);
+    caller.headers.insert("x-request-id", "checkout-42.a:b_c".parse().unwrap());
+    assert_eq!(caller.get("/v1/counters/a").await.problem(404, "not-found")["instance"], "checkout-42.a:b_c");
+    for hostile in ["a b", "<script>", &"x".repeat(129), "\u{e4}"] {
+        caller.headers.insert("x-request-id", reqwest::header::HeaderValue::from_bytes(hostile.as_bytes()).unwrap());
+        let id = caller.get("/v1/me").await.headers["x-request-id"].clone();
+        assert_eq!(id.len(), 36, "{id:?}");
+    }
+}

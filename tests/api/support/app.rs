@@ -1,0 +1,173 @@
+//! A server on a free port of loopback, and those who call it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use payerbase::app::{Application, Settings};
+use payerbase::auth::{Payer, Scope, create_token};
+use payerbase::db::Database;
+use payerbase::turn::LaneCounts;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::TestDatabase;
+
+/// Longer than any call may take: a test whose call takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server of a test's own.
+pub struct TestApp {
+    pub url: String,
+    pub database: TestDatabase,
+    pub client: reqwest::Client,
+    handle: ServerHandle,
+    ended: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+}
+
+impl TestApp {
+    /// On the database that tests share.
+    pub async fn spawn() -> Self {
+        Self::on(TestDatabase::shared().await)
+    }
+
+    pub fn on(database: TestDatabase) -> Self {
+        let options = database.app.clone();
+        let (started, address) = std::sync::mpsc::channel();
+        let ended = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let settings = Settings {
+                    listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                    workers: 2,
+                    lanes: LaneCounts { write: 2, read: 1 },
+                };
+                let application = Application::build(Database::new(options, 6), &settings).unwrap();
+                started.send((application.address(), application.handle())).unwrap();
+                application.run().await
+            })
+        });
+        let (address, handle) = address.recv().unwrap();
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { url: format!("http://{address}"), database, client, handle, ended: Some(ended) }
+    }
+
+    /// Stops it as SIGTERM would, and waits until it has ended.
+    pub async fn stop(mut self) {
+        let ended = self.ended.take().unwrap();
+        self.handle.stop(true).await;
+        tokio::task::spawn_blocking(|| ended.join().unwrap().unwrap()).await.unwrap();
+    }
+
+    /// A new payer with a token for everything.
+    pub async fn caller(&self) -> Caller {
+        let payer: Payer = format!("0x{:040x}", rand::random::<u128>()).parse().unwrap();
+        let token = self.token(&payer, &[Scope::Everything], Duration::from_secs(3_600)).await;
+        Caller {
+            url: self.url.clone(),
+            client: self.client.clone(),
+            payer,
+            token: Some(token),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    pub async fn token(&self, payer: &Payer, scopes: &[Scope], lifetime: Duration) -> SecretString {
+        let mut admin = self.database.admin().await;
+        create_token(&mut admin, payer, scopes, Some("test"), lifetime).await.unwrap().0
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // The command is sent before the future is first polled.
+        drop(self.handle.stop(false));
+    }
+}
+
+/// One who calls.
+#[derive(Clone)]
+pub struct Caller {
+    pub url: String,
+    pub client: reqwest::Client,
+    pub payer: Payer,
+    pub token: Option<SecretString>,
+    pub headers: HeaderMap,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The body of a problem that is as every problem must be.
+    #[track_caller]
+    pub fn problem(self, status: u16, code: &str) -> Value {
+        let body = self.json();
+        assert_eq!((self.status.as_u16(), body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], format!("/problems#{code}"));
+        assert_eq!(body["instance"], self.headers["x-request-id"].to_str().unwrap());
+        assert!(body["title"].is_string() && body["detail"].is_string());
+        assert_eq!(self.headers.contains_key("retry-after"), status == 503);
+        assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
+        body
+    }
+}
+
+impl Caller {
+    pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Answer {
+        self.try_send(method, path, body).await.expect("an answer")
+    }
+
+    pub async fn try_send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> reqwest::Result<Answer> {
+        let mut request = self.client.request(method, format!("{}{path}", self.url)).headers(self.headers.clone());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some((media, body)) = body {
+            request = request.header("content-type", media).body(body);
+        }
+        let response = request.send().await?;
+        Ok(Answer { status: response.status(), headers: response.headers().clone(), text: response.text().await? })
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(("application/json", body.to_string().into_bytes()))).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    pub async fn increment(&self, name: &str, body: Value) -> Answer {
+        self.post(&format!("/v1/counters/{name}/increment"), body).await
+    }
+
+    /// The value of a counter.
+    pub async fn value(&self, name: &str) -> i64 {
+        self.get(&format!("/v1/counters/{name}")).await.ok()["value"].as_i64().unwrap()
+    }
+}

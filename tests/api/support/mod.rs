@@ -1,0 +1,7 @@
+//! What every test needs: a database, a server, a payer.
+
+pub mod app;
+pub mod database;
+
+pub use app::{Answer, Caller, TestApp};
+pub use database::TestDatabase;

@@ -1,0 +1,181 @@
+//! The turn: what goes wrong in one call, one payer or one connection is nobody else's trouble.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use sqlx::{Executor as _, PgConnection};
+
+use crate::support::{Caller, TestApp, TestDatabase};
+
+/// Takes the lock of a payer, as another server's long turn would.
+async fn lock_payer(admin: &mut PgConnection, caller: &Caller) {
+    let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
+    sqlx::query(lock).bind(caller.payer.as_str()).execute(admin).await.unwrap();
+}
+
+/// Waits until somebody waits for a lock that `admin` holds.
+async fn wait_for_waiter(admin: &mut PgConnection) {
+    let waits = "select count(*) from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))";
+    for _ in 0..400 {
+        let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut *admin).await.unwrap();
+        if waiting > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits");
+}
+
+/// Locks the row of a counter, so that the next call that writes it hangs in its turn.
+async fn lock_row(admin: &mut PgConnection, caller: &Caller) {
+    admin.execute("begin").await.unwrap();
+    let row = "select from tenant.counters where payer = $1 for update";
+    sqlx::query(row).bind(caller.payer.as_str()).execute(admin).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_bad_call_never_fails_its_neighbours() {
+    let database = TestDatabase::own().await;
+    let constraint = "alter table tenant.counters add constraint poison check (name <> 'poison')";
+    database.admin().await.execute(constraint).await.unwrap();
+    let app = TestApp::on(database);
+    let callers = join_all((0..8).map(|_| app.caller())).await;
+    for _ in 0..5 {
+        let calls = (0..80).map(|n| {
+            let name = if n % 20 == 7 { "poison" } else { "good" };
+            let caller = &callers[n % 8];
+            async move { (name, caller.increment(name, json!({})).await) }
+        });
+        for (name, answer) in join_all(calls).await {
+            match name {
+                "poison" => {
+                    let problem = answer.problem(500, "internal");
+                    assert!(!problem.to_string().contains("constraint"), "the database's words stay inside: {problem}");
+                }
+                _ => drop(answer.ok()),
+            }
+        }
+    }
+    let values = join_all(callers.iter().map(|caller| caller.value("good"))).await;
+    assert_eq!(values.iter().sum::<i64>(), 5 * 76, "each good call ran once, though its batch was run again");
+}
+
+#[tokio::test]
+async fn a_busy_payer_waits_alone() {
+    let app = TestApp::spawn().await;
+    let (busy, others) = (app.caller().await, join_all((0..10).map(|_| app.caller())).await);
+    let mut admin = app.database.admin().await;
+    lock_payer(&mut admin, &busy).await;
+    let waiting = tokio::spawn({
+        let busy = busy.clone();
+        async move { busy.increment("a", json!({})).await }
+    });
+    wait_for_waiter(&mut admin).await;
+    for other in &others {
+        other.increment("a", json!({})).await.ok();
+        // Every lane has a payer here, the busy payer's lane too.
+        assert!(!waiting.is_finished());
+    }
+    admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(waiting.await.unwrap().ok()["value"], 1);
+}
+
+#[tokio::test]
+async fn a_payer_that_stays_busy_is_told_so_and_nothing_changes() {
+    let app = TestApp::spawn().await;
+    let busy = app.caller().await;
+    let mut admin = app.database.admin().await;
+    lock_payer(&mut admin, &busy).await;
+    busy.increment("a", json!({})).await.problem(503, "payer-busy");
+    busy.get("/v1/counters/a").await.problem(404, "not-found");
+    admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(busy.increment("a", json!({})).await.ok()["value"], 1);
+}
+
+#[tokio::test]
+async fn two_servers_share_a_payer_and_no_increment_is_lost() {
+    let (one, two) = (TestApp::spawn().await, TestApp::spawn().await);
+    let caller = one.caller().await;
+    let mut elsewhere = caller.clone();
+    elsewhere.url.clone_from(&two.url);
+    let calls = (0..400).map(|n| {
+        let caller = if n % 2 == 0 { &caller } else { &elsewhere };
+        // A server that finds too many payers busy says so; its clients try again.
+        async move { while caller.increment("a", json!({})).await.status != 200 {} }
+    });
+    join_all(calls).await;
+    assert_eq!(caller.value("a").await, 400);
+    assert_eq!(elsewhere.value("a").await, 400);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_during_a_write_is_an_unknown_outcome() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    caller.increment("a", json!({})).await.ok();
+    let mut admin = app.database.admin().await;
+    lock_row(&mut admin, &caller).await;
+    let hanging = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.increment("a", json!({})).await }
+    });
+    wait_for_waiter(&mut admin).await;
+    let kill =
+        "select pg_terminate_backend(pid) from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))";
+    admin.execute(kill).await.unwrap();
+    hanging.await.unwrap().problem(503, "outcome-unknown");
+    admin.execute("commit").await.unwrap();
+    assert_eq!(caller.increment("a", json!({})).await.ok()["value"], 2, "the lane has a new connection");
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_cut_off_and_its_lane_goes_on() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    caller.increment("a", json!({})).await.ok();
+    let mut admin = app.database.admin().await;
+    lock_row(&mut admin, &caller).await;
+    let answer = caller.increment("a", json!({})).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    admin.execute("commit").await.unwrap();
+    let value = caller.increment("a", json!({})).await.ok()["value"].as_i64().unwrap();
+    assert!((2..=3).contains(&value), "{value}");
+}
+
+#[tokio::test]
+async fn a_turn_on_the_wrong_node_has_not_run() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    let moved =
+        "create or replace function rpc.increment(p_payer text, p_params jsonb) returns json language plpgsql as $$
+        begin
+          raise exception using errcode = '08006', message = 'role is not permitted to log in';
+        end $$";
+    app.database.admin().await.execute(moved).await.unwrap();
+    caller.increment("a", json!({})).await.problem(503, "database-unavailable");
+    assert_eq!(caller.post("/v1/counters/a/decrement", json!({})).await.ok()["value"], -1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_finishes_what_it_began() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    caller.increment("a", json!({})).await.ok();
+    let mut admin = app.database.admin().await;
+    lock_row(&mut admin, &caller).await;
+    let hanging = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.increment("a", json!({})).await }
+    });
+    wait_for_waiter(&mut admin).await;
+    let stopping = tokio::spawn(app.stop());
+    // It has stopped listening, and waits for the call.
+    while std::net::TcpStream::connect(caller.url.strip_prefix("http://").unwrap()).is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!stopping.is_finished());
+    admin.execute("commit").await.unwrap();
+    assert_eq!(hanging.await.unwrap().ok()["value"], 2);
+    stopping.await.unwrap();
+}

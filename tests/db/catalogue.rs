@@ -1,0 +1,218 @@
+//! Fences 2 to 4 of `docs/ARCHITECTURE.md`, proven over `pg_catalog` for everything that is there.
+
+use sqlx::{Executor as _, PgConnection};
+
+use crate::database::TestDatabase;
+
+/// Tables without `payer` as the first column of their keys, each with its reason. The list may only shrink.
+const KEYED_OTHERWISE: &[(&str, &str)] = &[("auth.tokens", "looked up before the payer is known")];
+
+async fn database() -> PgConnection {
+    TestDatabase::shared().await.admin().await
+}
+
+/// Runs a query for offenders, which must be none.
+async fn none(database: &mut PgConnection, what: &str, query: &'static str) {
+    let offenders: Vec<String> = sqlx::query_scalar(query).fetch_all(database).await.unwrap();
+    let excepted = |offender: &String| KEYED_OTHERWISE.iter().any(|(table, _)| offender.starts_with(table));
+    let offenders: Vec<String> = offenders.into_iter().filter(|offender| !excepted(offender)).collect();
+    assert_eq!(offenders, Vec::<String>::new(), "{what}");
+}
+
+#[tokio::test]
+async fn every_table_is_fenced() {
+    let mut db = database().await;
+    none(
+        &mut db,
+        "row-level security is enabled and forced",
+        "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and c.relkind in ('r', 'p')
+          and not (c.relrowsecurity and c.relforcerowsecurity)",
+    )
+    .await;
+    none(
+        &mut db,
+        "tables are owned by payerbase_owner",
+        "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and c.relowner <> 'payerbase_owner'::regrole",
+    )
+    .await;
+    none(&mut db, "nothing is kept outside of tenant and auth", "
+        select c.oid::regclass::text from pg_class c
+        where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relname <> '_sqlx_migrations'
+          and c.relnamespace::regnamespace::text not in ('tenant', 'auth', 'pg_catalog', 'information_schema', 'pg_toast')").await;
+    none(&mut db, "no views, no materialised views, no sequences: they have no fence, or tell how many", "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'rpc') and c.relkind not in ('r', 'p', 'i', 'I', 't', 'c')").await;
+    none(&mut db, "every table has one policy, for one role, with USING and WITH CHECK", "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and c.relkind in ('r', 'p')
+          and (select count(*) from pg_policy p where p.polrelid = c.oid and p.polcmd = '*' and cardinality(p.polroles) = 1
+            and p.polqual is not null and p.polwithcheck is not null and 0 <> all (p.polroles)) <> 1").await;
+    none(
+        &mut db,
+        "a tenant's policy is the payer's, word for word, and has no sub-select (which a cluster refuses)",
+        "
+        select p.polrelid::regclass::text from pg_policy p join pg_class c on c.oid = p.polrelid
+        where c.relnamespace = 'tenant'::regnamespace
+          and (pg_get_expr(p.polqual, p.polrelid) <> '(payer = tenant.current_payer())'
+            or pg_get_expr(p.polwithcheck, p.polrelid) <> '(payer = tenant.current_payer())'
+            or p.polroles <> array['payerbase_rpc'::regrole::oid])",
+    )
+    .await;
+    let tables: i64 = sqlx::query_scalar(
+        "select count(*) from pg_class where relnamespace = 'tenant'::regnamespace and relkind = 'r'",
+    )
+    .fetch_one(&mut db)
+    .await
+    .unwrap();
+    assert!(tables >= 1, "the lints saw tables");
+}
+
+#[tokio::test]
+async fn the_payer_leads_every_key() {
+    let mut db = database().await;
+    none(&mut db, "payer is the first column of every index, primary keys and unique keys too", "
+        select i.indrelid::regclass::text || ' ' || i.indexrelid::regclass::text from pg_index i
+        join pg_class c on c.oid = i.indrelid
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth')
+          and (select a.attname from pg_attribute a where a.attrelid = i.indrelid and a.attnum = i.indkey[0]) is distinct from 'payer'").await;
+    none(
+        &mut db,
+        "every table has a primary key and a payer that is never null, compared byte by byte",
+        "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and c.relkind in ('r', 'p')
+          and (not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
+            or not exists (select from pg_attribute a join pg_collation l on l.oid = a.attcollation
+              where a.attrelid = c.oid and a.attname = 'payer' and a.attnotnull and l.collname = 'C'))",
+    )
+    .await;
+    none(
+        &mut db,
+        "foreign keys ignore row-level security: each must hold the payer",
+        "
+        select k.conrelid::regclass::text || ' ' || k.conname from pg_constraint k
+        where k.contype = 'f' and not exists (select from pg_attribute a
+          where a.attrelid = k.conrelid and a.attnum = k.conkey[1] and a.attname = 'payer')",
+    )
+    .await;
+    none(
+        &mut db,
+        "no column is an identity or a serial: they break order on a cluster, and tell how many",
+        "
+        select a.attrelid::regclass::text || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and c.relkind = 'r'
+          and (a.attidentity <> '' or (a.atthasdef and not a.attisdropped))",
+    )
+    .await;
+    none(
+        &mut db,
+        "no triggers: a cluster has none",
+        "
+        select t.tgrelid::regclass::text || ' ' || t.tgname from pg_trigger t where not t.tgisinternal",
+    )
+    .await;
+    none(
+        &mut db,
+        "no CHECK constraints on what is written often: each statement would read and plan them anew",
+        "
+        select k.conrelid::regclass::text || ' ' || k.conname from pg_constraint k
+        where k.contype = 'c' and k.connamespace = 'tenant'::regnamespace and k.conrelid <> 0",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn roles_have_no_more_rights_than_they_need() {
+    let mut db = database().await;
+    none(&mut db, "no role of ours is powerful", "
+        select rolname::text from pg_roles
+        where rolname like 'payerbase%' and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)").await;
+    none(&mut db, "only payerbase_app may log in; payerbase_rpc never may: on a cluster that is the guard against mis-routed turns", "
+        select rolname::text from pg_roles where rolname like 'payerbase%' and rolcanlogin and rolname <> 'payerbase_app'").await;
+    none(&mut db, "roles of ours are members of nothing", "
+        select m.member::regrole::text from pg_auth_members m join pg_roles r on r.oid = m.member where r.rolname like 'payerbase%'").await;
+    none(&mut db, "the server has no right on any table", "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'public') and c.relkind in ('r', 'p', 'v')
+          and has_table_privilege('payerbase_app', c.oid, 'select, insert, update, delete, truncate, references, trigger')").await;
+    none(
+        &mut db,
+        "and nobody has rights on tables but the roles of the policies",
+        "
+        select c.oid::regclass::text || ' ' || coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
+        from pg_class c, aclexplode(c.relacl) a
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and a.grantee <> c.relowner
+          and not exists (select from pg_policy p where p.polrelid = c.oid and a.grantee = any (p.polroles))",
+    )
+    .await;
+    none(
+        &mut db,
+        "nobody empties tables or hangs triggers on them",
+        "
+        select c.oid::regclass::text || ' ' || a.privilege_type from pg_class c, aclexplode(c.relacl) a
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth') and a.grantee <> c.relowner
+          and a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')",
+    )
+    .await;
+    none(
+        &mut db,
+        "the server may create nothing, temporary tables included",
+        "
+        select current_database()::text
+        where has_database_privilege('payerbase_app', current_database(), 'create')
+          or has_database_privilege('payerbase_app', current_database(), 'temporary')
+          or has_schema_privilege('payerbase_app', 'public', 'create')
+          or has_schema_privilege('payerbase_app', 'tenant', 'create')
+          or has_schema_privilege('payerbase_app', 'rpc', 'create')
+          or has_schema_privilege('payerbase_app', 'auth', 'create')",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_payer_nothing_is_found_and_nothing_is_written() {
+    let mut db = database().await;
+    db.execute("begin; set local role payerbase_rpc").await.unwrap();
+    for statement in [
+        "select * from tenant.counters",
+        "insert into tenant.counters (payer, name, value, created_at, updated_at) values ('0x', 'a', 1, now(), now())",
+        "update tenant.counters set value = 1",
+        "delete from tenant.counters",
+    ] {
+        for payer in ["reset payerbase.payer", "set local payerbase.payer = ''"] {
+            db.execute("savepoint before").await.unwrap();
+            db.execute(payer).await.unwrap();
+            let outcome = db.execute(statement).await;
+            let error = outcome.expect_err(statement).to_string();
+            assert!(error.contains("no payer is set"), "{statement}: {error}");
+            db.execute("rollback to before").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_turn_of_one_payer_reaches_no_row_of_another() {
+    let mut db = database().await;
+    db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xb'").await.unwrap();
+    db.execute(
+        "insert into tenant.counters (payer, name, value, created_at, updated_at) values ('0xb', 'a', 1, now(), now())",
+    )
+    .await
+    .unwrap();
+    db.execute("set local payerbase.payer = '0xa'").await.unwrap();
+    let seen: Vec<String> =
+        sqlx::query_scalar("select payer from tenant.counters where payer = '0xb'").fetch_all(&mut db).await.unwrap();
+    assert_eq!(seen, Vec::<String>::new());
+    assert_eq!(
+        db.execute("update tenant.counters set value = 2 where payer = '0xb'").await.unwrap().rows_affected(),
+        0
+    );
+    assert_eq!(db.execute("delete from tenant.counters where payer = '0xb'").await.unwrap().rows_affected(), 0);
+    let foreign =
+        "insert into tenant.counters (payer, name, value, created_at, updated_at) values ('0xb', 'x', 1, now(), now())";
+    assert!(db.execute(foreign).await.unwrap_err().to_string().contains("row-level security"));
+}

@@ -1,0 +1,196 @@
+//! Lints over the functions: who may call them, and what keeps the way to a cluster open.
+
+use payerbase::turn::{Path, Spec};
+use sqlx::Row as _;
+
+use crate::database::TestDatabase;
+
+/// What the server may call. Everything else is called from in here.
+const ENTRIES: &[&str] = &["auth.revoked_lately", "auth.token_by_id", "rpc.read", "rpc.turn", "tenant.routes"];
+
+/// Functions that may stand inside of a statement that writes: immutable, so that a cluster can send it on.
+const ALLOWED_IN_WRITES: &[&str] =
+    &["coalesce", "greatest", "least", "nullif", "values", "counters", "tokens", "case", "in", "and"];
+
+/// Statements that name no payer, each with its reason.
+const WITHOUT_PAYER: &[(&str, &str)] = &[("auth.", "tokens are looked up before the payer is known")];
+
+struct Function {
+    name: String,
+    owner: String,
+    is_definer: bool,
+    settings: String,
+    body: String,
+    callers: Vec<String>,
+}
+
+async fn functions() -> Vec<Function> {
+    let mut admin = TestDatabase::shared().await.admin().await;
+    let rows = sqlx::query(
+        "select p.pronamespace::regnamespace || '.' || p.proname as name, p.proowner::regrole::text as owner, p.prosecdef,
+            coalesce(array_to_string(p.proconfig, ';'), '') as settings, p.prosrc,
+            array(select coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
+              from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner) as callers
+          from pg_proc p
+          where p.pronamespace in ('rpc'::regnamespace, 'auth'::regnamespace, 'tenant'::regnamespace)
+          order by 1",
+    );
+    let rows = rows.fetch_all(&mut admin).await.unwrap();
+    let functions: Vec<Function> = rows
+        .iter()
+        .map(|row| Function {
+            name: row.get("name"),
+            owner: row.get("owner"),
+            is_definer: row.get("prosecdef"),
+            settings: row.get("settings"),
+            body: without_comments(row.get("prosrc")),
+            callers: row.get("callers"),
+        })
+        .collect();
+    assert!(functions.len() > 10, "the lints saw functions");
+    functions
+}
+
+fn without_comments(body: &str) -> String {
+    let lines = body.lines().map(|line| line.split("--").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn the_server_may_call_its_entries_and_nothing_else() {
+    let functions = functions().await;
+    let of_server = functions.iter().filter(|function| function.callers.iter().any(|caller| caller == "payerbase_app"));
+    assert_eq!(of_server.map(|function| function.name.as_str()).collect::<Vec<_>>(), ENTRIES);
+    for function in &functions {
+        assert!(!function.callers.iter().any(|caller| caller == "public"), "{} is public", function.name);
+    }
+}
+
+#[tokio::test]
+async fn whoever_lends_its_rights_pins_its_search_path() {
+    for function in functions().await {
+        let owners = ["payerbase_rpc", "payerbase_auth", "payerbase_owner"];
+        assert!(owners.contains(&function.owner.as_str()), "{} belongs to {}", function.name, function.owner);
+        if function.is_definer {
+            assert_eq!(function.settings, "search_path=pg_catalog, pg_temp", "{}", function.name);
+        }
+        if ENTRIES.contains(&function.name.as_str()) {
+            assert!(function.is_definer, "{} is an entry", function.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_dynamic() {
+    for function in functions().await {
+        for word in function.body.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            assert!(!word.eq_ignore_ascii_case("execute"), "{} builds SQL from text", function.name);
+            assert!(!word.eq_ignore_ascii_case("merge"), "{}: a cluster refuses merge", function.name);
+        }
+        assert!(!function.body.contains("exception when"), "{}: an exception block is a subtransaction", function.name);
+    }
+}
+
+/// The statements of a body that read or write tables.
+fn statements(body: &str) -> Vec<String> {
+    let starts = ["select", "insert", "update", "delete"];
+    let cut = body.split(';').filter_map(|statement| {
+        // What comes before the statement in the same breath: begin, then, else, loop.
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        let at = words.iter().position(|word| starts.contains(word))?;
+        Some(words[at..].join(" "))
+    });
+    cut.filter(|statement| tables(statement) > 0).collect()
+}
+
+/// How many tables a statement names.
+fn tables(statement: &str) -> usize {
+    let words: Vec<&str> = statement.split(' ').collect();
+    let named = words.windows(2).filter(|pair| {
+        ["from", "join", "into", "update"].contains(&pair[0])
+            && (pair[1].starts_with("tenant.") || pair[1].starts_with("auth."))
+    });
+    named.count()
+}
+
+#[tokio::test]
+async fn every_statement_names_the_payer_for_every_table() {
+    let mut seen = 0;
+    for function in functions().await {
+        if WITHOUT_PAYER.iter().any(|(prefix, _)| function.name.starts_with(prefix)) {
+            continue;
+        }
+        for statement in statements(&function.body) {
+            let named = statement.matches("payer = p_payer").count() + statement.matches("values (p_payer,").count();
+            assert_eq!(named, tables(&statement), "{}: {statement}", function.name);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+#[tokio::test]
+async fn writes_use_only_parameters_variables_and_columns() {
+    let mut seen = 0;
+    for function in functions().await {
+        for statement in statements(&function.body).iter().filter(|statement| !statement.starts_with("select")) {
+            for (at, _) in statement.match_indices('(') {
+                let before = statement[..at].trim_end();
+                let word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                let allowed = word.is_empty() || ALLOWED_IN_WRITES.contains(&word);
+                assert!(allowed, "{} calls {word} in: {statement}", function.name);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "{seen}");
+}
+
+#[tokio::test]
+async fn the_turn_dispatches_every_method_on_its_way() {
+    let functions = functions().await;
+    let dispatched = |name: &str| -> Vec<String> {
+        let function = functions.iter().find(|function| function.name == name).unwrap();
+        let arms =
+            function.body.match_indices("when '").map(|(at, arm)| function.body[at + arm.len()..].split('\'').next());
+        let mut methods: Vec<String> = arms.map(|method| method.unwrap().to_owned()).collect();
+        methods.sort_unstable();
+        methods
+    };
+    let declared = |on: fn(&Spec) -> bool| -> Vec<String> {
+        let specs = payerbase::specs();
+        let mut methods: Vec<String> = specs.iter().filter(|spec| on(spec)).map(|spec| spec.name.to_owned()).collect();
+        methods.sort_unstable();
+        methods
+    };
+    assert_eq!(dispatched("rpc.write"), declared(|spec| spec.path == Path::Write));
+    assert_eq!(dispatched("rpc.look"), declared(|spec| spec.path != Path::Write));
+}
+
+#[tokio::test]
+async fn entries_of_a_turn_take_the_route_first() {
+    let mut admin = TestDatabase::shared().await.admin().await;
+    let first: Vec<String> = sqlx::query_scalar(
+        "select proargnames[1] from pg_proc where oid in ('rpc.turn'::regproc, 'rpc.read'::regproc)",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(first, ["p_route", "p_route"]);
+    let refused = "select * from rpc.turn('0xa', array['0xb'], array['increment'], array['{}'], 0)";
+    let error = sqlx::query(refused).fetch_all(&mut admin).await.unwrap_err().to_string();
+    assert!(error.contains("the route is not a payer of the batch"), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_cannot_write() {
+    let mut admin = TestDatabase::shared().await.admin().await;
+    let sneak = "begin;
+        create or replace function rpc.get_counter(p_payer text, p_params jsonb) returns json language plpgsql as $$
+          begin return rpc.increment(p_payer, p_params); end $$;";
+    sqlx::Executor::execute(&mut admin, sneak).await.unwrap();
+    let read =
+        "select * from rpc.read('0xa', array['0xa'], array['getCounter'], array['{\"name\":\"a\",\"amount\":1}'])";
+    let error = sqlx::query(read).fetch_all(&mut admin).await.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("25006"), "{error}");
+}

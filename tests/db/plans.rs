@@ -1,0 +1,62 @@
+//! The plans of the statements that must stay fast, with row-level security in force.
+
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
+use crate::database::TestDatabase;
+
+/// The generic plan of a statement of a turn, as `payerbase_rpc` runs it.
+async fn plan(prepare: &str) -> String {
+    let mut db = TestDatabase::shared().await.admin().await;
+    db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan").await.unwrap();
+    db.execute("set local enable_seqscan = off").await.unwrap();
+    db.execute(AssertSqlSafe(format!("prepare the_statement as {prepare}"))).await.unwrap();
+    let arguments = vec!["null"; prepare.matches('$').count()].join(", ");
+    let explain = format!("explain (costs off) execute the_statement ({arguments})");
+    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut db).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
+}
+
+fn uses_primary_key(plan: &str) {
+    let conditions: Vec<&str> = plan.lines().filter(|line| line.contains("Index Cond")).collect();
+    assert!(plan.contains("counters_pkey") && conditions.len() == 1 && conditions[0].contains("payer"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+}
+
+#[tokio::test]
+async fn one_counter_is_found_by_its_key() {
+    let read = plan("select value from tenant.counters where payer = $1 and name = $2").await;
+    uses_primary_key(&read);
+    let write = plan("update tenant.counters set value = value + $3 where payer = $1 and name = $2").await;
+    uses_primary_key(&write);
+    for plan in [read, write] {
+        let condition = plan.lines().find(|line| line.contains("Index Cond")).unwrap();
+        assert!(condition.contains("name"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
+    let page = plan(
+        "select name from tenant.counters where payer = $1 and name > $2 and name >= $3 and name <= $4 order by name limit $5",
+    )
+    .await;
+    uses_primary_key(&page);
+    assert!(!page.contains("Sort"), "{page}");
+}
+
+#[tokio::test]
+async fn an_increment_moves_no_index_entry() {
+    let database = TestDatabase::own().await;
+    let mut db = database.admin().await;
+    for _ in 0..200 {
+        let turn = "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], 0)";
+        let row = sqlx::query(turn).fetch_one(&mut db).await.unwrap();
+        let results: Vec<String> = row.get("results");
+        assert!(results[0].contains("\"ok\""), "{results:?}");
+    }
+    db.execute("select pg_stat_force_next_flush()").await.unwrap();
+    let stats = sqlx::query("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'counters'");
+    let stats = stats.fetch_one(&mut db).await.unwrap();
+    let (updates, heap_only): (i64, i64) = (stats.get(0), stats.get(1));
+    assert_eq!((updates, heap_only), (199, 199));
+}
