@@ -36,7 +36,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM debian:bookworm-slim
 # The number is fixed: volumes keep it, and Kubernetes checks it.
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/payerbase --shell /usr/sbin/nologin payerbase \
-    && install --directory --owner payerbase --group payerbase --mode 700 /var/lib/payerbase
+    && install --directory --owner payerbase --group payerbase /var/lib/payerbase
 # PostgreSQL before the binary: it changes less often, so its layer is shared between versions.
 COPY --from=postgres /opt/payerbase /opt/payerbase
 COPY --from=build /build/target/release/payerbase /usr/local/bin/

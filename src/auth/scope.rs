@@ -3,16 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
 
 /// Declares the scopes and their spelling once.
 macro_rules! scopes {
     ($($variant:ident $text:literal)*) => {
         /// One thing that a token may do: to read or to write one primitive, or everything.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Scope {
-            $(#[doc = concat!("`", $text, "`.")] #[serde(rename = $text)] $variant,)*
+            $(#[doc = concat!("`", $text, "`.")] $variant,)*
         }
 
         impl Scope {
@@ -39,6 +38,12 @@ impl Scope {
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Everything || self == needed
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -8,6 +8,7 @@ use actix_web::dev::ResourceDef;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
 use crate::turn::{Path, Spec};
 
@@ -57,7 +58,7 @@ struct ProblemBody {
         (name = "account", description = "Who is calling."),
         (name = "operations", description = "For those who run payerbase."),
     ),
-    components(schemas(ProblemBody, InvalidField)),
+    components(schemas(ProblemBody, InvalidField, Limit, Cursor)),
 )]
 struct Base;
 
@@ -77,6 +78,7 @@ impl Document {
             "description": "An API token: `payerbase token create` makes one."
         }});
         document["security"] = json!([{"token": []}]);
+        let schemas = document["components"]["schemas"].clone();
         let mut paths = Vec::new();
         if let Some(items) = document["paths"].as_object_mut() {
             for (path, item) in items.iter_mut() {
@@ -85,6 +87,7 @@ impl Document {
                 paths.push((ResourceDef::new(path.as_str()), methods.unwrap_or_default().join(", ")));
                 for (verb, operation) in item.as_object_mut().into_iter().flatten() {
                     finish(verb, operation, specs);
+                    relax_body(operation, &schemas);
                 }
             }
         }
@@ -98,6 +101,14 @@ impl Document {
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
         known.map(|(_, methods)| methods.as_str())
     }
+}
+
+/// A body of which no member is required may be absent.
+fn relax_body(operation: &mut Value, schemas: &Value) {
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+    let schema = &schemas[reference.rsplit('/').next().unwrap_or_default()];
+    body["required"] = schema.get("required").is_some().into();
 }
 
 /// Adds the problems that an operation can answer.

@@ -56,7 +56,8 @@ pub struct Limits {
 pub struct Me {
     /// Who pays.
     pub payer: Payer,
-    /// What the token may do.
+    /// What the token may do: `<primitive>:read`, `<primitive>:write`, or `*` for everything.
+    #[schema(value_type = Vec<String>, example = json!(["counters:read", "counters:write"]))]
     pub scopes: Vec<Scope>,
     /// The public half of the token: what it is listed and revoked by.
     #[schema(example = "0ahzrSBBqC2lZ0Nk")]

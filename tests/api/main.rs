@@ -18,5 +18,6 @@ mod faults;
 mod isolation;
 mod pages;
 mod problems;
+mod schemathesis;
 mod support;
 mod turn;

@@ -1,7 +1,7 @@
 //! One PostgreSQL cluster in a folder, run as a child process.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,6 +21,9 @@ const SOCKET_DIR_BYTES_MAX: usize = 88;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long PostgreSQL may take to stop before it is told to drop everything.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many lines of PostgreSQL's log are shown when it does not start.
+const LOG_LINES_SHOWN: usize = 10;
 
 /// Stops PostgreSQL when the pipe on its standard input breaks: when we are gone, however we went.
 /// $1 is the folder of the cluster, $2 the process id that it must still have.
@@ -112,7 +115,7 @@ impl Cluster {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir)),
             Err(TryLockError::Error(source)) => return Err(Error::Io { what: "lock the data folder".into(), source }),
         }
-        if !dir.join("credentials.json").exists() {
+        if !dir.join("data").exists() {
             initialise(&dir, &engine).await?;
         }
         let mut cluster = Self {
@@ -157,7 +160,8 @@ impl Cluster {
         stop_orphan(&data).await;
         make_folder(&socket_dir(&self.dir), 0o755)?;
         let log_file = self.dir.join("postgres.log");
-        let log = context(File::create(&log_file), || format!("write {}", log_file.display()))?;
+        let log = File::options().create(true).append(true).open(&log_file);
+        let log = context(log, || format!("write {}", log_file.display()))?;
         let log_too = context(log.try_clone(), || format!("write {}", log_file.display()))?;
         let mut postgres = as_unprivileged(Command::new(self.engine.program("postgres")));
         postgres
@@ -200,7 +204,9 @@ impl Cluster {
             };
             if exited || tokio::time::Instant::now() > deadline {
                 let printed = fs::read_to_string(log).unwrap_or_default();
-                return Err(Error::Program { program: "postgres", output: format!("{refused}\n{printed}") });
+                let end: Vec<&str> = printed.lines().rev().take(LOG_LINES_SHOWN).collect();
+                let end: String = end.into_iter().rev().map(|line| format!("\n{line}")).collect();
+                return Err(Error::Program { program: "postgres", output: format!("{refused}{end}") });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -220,20 +226,19 @@ impl Cluster {
     }
 }
 
-/// Makes the cluster: its passwords first in memory, and on disk as the last step, which says that all went well.
+/// Makes the cluster beside its place, and moves it there as the last step: what is cut off is simply done again.
 async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
-    let data = dir.join("data");
-    if data.exists() {
-        // Left by an initialisation that was cut off: the credentials are written last.
-        context(fs::remove_dir_all(&data), || format!("remove {}", data.display()))?;
+    let (part, data) = (dir.join("data.part"), dir.join("data"));
+    if part.exists() {
+        context(fs::remove_dir_all(&part), || format!("remove {}", part.display()))?;
     }
-    make_folder(&data, 0o700)?;
+    make_folder(&part, 0o700)?;
     let credentials = Credentials { admin: password(), app: password() };
     let password_file = dir.join("password");
-    context(fs::write(&password_file, &credentials.admin), || format!("write {}", password_file.display()))?;
+    write_secret(&password_file, &credentials.admin)?;
     give_away(&password_file, 0o600)?;
     let mut initdb = as_unprivileged(Command::new(engine.program("initdb")));
-    initdb.arg("-D").arg(&data).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
+    initdb.arg("-D").arg(&part).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
     if engine.major()? >= 17 {
         // The same order and letters on every system, whatever locales it has.
         initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
@@ -245,7 +250,8 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
         return Err(Error::Program { program: "initdb", output: printed });
     }
     context(fs::remove_file(&password_file), || format!("remove {}", password_file.display()))?;
-    write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())
+    write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())?;
+    context(fs::rename(&part, &data), || format!("move {} into place", part.display()))
 }
 
 /// Writes a file that only we can read, whole or not at all.
@@ -278,9 +284,21 @@ fn socket_dir(dir: &Path) -> PathBuf {
     PathBuf::from("/tmp").join(format!("payerbase-{name}"))
 }
 
+/// Makes a folder for PostgreSQL. One that is there already must be a folder, and must be its own: the socket's may lie
+/// in /tmp, where others can put things.
 fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
-    context(fs::create_dir_all(path), || format!("make {}", path.display()))?;
-    give_away(path, mode)
+    match fs::create_dir(path) {
+        Ok(()) => return give_away(path, mode),
+        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(refused) => return context(Err(refused), || format!("make {}", path.display())),
+    }
+    let found = context(fs::symlink_metadata(path), || format!("look at {}", path.display()))?;
+    let owner = if is_root() { UNPRIVILEGED } else { rustix::process::geteuid().as_raw() };
+    if found.is_dir() && found.uid() == owner {
+        return Ok(());
+    }
+    let refused = std::io::Error::other("it is there already, and is not ours");
+    context(Err(refused), || format!("use {}", path.display()))
 }
 
 /// Gives a file or folder to PostgreSQL's user, where that is not us.
@@ -310,16 +328,32 @@ fn signal(process: Option<u32>, signal: Signal) {
     }
 }
 
-/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it.
+/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it. Then
+/// the file that names it is stale: we hold the folder's lock, and its process id may be anybody's by now.
 async fn stop_orphan(data: &Path) {
+    let named = data.join("postmaster.pid");
     let orphan = || -> Option<u32> {
-        let pid: u32 = fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()?;
-        let ps = std::process::Command::new("ps").args(["-o", "comm=", "-p", &pid.to_string()]).output().ok()?;
-        String::from_utf8_lossy(&ps.stdout).contains("postgres").then_some(pid)
+        let pid: u32 = fs::read_to_string(&named).ok()?.lines().next()?.trim().parse().ok()?;
+        let command = command_line(pid)?;
+        (command.contains("postgres") && command.contains(&*data.to_string_lossy())).then_some(pid)
     };
     signal(orphan(), Signal::INT);
     let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
     while orphan().is_some() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    if orphan().is_none() {
+        // There may be none.
+        let _none = fs::remove_file(&named);
+    }
+}
+
+/// What a process was started with, from `/proc` where there is one, else from `ps`.
+fn command_line(pid: u32) -> Option<String> {
+    if Path::new("/proc/self/cmdline").exists() {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        return Some(String::from_utf8_lossy(&arguments).replace('\0', " "));
+    }
+    let ps = std::process::Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output().ok()?;
+    Some(String::from_utf8_lossy(&ps.stdout).into_owned())
 }

