@@ -17,8 +17,9 @@ begin
   end loop;
 end $$;
 
--- Nothing is anybody's unless it is granted below.
+-- Nothing is anybody's unless it is granted below. Large objects know no rights of making: anybody could fill the disk.
 revoke create on schema public from public;
+revoke execute on function lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) from public;
 do $$
 begin
   execute format('revoke all on database %I from public', current_database());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
 use prometheus_client::registry::Registry;
@@ -13,7 +13,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
 use crate::auth::{Authenticator, Tokens, authenticate};
-use crate::db::Database;
+use crate::db::{Database, Readiness};
+use crate::http::drain::{InFlight, Stop};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi::{self, Document};
 use crate::http::{edge, metrics, pages, request_id};
@@ -22,7 +23,9 @@ use crate::turn::{LaneCounts, Turns};
 use crate::{counters, me, specs};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes.
-const DRAIN_TIMEOUT_S: u64 = 10;
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long connections may then take to close. Together less than the ten seconds after which containers are killed.
+const CLOSE_TIMEOUT_S: u64 = 2;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection stays open.
@@ -45,6 +48,7 @@ pub struct Settings {
 pub struct Application {
     address: SocketAddr,
     server: Server,
+    in_flight: Arc<InFlight>,
     turns: Arc<Turns>,
     database: Database,
 }
@@ -55,7 +59,9 @@ impl Application {
     /// # Errors
     /// When the address cannot be bound.
     pub fn build(database: Database, settings: &Settings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen)?;
+        let listener = TcpListener::bind(settings.listen).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("cannot listen on {}: {error}", settings.listen))
+        })?;
         let address = listener.local_addr()?;
         let mut registry = Registry::with_prefix("payerbase");
         let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
@@ -63,14 +69,17 @@ impl Application {
         let tokens = Tokens::new(database.clone());
         let authenticator = web::Data::new(Authenticator::new(tokens, Arc::clone(&turns)));
         let document = web::Data::new(document());
-        let (registry, data) = (web::Data::new(registry), web::Data::new(database.clone()));
+        let (registry, data) = (web::Data::new(registry), web::Data::new(Readiness::of(database.clone())));
         let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
         let driven = Arc::clone(&turns);
+        let in_flight = Arc::new(InFlight::default());
+        let requests = web::Data::from(Arc::clone(&in_flight));
         let server = HttpServer::new(move || {
             driven.drive(lanes_each);
             let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
             app.app_data(authenticator.clone())
                 .app_data(http_metrics.clone())
+                .app_data(requests.clone())
                 .app_data(registry.clone())
                 .app_data(data.clone())
                 .app_data(document.clone())
@@ -79,19 +88,19 @@ impl Application {
                 .service(pages::root)
                 .default_service(web::to(nothing_here))
                 // The last one is the outermost.
-                .wrap(from_fn(edge::problems))
                 .wrap(Compress::default())
                 .wrap(cors())
+                .wrap(from_fn(edge::problems))
                 .wrap(from_fn(edge::edge))
         })
         .workers(settings.workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_TIMEOUT_S)
+        .shutdown_timeout(CLOSE_TIMEOUT_S)
         .disable_signals()
         .listen(listener)?
         .run();
-        Ok(Self { address, server, turns, database })
+        Ok(Self { address, server, in_flight, turns, database })
     }
 
     /// Where it listens.
@@ -100,13 +109,13 @@ impl Application {
         self.address
     }
 
-    /// A handle to stop it with.
+    /// What stops it.
     #[must_use]
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    pub fn stop(&self) -> Stop {
+        Stop::new(self.server.handle(), Arc::clone(&self.in_flight))
     }
 
-    /// Serves until it is stopped; then lets every request that is under way finish, and every call.
+    /// Serves until it is [stopped](Self::stop).
     ///
     /// # Errors
     /// Those of the listener.
@@ -146,7 +155,7 @@ fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
         .send_wildcard()
-        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        .allow_any_method()
         .allow_any_header()
         .expose_headers(["allow", "retry-after", "www-authenticate", request_id::HEADER.as_str()])
         .max_age(CORS_MAX_AGE_S)

@@ -13,7 +13,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{Application, Settings, document};
+use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
 use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
@@ -35,7 +35,7 @@ pub struct Cli {
 #[derive(clap::Args, Default)]
 pub(crate) struct DevArgs {
     /// Where the embedded PostgreSQL keeps its data.
-    #[arg(long, env = "PAYERBASE_DATA_DIR", value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
@@ -112,9 +112,12 @@ async fn migrate_database(config: Config) -> Outcome {
 }
 
 async fn serve(config: Config, port: Option<u16>) -> Outcome {
-    let database = Database::new(database_url(&config)?, config.pool_max);
-    wait_for_database(&database).await?;
     let mut stop = StopSignal::listen()?;
+    let database = Database::new(database_url(&config)?, config.pool_max);
+    tokio::select! {
+        checked = wait_for_database(&database) => checked?,
+        () = stop.received() => return Ok(()),
+    }
     let application = Application::build(database, &settings(&config, port))?;
     tracing::info!(address = %application.address(), ?config, "serving");
     serve_until(application, stop.received()).await
@@ -122,12 +125,12 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
 
 /// Serves until it is time to stop, then lets what is under way finish.
 async fn serve_until(application: Application, stop: impl Future<Output = ()>) -> Outcome {
-    let handle = application.handle();
+    let server = application.stop();
     let mut serving = tokio::spawn(application.run());
     tokio::select! {
         ended = &mut serving => Ok(ended??),
         () = stop => {
-            handle.stop(true).await;
+            server.drain(DRAIN_TIMEOUT).await;
             Ok(serving.await??)
         }
     }

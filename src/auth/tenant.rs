@@ -17,7 +17,7 @@ use crate::turn::Turns;
 /// Nothing outside `auth` can make one:
 ///
 /// ```compile_fail
-/// let tenant = payerbase::auth::Tenant { payer: todo!(), grant: todo!(), turns: todo!() };
+/// let tenant = payerbase::auth::Tenant { grant: todo!(), turns: todo!() };
 /// ```
 ///
 /// ```compile_fail

@@ -20,6 +20,8 @@ use crate::problem::{Code, Problem};
 const CACHED_MAX: u64 = 100_000;
 /// How often the server asks what was revoked.
 const REVOCATION_POLL: Duration = Duration::from_secs(2);
+/// How long a look-up may take, waiting for a connection included.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
 /// For how long an answer about revocation holds. A cached token is believed only if one is younger than this, so a
 /// revoked token is refused within 5 seconds even when the database cannot be asked.
 const REVOCATION_FRESH: Duration = Duration::from_millis(4_500);
@@ -105,8 +107,8 @@ impl Tokens {
             // The answer will not reach back to what we last heard.
             self.known.invalidate_all();
         }
-        let revoked: Vec<String> =
-            sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.pool()).await?;
+        let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.gate());
+        let revoked: Vec<String> = in_time(lately).await?;
         for id in revoked {
             self.known.invalidate(&TokenId::from(id)).await;
         }
@@ -146,8 +148,8 @@ impl Tokens {
     }
 
     async fn look_up(&self, id: &TokenId) -> Result<Option<Arc<Grant>>, Problem> {
-        let found =
-            sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.pool()).await;
+        let found = sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.gate());
+        let found = in_time(found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
         let grant = grant.map_err(|error| {
             tracing::warn!(%error, "cannot look a token up");
@@ -158,6 +160,14 @@ impl Tokens {
             self.known.insert(id.clone(), Arc::clone(grant)).await;
         }
         Ok(grant)
+    }
+}
+
+/// A connection that says nothing must not hold up who calls, or what was revoked.
+async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match tokio::time::timeout(LOOK_UP_TIMEOUT, asked).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `payerbase dev`: everything on one machine.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::app::Application;
 use crate::auth::{Payer, Scope, Token, Tokens, create_token};
 use crate::config::Config;
 use crate::db::check::check;
-use crate::db::embedded::{Cluster, Engine, default_data_dir, write_secret};
+use crate::db::embedded::{Cluster, Engine, data_dir_of_environment, write_secret};
 use crate::db::{Database, migrate};
 
 /// The payer of the token that `dev` prints: an address that belongs to nobody.
@@ -24,18 +25,23 @@ const DEMO_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn dev(config: Config, args: DevArgs) -> Outcome {
-    let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
+    let data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
+    let mut stop = StopSignal::listen()?;
     let (mut cluster, admin, app) = match config.database.clone() {
         // The developer's own database: log in as the developer, and become payerbase_app for the session.
         Some(theirs) => (None, theirs.clone(), theirs.options([("role", "payerbase_app")])),
         None => {
-            let engine = tokio::task::spawn_blocking(Engine::find).await??;
+            let engine = tokio::select! {
+                found = tokio::task::spawn_blocking(Engine::find) => found??,
+                // What is fetched half is fetched anew the next time.
+                () = stop.received() => std::process::exit(0),
+            };
             let cluster = Cluster::start(&data_dir, engine, &[]).await?;
             let (admin, app) = (cluster.access().admin(), cluster.access().app());
             (Some(cluster), admin, app)
         }
     };
-    let served = run(&config, &args, &data_dir, cluster.as_mut(), admin, app).await;
+    let served = run(&config, &args, &data_dir, cluster.as_mut(), admin, app, stop).await;
     if let Some(cluster) = cluster {
         cluster.stop().await;
     }
@@ -49,8 +55,8 @@ async fn run(
     cluster: Option<&mut Cluster>,
     admin: PgConnectOptions,
     app: PgConnectOptions,
+    mut stop: StopSignal,
 ) -> Outcome {
-    let mut stop = StopSignal::listen()?;
     let mut connection = admin.connect().await?;
     migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
     let database = Database::new(app, config.pool_max);
@@ -59,7 +65,11 @@ async fn run(
     drop(connection);
 
     let application = Application::build(database, &settings(config, args.port))?;
-    let address = application.address();
+    let mut address = application.address();
+    if address.ip().is_unspecified() {
+        // It listens everywhere; what is printed must work when pasted.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
     println!(
         "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs\n\nTry it:\n\n  \
          curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use super::Outcome;
 use crate::auth::{Payer, Scope, Token, create_token};
 use crate::config::Config;
-use crate::db::embedded::{Access, default_data_dir};
+use crate::db::embedded::{Access, data_dir_of_environment};
 use crate::time::Time;
 
 /// The longest life of a token: what is used for longer should be renewed on purpose.
@@ -21,8 +21,8 @@ const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 /// Where the tokens are.
 #[derive(Args)]
 pub(super) struct Place {
-    /// The data folder of a running `payerbase dev`; without it, DATABASE_URL or the usual folder.
-    #[arg(long, env = "PAYERBASE_DATA_DIR", value_name = "FOLDER", global = true)]
+    /// The data folder of a running `payerbase dev`; without it, DATABASE_URL, PAYERBASE_DATA_DIR or the usual folder.
+    #[arg(long, value_name = "FOLDER", global = true)]
     data_dir: Option<PathBuf>,
 }
 
@@ -90,7 +90,7 @@ fn admin(config: &Config, place: Place) -> Result<PgConnectOptions, Box<dyn std:
     match (place.data_dir, config.database.clone()) {
         (None, Some(database)) => Ok(database),
         (data_dir, _) => {
-            let data_dir = data_dir.unwrap_or_else(default_data_dir);
+            let data_dir = data_dir.unwrap_or_else(data_dir_of_environment);
             let access = Access::to(&data_dir);
             let access =
                 access.map_err(|error| format!("{error}\nStart `payerbase dev` on it, or set DATABASE_URL."))?;

@@ -62,13 +62,25 @@ pub struct ResetCounter {
 
 /// What happens to an amount that a bound stands in the way of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "String")]
 pub enum OnBound {
     /// The counter stops at the bound, and `applied` says how far it came.
     #[default]
     Saturate,
     /// Nothing changes, and the answer is the problem `counter-out-of-bounds`.
     Reject,
+}
+
+impl TryFrom<String> for OnBound {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "saturate" => Ok(Self::Saturate),
+            "reject" => Ok(Self::Reject),
+            _ => Err("must be `saturate` or `reject`"),
+        }
+    }
 }
 
 /// How far a counter is to move, and between which bounds.

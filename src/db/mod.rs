@@ -9,41 +9,55 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _};
 
-/// How long a statement may run. A turn takes about a millisecond; slow reads get the same time.
-pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement of a lane may run: a turn takes about a millisecond, and a call must have its answer before
+/// [`crate::turn::CALL_TIMEOUT`] also when its batch is run again.
+pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a statement may wait for a lock that is held against the rules: turns take theirs by trying.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(750);
+
+/// How long a slow read or a look-up may run.
+const POOL_STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long to wait for a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a slow read waits for a free connection of the pool.
+/// How long a statement waits for a free connection of its pool.
 const POOL_WAIT: Duration = Duration::from_secs(2);
 
-/// A way to the database: single connections for lanes, and a small pool for slow reads and look-ups.
+/// Connections for finding out who calls and whether the database is there: kept apart, so that no payer's slow reads can
+/// stand before them.
+const GATE_CONNECTIONS: u32 = 2;
+
+/// A way to the database: single connections for lanes, a pool for slow reads, and one for the gate.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
     pool: PgPool,
+    gate: PgPool,
 }
 
 impl Database {
-    /// Prepares the way; connects when first used. `pool_max` is the size of the pool, in connections.
+    /// Prepares the way; connects when first used. `pool_max` is the size of the pool for slow reads, in connections.
     #[must_use]
     pub fn new(options: PgConnectOptions, pool_max: u32) -> Self {
-        let options = session(options);
-        let pool = PgPoolOptions::new()
-            .max_connections(pool_max)
-            .acquire_timeout(POOL_WAIT)
-            // What is hot runs in lanes. Here a ping before every use is cheap, and hides a database that was restarted.
-            .test_before_acquire(true)
-            .connect_lazy_with(options.clone());
-        Self { options, pool }
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(POOL_WAIT)
+                // What is hot runs in lanes. Here a ping before every use is cheap, and hides a database that was restarted.
+                .test_before_acquire(true)
+                .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT))
+        };
+        let (pool, gate) = (pool(pool_max), pool(GATE_CONNECTIONS));
+        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, gate }
     }
 
     /// A connection of one's own, for a lane.
     ///
     /// # Errors
     /// When the database does not take the connection within [`CONNECT_TIMEOUT`].
-    pub async fn connect(&self) -> sqlx::Result<PgConnection> {
+    pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         match tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await {
             Ok(connection) => connection,
             Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
@@ -51,34 +65,54 @@ impl Database {
     }
 
     /// The pool. Every statement on it is one autocommit call of an entry function.
-    #[must_use]
-    pub fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// Whether the database answers and payerbase is installed in it.
-    pub async fn is_ready(&self) -> bool {
-        let installed =
-            sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
-                .fetch_all(&self.pool);
-        let answer: Result<sqlx::Result<Vec<bool>>, _> = tokio::time::timeout(CONNECT_TIMEOUT, installed).await;
-        matches!(answer.as_ref().map(|rows| rows.as_deref()), Ok(Ok([true])))
+    /// The pool for look-ups before it is known who calls.
+    pub(crate) fn gate(&self) -> &PgPool {
+        &self.gate
     }
 
-    /// Closes the pool, waiting for what is under way.
-    pub async fn close(&self) {
+    /// Closes the pools, waiting for what is under way.
+    pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.gate.close().await;
+    }
+}
+
+/// Can tell whether the database is there, and nothing else: what a handler may hold.
+pub struct Readiness(Database);
+
+impl Readiness {
+    /// Of this database.
+    #[must_use]
+    pub fn of(database: Database) -> Self {
+        Self(database)
+    }
+
+    /// Whether the database answers and payerbase is installed in it. Which version is checked when a server starts:
+    /// during an upgrade the servers of the version before go on.
+    pub async fn check(&self) -> bool {
+        let installed =
+            sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
+                .fetch_all(self.0.gate());
+        let answer: Result<sqlx::Result<Vec<bool>>, _> = tokio::time::timeout(CONNECT_TIMEOUT, installed).await;
+        matches!(answer.as_ref().map(|rows| rows.as_deref()), Ok(Ok([true])))
     }
 }
 
 /// What every session of ours has, whoever configured the server.
-fn session(options: PgConnectOptions) -> PgConnectOptions {
+fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectOptions {
     options
         .application_name("payerbase")
         .options([
-            ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string().as_str()),
+            ("statement_timeout", statement_timeout.as_millis().to_string().as_str()),
+            ("lock_timeout", LOCK_TIMEOUT.as_millis().to_string().as_str()),
             ("idle_in_transaction_session_timeout", "10000"),
             ("synchronous_commit", "on"),
+            ("default_transaction_read_only", "off"),
+            ("row_security", "on"),
             ("timezone", "UTC"),
             ("jit", "off"),
         ])

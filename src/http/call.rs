@@ -21,6 +21,8 @@ use crate::turn::Method;
 
 /// The largest body, in bytes: room for every documented value, and no more to hold in memory for a slow sender.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// How much of a wrong value its problem repeats, in characters.
+const ECHO_CHARS_MAX: usize = 200;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,7 +37,7 @@ impl<M: Method> FromRequest for Call<M> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let takes_body = !matches!(*request.method(), Verb::GET | Verb::HEAD | Verb::DELETE);
+        let takes_body = !matches!(*request.method(), Verb::GET | Verb::DELETE);
         let path = path_parameters(request);
         let (request, payload) = (request.clone(), payload.take());
         async move {
@@ -130,6 +132,9 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    if headers.get_all(CONTENT_TYPE).count() > 1 || headers.get_all(CONTENT_ENCODING).count() > 1 {
+        return false;
+    }
     let text = |header| headers.get(header).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
     let media = text(CONTENT_TYPE).unwrap_or_default();
     let (kind, parameters) = media.split_once(';').unwrap_or((&media, ""));
@@ -179,8 +184,8 @@ fn has_nul_escape(body: &[u8]) -> bool {
 /// Tells a wrong form (400) from a wrong value (422) by serde's own wording.
 fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Problem {
     // serde_json adds the line and column; where it can, the pointer says it better.
-    let detail = error.split(" at line ").next().unwrap_or(error).to_owned();
-    let pointer = pointer(path.iter().map(ToString::to_string));
+    let detail = shortened(error.split(" at line ").next().unwrap_or(error));
+    let pointer = shortened(&pointer(path.iter().map(ToString::to_string)));
     let about_value = ["must ", "invalid value", "unknown variant"];
     if about_value.iter().any(|wording| detail.starts_with(wording)) {
         return Problem::new(Code::InvalidValue).field(pointer, detail);
@@ -188,9 +193,17 @@ fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Pro
     let problem = Problem::new(if has_body { Code::InvalidJson } else { Code::InvalidQuery });
     let about_form = ["unknown field", "missing field", "duplicate field"];
     if pointer.is_empty() && !about_form.iter().any(|wording| detail.starts_with(wording)) {
-        return problem.detail(format!("It cannot be read: {error}."));
+        return problem.detail(format!("It cannot be read: {}.", shortened(error)));
     }
     problem.field(pointer, detail)
+}
+
+/// What the caller sent is not sent back at any length.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(ECHO_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// A JSON pointer (RFC 6901).

@@ -7,11 +7,12 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, ResponseError as _, web};
 use futures_util::FutureExt as _;
 
+use super::drain::InFlight;
 use super::metrics::HttpMetrics;
 use super::request_id::{self, CURRENT};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
@@ -27,11 +28,26 @@ pub async fn edge(
     let id = request_id::of(request.headers());
     let started = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
-    let mut response = CURRENT.scope(id.clone(), next.call(request)).await?;
+    let in_flight = request.app_data::<web::Data<InFlight>>().cloned().map(web::Data::into_inner);
+    let _answering = in_flight.as_ref().map(InFlight::enter);
+    let mut response = match CURRENT.scope(id.clone(), next.call(request)).await {
+        Ok(response) => response,
+        Err(refused) => {
+            let status = refused.as_response_error().status_code();
+            if let Some(metrics) = metrics {
+                metrics.answered(None, status, started.elapsed());
+            }
+            tracing::error!(id, status = status.as_u16(), "answered without a handler");
+            return Err(refused);
+        }
+    };
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(request_id::HEADER, id);
     }
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if in_flight.is_some_and(|requests| requests.is_draining()) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let (status, elapsed) = (response.status(), started.elapsed());
     if let Some(metrics) = metrics {
         metrics.answered(response.request().match_pattern(), status, elapsed);
@@ -86,12 +102,17 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
         StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
-        status if status.is_client_error() => Code::InvalidPath,
+        StatusCode::NOT_ACCEPTABLE => Code::NotAcceptable,
+        status if status.is_client_error() => Code::InvalidRequest,
         _ => Code::Internal,
     };
     tracing::warn!(status = status.as_u16(), code = code.slug(), "the framework answered by itself");
-    let (request, _) = response.into_parts();
-    ServiceResponse::new(request, Problem::new(code).error_response())
+    let (request, answered) = response.into_parts();
+    let mut problem = Problem::new(code).error_response();
+    for (name, value) in answered.headers().iter().filter(|(name, _)| name.as_str().starts_with("access-control-")) {
+        problem.headers_mut().insert(name.clone(), value.clone());
+    }
+    ServiceResponse::new(request, problem)
 }
 
 fn is_problem(headers: &HeaderMap) -> bool {

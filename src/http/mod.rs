@@ -1,6 +1,7 @@
 //! What every route shares: request ids, bodies, problems for whatever goes wrong, and the pages around the API.
 
 pub mod call;
+pub mod drain;
 pub mod edge;
 pub mod metrics;
 pub mod openapi;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::openapi::Document;
-use crate::db::Database;
+use crate::db::Readiness;
 use crate::problem::{Code, Problem, catalogue_markdown};
 
 /// That all is well.
@@ -35,8 +35,8 @@ pub(crate) async fn healthz() -> web::Json<Health> {
 #[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "It can.", body = Health)))]
 #[route("/readyz", method = "GET", method = "HEAD")]
-pub(crate) async fn readyz(database: web::Data<Database>) -> Result<web::Json<Health>, Problem> {
-    if database.is_ready().await {
+pub(crate) async fn readyz(database: web::Data<Readiness>) -> Result<web::Json<Health>, Problem> {
+    if database.check().await {
         return Ok(web::Json(OK));
     }
     Err(Problem::new(Code::DatabaseUnavailable))

@@ -30,7 +30,7 @@ impl Method for GetMe {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Counters.
+    /// Counters, counted up to 100,000.
     #[schema(example = 3)]
     pub counters: i64,
 }

@@ -11,7 +11,8 @@ use super::metrics::Metrics;
 use super::outcome::{BUSY, Failure};
 use super::queue::{Call, Queue};
 use super::statement::{self, Answers, Fault, Kind};
-use crate::db::{Database, STATEMENT_TIMEOUT};
+use crate::auth::Payer;
+use crate::db::{Database, LANE_STATEMENT_TIMEOUT};
 
 /// How long after a failed attempt the next one is made to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -19,7 +20,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// when the server starts and name one node, so a moved call is sent to the same one again.
 const RERUNS_MAX: usize = 3;
 /// After this long without a word the connection counts as broken: the database cancels its statements sooner.
-const SILENCE_MAX: Duration = STATEMENT_TIMEOUT.saturating_mul(2);
+pub(super) const SILENCE_MAX: Duration = LANE_STATEMENT_TIMEOUT.saturating_mul(2);
 
 pub(super) struct Lane {
     pub kind: Kind,
@@ -76,7 +77,8 @@ impl Lane {
         let mut left = VecDeque::from(batch);
         while let Some(call) = left.pop_front() {
             let mut reruns = 0;
-            loop {
+            // Who has been told that the outcome is unknown must not see it happen much later.
+            while !call.reply.is_closed() {
                 match self.attempt(std::slice::from_ref(&call)).await {
                     Ok(answers) => self.answer(vec![call], answers),
                     Err(Attempt::Unconnected) => {
@@ -110,7 +112,7 @@ impl Lane {
         let statement = statement::run(&mut connection, self.kind, calls, Duration::ZERO);
         let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(Fault::Lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+            Err(_elapsed) => Err(Fault::silence()),
         };
         match &result {
             Ok(answers) => self.metrics.ran(self.kind, calls.len(), answers.ran, sent.elapsed()),
@@ -123,19 +125,20 @@ impl Lane {
     }
 
     fn answer(&self, batch: Vec<Call>, answers: Answers) {
-        let mut busy: Vec<Call> = Vec::new();
+        // Sorted by payer, so that the calls of a busy one stand together.
+        let mut busy: Vec<(Payer, Vec<Call>)> = Vec::new();
         for (call, result) in batch.into_iter().zip(answers.results) {
             if result != BUSY {
                 call.answer(Ok(result));
                 continue;
             }
-            if busy.first().is_some_and(|other| other.payer != call.payer) {
-                self.busy.settle(std::mem::take(&mut busy));
+            match busy.last_mut().filter(|(payer, _)| *payer == call.payer) {
+                Some((_, calls)) => calls.push(call),
+                None => busy.push((call.payer.clone(), vec![call])),
             }
-            busy.push(call);
         }
-        if !busy.is_empty() {
-            self.busy.settle(busy);
+        for (payer, calls) in busy {
+            self.busy.settle(&payer, calls);
         }
     }
 

@@ -8,6 +8,7 @@ mod lane;
 mod metrics;
 mod outcome;
 mod queue;
+mod slow;
 mod statement;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use lane::Lane;
 use metrics::Metrics;
 use outcome::{Failure, Outcome};
 use queue::{Call, Queue};
+use slow::SlowReads;
 use statement::Kind;
 
 /// How long a call may take before it is answered with 503: what has not begun by then never runs.
@@ -100,7 +102,7 @@ fn unreadable<M: Method>(error: &serde_json::Error) -> Problem {
     Problem::new(Code::Internal)
 }
 
-/// How many lanes there are, and how large the pool is.
+/// How many lanes there are.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneCounts {
     /// Lanes for writes.
@@ -115,6 +117,8 @@ pub struct Turns {
     metrics: Arc<Metrics>,
     write: Vec<Arc<Queue>>,
     read: Vec<Arc<Queue>>,
+    slow: SlowReads,
+    busy: Arc<BusyPath>,
     /// Lanes that nobody drives, write and read by turns.
     idle: Mutex<VecDeque<Lane>>,
     next_id: AtomicU64,
@@ -126,21 +130,32 @@ impl Turns {
     pub fn new(database: Database, lanes: LaneCounts, registry: &mut Registry) -> Arc<Self> {
         let metrics = Arc::new(Metrics::register(registry));
         let busy = Arc::new(BusyPath::new(database.clone()));
-        let mut idle = VecDeque::new();
-        let mut make = |kind, count| -> Vec<Arc<Queue>> {
-            let queues: Vec<Arc<Queue>> = (0..count).map(|_place| Arc::default()).collect();
-            idle.extend(queues.iter().map(|queue| Lane {
-                kind,
-                queue: Arc::clone(queue),
-                database: database.clone(),
-                busy: Arc::clone(&busy),
-                metrics: Arc::clone(&metrics),
-                connection: None,
-            }));
-            queues
+        let lane = |kind, queue: &Arc<Queue>| Lane {
+            kind,
+            queue: Arc::clone(queue),
+            database: database.clone(),
+            busy: Arc::clone(&busy),
+            metrics: Arc::clone(&metrics),
+            connection: None,
         };
-        let (write, read) = (make(Kind::Write, lanes.write), make(Kind::Read, lanes.read));
-        Arc::new(Self { database, metrics, write, read, idle: Mutex::new(idle), next_id: AtomicU64::new(0) })
+        let queues = |count| -> Vec<Arc<Queue>> { (0..count).map(|_place| Arc::default()).collect() };
+        let (write, read) = (queues(lanes.write), queues(lanes.read));
+        // By turns, so that every thread gets its part of both.
+        let mut idle = VecDeque::new();
+        for place in 0..write.len().max(read.len()) {
+            idle.extend(write.get(place).map(|queue| lane(Kind::Write, queue)));
+            idle.extend(read.get(place).map(|queue| lane(Kind::Read, queue)));
+        }
+        Arc::new(Self {
+            database,
+            metrics,
+            write,
+            read,
+            slow: SlowReads::default(),
+            busy: Arc::clone(&busy),
+            idle: Mutex::new(idle),
+            next_id: AtomicU64::new(0),
+        })
     }
 
     /// Drives up to `count` of the idle lanes on this thread's runtime. Every thread that serves HTTP drives its part: a
@@ -165,7 +180,7 @@ impl Turns {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets no more calls in. What waits still runs, and then the lanes end.
+    /// Lets no more calls in, and ends the lanes when they have run what waits, as long as their threads go on.
     pub fn close(&self) {
         for queue in self.write.iter().chain(&self.read) {
             queue.close();
@@ -181,22 +196,30 @@ impl Turns {
             Path::Read => &self.read,
             Path::SlowRead => return self.run_slowly(call).await,
         };
-        let queue = lane_of(queues, &call.payer).ok_or(Failure::Unavailable)?;
+        let payer = call.payer.clone();
+        let queue = lane_of(queues, &payer).ok_or(Failure::Unavailable)?;
         queue.push(call)?;
         match tokio::time::timeout(CALL_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
             // The lane died with the call: a panic, which is a bug.
+            Ok(Err(_gone)) if spec.path == Path::Read => Err(Failure::Refused),
             Ok(Err(_gone)) => Err(Failure::Unknown),
             Err(_elapsed) if queue.withdraw(id) => Err(Failure::Overloaded),
+            Err(_elapsed) if self.busy.withdraw(&payer, id) => Err(Failure::PayerBusy),
             Err(_elapsed) if spec.path == Path::Read => Err(Failure::Unavailable),
             Err(_elapsed) => Err(Failure::Unknown),
         }
     }
 
-    /// A slow read: one autocommit statement on the pool, in no call's way.
+    /// A slow read: one autocommit statement on the pool, in no call's way. A payer gets a few at a time; the others
+    /// wait for a place like everybody's.
     async fn run_slowly(&self, call: Call) -> Result<String, Failure> {
+        let place = self.slow.enter(&call.payer)?;
         let calls = [call];
-        let statement = statement::run(self.database.pool(), Kind::Read, &calls, Duration::ZERO);
+        let statement = async {
+            let _turn = place.turn().await;
+            statement::run(self.database.pool(), Kind::Read, &calls, Duration::ZERO).await
+        };
         match tokio::time::timeout(CALL_TIMEOUT, statement).await {
             Ok(Ok(answers)) => answers.results.into_iter().next().ok_or(Failure::Refused),
             Ok(Err(fault)) => Err(calls.first().map_or(Failure::Refused, |call| fault.end(Kind::Read, call.method))),

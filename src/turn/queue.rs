@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// Takes the calls that may run together, in order of arrival. No payer gets more than its share before the others
+    /// Takes the calls that may run together: in order of arrival, where they fit. No payer gets more than its share before the others
     /// have had theirs; what room is left then goes to whoever waits.
     fn take(&mut self) -> Vec<Call> {
         let mut batch = Vec::with_capacity(self.waiting.len().min(BATCH_CALLS_MAX));

@@ -46,9 +46,9 @@ impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|database| database.code());
         // 08006 from a broken socket has no database behind it; said by the database it means a mis-routed turn.
-        if code.is_some_and(|code| code == "08006") {
+        if code.as_deref() == Some("08006") {
             Self::Moved
-        } else if is_unsent(&error) {
+        } else if code.is_some_and(|code| code == READ_ONLY || code.starts_with(NOT_LET_IN)) || is_unsent(&error) {
             Self::Unsent(error)
         } else if db::is_lost(&error) {
             Self::Lost(error)
@@ -57,6 +57,11 @@ impl From<sqlx::Error> for Fault {
         }
     }
 }
+
+/// Said to a write: this server has become a replica, and a new connection may find the one that has not.
+const READ_ONLY: &str = "25006";
+/// The class of errors about logging in, met when a pool opens a connection.
+const NOT_LET_IN: &str = "28";
 
 fn is_unsent(error: &sqlx::Error) -> bool {
     if let sqlx::Error::Io(error) = error {
@@ -67,6 +72,17 @@ fn is_unsent(error: &sqlx::Error) -> bool {
 }
 
 impl Fault {
+    /// The connection has said nothing for longer than the database lets a statement run.
+    pub fn silence() -> Self {
+        Self::Lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
+    }
+
+    /// Whether a lock was waited for and did not come free.
+    pub fn is_lock_timeout(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        error.as_database_error().and_then(|database| database.code()).is_some_and(|code| code == "55P03")
+    }
+
     /// Whether the same call may well succeed when it is run again.
     pub fn is_transient(&self, kind: Kind) -> bool {
         match self {
@@ -83,6 +99,7 @@ impl Fault {
     /// How the call ends that was alone in the batch. Logs what nobody else will see.
     pub fn end(&self, kind: Kind, method: &'static str) -> Failure {
         match self {
+            Self::Unsent(sqlx::Error::PoolTimedOut) => Failure::Overloaded,
             Self::Moved | Self::Unsent(_) => Failure::Unavailable,
             Self::Lost(_) if kind == Kind::Read => Failure::Unavailable,
             Self::Lost(_) => Failure::Unknown,
@@ -142,7 +159,8 @@ pub(super) async fn run(
     if answers.results.len() == calls.len() {
         return Ok(answers);
     }
-    Err(Fault::Refused(sqlx::Error::Protocol("a batch has another number of answers than of calls".into())))
+    // It is committed, and nobody knows what came of which call.
+    Err(Fault::Lost(sqlx::Error::Protocol("a batch has another number of answers than of calls".into())))
 }
 
 fn decode(rows: &[PgRow]) -> Result<Answers, sqlx::Error> {

@@ -158,6 +158,7 @@ async fn the_server_may_look_tokens_up_and_no_more() {
         "set role payerbase_rpc",
         "create table public.x ()",
         "create temp table x ()",
+        "select lo_from_bytea(0, 'x')",
     ] {
         let error = sqlx::Executor::execute(&mut server, forbidden).await.expect_err(forbidden);
         let code = error.as_database_error().and_then(|database| database.code()).map(|code| code.into_owned());

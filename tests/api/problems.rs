@@ -27,6 +27,7 @@ async fn what_is_not_the_json_of_the_operation_is_400() {
         (r#"{"min":{}}"#, Some("/min")),
         (r#"{"max":"8"}"#, Some("/max")),
         (r#"{"onBound":1}"#, Some("/onBound")),
+        (r#"{"onBound":{"saturate":null}}"#, Some("/onBound")),
         (r#"{"bogus":1}"#, Some("/bogus")),
         (r#"{"amount":1,"amount":2}"#, None),
         (r#"{"name":"b"}"#, None),
@@ -54,6 +55,10 @@ async fn what_is_not_the_json_of_the_operation_is_400() {
     }
     raw(&caller, b"{\"amount\":1,\"onBound\":\"\xff\"}".to_vec()).await.problem(400, "invalid-json");
     raw(&caller, b"\xef\xbb\xbf{}".to_vec()).await.problem(400, "invalid-json");
+    let long = format!(r#"{{"{}":1}}"#, "k".repeat(1_000_000));
+    let answer = raw(&caller, long).await;
+    assert!(answer.text.len() < 2_000, "what was sent is not sent back");
+    answer.problem(400, "invalid-json");
     caller.get("/v1/counters/a").await.problem(404, "not-found");
 }
 
@@ -154,6 +159,9 @@ async fn bodies_have_a_type_and_a_limit() {
     {
         caller.send(Method::POST, path, Some((media, b"{}".to_vec()))).await.problem(415, "unsupported-media-type");
     }
+    let mut twice = caller.clone();
+    twice.headers.append("content-type", "text/plain".parse().unwrap());
+    raw(&twice, "{}").await.problem(415, "unsupported-media-type");
     let mut zipped = caller.clone();
     zipped.headers.insert("content-encoding", "gzip".parse().unwrap());
     raw(&zipped, "{}").await.problem(415, "unsupported-media-type");
@@ -189,6 +197,14 @@ async fn wrong_paths_and_methods_are_problems_too() {
         assert_eq!(answer.headers["allow"], allow);
         answer.problem(405, "method-not-allowed");
     }
+}
+
+#[tokio::test]
+async fn what_the_framework_refuses_by_itself_is_a_problem_too() {
+    let app = TestApp::spawn().await;
+    let mut caller = app.caller().await;
+    caller.headers.insert("accept-encoding", "identity;q=0, br".parse().unwrap());
+    caller.get("/v1/me").await.problem(406, "not-acceptable");
 }
 
 #[tokio::test]

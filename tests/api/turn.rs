@@ -130,17 +130,51 @@ async fn a_connection_that_breaks_during_a_write_is_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_is_cut_off_and_its_lane_goes_on() {
+async fn a_call_that_hangs_is_cut_off_and_its_neighbours_run_once() {
     let app = TestApp::on(TestDatabase::own().await);
-    let caller = app.caller().await;
-    caller.increment("a", json!({})).await.ok();
+    let (hanging, neighbours) = (app.caller().await, join_all((0..20).map(|_| app.caller())).await);
+    hanging.increment("a", json!({})).await.ok();
     let mut admin = app.database.admin().await;
-    lock_row(&mut admin, &caller).await;
-    let answer = caller.increment("a", json!({})).await;
-    assert_eq!(answer.status, 503, "{answer:?}");
+    lock_row(&mut admin, &hanging).await;
+    let calls = neighbours.iter().chain([&hanging]).map(|caller| caller.increment("a", json!({})));
+    let mut answers = join_all(calls).await;
+    answers.pop().unwrap().problem(503, "payer-busy");
+    for answer in answers {
+        answer.ok();
+    }
     admin.execute("commit").await.unwrap();
-    let value = caller.increment("a", json!({})).await.ok()["value"].as_i64().unwrap();
-    assert!((2..=3).contains(&value), "{value}");
+    assert_eq!(hanging.increment("a", json!({})).await.ok()["value"], 2, "what was refused has not happened");
+    for neighbour in &neighbours {
+        assert_eq!(neighbour.value("a").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_only_the_payer_that_fills_it() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let (hot, other) = (app.caller().await, app.caller().await);
+    for caller in [&hot, &other] {
+        caller.increment("a", json!({})).await.ok();
+    }
+    let mut admin = app.database.admin().await;
+    lock_payer(&mut admin, &hot).await;
+    let flood = join_all((0..1_500).map(|_| hot.increment("a", json!({}))));
+    let (answers, others) = tokio::join!(flood, join_all((0..20).map(|_| other.increment("a", json!({})))));
+    admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    let count = |code: &str| -> i64 {
+        let found =
+            answers.iter().filter(|answer| answer.json().get("code").is_some_and(|found| found == code)).count();
+        i64::try_from(found).unwrap()
+    };
+    let acknowledged = i64::try_from(answers.iter().filter(|answer| answer.status == 200).count()).unwrap();
+    let (refused, unknown) = (count("payer-busy") + count("overloaded"), count("outcome-unknown"));
+    assert_eq!(acknowledged + refused + unknown, 1_500);
+    assert!(refused > 0);
+    for answer in others {
+        answer.ok();
+    }
+    let value = hot.value("a").await - 1;
+    assert!((acknowledged..=acknowledged + unknown).contains(&value), "{acknowledged} <= {value} <= + {unknown}");
 }
 
 #[tokio::test]
@@ -170,10 +204,10 @@ async fn a_server_that_is_told_to_stop_finishes_what_it_began() {
     });
     wait_for_waiter(&mut admin).await;
     let stopping = tokio::spawn(app.stop());
-    // It has stopped listening, and waits for the call.
-    while std::net::TcpStream::connect(caller.url.strip_prefix("http://").unwrap()).is_ok() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // It takes no more connections, and tells those it has to go.
+    let patience = Duration::from_millis(200);
+    let fresh = || reqwest::Client::builder().timeout(patience).build().unwrap().get(format!("{}/healthz", caller.url));
+    while fresh().send().await.is_ok() {}
     assert!(!stopping.is_finished());
     admin.execute("commit").await.unwrap();
     assert_eq!(hanging.await.unwrap().ok()["value"], 2);

@@ -109,7 +109,8 @@ impl Cluster {
     pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
         context(fs::create_dir_all(&dir), || format!("make {}", dir.display()))?;
-        let lock = context(File::create(dir.join("payerbase.lock")), || format!("write to {}", dir.display()))?;
+        let lock = private(File::options().write(true).create(true)).open(dir.join("payerbase.lock"));
+        let lock = context(lock, || format!("write to {}", dir.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir)),
@@ -160,7 +161,7 @@ impl Cluster {
         stop_orphan(&data).await;
         make_folder(&socket_dir(&self.dir), 0o755)?;
         let log_file = self.dir.join("postgres.log");
-        let log = File::options().create(true).append(true).open(&log_file);
+        let log = private(File::options().create(true).append(true)).open(&log_file);
         let log = context(log, || format!("write {}", log_file.display()))?;
         let log_too = context(log.try_clone(), || format!("write {}", log_file.display()))?;
         let mut postgres = as_unprivileged(Command::new(self.engine.program("postgres")));
@@ -254,13 +255,17 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     context(fs::rename(&part, &data), || format!("move {} into place", part.display()))
 }
 
+/// A file that is made is for us alone.
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}
+
 /// Writes a file that only we can read, whole or not at all.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
     let part = path.with_extension("part");
     let write = || {
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let mut file = private(File::options().write(true).create(true).truncate(true)).open(&part)?;
         file.write_all(secret.as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, path)

@@ -61,9 +61,13 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where payerbase keeps data when nothing else is said: a folder that PostgreSQL's user can reach.
+/// Where payerbase keeps data when the command line doesn't say: `PAYERBASE_DATA_DIR`, or a folder that PostgreSQL's user
+/// can reach.
 #[must_use]
-pub fn default_data_dir() -> PathBuf {
+pub fn data_dir_of_environment() -> PathBuf {
+    if let Some(dir) = std::env::var_os("PAYERBASE_DATA_DIR").filter(|dir| !dir.is_empty()) {
+        return PathBuf::from(dir);
+    }
     home_or("/var/lib/payerbase", "XDG_DATA_HOME", ".local/share/payerbase")
 }
 

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use payerbase::app::{Application, Settings};
+use payerbase::app::{Application, DRAIN_TIMEOUT, Settings};
 use payerbase::auth::{Payer, Scope, create_token};
 use payerbase::db::Database;
+use payerbase::http::drain::Stop;
 use payerbase::turn::LaneCounts;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
@@ -23,7 +23,7 @@ pub struct TestApp {
     pub url: String,
     pub database: TestDatabase,
     pub client: reqwest::Client,
-    handle: ServerHandle,
+    server: Stop,
     ended: Option<std::thread::JoinHandle<std::io::Result<()>>>,
 }
 
@@ -45,19 +45,19 @@ impl TestApp {
                     lanes: LaneCounts { write: 2, read: 1 },
                 };
                 let application = Application::build(Database::new(options, 6), &settings).unwrap();
-                started.send((application.address(), application.handle())).unwrap();
+                started.send((application.address(), application.stop())).unwrap();
                 application.run().await
             })
         });
-        let (address, handle) = address.recv().unwrap();
+        let (address, server) = address.recv().unwrap();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { url: format!("http://{address}"), database, client, handle, ended: Some(ended) }
+        Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
     }
 
     /// Stops it as SIGTERM would, and waits until it has ended.
     pub async fn stop(mut self) {
         let ended = self.ended.take().unwrap();
-        self.handle.stop(true).await;
+        self.server.drain(DRAIN_TIMEOUT).await;
         tokio::task::spawn_blocking(|| ended.join().unwrap().unwrap()).await.unwrap();
     }
 
@@ -82,8 +82,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // The command is sent before the future is first polled.
-        drop(self.handle.stop(false));
+        self.server.now();
     }
 }
 
