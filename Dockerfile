@@ -41,11 +41,9 @@ RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/payerbase --shell /
 COPY --from=postgres /opt/payerbase /opt/payerbase
 COPY --from=build /build/target/release/payerbase /usr/local/bin/
 # Inside a container, localhost would be out of reach for everybody else.
-# XDG_DATA_HOME makes /var/lib/payerbase the usual data folder. PAYERBASE_DATA_DIR would do so too, but `payerbase token`
-# obeys it even where DATABASE_URL is given.
 ENV PAYERBASE_HOST=0.0.0.0 \
     PAYERBASE_CACHE_DIR=/opt/payerbase \
-    XDG_DATA_HOME=/var/lib
+    PAYERBASE_DATA_DIR=/var/lib/payerbase
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:10001
 # The embedded cluster of `dev`. `serve` writes nothing here.
