@@ -24,6 +24,9 @@ pub enum Refusal {
     /// PostgreSQL is older than 16.
     #[error("PostgreSQL {0} is too old: payerbase needs 16 or newer")]
     TooOld(String),
+    /// The database is not in UTF-8.
+    #[error("the database is in {0}; payerbase needs one in UTF8")]
+    Encoding(String),
     /// `payerbase migrate` has not run, or ran from another version.
     #[error("the database is not migrated to this version; run `payerbase migrate`")]
     NotMigrated,
@@ -46,7 +49,7 @@ pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result
             exists (select from pg_roles o
               where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth') and pg_has_role(r.oid, o.oid, 'member')
             ) as is_member,
-            current_setting('server_version') as version, current_setting('server_version_num')::integer as version_num
+            current_setting('server_encoding') as encoding, current_setting('server_version') as version, current_setting('server_version_num')::integer as version_num
           from pg_roles r
           where r.rolname = current_user or (not $1 and r.rolname = session_user)",
     )
@@ -56,6 +59,10 @@ pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result
     for row in roles {
         if row.try_get::<i32, _>("version_num")? < SERVER_VERSION_NUM_MIN {
             return Err(Refusal::TooOld(row.try_get("version")?));
+        }
+        let encoding: String = row.try_get("encoding")?;
+        if encoding != "UTF8" {
+            return Err(Refusal::Encoding(encoding));
         }
         for (column, reason) in [
             ("rolsuper", "is a superuser"),

@@ -32,7 +32,10 @@ impl TestDatabase {
         let server = server();
         let name = format!("test_{}", Uuid::now_v7().simple());
         let mut connection = server.connect().await.unwrap();
-        connection.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+        connection
+            .execute(AssertSqlSafe(format!("create database {name} template template0 encoding 'UTF8'")))
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         let admin = server.clone().database(&name);
         let mut connection = admin.connect().await.unwrap();
@@ -102,7 +105,7 @@ async fn container() -> (PgConnectOptions, impl Sized) {
         .with_exposed_port(ContainerPort::Tcp(5432))
         .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
         .with_env_var("POSTGRES_PASSWORD", APP_PASSWORD)
-        .with_cmd(["-c", "max_connections=300"])
+        .with_cmd(["postgres", "-c", "max_connections=300"])
         .start()
         .await
         .expect("the container starts");
