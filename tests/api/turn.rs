@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{Executor as _, PgConnection};
+use tokio::task::JoinHandle;
 
-use crate::support::{Caller, TestApp, TestDatabase};
+use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 /// Takes the lock of a payer, as another server's long turn would.
 async fn lock_payer(admin: &mut PgConnection, caller: &Caller) {
@@ -32,6 +33,19 @@ async fn lock_row(admin: &mut PgConnection, caller: &Caller) {
     admin.execute("begin").await.unwrap();
     let row = "select from tenant.counters where payer = $1 for update";
     sqlx::query(row).bind(caller.payer.as_str()).execute(admin).await.unwrap();
+}
+
+/// Sends a second increment that hangs in its turn until the transaction of the connection ends.
+async fn hang(app: &TestApp, caller: &Caller) -> (JoinHandle<Answer>, PgConnection) {
+    caller.increment("a", json!({})).await.ok();
+    let mut admin = app.database.admin().await;
+    lock_row(&mut admin, caller).await;
+    let hanging = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.increment("a", json!({})).await }
+    });
+    wait_for_waiter(&mut admin).await;
+    (hanging, admin)
 }
 
 #[tokio::test]
@@ -119,14 +133,7 @@ async fn two_servers_share_a_payer_and_no_increment_is_lost() {
 async fn a_connection_that_breaks_during_a_write_is_an_unknown_outcome() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
-    caller.increment("a", json!({})).await.ok();
-    let mut admin = app.database.admin().await;
-    lock_row(&mut admin, &caller).await;
-    let hanging = tokio::spawn({
-        let caller = caller.clone();
-        async move { caller.increment("a", json!({})).await }
-    });
-    wait_for_waiter(&mut admin).await;
+    let (hanging, mut admin) = hang(&app, &caller).await;
     let kill =
         "select pg_terminate_backend(pid) from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))";
     admin.execute(kill).await.unwrap();
@@ -201,14 +208,7 @@ async fn a_turn_on_the_wrong_node_has_not_run() {
 async fn a_server_that_is_told_to_stop_finishes_what_it_began() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
-    caller.increment("a", json!({})).await.ok();
-    let mut admin = app.database.admin().await;
-    lock_row(&mut admin, &caller).await;
-    let hanging = tokio::spawn({
-        let caller = caller.clone();
-        async move { caller.increment("a", json!({})).await }
-    });
-    wait_for_waiter(&mut admin).await;
+    let (hanging, mut admin) = hang(&app, &caller).await;
     let stopping = tokio::spawn(app.stop());
     // It takes no more connections, and tells those it has to go.
     let patience = Duration::from_millis(200);
