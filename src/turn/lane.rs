@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
 use super::busy::BusyPath;
@@ -12,13 +13,16 @@ use super::outcome::{BUSY, Failure};
 use super::queue::{Call, Queue};
 use super::statement::{self, Answers, Fault, Kind};
 use crate::auth::Payer;
-use crate::db::{Database, LANE_STATEMENT_TIMEOUT};
+use crate::db::{CONNECT_TIMEOUT, Database, LANE_STATEMENT_TIMEOUT};
 
 /// How long after a failed attempt the next one is made to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a call that met a deadlock, a serialisation failure or a move to another node is run again. Routes are read
 /// when the server starts and name one node, so a moved call is sent to the same one again.
 const RERUNS_MAX: usize = 3;
+/// A connection that has been idle for longer is asked whether it still stands before anything is sent. Over TCP, one that
+/// the database has closed takes a write like any other, and then nobody can say that it never ran.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 /// After this long without a word the connection counts as broken: the database cancels its statements sooner.
 pub(super) const SILENCE_MAX: Duration = LANE_STATEMENT_TIMEOUT.saturating_mul(2);
 
@@ -29,6 +33,8 @@ pub(super) struct Lane {
     pub busy: Arc<BusyPath>,
     pub metrics: Arc<Metrics>,
     pub connection: Option<PgConnection>,
+    /// When the connection was last heard of.
+    pub heard: Instant,
 }
 
 impl Lane {
@@ -99,15 +105,24 @@ impl Lane {
         }
     }
 
+    /// Takes the lane's connection, so that one that breaks in use is never used again, or makes one.
+    async fn take_connection(&mut self) -> Result<PgConnection, Attempt> {
+        if let Some(mut connection) = self.connection.take() {
+            if self.heard.elapsed() < IDLE_TRUSTED {
+                return Ok(connection);
+            }
+            if let Ok(Ok(())) = tokio::time::timeout(CONNECT_TIMEOUT, connection.ping()).await {
+                return Ok(connection);
+            }
+        }
+        self.database.connect().await.map_err(|error| {
+            tracing::warn!(%error, "a lane cannot connect to the database");
+            Attempt::Unconnected
+        })
+    }
+
     async fn attempt(&mut self, calls: &[Call]) -> Result<Answers, Attempt> {
-        // The connection is taken for the time of the statement, so that one that broke is never used again.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.database.connect().await.map_err(|error| {
-                tracing::warn!(%error, "a lane cannot connect to the database");
-                Attempt::Unconnected
-            })?,
-        };
+        let mut connection = self.take_connection().await?;
         let sent = Instant::now();
         let statement = statement::run(&mut connection, self.kind, calls, Duration::ZERO);
         let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
@@ -120,6 +135,7 @@ impl Lane {
         }
         if !matches!(result, Err(Fault::Lost(_) | Fault::Unsent(_))) {
             self.connection = Some(connection);
+            self.heard = Instant::now();
         }
         result.map_err(Attempt::Fault)
     }

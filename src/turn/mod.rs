@@ -137,6 +137,7 @@ impl Turns {
             busy: Arc::clone(&busy),
             metrics: Arc::clone(&metrics),
             connection: None,
+            heard: Instant::now(),
         };
         let queues = |count| -> Vec<Arc<Queue>> { (0..count).map(|_place| Arc::default()).collect() };
         let (write, read) = (queues(lanes.write), queues(lanes.read));

@@ -4,9 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use payerbase::db::embedded::Cluster;
 use payerbase::db::migrate;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
-use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::support::database::temporary_cluster;
 use crate::support::{Caller, TestApp, TestDatabase};
@@ -39,6 +45,15 @@ async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
     }
 }
 
+/// How to connect to a cluster that is ready to serve: as the one who may do everything, and as the server.
+async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
+    let (admin, app) = (cluster.access().admin(), cluster.access().app());
+    let mut connection = admin.connect().await.unwrap();
+    migrate::migrate(&mut connection, Some(&cluster.access().app_password())).await.unwrap();
+    connection.close().await.unwrap();
+    (admin, app)
+}
+
 async fn wait_for(caller: &Caller, status: u16) {
     for _ in 0..600 {
         if caller.get("/readyz").await.status.as_u16() == status {
@@ -52,10 +67,7 @@ async fn wait_for(caller: &Caller, status: u16) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     let mut cluster = temporary_cluster().await;
-    let (admin, app) = (cluster.access().admin(), cluster.access().app());
-    let mut connection = admin.connect().await.unwrap();
-    migrate::migrate(&mut connection, Some(&cluster.access().app_password())).await.unwrap();
-    drop(connection);
+    let (admin, app) = migrated(&cluster).await;
     let server = TestApp::on(TestDatabase { admin, app });
     let stop = Arc::new(AtomicBool::new(false));
     let hot = server.caller().await;
@@ -112,5 +124,58 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
             "{stored} are stored, {acknowledged} acknowledged, {unknown} unknown"
         );
     }
+    cluster.stop().await;
+}
+
+/// A way over TCP to a cluster that listens on a Unix socket, which can be cut.
+struct Door {
+    address: std::net::SocketAddr,
+    open: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Door {
+    async fn to(database: &sqlx::postgres::PgConnectOptions) -> Self {
+        let socket = database.get_socket().unwrap().join(format!(".s.PGSQL.{}", database.get_port()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, open) = (listener.local_addr().unwrap(), Arc::<Mutex<JoinSet<()>>>::default());
+        let door = Self { address, open: Arc::clone(&open) };
+        tokio::spawn(async move {
+            while let Ok((mut outer, _)) = listener.accept().await {
+                let mut inner = UnixStream::connect(&socket).await.unwrap();
+                open.lock().await.spawn(async move {
+                    let _ended = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
+        });
+        door
+    }
+
+    /// Closes every connection, as a database does that is restarted.
+    async fn slam(&self) {
+        self.open.lock().await.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_after_an_idle_second_does_not_meet_a_connection_that_was_closed() {
+    let cluster = temporary_cluster().await;
+    let (admin, app) = migrated(&cluster).await;
+    let door = Door::to(&app).await;
+    let app = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(door.address.port())
+        .username(app.get_username())
+        .password(cluster.access().app_password().expose_secret())
+        .database(app.get_database().unwrap());
+    let server = TestApp::on(TestDatabase { admin, app });
+    let caller = server.caller().await;
+    caller.increment("a", json!({})).await.ok();
+
+    door.slam().await;
+    // Not to wait for something: the second that the lane trusts a connection for has to pass.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+
+    assert_eq!(caller.increment("a", json!({})).await.ok()["value"], 2);
+    server.stop().await;
     cluster.stop().await;
 }
