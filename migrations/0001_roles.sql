@@ -11,8 +11,8 @@ begin
       null;
     end;
     -- Whoever migrates installs objects on behalf of these roles.
-    if not pg_has_role(current_user, v_role, 'member') then
-      execute format('grant %I to current_user', v_role);
+    if not pg_has_role(current_user, v_role, 'usage') then
+      execute format('grant %I to current_user with inherit true, set true', v_role);
     end if;
   end loop;
 end $$;

@@ -30,7 +30,10 @@ set search_path = pg_catalog, pg_temp
 as $$
   select -2147483648, 2147483647, ''
 $$;
+-- Whoever gets an object must have the right to make one there, unless a superuser gives it.
+grant create on schema tenant to payerbase_rpc;
 alter function tenant.routes() owner to payerbase_rpc;
+revoke create on schema tenant from payerbase_rpc;
 grant execute on function tenant.routes() to payerbase_app;
 
 revoke execute on all functions in schema tenant from public;

@@ -12,7 +12,9 @@ create table auth.tokens (
   constraint tokens_secret_is_a_sha256 check (octet_length(secret_sha256) = 32),
   constraint tokens_have_scopes check (cardinality(scopes) > 0)
 );
+grant create on schema auth to payerbase_owner;
 alter table auth.tokens owner to payerbase_owner;
+revoke create on schema auth from payerbase_owner;
 alter table auth.tokens enable row level security;
 alter table auth.tokens force row level security;
 create policy tokens_of_every_payer on auth.tokens to payerbase_auth using (true) with check (true);

@@ -18,7 +18,7 @@ pub const DEFAULT_PORT: u16 = 4402;
 pub const VARIABLES: &[(&str, &str)] = &[
     (
         "DATABASE_URL",
-        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as a superuser. `dev` uses its embedded one without it.",
+        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as the owner of the database with CREATEROLE, or a superuser. `dev` uses its embedded one without it.",
     ),
     ("PAYERBASE_HOST", "Address to listen on. Default `127.0.0.1`."),
     ("PAYERBASE_PORT", "Port to listen on; 0 takes a free one. Default `4402`."),

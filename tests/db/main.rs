@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod functions;
+mod migrate;
 mod plans;
 
 #[path = "../api/support/database.rs"]
