@@ -5,7 +5,8 @@
 //! compare: the numbers themselves belong to the machine and the hour. Cells are run in turn, round after round, and each
 //! shows the median of its rounds. Needs Linux and `wrk` (Debian: `apt-get install wrk`); pgbench comes with PostgreSQL.
 //!
-//! `BENCH_SECONDS` (default 3) is the time of one cell in one round, `BENCH_ROUNDS` (default 3) the number of rounds.
+//! `BENCH_SECONDS` (default 3) is the time of one cell in one round, `BENCH_ROUNDS` (default 3) the number of rounds, and
+//! `BENCH_ONLY` a word: only loads with it in their names are run.
 
 #![expect(
     clippy::expect_used,
@@ -38,6 +39,8 @@ async fn main() {
         }
     }
     cells.insert(2, Cell::new(Load::Floor, FLOOR_CLIENTS));
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    cells.retain(|cell| cell.load.name().contains(&only));
     println!("{} cells, {rounds} rounds of {seconds} s each", cells.len());
     stage.warm_up();
     for _ in 0..rounds {
@@ -66,7 +69,8 @@ fn report(cells: &[Cell], stage: &Stage) {
     }
     let median = |load: Load, connections: usize| -> Sample {
         let cell = cells.iter().find(|cell| cell.load == load && cell.connections == connections);
-        cell.expect("every cell was run").median()
+        // What was not run has no figures: they print as NaN.
+        cell.map_or_else(|| Cell::new(load, connections).median(), Cell::median)
     };
     let floor = median(Load::Floor, FLOOR_CLIENTS);
     let spread = median(Load::IncrementSpread, 64);

@@ -73,7 +73,7 @@ impl Stage {
             )
             .await
             .expect("the floor's table");
-        make_tokens(&mut admin, dir.path()).await;
+        make_payers(&mut admin, dir.path()).await;
         fs::write(dir.path().join("floor.sql"), FLOOR).expect("written");
         fs::write(dir.path().join("wrk.lua"), WRK).expect("written");
         let port =
@@ -183,7 +183,7 @@ impl Stage {
             latencies_us.get(at).map_or(f64::NAN, |us| f64::from(*us) / 1_000.0)
         };
         Sample {
-            per_second: tps.expect("pgbench prints it"),
+            per_second: tps.unwrap_or_else(|| panic!("pgbench:\n{printed}")),
             p50_ms: quantile(50),
             p99_ms: quantile(99),
             cpu: Cpu::default(),
@@ -250,8 +250,8 @@ impl Drop for Server {
     }
 }
 
-/// One token for each payer, all in one file, and one of them alone in another.
-async fn make_tokens(admin: &mut sqlx::PgConnection, dir: &Path) {
+/// A counter and a token for each payer; the tokens all in one file, and one of them alone in another.
+async fn make_payers(admin: &mut sqlx::PgConnection, dir: &Path) {
     let (mut ids, mut hashes, mut payers, mut texts) = (Vec::new(), Vec::new(), Vec::new(), String::new());
     for place in 0..PAYERS {
         let (token, text) = Token::generate();
@@ -266,10 +266,16 @@ async fn make_tokens(admin: &mut sqlx::PgConnection, dir: &Path) {
     )
     .bind(ids)
     .bind(hashes)
-    .bind(payers)
-    .execute(admin)
+    .bind(&payers)
+    .execute(&mut *admin)
     .await
     .expect("tokens");
+    // So that `getCounter` finds one whatever payer it asks for.
+    sqlx::query("insert into tenant.counters select payer, 'visits', 0, null, null, now(), now() from unnest($1::text[]) as t (payer)")
+        .bind(payers)
+        .execute(admin)
+        .await
+        .expect("counters");
     fs::write(dir.join("tokens.txt"), &texts).expect("written");
     fs::write(dir.join("one.txt"), texts.lines().next().expect("a token")).expect("written");
 }
