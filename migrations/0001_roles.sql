@@ -4,7 +4,9 @@ do $$
 declare
   v_role text;
 begin
-  foreach v_role in array array['payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_app'] loop
+  foreach v_role in array array[
+    'payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper', 'payerbase_app'
+  ] loop
     begin
       execute format('create role %I nologin', v_role);
     exception when duplicate_object or unique_violation then
@@ -28,11 +30,17 @@ end $$;
 alter default privileges for role payerbase_owner revoke execute on functions from public;
 alter default privileges for role payerbase_rpc revoke execute on functions from public;
 alter default privileges for role payerbase_auth revoke execute on functions from public;
+alter default privileges for role payerbase_slug revoke execute on functions from public;
+alter default privileges for role payerbase_sweeper revoke execute on functions from public;
 
--- tenant: what payers own.  rpc: the methods.  auth: who pays.
+-- tenant: what payers own.  rpc: the methods.  auth: who pays.  slug: the one namespace that payers share.
+-- sweep: what finds work that no call brings.
 create schema tenant authorization payerbase_owner;
 create schema rpc authorization payerbase_rpc;
 create schema auth authorization payerbase_auth;
-grant usage on schema tenant to payerbase_rpc, payerbase_app;
-grant usage on schema rpc, auth to payerbase_app;
-grant usage on schema auth to payerbase_owner;
+create schema slug authorization payerbase_slug;
+create schema sweep authorization payerbase_sweeper;
+grant usage on schema tenant to payerbase_rpc, payerbase_slug, payerbase_sweeper, payerbase_app;
+grant usage on schema rpc, auth, slug, sweep to payerbase_app;
+grant usage on schema auth, slug, sweep to payerbase_owner;
+grant usage on schema slug to payerbase_sweeper;

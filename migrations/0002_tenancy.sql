@@ -19,7 +19,8 @@ grant execute on function tenant.current_payer(), tenant.no_payer() to payerbase
 -- What callers may call things. A domain, because a CHECK constraint of a table is read and planned anew by every
 -- statement that writes to the table (a quarter of an increment), and a domain is checked only where a name is written.
 create domain tenant.name as text collate "C"
-  constraint name_length check (octet_length(value) between 1 and 256);
+  constraint name_length check (octet_length(value) between 1 and 256)
+  constraint name_has_no_control_characters check (value !~ '[\x01-\x1f\x7f-\x9f]');
 alter domain tenant.name owner to payerbase_owner;
 
 -- Which node of the database holds which payers: here every hash, on the node that one is connected to. On a cluster

@@ -9,18 +9,21 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
 use prometheus_client::registry::Registry;
+use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, Tokens, authenticate};
+use crate::auth::{Authenticator, Slugs, Tokens, authenticate};
 use crate::db::{Database, Readiness};
 use crate::http::drain::{InFlight, Stop};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi::{self, Document};
-use crate::http::{edge, metrics, pages, request_id};
+use crate::http::{edge, metrics, pages, reply, request_id};
+use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
-use crate::turn::{LaneCounts, Turns};
-use crate::{counters, me, specs};
+use crate::sweeper::{SweepSettings, Sweeper};
+use crate::turn::{LaneCounts, Site, Turns};
+use crate::{counters, links, locks, me, methods, queues, transaction};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
@@ -42,6 +45,12 @@ pub struct Settings {
     pub workers: usize,
     /// How many lanes.
     pub lanes: LaneCounts,
+    /// Where people outside reach it; else where it listens.
+    pub public_url: Option<Url>,
+    /// Where to learn from where visitors come.
+    pub origins: Origins,
+    /// How to sweep.
+    pub sweep: SweepSettings,
 }
 
 /// The application, listening.
@@ -50,6 +59,7 @@ pub struct Application {
     server: Server,
     in_flight: Arc<InFlight>,
     turns: Arc<Turns>,
+    sweeper: Sweeper,
     database: Database,
 }
 
@@ -64,7 +74,12 @@ impl Application {
         })?;
         let address = listener.local_addr()?;
         let mut registry = Registry::with_prefix("payerbase");
-        let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
+        let public_url = settings.public_url.clone().or_else(|| format!("http://{address}").parse().ok());
+        let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
+        let turns = Turns::new(database.clone(), settings.lanes, Site::new(public_url), &mut registry);
+        let slugs = web::Data::new(Slugs::new(database.clone(), Arc::clone(&turns)));
+        let origins = web::Data::new(settings.origins.clone());
+        let sweeper = Sweeper::new(database.clone(), Arc::clone(&turns), settings.sweep, &mut registry);
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let tokens = Tokens::new(database.clone());
         let authenticator = web::Data::new(Authenticator::new(tokens, Arc::clone(&turns)));
@@ -78,6 +93,8 @@ impl Application {
             driven.drive(lanes_each);
             let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
             app.app_data(authenticator.clone())
+                .app_data(slugs.clone())
+                .app_data(origins.clone())
                 .app_data(http_metrics.clone())
                 .app_data(requests.clone())
                 .app_data(registry.clone())
@@ -100,7 +117,7 @@ impl Application {
         .disable_signals()
         .listen(listener)?
         .run();
-        Ok(Self { address, server, in_flight, turns, database })
+        Ok(Self { address, server, in_flight, turns, sweeper, database })
     }
 
     /// Where it listens.
@@ -112,15 +129,19 @@ impl Application {
     /// What stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {
-        Stop::new(self.server.handle(), Arc::clone(&self.in_flight))
+        Stop::new(self.server.handle(), Arc::clone(&self.in_flight), Arc::clone(&self.turns))
     }
 
     /// Serves until it is [stopped](Self::stop).
     ///
     /// # Errors
     /// Those of the listener.
-    pub async fn run(self) -> std::io::Result<()> {
-        let served = self.server.await;
+    pub async fn run(mut self) -> std::io::Result<()> {
+        let served = tokio::select! {
+            served = self.server => served,
+            () = self.sweeper.run() => Ok(()),
+        };
+        self.sweeper.resign().await;
         self.turns.close();
         self.database.close().await;
         served
@@ -135,11 +156,16 @@ fn routes(service: &mut ServiceConfig<'_>) {
         .service(pages::openapi)
         .service(pages::problems)
         .service(metrics::metrics)
+        .configure(links::routes::configure_public)
         .service(
             scope::scope("/v1")
                 .wrap(from_fn(authenticate))
                 .configure(me::configure)
-                .configure(counters::routes::configure),
+                .configure(counters::routes::configure)
+                .configure(links::routes::configure)
+                .configure(locks::routes::configure)
+                .configure(queues::routes::configure)
+                .configure(transaction::configure),
         );
 }
 
@@ -147,7 +173,7 @@ fn routes(service: &mut ServiceConfig<'_>) {
 #[must_use]
 pub fn document() -> Document {
     let (_, collected) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
-    Document::new(&collected, &specs())
+    Document::new(&collected, methods())
 }
 
 /// For front ends anywhere: no cookies and no credentials of the browser are involved, so every origin may call.
@@ -157,7 +183,13 @@ fn cors() -> Cors {
         .send_wildcard()
         .allow_any_method()
         .allow_any_header()
-        .expose_headers(["allow", "retry-after", "www-authenticate", request_id::HEADER.as_str()])
+        .expose_headers([
+            "allow",
+            reply::IDEMPOTENT_REPLAY.as_str(),
+            "retry-after",
+            "www-authenticate",
+            request_id::HEADER.as_str(),
+        ])
         .max_age(CORS_MAX_AGE_S)
 }
 

@@ -17,6 +17,7 @@ use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
 use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
+use crate::sweeper::{self, SweepSettings};
 
 /// How long `serve` waits at its start for a database that does not answer yet.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -138,7 +139,14 @@ async fn serve_until(application: Application, stop: impl Future<Output = ()>) -
 
 fn settings(config: &Config, port: Option<u16>) -> Settings {
     let port = port.unwrap_or(config.listen.port());
-    Settings { listen: SocketAddr::new(config.listen.ip(), port), workers: config.workers, lanes: config.lanes }
+    Settings {
+        listen: SocketAddr::new(config.listen.ip(), port),
+        workers: config.workers,
+        lanes: config.lanes,
+        public_url: config.public_url.clone(),
+        origins: config.origins.clone(),
+        sweep: SweepSettings { every: sweeper::EVERY, clicks_kept: config.clicks_kept },
+    }
 }
 
 /// Containers start in any order: a database that does not answer yet is waited for, anything else is final.

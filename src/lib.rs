@@ -11,16 +11,27 @@ pub mod config;
 pub mod counters;
 pub mod db;
 pub mod http;
+pub mod links;
+pub mod locks;
 pub mod me;
 pub mod name;
 pub mod number;
 pub mod page;
 pub mod problem;
+pub mod queues;
+pub mod sweeper;
 pub mod time;
+pub mod transaction;
 pub mod turn;
+
+use std::sync::LazyLock;
+
+use turn::Entry;
 
 /// Every method there is, slice by slice.
 #[must_use]
-pub fn specs() -> Vec<turn::Spec> {
-    [counters::SPECS, me::SPECS].concat()
+pub fn methods() -> &'static [Entry] {
+    static METHODS: LazyLock<Vec<Entry>> =
+        LazyLock::new(|| [counters::METHODS, links::METHODS, locks::METHODS, queues::METHODS, me::METHODS].concat());
+    &METHODS
 }

@@ -14,6 +14,14 @@ pub const NAME_BYTES_MAX: usize = 256;
 #[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", example = "visits")]
 pub struct Name(String);
 
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Name {
     type Error = String;
 

@@ -1,8 +1,69 @@
-//! Integers of 64 bits, as callers send them.
+//! Integers, as callers send them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// An integer from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
+    /// For defaults: one that is out of bounds does not compile.
+    #[must_use]
+    pub const fn of<const NUMBER: i64>() -> Self {
+        const { assert!(MIN <= NUMBER && NUMBER <= MAX) };
+        Self(NUMBER)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// So many milliseconds; none if it is negative.
+    #[must_use]
+    pub fn millis(self) -> Duration {
+        Duration::from_millis(self.0.try_into().unwrap_or_default())
+    }
+}
+
+/// What may be 0 is 0 unless the caller says more.
+impl<const MAX: i64> Default for Bounded<0, MAX> {
+    fn default() -> Self {
+        Self::of::<0>()
+    }
+}
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Within<const MIN: i64, const MAX: i64>;
+
+        impl<const MIN: i64, const MAX: i64> Visitor<'_> for Within<MIN, MAX> {
+            type Value = i64;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an integer")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+                match (MIN..=MAX).contains(&number) {
+                    true => Ok(number),
+                    false => Err(E::custom(format!("must be {MIN} to {MAX}"))),
+                }
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+        }
+
+        deserializer.deserialize_i64(Within::<MIN, MAX>).map(Self)
+    }
+}
 
 /// 2^63: the first number that is too large.
 const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
 use crate::http::request_id;
+use crate::time::Time;
 
 /// The media type of every problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -60,6 +61,8 @@ catalogue! {
         "Send only the documented parameters, each once, percent-encoded UTF-8."
     InvalidPath BAD_REQUEST "invalid-path" "The path is not percent-encoded UTF-8."
         "Encode names as UTF-8, then percent-encode them."
+    InvalidHeader BAD_REQUEST "invalid-header" "A header is not what this operation takes."
+        "`detail` says what `header` has to look like. Nothing was changed."
     TokenMissing UNAUTHORIZED "token-missing" "This operation needs to know who pays, and the request does not say."
         "Send `Authorization: Bearer <token>`."
     TokenMalformed UNAUTHORIZED "token-malformed" "The credential is not a payerbase token."
@@ -86,6 +89,30 @@ catalogue! {
         "Nothing was changed; `value`, `min` and `max` say where the counter stands. Use a smaller amount, or `onBound: \"saturate\"`."
     CounterOverflow CONFLICT "counter-overflow" "The amount would take the counter beyond 64 bits."
         "Nothing was changed. Use a smaller amount or give the counter bounds."
+    LockHeld CONFLICT "lock-held" "Somebody else holds the lock."
+        "Try again after `expiresAt`, or let the call wait with `waitMs`."
+    LockNotHeld CONFLICT "lock-not-held" "Nobody holds the lock."
+        "Acquire it first."
+    LockExpired CONFLICT "lock-expired" "The lease ended before the call."
+        "What it protected may be in other hands since `expiredAt`: acquire the lock again and look."
+    LockWrongToken CONFLICT "lock-wrong-token" "Somebody else holds the lock, with another token."
+        "Use the token that `acquireLock` answered to the holder."
+    StaleFence CONFLICT "stale-fence" "The lock of the guard is not held with this fence."
+        "Nothing was changed. The lease ended or another has begun: acquire `lock` again and use its new fence."
+    LeaseLost CONFLICT "lease-lost" "The lease of the job is not the living one."
+        "Nothing was changed: the lease ended, and the job may be in other hands. Stop working on it."
+    JobNotRunning CONFLICT "job-not-running" "The job does not run."
+        "Pop it first; `jobStatus` says where it stands."
+    JobNotPending CONFLICT "job-not-pending" "The job is not pending."
+        "What runs or is finished cannot be cancelled; `jobStatus` says where it stands."
+    SlugTaken CONFLICT "slug-taken" "The slug belongs to somebody."
+        "Choose another one, or leave it out to get one that is free."
+    LinkGone GONE "link-gone" "The link has ended."
+        "It expired, or was followed as often as it may be. Its statistics can still be read."
+    UrlNotAllowed UNPROCESSABLE_ENTITY "url-not-allowed" "The link cannot lead there."
+        "Use an absolute `http` or `https` URL of at most 2,048 bytes, without user and password, that is no short link."
+    IdempotencyMismatch UNPROCESSABLE_ENTITY "idempotency-mismatch" "The idempotency key was used for another request."
+        "Nothing was changed. Use a new key for every new request, and the old one only to repeat the very same request."
     PayloadTooLarge PAYLOAD_TOO_LARGE "payload-too-large" "The body is larger than the limit."
         "Send less than the limit in `limitBytes`."
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body is not sent as JSON."
@@ -166,6 +193,15 @@ impl Problem {
         self
     }
 
+    /// Says where its invalid values are within a larger request.
+    #[must_use]
+    pub fn within(mut self, pointer: &str) -> Self {
+        for error in &mut self.0.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
     /// Adds a member of its own.
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -196,6 +232,14 @@ impl Problem {
         if let Some(errors) = members.remove("errors") {
             problem.0.errors = serde_json::from_value(errors).unwrap_or_default();
         }
+        for (name, value) in &mut members {
+            // Times are written in one way, whoever says them.
+            if name.ends_with("At")
+                && let Ok(time) = Time::deserialize(&*value)
+            {
+                *value = serde_json::json!(time);
+            }
+        }
         problem.0.members = members;
         problem
     }
@@ -204,6 +248,12 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// A member of its own.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.members.get(name)
     }
 
     /// The body of a problem of this code as the documentation shows it.

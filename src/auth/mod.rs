@@ -3,6 +3,7 @@
 
 mod payer;
 mod scope;
+mod slugs;
 mod tenant;
 mod token;
 mod tokens;
@@ -18,6 +19,8 @@ use secrecy::SecretString;
 
 pub use payer::{NotAnAddress, Payer};
 pub use scope::{NotAScope, Scope};
+pub use slugs::Slugs;
+pub(crate) use tenant::Sweep;
 pub use tenant::Tenant;
 pub use token::{SecretHash, Token, TokenId};
 pub use tokens::{Grant, Tokens, create_token};

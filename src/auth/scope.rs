@@ -31,6 +31,12 @@ scopes! {
     Everything "*"
     CountersRead "counters:read"
     CountersWrite "counters:write"
+    LinksRead "links:read"
+    LinksWrite "links:write"
+    LocksRead "locks:read"
+    LocksWrite "locks:write"
+    QueuesRead "queues:read"
+    QueuesWrite "queues:write"
 }
 
 impl Scope {

@@ -10,14 +10,14 @@ use super::payer::Payer;
 use super::scope::Scope;
 use super::tokens::Grant;
 use crate::problem::{Code, Problem};
-use crate::turn::Turns;
+use crate::turn::{Method, Request, Turns};
 
 /// Who is calling, proven. The only way to data: every call goes through [`Tenant::call`], for this payer alone.
 ///
 /// Nothing outside `auth` can make one:
 ///
 /// ```compile_fail
-/// let tenant = payerbase::auth::Tenant { grant: todo!(), turns: todo!() };
+/// let tenant = payerbase::auth::Tenant { proof: todo!(), turns: todo!() };
 /// ```
 ///
 /// ```compile_fail
@@ -25,25 +25,45 @@ use crate::turn::Turns;
 /// ```
 #[derive(Clone)]
 pub struct Tenant {
-    grant: Arc<Grant>,
+    proof: Proof,
     turns: Arc<Turns>,
+}
+
+/// Why the call may run for this payer.
+#[derive(Clone)]
+enum Proof {
+    /// The caller holds a token of the payer.
+    Grant(Arc<Grant>),
+    /// Nobody asks: what runs needs no scope, and the payer has it done.
+    Nobody(Payer),
 }
 
 impl Tenant {
     pub(super) fn new(grant: Arc<Grant>, turns: Arc<Turns>) -> Self {
-        Self { grant, turns }
+        Self { proof: Proof::Grant(grant), turns }
+    }
+
+    /// For what needs no scope: a visitor follows a link, the sweeper sweeps.
+    pub(super) fn of_nobody(payer: Payer, turns: Arc<Turns>) -> Self {
+        Self { proof: Proof::Nobody(payer), turns }
     }
 
     /// Who pays.
     #[must_use]
     pub fn payer(&self) -> &Payer {
-        &self.grant.payer
+        match &self.proof {
+            Proof::Grant(grant) => &grant.payer,
+            Proof::Nobody(payer) => payer,
+        }
     }
 
-    /// What proved it.
+    /// What the caller holds.
     #[must_use]
-    pub fn grant(&self) -> &Grant {
-        &self.grant
+    pub fn grant(&self) -> Option<&Grant> {
+        match &self.proof {
+            Proof::Grant(grant) => Some(grant),
+            Proof::Nobody(_) => None,
+        }
     }
 
     pub(crate) fn turns(&self) -> &Turns {
@@ -55,10 +75,23 @@ impl Tenant {
     /// # Errors
     /// `missing-scope`.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
-        if self.grant.scopes.iter().any(|scope| scope.allows(needed)) {
+        if self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }
         Err(Problem::new(Code::MissingScope).member("scope", needed.as_str()))
+    }
+}
+
+/// The sweeper at work for a payer: the right to methods that need no scope.
+pub(crate) struct Sweep(Tenant);
+
+impl Sweep {
+    pub fn new(payer: Payer, turns: &Arc<Turns>) -> Self {
+        Self(Tenant::of_nobody(payer, Arc::clone(turns)))
+    }
+
+    pub async fn call<M: Method>(&self, request: Request<M>) -> Result<M::Output, Problem> {
+        self.0.call(request).await.map(|answer| answer.output)
     }
 }
 

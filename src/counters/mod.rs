@@ -9,14 +9,23 @@ pub mod types;
 use crate::auth::Scope;
 use crate::page::Page;
 use crate::problem::Code;
-use crate::turn::{Method, Path, Spec};
+use crate::turn::{Entry, Method, Path, Spec};
 use types::{
     AdjustedCounter, Counter, Decrement, DeleteCounter, GetCounter, Increment, ListCounters, Reset, ResetCounter,
 };
 
 /// The methods of counters.
-pub const SPECS: &[Spec] =
-    &[Increment::SPEC, Decrement::SPEC, GetCounter::SPEC, Reset::SPEC, ListCounters::SPEC, DeleteCounter::SPEC];
+pub const METHODS: &[Entry] = &[
+    Entry::of::<Increment>(),
+    Entry::of::<Decrement>(),
+    Entry::of::<GetCounter>(),
+    Entry::of::<Reset>(),
+    Entry::of::<ListCounters>(),
+    Entry::of::<DeleteCounter>(),
+];
+
+/// What a transaction may take from an earlier result.
+const ADJUSTMENT_REFS: &[(&str, &str)] = &[("name", "\"a\""), ("amount", "0"), ("min", "null"), ("max", "null")];
 
 const fn write(name: &'static str, problems: &'static [Code]) -> Spec {
     Spec { name, path: Path::Write, scope: Some(Scope::CountersWrite), problems }
@@ -25,22 +34,26 @@ const fn write(name: &'static str, problems: &'static [Code]) -> Spec {
 impl Method for Increment {
     type Output = AdjustedCounter;
     const SPEC: Spec = write("increment", &[Code::CounterOutOfBounds, Code::CounterOverflow]);
+    const REFS: &'static [(&'static str, &'static str)] = ADJUSTMENT_REFS;
 }
 
 impl Method for Decrement {
     type Output = AdjustedCounter;
     const SPEC: Spec = write("decrement", &[Code::CounterOutOfBounds, Code::CounterOverflow]);
+    const REFS: &'static [(&'static str, &'static str)] = ADJUSTMENT_REFS;
 }
 
 impl Method for GetCounter {
     type Output = Counter;
     const SPEC: Spec =
         Spec { name: "getCounter", path: Path::Read, scope: Some(Scope::CountersRead), problems: &[Code::NotFound] };
+    const REFS: &'static [(&'static str, &'static str)] = &[("name", "\"a\"")];
 }
 
 impl Method for Reset {
     type Output = ResetCounter;
     const SPEC: Spec = write("resetCounter", &[]);
+    const REFS: &'static [(&'static str, &'static str)] = &[("name", "\"a\""), ("value", "0")];
 }
 
 impl Method for ListCounters {
@@ -52,4 +65,5 @@ impl Method for ListCounters {
 impl Method for DeleteCounter {
     type Output = ();
     const SPEC: Spec = write("deleteCounter", &[Code::NotFound]);
+    const REFS: &'static [(&'static str, &'static str)] = &[("name", "\"a\"")];
 }

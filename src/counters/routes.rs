@@ -1,7 +1,6 @@
 //! Counters over HTTP.
 
-use actix_web::web::Json;
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::types::{
@@ -9,10 +8,10 @@ use super::types::{
     ResetCounter,
 };
 use crate::auth::Tenant;
-use crate::http::call::Call;
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::turn::{Answer, Request};
 
 /// Every route of counters.
 pub fn configure(service: &mut ServiceConfig<'_>) {
@@ -36,8 +35,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
         ("credit" = (summary = "Spend five credits, if they are there", value = json!({"amount": -5, "min": 0, "onBound": "reject"}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/increment")]
-async fn increment(tenant: Tenant, call: Call<Increment>) -> Result<Json<AdjustedCounter>, Problem> {
-    tenant.call(call.0).await.map(Json)
+async fn increment(tenant: Tenant, call: Request<Increment>) -> Result<Answer<AdjustedCounter>, Problem> {
+    tenant.call(call).await
 }
 
 /// Subtracts from a counter.
@@ -48,8 +47,8 @@ async fn increment(tenant: Tenant, call: Call<Increment>) -> Result<Json<Adjuste
         ("stock" = (summary = "Take two from stock, stop at 0", value = json!({"amount": 2, "min": 0}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/decrement")]
-async fn decrement(tenant: Tenant, call: Call<Decrement>) -> Result<Json<AdjustedCounter>, Problem> {
-    tenant.call(call.0).await.map(Json)
+async fn decrement(tenant: Tenant, call: Request<Decrement>) -> Result<Answer<AdjustedCounter>, Problem> {
+    tenant.call(call).await
 }
 
 /// Sets a counter.
@@ -61,8 +60,8 @@ async fn decrement(tenant: Tenant, call: Call<Decrement>) -> Result<Json<Adjuste
         ("value" = (summary = "To a value", value = json!({"value": 100}))))),
     responses((status = 200, description = "The counter after the call.", body = ResetCounter)))]
 #[post("/counters/{name}/reset")]
-async fn reset_counter(tenant: Tenant, call: Call<Reset>) -> Result<Json<ResetCounter>, Problem> {
-    tenant.call(call.0).await.map(Json)
+async fn reset_counter(tenant: Tenant, call: Request<Reset>) -> Result<Answer<ResetCounter>, Problem> {
+    tenant.call(call).await
 }
 
 /// Reads a counter.
@@ -71,8 +70,8 @@ async fn reset_counter(tenant: Tenant, call: Call<Reset>) -> Result<Json<ResetCo
 #[utoipa::path(operation_id = "getCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
     responses((status = 200, description = "The counter.", body = Counter)))]
 #[get("/counters/{name}")]
-async fn get_counter(tenant: Tenant, call: Call<GetCounter>) -> Result<Json<Counter>, Problem> {
-    tenant.call(call.0).await.map(Json)
+async fn get_counter(tenant: Tenant, call: Request<GetCounter>) -> Result<Answer<Counter>, Problem> {
+    tenant.call(call).await
 }
 
 /// Deletes a counter.
@@ -81,8 +80,8 @@ async fn get_counter(tenant: Tenant, call: Call<GetCounter>) -> Result<Json<Coun
 #[utoipa::path(operation_id = "deleteCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
     responses((status = 204, description = "It is gone.")))]
 #[delete("/counters/{name}")]
-async fn delete_counter(tenant: Tenant, call: Call<DeleteCounter>) -> Result<HttpResponse, Problem> {
-    tenant.call(call.0).await.map(|()| HttpResponse::NoContent().finish())
+async fn delete_counter(tenant: Tenant, call: Request<DeleteCounter>) -> Result<Answer<()>, Problem> {
+    tenant.call(call).await
 }
 
 /// Lists counters by name.
@@ -91,6 +90,6 @@ async fn delete_counter(tenant: Tenant, call: Call<DeleteCounter>) -> Result<Htt
 #[utoipa::path(operation_id = "listCounters", tag = "counters", params(ListCounters),
     responses((status = 200, description = "A page of counters.", body = Page<Counter>)))]
 #[get("/counters")]
-async fn list_counters(tenant: Tenant, call: Call<ListCounters>) -> Result<Json<Page<Counter>>, Problem> {
-    tenant.call(call.0).await.map(Json)
+async fn list_counters(tenant: Tenant, call: Request<ListCounters>) -> Result<Answer<Page<Counter>>, Problem> {
+    tenant.call(call).await
 }

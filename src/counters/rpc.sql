@@ -9,9 +9,9 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz := rpc.now();
   v_name text := p_params->>'name';
-  v_delta numeric := (p_params->>'amount')::numeric * p_sign;
+  v_delta numeric := (p_params->>'amount')::bigint::numeric * p_sign;
   v_exists boolean;
   v_old bigint;
   v_min bigint;
@@ -104,7 +104,7 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz := rpc.now();
   v_name text := p_params->>'name';
   v_new bigint := (p_params->>'value')::bigint;
   v_exists boolean;

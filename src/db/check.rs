@@ -47,7 +47,7 @@ pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result
         "select r.rolname::text as role, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
             exists (select from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p')) as owns_tables,
             exists (select from pg_roles o
-              where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth') and pg_has_role(r.oid, o.oid, 'member')
+              where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper') and pg_has_role(r.oid, o.oid, 'member')
             ) as is_member,
             current_setting('server_encoding') as encoding, current_setting('server_version') as version, current_setting('server_version_num')::integer as version_num
           from pg_roles r

@@ -74,6 +74,20 @@ impl Database {
         &self.gate
     }
 
+    /// Makes `slug` the payer's, unless it is another's.
+    pub(crate) async fn reserve_slug(&self, slug: &str, payer: &str) -> sqlx::Result<bool> {
+        let reserved = sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug).bind(payer).fetch_all(&self.gate);
+        let reserved: Vec<bool> = reserved.await?;
+        Ok(reserved == [true])
+    }
+
+    /// The payer that `slug` belongs to.
+    pub(crate) async fn slug_owner(&self, slug: &str) -> sqlx::Result<Option<String>> {
+        let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug).fetch_all(&self.gate);
+        let owner: Vec<Option<String>> = owner.await?;
+        Ok(owner.into_iter().next().flatten())
+    }
+
     /// Closes the pools, waiting for what is under way.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
@@ -115,6 +129,11 @@ fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectO
             ("row_security", "on"),
             ("timezone", "UTC"),
             ("jit", "off"),
+            // Every statement of a turn is a step along an index. A plan that was made while a table was small is kept as
+            // long as its connection, so it must not be one for a small table.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_bitmapscan", "off"),
         ])
         .log_statements(tracing::log::LevelFilter::Trace)
         .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method as Verb;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -15,9 +15,11 @@ use percent_encoding::percent_decode_str;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
+use serde_json::Value;
 
+use crate::name::Name;
 use crate::problem::{Code, Problem};
-use crate::turn::Method;
+use crate::turn::{Around, Guard, IdempotencyKey, Operation, Path, Request};
 
 /// The largest body, in bytes: room for every documented value, and no more to hold in memory for a slow sender.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -26,13 +28,16 @@ const ECHO_CHARS_MAX: usize = 200;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The method that a request calls. Path parameters, and the query of a request without a body, are members of its value
-/// exactly like the members of the body.
-pub struct Call<M>(pub M);
+/// Makes a write run once, whatever is sent again.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The lock that a write must hold: `name; fence=12`.
+pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
 
 type Parameters = Vec<(Cow<'static, str>, String)>;
 
-impl<M: Method> FromRequest for Call<M> {
+/// The method that a request calls. Path parameters, and the query of a request without a body, are members of its value
+/// exactly like the members of the body.
+impl<M: Operation> FromRequest for Request<M> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -42,15 +47,67 @@ impl<M: Method> FromRequest for Call<M> {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let mut parameters = path?;
-            if !takes_body {
-                parameters.extend(query_parameters(request.query_string())?);
-                return parse(&parameters, None).map(Call);
-            }
-            let body = read_body(&request, payload).await?;
-            parse(&parameters, Some(&body)).map(Call)
+            let body = match takes_body {
+                true => Some(read_body(&request, payload).await?),
+                false => {
+                    parameters.extend(query_parameters(request.query_string())?);
+                    None
+                }
+            };
+            let around = around::<M>(request.headers(), &parameters, body.as_deref())?;
+            Ok(Self { method: parse(&parameters, body.as_deref())?, around })
         }
         .boxed_local()
     }
+}
+
+/// What the headers put around a call.
+fn around<M: Operation>(headers: &HeaderMap, parameters: &Parameters, body: Option<&[u8]>) -> Result<Around, Problem> {
+    let guard = sole_header(headers, &GUARD)?.map(parse_guard).transpose()?;
+    if M::SPEC.path != Path::Write {
+        // A key changes nothing about a read. A guard would promise something.
+        return match guard {
+            Some(_) => Err(invalid_header(&GUARD, "only writes can be guarded")),
+            None => Ok(Around::default()),
+        };
+    }
+    let key = sole_header(headers, &IDEMPOTENCY_KEY)?.map(|key| {
+        let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts = std::iter::once(M::SPEC.name.as_bytes()).chain(parameters).chain(body);
+        let key = IdempotencyKey::parse(key, parts);
+        key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
+    });
+    Ok(Around { key: key.transpose()?, guard })
+}
+
+fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name);
+    let value = values.next().map(|value| value.to_str().map_err(|_not_ascii| invalid_header(name, "must be ASCII")));
+    if values.next().is_some() {
+        return Err(invalid_header(name, "must be sent once"));
+    }
+    value.transpose()
+}
+
+fn invalid_header(name: &HeaderName, detail: &str) -> Problem {
+    Problem::new(Code::InvalidHeader).member("header", name.as_str()).detail(format!("{name}: {detail}."))
+}
+
+fn parse_guard(text: &str) -> Result<Guard, Problem> {
+    let parsed = text.rsplit_once(';').and_then(|(lock, fence)| {
+        let fence = fence.trim().strip_prefix("fence=")?;
+        let is_number = !fence.is_empty() && fence.bytes().all(|byte| byte.is_ascii_digit());
+        let fence = is_number.then(|| fence.parse().ok())??;
+        Some(Guard { lock: Name::try_from(decode(lock.trim())?).ok()?, fence })
+    });
+    parsed.ok_or_else(|| {
+        invalid_header(&GUARD, "must be the percent-encoded name of a lock and its fence: `name; fence=12`")
+    })
+}
+
+/// The method that a call of a transaction names: its parameters are the members of one value already.
+pub(crate) fn from_value<M: Operation>(params: Value) -> Result<M, Problem> {
+    serde_path_to_error::deserialize(params).map_err(|error| refusal(&error.inner().to_string(), error.path(), true))
 }
 
 /// The path's parameters, decoded strictly: two spellings of a name are one name, and bytes that are no text are refused.
@@ -144,7 +201,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Makes the method's value of what the request carries.
-fn parse<M: Method>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
+fn parse<M: Operation>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
     if let Some(body) = body.filter(|body| has_nul_escape(body)) {
         // Only well-formed JSON can be said to contain it.
         let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
@@ -288,6 +345,14 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
         visitor.visit_str(self.text)
     }
 
+    /// A number is its digits here.
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        match self.text.parse() {
+            Ok(number) => visitor.visit_i64(number),
+            Err(_no_number) => visitor.visit_str(self.text),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         visitor.visit_some(self)
     }
@@ -297,7 +362,7 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        bool i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct enum identifier ignored_any
     }
 }

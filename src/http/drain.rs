@@ -7,6 +7,8 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::sync::Notify;
 
+use crate::turn::Turns;
+
 /// The requests that are being answered.
 #[derive(Default)]
 pub struct InFlight {
@@ -43,13 +45,14 @@ impl Drop for Request {
 pub struct Stop {
     server: ServerHandle,
     in_flight: Arc<InFlight>,
+    turns: Arc<Turns>,
 }
 
 impl Stop {
-    /// Of this server, whose requests are counted here.
+    /// Of this server, whose requests are counted here and whose calls run in `turns`.
     #[must_use]
-    pub fn new(server: ServerHandle, in_flight: Arc<InFlight>) -> Self {
-        Self { server, in_flight }
+    pub fn new(server: ServerHandle, in_flight: Arc<InFlight>, turns: Arc<Turns>) -> Self {
+        Self { server, in_flight, turns }
     }
 
     /// Takes no more connections, lets requests finish for as long as `patience`, and stops. All threads stay until then:
@@ -57,6 +60,7 @@ impl Stop {
     pub async fn drain(&self, patience: Duration) {
         self.server.pause().await;
         self.in_flight.draining.store(true, Ordering::Release);
+        self.turns.end_waiting();
         let none_left = async {
             loop {
                 let left = self.in_flight.none_left.notified();

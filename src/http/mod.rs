@@ -6,4 +6,5 @@ pub mod edge;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
+pub mod reply;
 pub mod request_id;

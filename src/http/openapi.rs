@@ -10,7 +10,25 @@ use utoipa::OpenApi;
 
 use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
-use crate::turn::{Path, Spec};
+use crate::turn::{Entry, Operation as _, Path, Spec, Transaction};
+
+/// The problems of operations that are no methods.
+const PUBLIC: &[(&str, &[Code])] = &[
+    ("readyz", &[Code::DatabaseUnavailable]),
+    (
+        "followLink",
+        &[
+            Code::NotFound,
+            Code::LinkGone,
+            Code::Internal,
+            Code::Overloaded,
+            Code::PayerBusy,
+            Code::DatabaseUnavailable,
+            Code::OutcomeUnknown,
+        ],
+    ),
+    ("linkQr", &[Code::NotFound]),
+];
 
 /// The document, and what the server derives from it.
 pub struct Document {
@@ -55,6 +73,10 @@ struct ProblemBody {
     ),
     tags(
         (name = "counters", description = "64-bit signed integers with optional bounds."),
+        (name = "links", description = "Short URLs that count who follows them."),
+        (name = "locks", description = "Leases with a fencing token, on the database's clock."),
+        (name = "queues", description = "Jobs with priority, retries, leases and dead letters; each is run at least once."),
+        (name = "transactions", description = "Many calls as one: all of them happen, or none."),
         (name = "account", description = "Who is calling."),
         (name = "operations", description = "For those who run payerbase."),
     ),
@@ -71,7 +93,7 @@ pub fn base() -> utoipa::openapi::OpenApi {
 impl Document {
     /// Finishes what the routes said of themselves.
     #[must_use]
-    pub fn new(collected: &utoipa::openapi::OpenApi, specs: &[Spec]) -> Self {
+    pub fn new(collected: &utoipa::openapi::OpenApi, methods: &[Entry]) -> Self {
         let mut document = json!(collected);
         document["components"]["securitySchemes"] = json!({"token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
@@ -82,11 +104,11 @@ impl Document {
         let mut paths = Vec::new();
         if let Some(items) = document["paths"].as_object_mut() {
             for (path, item) in items.iter_mut() {
-                let methods =
+                let verbs =
                     item.as_object().map(|item| item.keys().map(|verb| verb.to_ascii_uppercase()).collect::<Vec<_>>());
-                paths.push((ResourceDef::new(path.as_str()), methods.unwrap_or_default().join(", ")));
+                paths.push((ResourceDef::new(path.as_str()), verbs.unwrap_or_default().join(", ")));
                 for (verb, operation) in item.as_object_mut().into_iter().flatten() {
-                    finish(verb, operation, specs);
+                    finish(verb, operation, methods);
                     relax_body(operation, &schemas);
                 }
             }
@@ -112,18 +134,55 @@ fn relax_body(operation: &mut Value, schemas: &Value) {
 }
 
 /// Adds the problems that an operation can answer.
-fn finish(verb: &str, operation: &mut Value, specs: &[Spec]) {
+fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     let name = operation["operationId"].as_str().unwrap_or_default();
-    let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
-        if name == "readyz" {
-            add_problems(operation, &[Code::DatabaseUnavailable]);
+    let public = PUBLIC.iter().find(|(public, _)| *public == name);
+    if let Some((_, problems)) = public {
+        add_problems(operation, problems);
+    } else if name == Transaction::SPEC.name {
+        let mut problems = problems_of(verb, &Transaction::SPEC);
+        problems.push(Code::MissingScope);
+        problems.extend(methods.iter().flat_map(|method| method.spec.problems));
+        add_problems(operation, &problems);
+        add_headers(operation);
+    } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
+        if let Some(scope) = method.spec.scope {
+            operation["x-scope"] = scope.as_str().into();
         }
-        return;
-    };
-    if let Some(scope) = spec.scope {
-        operation["x-scope"] = scope.as_str().into();
+        add_problems(operation, &problems_of(verb, &method.spec));
+        if method.spec.path == Path::Write {
+            add_headers(operation);
+        }
     }
-    add_problems(operation, &problems_of(verb, spec));
+}
+
+/// What every write takes and may answer.
+fn add_headers(operation: &mut Value) {
+    let headers = [
+        json!({
+            "name": "Idempotency-Key", "in": "header",
+            "description": "Makes the write run once, whatever is sent again: for 24 hours the same request with the same key \
+                is answered as the first one was, with the header `Idempotent-Replay: true`.",
+            "schema": {"type": "string", "minLength": 8, "maxLength": 128, "pattern": "^[ -~]+$"},
+        }),
+        json!({
+            "name": "Payerbase-Guard", "in": "header",
+            "description": "Lets the write run only while this lock is held with this fence: the percent-encoded name of a \
+                lock and the fence of its lease. Checked in the same turn.",
+            "schema": {"type": "string"}, "example": "nightly%20report; fence=12",
+        }),
+    ];
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.extend(headers),
+        None => operation["parameters"] = headers.into_iter().collect(),
+    }
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        if status.starts_with('2') {
+            response["headers"]["Idempotent-Replay"] = json!({
+                "description": "`true` on the answer to an earlier request with the same key.", "schema": {"type": "string"},
+            });
+        }
+    }
 }
 
 /// The problems that a method can meet: its own, and those of the way to it.
@@ -139,7 +198,10 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         ],
         false => &[Code::InvalidPath, Code::InvalidQuery],
     };
-    let unknown: &[Code] = if spec.path == Path::Write { &[Code::OutcomeUnknown, Code::PayerBusy] } else { &[] };
+    let written: &[Code] = match spec.path {
+        Path::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
+        Path::Read | Path::SlowRead => &[],
+    };
     let scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
     let all = [
         Code::TokenMissing,
@@ -147,19 +209,23 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::TokenInvalid,
         Code::TokenExpired,
         Code::TokenRevoked,
+        Code::InvalidHeader,
         Code::InvalidValue,
         Code::InvalidText,
         Code::Internal,
         Code::Overloaded,
         Code::DatabaseUnavailable,
     ];
-    [&all, form, unknown, scope, spec.problems].concat()
+    [&all, form, written, scope, spec.problems].concat()
 }
 
 fn add_problems(operation: &mut Value, codes: &[Code]) {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
-        by_status.entry(code.status().as_u16()).or_default().push(*code);
+        let codes = by_status.entry(code.status().as_u16()).or_default();
+        if !codes.contains(code) {
+            codes.push(*code);
+        }
     }
     for (status, codes) in by_status {
         let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.slug(), code.title())).collect();

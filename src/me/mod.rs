@@ -7,14 +7,14 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::{Payer, Scope, Tenant};
-use crate::http::call::{BODY_BYTES_MAX, Call};
+use crate::http::call::BODY_BYTES_MAX;
 use crate::name::NAME_BYTES_MAX;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::time::Time;
-use crate::turn::{self, Method, Path, Spec};
+use crate::turn::{self, Entry, Method, Path, Request, Spec};
 
 /// The methods of this slice.
-pub const SPECS: &[Spec] = &[GetMe::SPEC];
+pub const METHODS: &[Entry] = &[Entry::of::<GetMe>()];
 
 /// Reads what the payer has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +33,15 @@ pub struct Usage {
     /// Counters, counted up to 100,000.
     #[schema(example = 3)]
     pub counters: i64,
+    /// Links, counted up to 100,000.
+    #[schema(example = 1)]
+    pub links: i64,
+    /// Locks that are held, or were within the last hour or so, counted up to 100,000.
+    #[schema(example = 1)]
+    pub locks: i64,
+    /// Jobs, finished ones that are still kept included, counted up to 100,000.
+    #[schema(example = 12)]
+    pub jobs: i64,
 }
 
 /// The limits that hold for every payer.
@@ -83,9 +92,10 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// The payer, what the token may do, how much the payer has, and the limits. Needs no scope.
 #[utoipa::path(operation_id = "getMe", tag = "account", responses((status = 200, description = "The caller.", body = Me)))]
 #[get("/me")]
-async fn get_me(tenant: Tenant, call: Call<GetMe>) -> Result<Json<Me>, Problem> {
-    let usage = tenant.call(call.0).await?;
-    let grant = tenant.grant();
+async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Problem> {
+    let usage = tenant.call(call).await?.output;
+    // Behind `authenticate` there always is one.
+    let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(Json(Me {
         payer: grant.payer.clone(),
         scopes: grant.scopes.clone(),

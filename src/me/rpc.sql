@@ -5,9 +5,19 @@ as $$
 #variable_conflict use_column
 declare
   v_counters bigint;
+  v_links bigint;
+  v_locks bigint;
+  v_jobs bigint;
 begin
   -- Counted up to a limit, so that who has much does not read it all for a number.
   select count(*) into v_counters
     from (select from tenant.counters where payer = p_payer limit 100000) counted;
-  return json_build_object('ok', json_build_object('counters', v_counters));
+  select count(*) into v_links
+    from (select from tenant.links where payer = p_payer limit 100000) counted;
+  select count(*) into v_locks
+    from (select from tenant.locks where payer = p_payer limit 100000) counted;
+  select count(*) into v_jobs
+    from (select from tenant.jobs where payer = p_payer limit 100000) counted;
+  return json_build_object('ok', json_build_object(
+    'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs));
 end $$;

@@ -3,13 +3,17 @@
 //! A call goes to the lane of its payer; what waits there goes out as one statement and one commit. Nothing is added to
 //! the time of a lone call: batches form only while the one before is under way.
 
+mod around;
 mod busy;
 mod lane;
+mod method;
 mod metrics;
 mod outcome;
 mod queue;
 mod slow;
 mod statement;
+mod transact;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,11 +24,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use crate::auth::{Payer, Scope, Tenant};
+pub use around::{Around, Guard, IdempotencyKey};
+pub use method::{Answer, Entry, Method, Operation, Path, Request, Seed, Site, Spec};
+pub use transact::{Results, TransactedCall, Transaction};
+pub use waiting::{Kind as WaitFor, LOOK_EVERY, WAITING_MAX, WAITING_PAYER_MAX, Wait, WaitMs, Wake};
+
+use crate::auth::{Payer, Tenant};
 use crate::db::Database;
 use crate::problem::{Code, Problem};
 use busy::BusyPath;
@@ -34,42 +42,10 @@ use outcome::{Failure, Outcome};
 use queue::{Call, Queue};
 use slow::SlowReads;
 use statement::Kind;
+use waiting::Lines;
 
 /// How long a call may take before it is answered with 503: what has not begun by then never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// On which way a method runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
-    /// In a turn, under the payer's lock, in a batch.
-    Write,
-    /// Without a lock, in a batch.
-    Read,
-    /// Without a lock and alone, so that it never stands before a fast call: listings and statistics.
-    SlowRead,
-}
-
-/// What there is to know about a method before it is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Spec {
-    /// Its one name, from the `operationId` to SQL.
-    pub name: &'static str,
-    /// On which way it runs.
-    pub path: Path,
-    /// What the caller needs.
-    pub scope: Option<Scope>,
-    /// The problems of its own; those that every method can meet are added to all.
-    pub problems: &'static [Code],
-}
-
-/// An operation that a payer can call: its value is the parameters, parsed.
-pub trait Method: Serialize + DeserializeOwned + Send + 'static {
-    /// What it answers.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
-
-    /// What there is to know about it.
-    const SPEC: Spec;
-}
 
 impl Tenant {
     /// Runs a method for this payer: the only way to data.
@@ -77,28 +53,109 @@ impl Tenant {
     /// # Errors
     /// `missing-scope`, the problems of the method, and those of the lanes: `overloaded`, `payer-busy`,
     /// `database-unavailable`, and for writes `outcome-unknown`.
-    pub async fn call<M: Method>(&self, method: M) -> Result<M::Output, Problem> {
-        let answer = self.run(method).await;
+    pub async fn call<M: Method>(&self, request: Request<M>) -> Result<Answer<M::Output>, Problem> {
+        let answer = self.run(request).await;
+        self.measured(<M as Method>::SPEC.name, answer)
+    }
+
+    fn measured<T>(&self, method: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {
         let outcome = answer.as_ref().map_or_else(|problem| problem.code().slug(), |_output| "ok");
-        self.turns().metrics.called(M::SPEC.name, outcome);
+        self.turns().metrics.called(method, outcome);
         answer
     }
 
-    async fn run<M: Method>(&self, method: M) -> Result<M::Output, Problem> {
-        if let Some(scope) = M::SPEC.scope {
+    async fn run<M: Method>(&self, request: Request<M>) -> Result<Answer<M::Output>, Problem> {
+        let Request { mut method, around } = request;
+        if let Some(scope) = <M as Method>::SPEC.scope {
             self.require(scope)?;
         }
-        let params = serde_json::to_string(&method).map_err(|error| unreadable::<M>(&error))?;
-        let answer = self.turns().run(&M::SPEC, self.payer().clone(), params).await?;
-        match serde_json::from_str(&answer).map_err(|error| unreadable::<M>(&error))? {
-            Outcome::Ok(output) => Ok(output),
+        method.prepare(&self.seed(&around, 0))?;
+        while let Some(slug) = method.reserves() {
+            if self.reserve(slug).await? {
+                break;
+            } else if method.is_taken() {
+                return Err(Problem::new(Code::SlugTaken));
+            }
+        }
+        let params = serde_json::to_string(&method).map_err(|error| unreadable(<M as Method>::SPEC.name, &error))?;
+        let mut answer = match method.wait() {
+            Some(wait) => self.settle_in_line::<M>(&wait, &params, &around).await?,
+            None => self.settle(&<M as Method>::SPEC, params, &around).await?,
+        };
+        let wake = method.done(&mut answer.output, self.turns().site());
+        self.wake(wake);
+        Ok(answer)
+    }
+
+    /// Runs a call until it does not come in vain, or its patience ends. Behind others who wait for the same, it stands
+    /// in line from the start.
+    async fn settle_in_line<M: Method>(
+        &self,
+        wait: &Wait,
+        params: &str,
+        around: &Around,
+    ) -> Result<Answer<M::Output>, Problem> {
+        let lines = &self.turns().lines;
+        let join = || lines.join(self.payer(), wait.kind, &wait.name).ok_or_else(|| Problem::new(Code::Overloaded));
+        let deadline = Instant::now() + wait.patience;
+        let mut place = match lines.has(self.payer(), wait.kind, &wait.name) {
+            true => Some(join()?),
+            false => None,
+        };
+        let mut look_after = None;
+        loop {
+            let is_in_time = match &place {
+                Some(place) => place.turn(look_after, deadline).await,
+                None => true,
+            };
+            let outcome = self.settle(&<M as Method>::SPEC, params.to_owned(), around).await;
+            match M::in_vain(&outcome) {
+                Some(soon) if is_in_time => look_after = Some(soon),
+                _ => return outcome,
+            }
+            if place.is_none() {
+                place = Some(join()?);
+            }
+        }
+    }
+
+    /// Runs one call in its lane, and reads what it answers.
+    async fn settle<T: DeserializeOwned>(
+        &self,
+        spec: &Spec,
+        params: String,
+        around: &Around,
+    ) -> Result<Answer<T>, Problem> {
+        let answer = self.turns().run(spec, self.payer().clone(), params, around.params()).await?;
+        match serde_json::from_str(&answer).map_err(|error| unreadable(spec.name, &error))? {
+            Outcome::Ok(output) => Ok(Answer { output, is_replay: false }),
+            Outcome::Replay(output) => Ok(Answer { output, is_replay: true }),
             Outcome::Problem(members) => Err(Problem::from_sql(members)),
+        }
+    }
+
+    fn seed<'a>(&'a self, around: &'a Around, place: usize) -> Seed<'a> {
+        Seed { payer: self.payer().as_str(), key: around.key.as_ref(), place, site: self.turns().site() }
+    }
+
+    /// Makes a slug this payer's, before the turn that uses it, unless it is another's: slugs belong to all payers
+    /// together.
+    async fn reserve(&self, slug: &str) -> Result<bool, Problem> {
+        self.turns().database.reserve_slug(slug, self.payer().as_str()).await.map_err(|error| {
+            tracing::warn!(%error, "cannot reserve a slug");
+            Problem::new(Code::DatabaseUnavailable)
+        })
+    }
+
+    fn wake(&self, wakes: impl IntoIterator<Item = Wake>) {
+        for wake in wakes {
+            self.turns().lines.wake(self.payer(), &wake);
         }
     }
 }
 
-fn unreadable<M: Method>(error: &serde_json::Error) -> Problem {
-    tracing::error!(method = M::SPEC.name, %error, "a method and its SQL do not understand each other");
+fn unreadable(method: &str, error: &serde_json::Error) -> Problem {
+    tracing::error!(method, %error, "a method and its SQL do not understand each other");
     Problem::new(Code::Internal)
 }
 
@@ -114,11 +171,13 @@ pub struct LaneCounts {
 /// All lanes of this process.
 pub struct Turns {
     database: Database,
+    site: Site,
     metrics: Arc<Metrics>,
     write: Vec<Arc<Queue>>,
     read: Vec<Arc<Queue>>,
     slow: SlowReads,
     busy: Arc<BusyPath>,
+    lines: Arc<Lines>,
     /// Lanes that nobody drives, write and read by turns.
     idle: Mutex<VecDeque<Lane>>,
     next_id: AtomicU64,
@@ -127,7 +186,7 @@ pub struct Turns {
 impl Turns {
     /// Makes the lanes. [`Turns::drive`] sets them to work.
     #[must_use]
-    pub fn new(database: Database, lanes: LaneCounts, registry: &mut Registry) -> Arc<Self> {
+    pub fn new(database: Database, lanes: LaneCounts, site: Site, registry: &mut Registry) -> Arc<Self> {
         let metrics = Arc::new(Metrics::register(registry));
         let busy = Arc::new(BusyPath::new(database.clone()));
         let lane = |kind, queue: &Arc<Queue>| Lane {
@@ -149,11 +208,13 @@ impl Turns {
         }
         Arc::new(Self {
             database,
+            site,
             metrics,
             write,
             read,
             slow: SlowReads::default(),
             busy: Arc::clone(&busy),
+            lines: Arc::default(),
             idle: Mutex::new(idle),
             next_id: AtomicU64::new(0),
         })
@@ -177,8 +238,19 @@ impl Turns {
         }
     }
 
+    /// Where people outside reach us.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
     fn idle(&self) -> MutexGuard<'_, VecDeque<Lane>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all waiting for what may come free: the server stops.
+    pub fn end_waiting(&self) {
+        self.lines.close();
     }
 
     /// Lets no more calls in, and ends the lanes when they have run what waits, as long as their threads go on.
@@ -188,10 +260,10 @@ impl Turns {
         }
     }
 
-    async fn run(&self, spec: &Spec, payer: Payer, params: String) -> Result<String, Failure> {
+    async fn run(&self, spec: &Spec, payer: Payer, params: String, around: Option<String>) -> Result<String, Failure> {
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, payer, method: spec.name, params, queued: Instant::now(), reply };
+        let call = Call { id, payer, method: spec.name, params, around, queued: Instant::now(), reply };
         let queues = match spec.path {
             Path::Write => &self.write,
             Path::Read => &self.read,

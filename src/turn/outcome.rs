@@ -37,6 +37,8 @@ impl From<Failure> for Problem {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome<T> {
     Ok(T),
+    /// What an earlier call with the same idempotency key was answered.
+    Replay(T),
     Problem(Map<String, Value>),
 }
 

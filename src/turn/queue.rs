@@ -29,6 +29,8 @@ pub(super) struct Call {
     pub method: &'static str,
     /// The parameters, as JSON.
     pub params: String,
+    /// What stands around it, as JSON.
+    pub around: Option<String>,
     pub queued: Instant,
     pub reply: oneshot::Sender<Result<String, Failure>>,
 }
@@ -175,7 +177,15 @@ mod tests {
 
     fn call(id: u64, payer: Payer, bytes: usize) -> Call {
         let params = "x".repeat(bytes);
-        Call { id, payer, method: "increment", params, queued: Instant::now(), reply: oneshot::channel().0 }
+        Call {
+            id,
+            payer,
+            method: "increment",
+            params,
+            around: None,
+            queued: Instant::now(),
+            reply: oneshot::channel().0,
+        }
     }
 
     fn ids(batch: &[Call]) -> Vec<u64> {

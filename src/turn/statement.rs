@@ -136,11 +136,13 @@ pub(super) async fn run(
     let rows = match kind {
         Kind::Write => {
             let lock_wait_ms = i32::try_from(lock_wait.as_millis()).unwrap_or(i32::MAX);
-            sqlx::query("select * from rpc.turn($1, $2, $3, $4, $5)")
+            let arounds: Vec<Option<&str>> = calls.iter().map(|call| call.around.as_deref()).collect();
+            sqlx::query("select * from rpc.turn($1, $2, $3, $4, $5, $6)")
                 .bind(route)
                 .bind(payers)
                 .bind(methods)
                 .bind(params)
+                .bind(arounds)
                 .bind(lock_wait_ms)
                 .fetch_all(connection)
                 .await

@@ -1,82 +1,95 @@
 //! Payers are kept apart: every operation of the OpenAPI document, by construction.
 
-use payerbase::app::document;
+use std::time::Duration;
+
+use payerbase::auth::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Caller, TestApp};
-
-/// Every operation under `/v1`: its method, its path and its request body.
-fn operations() -> Vec<(Method, String, Option<Value>)> {
-    let document: Value = serde_json::from_str(&document().json).unwrap();
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (verb, operation) in item.as_object().unwrap() {
-            if path.starts_with("/v1/") {
-                let body = operation.get("requestBody").map(|_| json!({}));
-                operations.push((verb.to_uppercase().parse().unwrap(), path.clone(), body));
-            }
-        }
-    }
-    assert!(operations.len() >= 7, "the document lists the operations");
-    operations
-}
-
-async fn call(caller: &Caller, method: &Method, path: &str, body: Option<&Value>) -> Answer {
-    let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
-    caller.send(method.clone(), path, body).await
-}
+use crate::support::world::{Things, operations, owner, without_drawn};
+use crate::support::{Answer, TestApp};
 
 #[tokio::test]
 async fn every_operation_wants_to_know_who_pays() {
     let app = TestApp::spawn().await;
     let mut nobody = app.caller().await;
     nobody.token = None;
-    for (method, path, body) in operations() {
-        let answer = call(&nobody, &method, &path.replace("{name}", "a"), body.as_ref()).await;
+    for operation in operations() {
+        let answer = Things::of_nobody().call(&nobody, &operation, operation.examples.first()).await;
         answer.problem(401, "token-missing");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_wants_its_scope_and_no_other() {
+    let app = TestApp::spawn().await;
+    let mut caller = app.caller().await;
+    for operation in operations().iter().filter(|operation| operation.name != "getMe") {
+        // The example of a transaction counts.
+        let needed: Scope = operation.scope.as_deref().unwrap_or("counters:write").parse().unwrap();
+        let others: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| !scope.allows(needed)).collect();
+        caller.token = Some(app.token(&caller.payer, &others, Duration::from_secs(60)).await);
+        let call = async |caller: &_| Things::of_nobody().call(caller, operation, operation.examples.first()).await;
+        call(&caller).await.problem(403, "missing-scope");
+        caller.token = Some(app.token(&caller.payer, &[needed], Duration::from_secs(60)).await);
+        assert_ne!(call(&caller).await.status, 403, "{}", operation.name);
     }
 }
 
 #[tokio::test]
 async fn what_is_anothers_is_byte_for_byte_like_what_does_not_exist() {
     let app = TestApp::spawn().await;
-    let (owner, mut stranger) = (app.caller().await, app.caller().await);
-    stranger.headers.insert("x-request-id", "same".parse().unwrap());
-    owner.increment("theirs", json!({"amount": 7, "min": 1, "max": 9})).await.ok();
-    let before = owner.get("/v1/counters/theirs").await.text;
-    for (method, path, body) in operations() {
-        if !path.contains('{') {
-            let listed = call(&stranger, &method, &path, body.as_ref()).await;
-            assert!(
-                !listed.text.contains("theirs") && !listed.text.contains(owner.payer.as_str()),
-                "{path}: {listed:?}"
-            );
-            continue;
+    let (owner, theirs) = owner(&app).await;
+    let everything = async || -> Vec<String> {
+        let mut seen = Vec::new();
+        for operation in operations().iter().filter(|operation| operation.verb == Method::GET) {
+            seen.push(theirs.call(&owner, operation, None).await.text);
         }
-        // A call that creates is followed by its undoing, so that each operation finds nothing.
-        let undo = async |name: &str| drop(stranger.delete(&format!("/v1/counters/{name}")).await);
-        let theirs = call(&stranger, &method, &path.replace("{name}", "theirs"), body.as_ref()).await;
-        undo("theirs").await;
-        let nobodys = call(&stranger, &method, &path.replace("{name}", "nobody"), body.as_ref()).await;
-        undo("nobody").await;
-        let alike = |answer: &Answer| (answer.status, without_times(&answer.text.replace("theirs", "nobody")));
-        assert_eq!(alike(&theirs), alike(&nobodys), "{method} {path}");
-        if method == Method::GET {
-            assert_eq!(theirs.text, nobodys.text);
+        seen
+    };
+    let before = everything().await;
+    for operation in operations() {
+        for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
+            // Strangers of whom nobody knows anything yet: what a call makes is not there for the next one.
+            let (mut one, mut other) = (app.caller().await, app.caller().await);
+            one.headers.insert("x-request-id", "same".parse().unwrap());
+            other.headers.clone_from(&one.headers);
+            let nobodys = Things::of_nobody();
+            let about_theirs = theirs.call(&one, &operation, example).await;
+            let about_nobodys = nobodys.call(&other, &operation, example).await;
+            let text = theirs.renamed(&about_theirs.text, &nobodys);
+            let said = |text: &str| without_drawn(&serde_json::from_str(text).unwrap_or_default());
+            let what = &operation.name;
+            assert_eq!(about_theirs.status, about_nobodys.status, "{what}: {about_theirs:?}");
+            assert_eq!(said(&text), said(&about_nobodys.text), "{what}");
+            if operation.verb == Method::GET && what != "getMe" {
+                assert_eq!(text, about_nobodys.text, "{what}");
+            }
+            assert!(!about_theirs.text.contains(owner.payer.as_str()), "{what}: {about_theirs:?}");
         }
     }
-    assert_eq!(owner.get("/v1/counters/theirs").await.text, before, "and nothing of the owner's has changed");
+    assert_eq!(everything().await, before, "and nothing of the owner's has changed");
 }
 
-fn without_times(text: &str) -> Value {
-    let mut body: Value = serde_json::from_str(text).unwrap_or_default();
-    for time in ["createdAt", "updatedAt"] {
-        if let Some(members) = body.as_object_mut() {
-            members.remove(time);
-        }
-    }
-    body
+#[tokio::test]
+async fn a_slug_of_another_cannot_be_taken_nor_lost() {
+    let app = TestApp::spawn().await;
+    let (owner, theirs) = owner(&app).await;
+    let stranger = app.caller().await;
+    let take = json!({"url": "https://stranger.example/", "slug": theirs.slug});
+    stranger.post("/v1/links", take.clone()).await.problem(409, "slug-taken");
+    let both =
+        json!({"calls": [{"method": "increment", "params": {"name": "a"}}, {"method": "createLink", "params": take}]});
+    let problem = stranger.post("/v1/transaction", both).await.problem(409, "slug-taken");
+    assert_eq!((&problem["index"], &problem["method"]), (&json!(1), &json!("createLink")));
+    stranger.get("/v1/counters/a").await.problem(404, "not-found");
+    stranger.delete(&format!("/v1/links/{}", theirs.slug)).await.problem(404, "not-found");
+    let follow = async || -> Answer { stranger.get(&format!("/l/{}", theirs.slug)).await };
+    assert_eq!(follow().await.headers["location"], "https://theirs.example/");
+    owner.delete(&format!("/v1/links/{}", theirs.slug)).await.ok();
+    follow().await.problem(404, "not-found");
+    let answer: Value = stranger.post("/v1/links", take).await.problem(409, "slug-taken");
+    assert!(!answer.to_string().contains(owner.payer.as_str()), "for some minutes it stays its payer's");
 }
 
 #[tokio::test]

@@ -20,8 +20,9 @@ async fn health_and_readiness() {
 async fn the_reference_is_rendered_without_the_internet() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
-    let page = caller.get("/docs").await;
-    assert_eq!(page.status, 200);
+    let redirect = caller.get("/docs").await;
+    let page = caller.get(redirect.headers["location"].to_str().unwrap()).await;
+    assert_eq!((redirect.status.as_u16(), page.status.as_u16()), (308, 200));
     let mut scripts = 0;
     for reference in page.text.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
         assert!(!reference.contains("//"), "{reference} is not ours");

@@ -20,8 +20,7 @@ async fn a_database_owner_that_may_create_roles_can_migrate() {
     }
 
     let mut server = options.username("payerbase_app").connect().await.unwrap();
-    let turn =
-        "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], 0)";
+    let turn = "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], array[null], 0)";
     server.execute(turn).await.unwrap();
     for connection in [superuser, operator, server] {
         connection.close().await.unwrap();

@@ -49,7 +49,7 @@ async fn an_increment_moves_no_index_entry() {
     let database = TestDatabase::own().await;
     let mut db = database.admin().await;
     for _ in 0..200 {
-        let turn = "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], 0)";
+        let turn = "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], array[null], 0)";
         let row = sqlx::query(turn).fetch_one(&mut db).await.unwrap();
         let results: Vec<String> = row.get("results");
         assert!(results[0].contains("\"ok\""), "{results:?}");

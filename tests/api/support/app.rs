@@ -7,8 +7,11 @@ use payerbase::app::{Application, DRAIN_TIMEOUT, Settings};
 use payerbase::auth::{Payer, Scope, create_token};
 use payerbase::db::Database;
 use payerbase::http::drain::Stop;
+use payerbase::links::visitor::Origins;
+use payerbase::sweeper::SweepSettings;
 use payerbase::turn::LaneCounts;
 use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -27,6 +30,9 @@ pub struct TestApp {
     ended: Option<std::thread::JoinHandle<std::io::Result<()>>>,
 }
 
+/// Tests have no time for the rounds of a real server.
+const SWEEP_EVERY: Duration = Duration::from_millis(200);
+
 impl TestApp {
     /// On the database that tests share.
     pub async fn spawn() -> Self {
@@ -43,6 +49,9 @@ impl TestApp {
                     listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                     workers: 2,
                     lanes: LaneCounts { write: 2, read: 1 },
+                    public_url: None,
+                    origins: Origins::default(),
+                    sweep: SweepSettings { every: SWEEP_EVERY, clicks_kept: Duration::from_hours(24 * 90) },
                 };
                 let application = Application::build(Database::new(options, 6), &settings).unwrap();
                 started.send((application.address(), application.stop())).unwrap();
@@ -50,7 +59,7 @@ impl TestApp {
             })
         });
         let (address, server) = address.recv().unwrap();
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
         Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
     }
 
@@ -59,6 +68,15 @@ impl TestApp {
         let ended = self.ended.take().unwrap();
         self.server.drain(DRAIN_TIMEOUT).await;
         tokio::task::spawn_blocking(|| ended.join().unwrap().unwrap()).await.unwrap();
+    }
+
+    /// Waits until something has come about by itself.
+    pub async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !is_so().await {
+            assert!(std::time::Instant::now() < deadline, "it did not come about");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A new payer with a token for everything.

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod database;
+pub mod world;
 
 pub use app::{Answer, Caller, TestApp};
 pub use database::TestDatabase;

@@ -1,0 +1,173 @@
+//! Links over HTTP: for their payer, and for everybody who follows them.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, route, web};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::types::{
+    CreateLink, DeleteLink, FollowLink, GetLink, GetLinkStats, Link, LinkStats, ListLinks, RecordClick, RecordedClick,
+    Slug, UpdateLink,
+};
+use super::visitor::Origins;
+use crate::auth::{Slugs, Tenant};
+use crate::http::reply::Created;
+use crate::page::Page;
+use crate::problem::{Code, Problem};
+use crate::turn::{Answer, Around, Request};
+
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+/// The side of a QR code, in pixels, at least.
+const QR_PIXELS_MIN: u32 = 256;
+
+/// Every route of links that is a payer's.
+pub fn configure(service: &mut ServiceConfig<'_>) {
+    service
+        .service(create_link)
+        .service(list_links)
+        .service(record_click)
+        .service(get_link_stats)
+        .service(get_link)
+        .service(update_link)
+        .service(delete_link);
+}
+
+/// The routes that are everybody's.
+pub fn configure_public(service: &mut ServiceConfig<'_>) {
+    service.service(follow_link).service(link_qr);
+}
+
+/// Makes a short link.
+///
+/// Slugs belong to all payers together: one that somebody has is `slug-taken`. Without `slug` the link gets 8 random
+/// characters.
+#[utoipa::path(operation_id = "createLink", tag = "links",
+    request_body(content = CreateLink, examples(
+        ("short" = (summary = "A short link", value = json!({"url": "https://shop.example/sale"}))),
+        ("limited" = (summary = "For the first hundred, within a day", value = json!({
+            "url": "https://shop.example/sale", "title": "Spring sale", "maxClicks": 100, "ttlMs": 86_400_000}))))),
+    responses((status = 201, description = "The link.", body = Link)))]
+#[post("/links")]
+async fn create_link(tenant: Tenant, call: Request<CreateLink>) -> Result<Created<Link>, Problem> {
+    tenant.call(call).await.map(Created)
+}
+
+/// Reads a link.
+///
+/// Also one that has ended.
+#[utoipa::path(operation_id = "getLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+    responses((status = 200, description = "The link.", body = Link)))]
+#[get("/links/{slug}")]
+async fn get_link(tenant: Tenant, call: Request<GetLink>) -> Result<Answer<Link>, Problem> {
+    tenant.call(call).await
+}
+
+/// Changes a link.
+///
+/// A JSON merge patch (RFC 7396): what it does not name stays, `null` clears.
+#[utoipa::path(operation_id = "updateLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+    request_body(content = UpdateLink, examples(
+        ("move" = (summary = "Lead elsewhere, for as many as come", value = json!({"url": "https://shop.example/summer", "maxClicks": null}))))),
+    responses((status = 200, description = "The link.", body = Link)))]
+#[patch("/links/{slug}")]
+async fn update_link(tenant: Tenant, call: Request<UpdateLink>) -> Result<Answer<Link>, Problem> {
+    tenant.call(call).await
+}
+
+/// Records a click that happened elsewhere.
+///
+/// For redirects of your own. Under the same rules as the short URL: a link that has ended is `link-gone`, and a bot is
+/// counted apart. The body may be absent.
+#[utoipa::path(operation_id = "recordClick", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+    request_body(content = RecordClick, examples(
+        ("seen" = (summary = "Somebody came from a news page", value = json!({"referrer": "https://news.example/today", "country": "SE"}))))),
+    responses((status = 200, description = "The click.", body = RecordedClick)))]
+#[post("/links/{slug}/clicks")]
+async fn record_click(tenant: Tenant, call: Request<RecordClick>) -> Result<Answer<RecordedClick>, Problem> {
+    tenant.call(call).await
+}
+
+/// Reads who followed a link.
+///
+/// Referrers, countries, browsers and days over the last `days`; no address of a visitor is kept.
+#[utoipa::path(operation_id = "getLinkStats", tag = "links",
+    params(("slug" = Slug, Path, description = "The link."), GetLinkStats),
+    responses((status = 200, description = "The statistics.", body = LinkStats)))]
+#[get("/links/{slug}/stats")]
+async fn get_link_stats(tenant: Tenant, call: Request<GetLinkStats>) -> Result<Answer<LinkStats>, Problem> {
+    tenant.call(call).await
+}
+
+/// Deletes a link.
+///
+/// Its statistics go with it. The slug stays the payer's for some minutes, and is anybody's after that.
+#[utoipa::path(operation_id = "deleteLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+    responses((status = 204, description = "It is gone.")))]
+#[delete("/links/{slug}")]
+async fn delete_link(tenant: Tenant, call: Request<DeleteLink>) -> Result<Answer<()>, Problem> {
+    tenant.call(call).await
+}
+
+/// Lists links.
+///
+/// The newest first, a page at a time.
+#[utoipa::path(operation_id = "listLinks", tag = "links", params(ListLinks),
+    responses((status = 200, description = "A page of links.", body = Page<Link>)))]
+#[get("/links")]
+async fn list_links(tenant: Tenant, call: Request<ListLinks>) -> Result<Answer<Page<Link>>, Problem> {
+    tenant.call(call).await
+}
+
+fn slug_of(path: &web::Path<String>) -> Result<Slug, Problem> {
+    Slug::try_from(path.as_str().to_owned()).map_err(|_no_slug| Problem::new(Code::NotFound))
+}
+
+/// Follows a link.
+///
+/// The click is counted, durably, before the answer. Bots, link previews, `HEAD` and browsers that fetch in advance are
+/// sent on as well and counted apart.
+#[utoipa::path(get, operation_id = "followLink", path = "/l/{slug}", tag = "links", security(()),
+    params(("slug" = Slug, Path, description = "The link.")),
+    responses((status = 302, description = "There it leads.", headers(("Location" = String, description = "The URL.")))))]
+#[route("/l/{slug}", method = "GET", method = "HEAD")]
+async fn follow_link(
+    path: web::Path<String>,
+    request: HttpRequest,
+    slugs: web::Data<Slugs>,
+    origins: web::Data<Origins>,
+) -> Result<HttpResponse, Problem> {
+    let slug = slug_of(&path)?;
+    let visitor = origins.visitor(&request);
+    let method = FollowLink {
+        slug: slug.clone(),
+        id: Uuid::now_v7(),
+        referrer: visitor.referrer,
+        country: visitor.country,
+        browser: visitor.browser,
+        bot: visitor.bot,
+    };
+    let target = slugs.visit(slug.as_str(), &Request { method, around: Around::default() }).await?.output;
+    let mut response = HttpResponse::Found();
+    response.insert_header((LOCATION, target.url)).insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.insert_header((REFERRER_POLICY, "no-referrer")).insert_header((X_ROBOTS_TAG, "noindex")).finish())
+}
+
+/// A QR code of a short URL.
+///
+/// Drawn for whatever slug is asked for: it says nothing about whether there is such a link.
+#[utoipa::path(operation_id = "linkQr", tag = "links", security(()),
+    params(("slug" = Slug, Path, description = "The link.")),
+    responses((status = 200, description = "The QR code.", body = String, content_type = "image/svg+xml")))]
+#[get("/l/{slug}/qr.svg")]
+async fn link_qr(path: web::Path<String>, slugs: web::Data<Slugs>) -> Result<HttpResponse, Problem> {
+    let code = QrCode::new(slugs.short_url(slug_of(&path)?.as_str())).map_err(|error| {
+        tracing::error!(%error, "a short URL does not fit into a QR code");
+        Problem::new(Code::Internal)
+    })?;
+    let svg = code.render::<svg::Color<'_>>().min_dimensions(QR_PIXELS_MIN, QR_PIXELS_MIN).build();
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, "image/svg+xml")).insert_header((CACHE_CONTROL, "public, max-age=86400"));
+    Ok(response.body(svg))
+}

@@ -1,0 +1,214 @@
+-- Locks: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock.
+
+create function rpc.lock_token_sha256(p_params jsonb) returns bytea
+language sql immutable
+as $$
+  select sha256(convert_to(p_params->>'token', 'UTF8'))
+$$;
+
+-- A lease, but for the token: that is known to the caller and to nobody else.
+create function rpc.lease(p_name text, p_fence bigint, p_acquired_at timestamptz, p_expires_at timestamptz) returns json
+language sql immutable
+as $$
+  select json_build_object('ok', json_build_object(
+    'name', p_name, 'fence', p_fence, 'acquiredAt', p_acquired_at, 'expiresAt', p_expires_at))
+$$;
+
+create function rpc.acquire_lock(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_params->>'name';
+  v_token_sha256 bytea := rpc.lock_token_sha256(p_params);
+  v_until timestamptz := v_now + make_interval(secs => (p_params->>'ttlMs')::integer / 1000.0);
+  v_metadata jsonb := nullif(p_params->'metadata', 'null');
+  v_lock record;
+  v_fence bigint;
+begin
+  select fence, token_sha256, acquired_at, expires_at into v_lock
+    from tenant.locks
+    where payer = p_payer and name = v_name;
+  if found then
+    if v_lock.token_sha256 is not null and v_lock.expires_at > v_now then
+      if v_lock.token_sha256 = v_token_sha256 then
+        -- Its answer was lost: the holder asks again.
+        return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_lock.expires_at);
+      end if;
+      return rpc.problem('lock-held', json_build_object(
+        'expiresAt', v_lock.expires_at,
+        'expiresInMs', ceil(extract(epoch from v_lock.expires_at - v_now) * 1000)::bigint));
+    end if;
+    v_fence := v_lock.fence + 1;
+    update tenant.locks
+      set fence = v_fence, token_sha256 = v_token_sha256, acquired_at = v_now, expires_at = v_until, metadata = v_metadata
+      where payer = p_payer and name = v_name;
+  else
+    select last + 1 into v_fence
+      from tenant.fences
+      where payer = p_payer;
+    v_fence := coalesce(v_fence, 1);
+    insert into tenant.locks (payer, name, fence, token_sha256, acquired_at, expires_at, metadata)
+      values (p_payer, v_name, v_fence, v_token_sha256, v_now, v_until, v_metadata);
+  end if;
+  return rpc.lease(v_name, v_fence, v_now, v_until);
+end $$;
+
+-- Why a token does not hold a lock; nothing if it does.
+create function rpc.lock_problem(p_held bytea, p_expires_at timestamptz, p_token_sha256 bytea, p_now timestamptz) returns json
+language plpgsql immutable
+as $$
+begin
+  if p_held is null then
+    return rpc.problem('lock-not-held');
+  elsif p_expires_at > p_now then
+    return case when p_held <> p_token_sha256 then rpc.problem('lock-wrong-token') end;
+  elsif p_held = p_token_sha256 then
+    return rpc.problem('lock-expired', json_build_object('expiredAt', p_expires_at));
+  end if;
+  return rpc.problem('lock-not-held');
+end $$;
+
+create function rpc.release_lock(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_params->>'name';
+  v_lock record;
+  v_problem json;
+begin
+  select token_sha256, expires_at into v_lock
+    from tenant.locks
+    where payer = p_payer and name = v_name;
+  v_problem := rpc.lock_problem(v_lock.token_sha256, v_lock.expires_at, rpc.lock_token_sha256(p_params), v_now);
+  if v_problem is not null then
+    return v_problem;
+  end if;
+  update tenant.locks
+    set token_sha256 = null, expires_at = v_now, metadata = null
+    where payer = p_payer and name = v_name;
+  return '{"ok":null}';
+end $$;
+
+create function rpc.extend_lock(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_params->>'name';
+  v_until timestamptz := v_now + make_interval(secs => (p_params->>'ttlMs')::integer / 1000.0);
+  v_lock record;
+  v_problem json;
+begin
+  select fence, token_sha256, acquired_at, expires_at into v_lock
+    from tenant.locks
+    where payer = p_payer and name = v_name;
+  v_problem := rpc.lock_problem(v_lock.token_sha256, v_lock.expires_at, rpc.lock_token_sha256(p_params), v_now);
+  if v_problem is not null then
+    return v_problem;
+  end if;
+  v_until := greatest(v_until, v_lock.expires_at);
+  update tenant.locks
+    set expires_at = v_until
+    where payer = p_payer and name = v_name;
+  return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_until);
+end $$;
+
+-- A write may run only while a lock is held with a fence. Nothing: it may.
+create function rpc.check_guard(p_payer text, p_guard jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_guard->>'lock';
+  v_fence bigint;
+begin
+  if v_name is null then
+    return null;
+  end if;
+  select fence into v_fence
+    from tenant.locks
+    where payer = p_payer and name = v_name and token_sha256 is not null and expires_at > v_now;
+  if v_fence = (p_guard->>'fence')::bigint then
+    return null;
+  end if;
+  return rpc.problem('stale-fence', json_build_object('lock', v_name, 'fence', p_guard->'fence'));
+end $$;
+
+create function rpc.check_lock(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_params->>'name';
+  v_lock record;
+begin
+  select fence, acquired_at, expires_at, metadata into v_lock
+    from tenant.locks
+    where payer = p_payer and name = v_name and token_sha256 is not null and expires_at > v_now;
+  return json_build_object('ok', json_build_object(
+    'name', v_name, 'locked', v_lock.fence is not null, 'fence', v_lock.fence, 'acquiredAt', v_lock.acquired_at,
+    'expiresAt', v_lock.expires_at, 'metadata', v_lock.metadata));
+end $$;
+
+-- A page of the locks that are held, by name.
+create function rpc.list_locks(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_after text := coalesce(p_params->>'cursor', '');
+  v_limit integer := (p_params->>'limit')::integer;
+  v_items json;
+  v_count integer;
+  v_next text;
+begin
+  select json_agg(item order by name) filter (where place <= v_limit), count(*), max(name) filter (where place = v_limit)
+    into v_items, v_count, v_next
+    from (
+      select name, row_number() over (order by name) as place, json_build_object(
+          'name', name, 'locked', true, 'fence', fence, 'acquiredAt', acquired_at, 'expiresAt', expires_at,
+          'metadata', metadata) as item
+        from tenant.locks
+        where payer = p_payer and name > v_after and token_sha256 is not null and expires_at > v_now
+        order by name
+        limit v_limit + 1
+    ) page;
+  return json_build_object('ok', json_build_object(
+    'items', coalesce(v_items, '[]'), 'nextCursor', case when v_count > v_limit then v_next end));
+end $$;
+
+-- Forgets locks that nobody has held for an hour, a thousand at a time. What fence they had reached is kept.
+create function rpc.sweep_locks(p_payer text) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_until timestamptz := rpc.now() - interval '1 hour';
+  v_names text[];
+  v_fence bigint;
+begin
+  select array_agg(name), max(fence) into v_names, v_fence
+    from (
+      select name, fence
+        from tenant.locks
+        where payer = p_payer and expires_at <= v_until
+        limit 1000
+    ) unused;
+  if v_names is null then
+    return '{"ok":0}';
+  end if;
+  insert into tenant.fences (payer, last)
+    values (p_payer, v_fence)
+    on conflict (payer) do update set last = greatest(fences.last, excluded.last);
+  delete from tenant.locks
+    where payer = p_payer and name = any (v_names);
+  return json_build_object('ok', cardinality(v_names));
+end $$;

@@ -1,0 +1,136 @@
+-- What the sweeper may see: who has work that no call brings. Installed as payerbase_sweeper, which may only read, and
+-- only the columns that say what is due; the work is done payer by payer, in turns. Each function reads a bounded
+-- stretch: what comes after (p_payer, p_key), where the one before ended. p_keep_ms is for how long clicks are kept.
+
+-- One server sweeps at a time: whoever holds this, until it is no longer renewed.
+create function sweep.lead(p_holder text, p_ms integer) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_until timestamptz := v_now + make_interval(secs => p_ms / 1000.0);
+begin
+  insert into sweep.leader (name, holder, until)
+    values ('sweeper', p_holder, v_until)
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+      where leader.holder = excluded.holder or leader.until < v_now;
+  return found;
+end $$;
+
+-- The next payers with running or finished jobs, each a step along the two indexes: one is due whose first lease has run
+-- out, or whose first finished job has been kept for long enough.
+create function sweep.jobs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_running record;
+  v_finished record;
+begin
+  for i in 1 .. 1000 loop
+    select payer, lease_expires_at into v_running
+      from tenant.jobs
+      where payer > p_payer and state = 'running'
+      order by payer, lease_expires_at
+      limit 1;
+    select payer, delete_at into v_finished
+      from tenant.jobs
+      where payer > p_payer and state in ('completed', 'dead')
+      order by payer, delete_at
+      limit 1;
+    p_payer := least(v_running.payer, v_finished.payer);
+    exit when p_payer is null;
+    payer := p_payer;
+    key := '';
+    due := coalesce(v_running.payer = p_payer and v_running.lease_expires_at <= v_now, false)
+      or coalesce(v_finished.payer = p_payer and v_finished.delete_at <= v_now, false);
+    return next;
+  end loop;
+end $$;
+
+-- Of the next ten thousand locks, the payers of those that nobody has held for an hour; and where the stretch ended.
+create function sweep.locks(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, max(name), bool_or(expires_at <= clock_timestamp() - interval '1 hour')
+    from (
+      select payer, name, expires_at
+        from tenant.locks
+        where (payer, name) > (p_payer, p_key)
+        order by payer, name
+        limit 10000
+    ) stretch
+    group by payer
+    order by payer
+$$;
+
+-- Of the next ten thousand idempotency records, the payers of those that are a day old; and where the stretch ended.
+create function sweep.idempotency(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, encode(max(key_sha256), 'hex'), bool_or(created_at <= clock_timestamp() - interval '24 hours')
+    from (
+      select payer, key_sha256, created_at
+        from tenant.idempotency
+        where (payer, key_sha256) > (p_payer, decode(p_key, 'hex'))
+        order by payer, key_sha256
+        limit 10000
+    ) stretch
+    group by payer
+    order by payer
+$$;
+
+-- The next links with clicks, each one step along the index of clicks: a link whose days have not been added up, whose
+-- clicks were kept for long enough, or that was deleted, is due.
+create function sweep.links(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_midnight timestamptz := date_trunc('day', clock_timestamp(), 'UTC');
+  v_keep timestamptz := clock_timestamp() - make_interval(secs => p_keep_ms / 1000.0);
+  v_click record;
+  v_link record;
+begin
+  for i in 1 .. 1000 loop
+    select payer, slug, clicked_at into v_click
+      from tenant.clicks
+      where (payer, slug) > (p_payer, p_key)
+      order by payer, slug, clicked_at
+      limit 1;
+    exit when not found;
+    p_payer := v_click.payer;
+    p_key := v_click.slug;
+    select last_click_at, rolled_until into v_link
+      from tenant.links
+      where payer = p_payer and slug = p_key;
+    payer := p_payer;
+    key := p_key;
+    due := v_link.rolled_until is null or (v_link.rolled_until < v_midnight and v_link.last_click_at >= v_link.rolled_until)
+      or v_click.clicked_at < least(v_keep, v_link.rolled_until);
+    return next;
+  end loop;
+end $$;
+
+-- Slugs of which no link came, or whose link is gone.
+create function sweep.slugs() returns table (slug text, payer text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select slug, payer
+    from slug.slugs
+    where reserved_at < clock_timestamp() - interval '10 minutes'
+      and not exists (select from tenant.links where links.payer = slugs.payer and links.slug = slugs.slug)
+    limit 500
+$$;
+
+grant execute on function
+  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
+  sweep.links(text, text, bigint), sweep.slugs()
+  to payerbase_app;

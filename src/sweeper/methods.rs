@@ -1,0 +1,49 @@
+//! The methods of the sweeper. No payer can call them: they are in no list of methods.
+
+use serde::{Deserialize, Serialize};
+
+use crate::turn::{Method, Path, Spec};
+
+const fn sweep(name: &'static str) -> Spec {
+    Spec { name, path: Path::Write, scope: None, problems: &[] }
+}
+
+/// Ends leases that ran out, and deletes finished jobs that were kept for long enough.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepJobs {}
+
+impl Method for SweepJobs {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepJobs");
+}
+
+/// Forgets locks that nobody has held for an hour.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepLocks {}
+
+impl Method for SweepLocks {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepLocks");
+}
+
+/// Forgets what was answered to idempotency keys a day ago.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepIdempotency {}
+
+impl Method for SweepIdempotency {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepIdempotency");
+}
+
+/// Adds up the clicks of a link and forgets those that were kept for long enough.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SweepLinks {
+    pub slug: String,
+    pub keep_ms: i64,
+}
+
+impl Method for SweepLinks {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepLinks");
+}

@@ -1,0 +1,227 @@
+//! The sweeper: does what no call brings about. Leases that ran out, jobs and clicks and idempotency records that were kept
+//! for long enough, locks that nobody uses, slugs without a link.
+//!
+//! One server sweeps at a time (`sweep.lead`). It walks over what there is in stretches (`find.sql`), and for every payer
+//! with something due it calls methods of its own, which run in turns like everybody's: in bites, so that no caller waits
+//! for long. A round ends after a second, and the next one goes on where it ended.
+
+mod methods;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use uuid::Uuid;
+
+use crate::auth::Sweep;
+use crate::db::Database;
+use crate::turn::{Around, Method, Request, Turns};
+use methods::{SweepIdempotency, SweepJobs, SweepLinks, SweepLocks};
+
+/// How often a server sweeps, or looks whether it may.
+pub const EVERY: Duration = Duration::from_secs(5);
+/// After how many rounds another server leads instead of one that is not heard of any more.
+const ROUNDS_MISSED_MAX: u32 = 4;
+/// How long a round goes on looking for more, for each kind of thing.
+const ROUND_MAX: Duration = Duration::from_millis(250);
+/// Most bites of one payer in a round, so that no payer keeps the others waiting.
+const BITES_MAX: usize = 20;
+
+/// How to sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepSettings {
+    /// The time between two rounds.
+    pub every: Duration,
+    /// For how long single clicks are kept.
+    pub clicks_kept: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Swept {
+    method: &'static str,
+}
+
+struct Metrics {
+    leads: Gauge,
+    rounds: Counter,
+    failures: Counter,
+    swept: Family<Swept, Counter>,
+    busy: Counter<f64, AtomicU64>,
+}
+
+impl Metrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            leads: Gauge::default(),
+            rounds: Counter::default(),
+            failures: Counter::default(),
+            swept: Family::default(),
+            busy: Counter::default(),
+        };
+        registry.register("sweeper_leads", "Whether this server is the one that sweeps", metrics.leads.clone());
+        registry.register("sweeper_rounds", "Rounds of the sweeper", metrics.rounds.clone());
+        registry.register("sweeper_failures", "Rounds and calls of the sweeper that failed", metrics.failures.clone());
+        registry.register("sweeper_swept", "What was swept, by method", metrics.swept.clone());
+        registry.register_with_unit("sweeper_busy", "Time that rounds took", Unit::Seconds, metrics.busy.clone());
+        metrics
+    }
+}
+
+/// What is walked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Jobs,
+    Locks,
+    Idempotency,
+    Links,
+}
+
+/// A walk over one kind of thing.
+struct Walk {
+    kind: Kind,
+    /// The payer and the key of the last one that was looked at.
+    after: (String, String),
+}
+
+/// The sweeper of one server.
+pub struct Sweeper {
+    database: Database,
+    turns: Arc<Turns>,
+    settings: SweepSettings,
+    metrics: Metrics,
+    holder: String,
+    walks: [Walk; 4],
+}
+
+impl Sweeper {
+    /// Finds what is due in `database`, and sweeps it through `turns`.
+    #[must_use]
+    pub fn new(database: Database, turns: Arc<Turns>, settings: SweepSettings, registry: &mut Registry) -> Self {
+        let metrics = Metrics::register(registry);
+        let walks = [Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links];
+        let walks = walks.map(|kind| Walk { kind, after: Default::default() });
+        Self { database, turns, settings, metrics, holder: Uuid::now_v7().to_string(), walks }
+    }
+
+    /// Sweeps for as long as it is polled.
+    pub async fn run(&mut self) {
+        loop {
+            tokio::time::sleep(self.settings.every).await;
+            let started = Instant::now();
+            if let Err(error) = self.round().await {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, "a round of the sweeper failed");
+            }
+            self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Lets another server lead at once.
+    pub async fn resign(&self) {
+        if let Err(error) = self.leads_for(Duration::ZERO).await {
+            tracing::debug!(%error, "the sweeper could not resign");
+        }
+    }
+
+    async fn round(&mut self) -> sqlx::Result<()> {
+        let leads = self.leads_for((self.settings.every + ROUND_MAX * 5) * ROUNDS_MISSED_MAX).await;
+        self.metrics.leads.set(i64::from(matches!(leads, Ok(true))));
+        if !leads? {
+            return Ok(());
+        }
+        for place in 0..self.walks.len() {
+            self.walk(place).await?;
+        }
+        self.slugs().await?;
+        self.metrics.rounds.inc();
+        Ok(())
+    }
+
+    async fn leads_for(&self, time: Duration) -> sqlx::Result<bool> {
+        let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
+        let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
+        let leads: Vec<bool> = lead.fetch_all(self.database.gate()).await?;
+        Ok(leads == [true])
+    }
+
+    /// Goes on with a walk, for as long as a round may take.
+    async fn walk(&mut self, place: usize) -> sqlx::Result<()> {
+        let until = Instant::now() + ROUND_MAX;
+        while let Some(walk) = self.walks.get(place)
+            && Instant::now() < until
+        {
+            let kind = walk.kind;
+            let stretch = self.stretch(walk).await?;
+            let end = stretch.last().map(|(payer, key, _)| (payer.clone(), key.clone()));
+            for (payer, key, _) in stretch.into_iter().filter(|(_, _, due)| *due) {
+                match kind {
+                    Kind::Jobs => self.sweep(&payer, &SweepJobs {}).await,
+                    Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
+                    Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
+                    Kind::Links => self.sweep(&payer, &SweepLinks { slug: key, keep_ms: self.keep_ms() }).await,
+                }
+            }
+            let is_over = end.is_none();
+            if let Some(walk) = self.walks.get_mut(place) {
+                walk.after = end.unwrap_or_default();
+            }
+            if is_over {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_ms(&self) -> i64 {
+        i64::try_from(self.settings.clicks_kept.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The next ones of a walk: payer, key, and whether something is due.
+    async fn stretch(&self, walk: &Walk) -> sqlx::Result<Vec<(String, String, bool)>> {
+        let find = match walk.kind {
+            Kind::Jobs => "select payer, key, due from sweep.jobs($1, $2, $3)",
+            Kind::Locks => "select payer, key, due from sweep.locks($1, $2, $3)",
+            Kind::Idempotency => "select payer, key, due from sweep.idempotency($1, $2, $3)",
+            Kind::Links => "select payer, key, due from sweep.links($1, $2, $3)",
+        };
+        let (payer, key) = &walk.after;
+        sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.gate()).await
+    }
+
+    /// Sweeps for one payer, bite by bite.
+    async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) {
+        let Ok(payer) = payer.parse() else { return };
+        let sweep = Sweep::new(payer, &self.turns);
+        for _bite in 0..BITES_MAX {
+            let request = Request { method: method.clone(), around: Around::default() };
+            match sweep.call(request).await {
+                Ok(0) => return,
+                Ok(swept) => {
+                    self.metrics.swept.get_or_create(&Swept { method: M::SPEC.name }).inc_by(swept);
+                }
+                Err(problem) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!(method = M::SPEC.name, %problem, "the sweeper could not sweep");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Frees slugs of which no link came.
+    async fn slugs(&self) -> sqlx::Result<()> {
+        let unused: Vec<(String, String)> =
+            sqlx::query_as("select slug, payer from sweep.slugs()").fetch_all(self.database.gate()).await?;
+        for (slug, payer) in unused {
+            let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
+            let freed: Vec<bool> = free.fetch_all(self.database.gate()).await?;
+            self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! The same key and the same request: one effect, one answer.
+
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::world::{operations, owner};
+use crate::support::{Answer, Caller, TestApp};
+
+fn with_key(caller: &Caller, key: &str) -> Caller {
+    let mut caller = caller.clone();
+    caller.headers.insert("idempotency-key", key.parse().unwrap());
+    caller
+}
+
+fn is_replay(answer: &Answer) -> bool {
+    answer.headers.get("idempotent-replay").is_some_and(|value| value == "true")
+}
+
+#[tokio::test]
+async fn the_same_key_sent_a_hundred_times_at_once_runs_once() {
+    let app = TestApp::spawn().await;
+    let caller = with_key(&app.caller().await, "a-hundred-times");
+    let calls = (0..100).map(|_| caller.increment("a", json!({"amount": 7})));
+    let answers = futures_util::future::join_all(calls).await;
+    let first = answers.iter().find(|answer| !is_replay(answer)).unwrap().text.clone();
+    assert_eq!(answers.iter().filter(|answer| !is_replay(answer)).count(), 1);
+    for answer in answers {
+        assert_eq!((answer.status.as_u16(), &answer.text), (200, &first));
+    }
+    assert_eq!(caller.value("a").await, 7);
+}
+
+#[tokio::test]
+async fn every_write_can_be_repeated() {
+    let app = TestApp::spawn().await;
+    for operation in operations().iter().filter(|operation| operation.verb != Method::GET) {
+        for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
+            let (caller, things) = owner(&app).await;
+            let caller = with_key(&caller, "every write can be repeated");
+            let first = things.call(&caller, operation, example).await;
+            let second = things.call(&caller, operation, example).await;
+            let what = format!("{}: {first:?} {second:?}", operation.name);
+            assert!(first.status.is_success() && !is_replay(&first), "{what}");
+            assert!(is_replay(&second), "{what}");
+            assert_eq!((first.status, &first.text), (second.status, &second.text), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_request_with_the_key_is_refused() {
+    let app = TestApp::spawn().await;
+    let payer = app.caller().await;
+    let caller = with_key(&payer, "one-request");
+    caller.increment("a", json!({"amount": 1})).await.ok();
+    caller.increment("a", json!({"amount": 2})).await.problem(422, "idempotency-mismatch");
+    caller.increment("b", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
+    caller.post("/v1/counters/a/decrement", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
+    assert_eq!(caller.value("a").await, 1);
+    // Another key, another payer: other requests.
+    with_key(&payer, "other-request").increment("a", json!({"amount": 1})).await.ok();
+    let stranger = with_key(&app.caller().await, "one-request");
+    assert_eq!(stranger.increment("a", json!({"amount": 5})).await.ok()["value"], 5);
+    assert_eq!(caller.value("a").await, 2);
+}
+
+#[tokio::test]
+async fn what_changed_nothing_is_tried_again() {
+    let app = TestApp::spawn().await;
+    let payer = app.caller().await;
+    let caller = with_key(&payer, "try-again");
+    let spend = json!({"amount": -5, "min": 0, "onBound": "reject"});
+    caller.increment("credits", spend.clone()).await.problem(409, "counter-out-of-bounds");
+    payer.increment("credits", json!({"amount": 9})).await.ok();
+    let spent = caller.increment("credits", spend.clone()).await;
+    assert!(!is_replay(&spent));
+    assert_eq!(spent.ok()["value"], 4);
+    assert_eq!(caller.increment("credits", spend).await.ok()["value"], 4);
+    // A pop that found nothing is not what later pops with the key get.
+    let caller = with_key(&payer, "pop-again");
+    for path in ["/v1/queues/q/pop", "/v1/queues/q/pop/batch"] {
+        let body = if path.ends_with("batch") { json!({"count": 2}) } else { json!({}) };
+        let caller = with_key(&caller, path);
+        caller.post(path, body.clone()).await.ok();
+        payer.post("/v1/queues/q/jobs", json!({"payload": 1})).await.ok();
+        let popped = caller.post(path, body.clone()).await;
+        assert!(!is_replay(&popped) && popped.text.contains("lease"), "{popped:?}");
+        let again = caller.post(path, body).await;
+        assert!(is_replay(&again));
+        assert_eq!(again.text, popped.text);
+    }
+}
+
+#[tokio::test]
+async fn an_acquire_repeated_with_its_key_has_the_same_lease() {
+    let app = TestApp::spawn().await;
+    let payer = app.caller().await;
+    let caller = with_key(&payer, "acquire-once");
+    let first = caller.post("/v1/locks/a/acquire", json!({"ttlMs": 60_000})).await.ok();
+    let second = caller.post("/v1/locks/a/acquire", json!({"ttlMs": 60_000})).await.ok();
+    assert_eq!(first, second);
+    assert_eq!(first["token"].as_str().unwrap().len(), 32);
+    payer.post("/v1/locks/a/acquire", json!({"ttlMs": 60_000})).await.problem(409, "lock-held");
+    payer.post("/v1/locks/a/release", json!({"token": first["token"]})).await.ok();
+    // Neither another key nor another payer can come to the same token, and nobody finds it in the database.
+    let others = [with_key(&payer, "acquire-twice"), with_key(&app.caller().await, "acquire-once"), payer.clone()];
+    let mut tokens = vec![first["token"].clone()];
+    for other in others {
+        let lease = other.post("/v1/locks/b/acquire", json!({"ttlMs": 1_000})).await;
+        if lease.status.is_success() {
+            tokens.push(lease.json()["token"].clone());
+        }
+    }
+    let distinct: std::collections::HashSet<String> = tokens.iter().map(Value::to_string).collect();
+    assert_eq!(distinct.len(), tokens.len());
+    let mut admin = app.database.admin().await;
+    let stored: Vec<String> = sqlx::query_scalar("select row_to_json(l)::text from tenant.locks l union all select row_to_json(i)::text from tenant.idempotency i")
+        .fetch_all(&mut admin).await.unwrap();
+    assert!(stored.iter().all(|row| tokens.iter().all(|token| !row.contains(token.as_str().unwrap()))));
+    assert!(stored.iter().all(|row| !row.contains("acquire-once")), "keys are not stored: tokens come from them");
+}
+
+#[tokio::test]
+async fn a_connection_cut_before_the_answer_loses_nothing() {
+    let app = TestApp::spawn().await;
+    let caller = with_key(&app.caller().await, "the-cut-connection");
+    let body = r#"{"amount":3}"#;
+    let token = caller.token.as_ref().unwrap().expose_secret().to_owned();
+    let request = format!(
+        "POST /v1/counters/a/increment HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nidempotency-key: the-cut-connection\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..20 {
+        let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        drop(socket);
+    }
+    let answer = caller.send(Method::POST, "/v1/counters/a/increment", Some(("application/json", body.into()))).await;
+    assert_eq!(answer.ok()["value"], 3);
+    assert_eq!(caller.value("a").await, 3);
+}
+
+#[tokio::test]
+async fn keys_are_8_to_128_printable_characters_and_reads_do_not_mind_them() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for bad in ["", "1234567", &"x".repeat(129)] {
+        let problem = with_key(&caller, bad).increment("a", json!({})).await.problem(400, "invalid-header");
+        assert_eq!(problem["header"], "idempotency-key");
+    }
+    let mut twice = with_key(&caller, "12345678");
+    twice.headers.append("idempotency-key", "87654321".parse().unwrap());
+    twice.increment("a", json!({})).await.problem(400, "invalid-header");
+    for good in ["12345678", &"x".repeat(128), "\"quoted key\""] {
+        with_key(&caller, good).increment("a", json!({})).await.ok();
+    }
+    let read = with_key(&caller, "a-key-for-a-read").get("/v1/counters/a").await;
+    assert!(!is_replay(&read));
+    assert_eq!(read.ok()["value"], 3);
+}

@@ -1,0 +1,199 @@
+//! Every operation of the OpenAPI document, and a payer that has one of everything to call it with.
+
+use payerbase::app::document;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Caller, TestApp};
+
+/// An operation, as the document describes it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Its `operationId`.
+    pub name: String,
+    pub verb: Method,
+    pub path: String,
+    /// What its caller needs; nothing for one that is made of others.
+    pub scope: Option<String>,
+    /// The examples of its request body; none for an operation without one.
+    pub examples: Vec<Value>,
+}
+
+/// Every operation under `/v1`.
+pub fn operations() -> Vec<Operation> {
+    let document: Value = serde_json::from_str(&document().json).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (verb, operation) in item.as_object().unwrap() {
+            if path.starts_with("/v1/") {
+                let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
+                let examples: Vec<Value> =
+                    examples.as_object().into_iter().flatten().map(|(_, example)| example["value"].clone()).collect();
+                let name = operation["operationId"].as_str().unwrap().to_owned();
+                let has_body = operation.get("requestBody").is_some();
+                assert_eq!(has_body, !examples.is_empty(), "{name} shows examples of its body");
+                operations.push(Operation {
+                    name,
+                    verb: verb.to_uppercase().parse().unwrap(),
+                    path: path.clone(),
+                    scope: operation["x-scope"].as_str().map(str::to_owned),
+                    examples,
+                });
+            }
+        }
+    }
+    assert!(operations.len() >= 34, "the document lists the operations");
+    operations
+}
+
+/// What stands in paths and bodies for things that exist, or for things that do not.
+#[derive(Clone, Debug)]
+pub struct Things {
+    /// A counter, a queue, and a lock that is held.
+    pub name: String,
+    pub slug: String,
+    /// A job that waits, and one that runs.
+    pub pending: String,
+    pub running: String,
+    pub lease: String,
+    pub token: String,
+}
+
+impl Things {
+    /// Nobody has these.
+    pub fn of_nobody() -> Self {
+        Self {
+            name: "nobody".to_owned(),
+            slug: format!("s{:016x}", rand::random::<u64>()),
+            pending: uuid(),
+            running: uuid(),
+            lease: uuid(),
+            token: format!("{:032x}", rand::random::<u128>()),
+        }
+    }
+
+    /// Makes them for a payer.
+    pub async fn of(caller: &Caller) -> Self {
+        let mut things = Self { name: "theirs".to_owned(), ..Self::of_nobody() };
+        for counter in ["theirs", "credits"] {
+            caller.increment(counter, json!({"amount": 70, "min": 0, "max": 999})).await.ok();
+        }
+        let lock = json!({"ttlMs": 600_000, "token": things.token, "metadata": "theirs"});
+        caller.post("/v1/locks/theirs/acquire", lock).await.ok();
+        let push = async |payload: &str, priority: i64| -> String {
+            let job = json!({"payload": payload, "priority": priority});
+            caller.post("/v1/queues/theirs/jobs", job).await.ok()["id"].as_str().unwrap().to_owned()
+        };
+        things.running = push("theirs to do", 1).await;
+        things.pending = push("theirs to come", 0).await;
+        let leased = caller.post("/v1/queues/theirs/pop", json!({"leaseMs": 600_000})).await.ok();
+        assert_eq!(leased["id"], things.running);
+        things.lease = leased["lease"].as_str().unwrap().to_owned();
+        let link = json!({"url": "https://theirs.example/", "slug": things.slug, "title": "theirs"});
+        caller.post("/v1/links", link).await.ok();
+        things
+    }
+
+    /// The members of the path of an operation.
+    pub fn members(&self, operation: &Operation) -> Vec<(&'static str, String)> {
+        let name = match operation.name.as_str() {
+            // The lock is held, and this takes one that is free.
+            "acquireLock" => format!("{}-free", self.name),
+            _ => self.name.clone(),
+        };
+        let id = match operation.name.as_str() {
+            "completeJob" | "failJob" | "extendJob" => &self.running,
+            _ => &self.pending,
+        };
+        let all = [("name", name), ("queue", self.name.clone()), ("slug", self.slug.clone()), ("id", id.clone())];
+        all.into_iter().filter(|(member, _)| operation.path.contains(&format!("{{{member}}}"))).collect()
+    }
+
+    /// An example of a body, about these things.
+    pub fn body(&self, example: &Value) -> Value {
+        let mut body = example.clone();
+        for (member, value) in [("token", &self.token), ("lease", &self.lease)] {
+            if let Some(place) = body.get_mut(member) {
+                *place = value.clone().into();
+            }
+        }
+        body
+    }
+
+    /// Calls an operation about these things, with one of its examples.
+    pub async fn call(&self, caller: &Caller, operation: &Operation, example: Option<&Value>) -> Answer {
+        let members = self.members(operation).into_iter();
+        let path =
+            members.fold(operation.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), &value));
+        let body = example.map(|example| ("application/json", self.body(example).to_string().into_bytes()));
+        caller.send(operation.verb.clone(), &path, body).await
+    }
+
+    /// A text with these things called as `others` are.
+    pub fn renamed(&self, text: &str, others: &Self) -> String {
+        let (mine, theirs) = (self.all(), others.all());
+        mine.iter().zip(theirs).fold(text.to_owned(), |text, (mine, theirs)| text.replace(*mine, theirs))
+    }
+
+    fn all(&self) -> [&str; 6] {
+        [&self.name, &self.slug, &self.pending, &self.running, &self.lease, &self.token]
+    }
+}
+
+fn uuid() -> String {
+    let hex = format!("{:032x}", rand::random::<u128>());
+    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+/// A payer with one of everything.
+pub async fn owner(app: &TestApp) -> (Caller, Things) {
+    let caller = app.caller().await;
+    let things = Things::of(&caller).await;
+    (caller, things)
+}
+
+/// A body without what is never the same twice.
+pub fn without_chance(body: &Value) -> Value {
+    const CHANCE: &[&str] = &[
+        "createdAt",
+        "updatedAt",
+        "acquiredAt",
+        "expiresAt",
+        "finishedAt",
+        "runAt",
+        "leaseExpiresAt",
+        "lastClickAt",
+        "clickedAt",
+        "oldestPendingAt",
+        "at",
+        "instance",
+        "tokenId",
+        "tokenExpiresAt",
+    ];
+    match body {
+        Value::Object(members) => {
+            let kept = members.iter().map(|(name, value)| match CHANCE.contains(&name.as_str()) && !value.is_null() {
+                true => (name.clone(), json!("..")),
+                false => (name.clone(), without_chance(value)),
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(items) => items.iter().map(without_chance).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => body.clone(),
+    }
+}
+
+/// As [`without_chance`], and without what a call draws for what it makes.
+pub fn without_drawn(body: &Value) -> Value {
+    let mut body = without_chance(body);
+    for name in ["id", "slug", "shortUrl", "token", "lease", "payer"] {
+        if let Some(value) = body.get_mut(name) {
+            *value = json!("..");
+        }
+    }
+    for list in ["items", "jobs", "results"] {
+        let items = body.get_mut(list).and_then(Value::as_array_mut);
+        items.into_iter().flatten().for_each(|item| *item = without_drawn(item));
+    }
+    body
+}

@@ -1,0 +1,266 @@
+//! Many calls as one: all or nothing, and never other than one by one.
+
+use payerbase::turn::Path;
+use serde_json::{Value, json};
+
+use crate::support::world::{Operation, Things, operations, owner, without_drawn};
+use crate::support::{Answer, Caller, TestApp};
+
+async fn transact(caller: &Caller, calls: Value) -> Answer {
+    caller.post("/v1/transaction", json!({"calls": calls})).await
+}
+
+/// The one call of a transaction that does what the operation does alone.
+fn as_call(operation: &Operation, things: &Things, example: Option<&Value>) -> Value {
+    let mut params = example.map_or_else(|| json!({}), |example| things.body(example));
+    for (name, value) in things.members(operation) {
+        params[name] = value.into();
+    }
+    // A transaction waits for nothing.
+    params.as_object_mut().unwrap().remove("waitMs");
+    json!({"method": operation.name, "params": params})
+}
+
+#[tokio::test]
+async fn every_method_does_the_same_alone_and_in_a_transaction() {
+    let app = TestApp::spawn().await;
+    let mut seen = 0;
+    for operation in operations() {
+        let method = payerbase::methods().iter().find(|method| method.spec.name == operation.name);
+        if method.is_none_or(|method| method.spec.path == Path::SlowRead) {
+            continue;
+        }
+        for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
+            for has_things in [true, false] {
+                let (alone, mut ours) = owner(&app).await;
+                let (together, mut theirs) = owner(&app).await;
+                if !has_things {
+                    (ours, theirs) = (Things::of_nobody(), Things::of_nobody());
+                }
+                let single = ours.call(&alone, &operation, example).await;
+                let call = as_call(&operation, &theirs, example);
+                let answer = transact(&together, json!([call])).await;
+                let what = format!("{call}: {answer:?}");
+                assert_eq!(single.status.is_success(), answer.status.is_success(), "{what}");
+                let single_body: Value = serde_json::from_str(&ours.renamed(&single.text, &theirs)).unwrap_or_default();
+                let mut body = answer.json();
+                let result = match single.status.is_success() {
+                    true => body["results"][0].take(),
+                    false => {
+                        assert_eq!(single.status, answer.status, "{what}");
+                        assert_eq!((&body["index"], &body["method"]), (&json!(0), &json!(operation.name)));
+                        body.as_object_mut().unwrap().retain(|name, _| name != "index" && name != "method");
+                        body
+                    }
+                };
+                assert_eq!(without_drawn(&single_body), without_drawn(&result), "{what}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 60, "{seen}");
+}
+
+#[tokio::test]
+async fn a_problem_undoes_all_and_says_where() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let calls = json!([
+        {"method": "increment", "params": {"name": "orders"}},
+        {"method": "pushJob", "params": {"queue": "mail", "payload": 1}},
+        {"method": "acquireLock", "params": {"name": "l", "ttlMs": 10_000}},
+        {"method": "createLink", "params": {"url": "https://shop.example/"}},
+        {"method": "decrement", "params": {"name": "credits", "amount": 5, "min": 0, "onBound": "reject"}}
+    ]);
+    let problem = transact(&caller, calls).await.problem(409, "counter-out-of-bounds");
+    assert_eq!((&problem["index"], &problem["method"], &problem["value"]), (&json!(4), &json!("decrement"), &json!(0)));
+    for name in ["orders", "credits"] {
+        caller.get(&format!("/v1/counters/{name}")).await.problem(404, "not-found");
+    }
+    assert_eq!(caller.get("/v1/queues/mail").await.ok()["total"], 0);
+    assert_eq!(caller.get("/v1/locks/l").await.ok()["locked"], false);
+    assert_eq!(caller.get("/v1/links").await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn later_calls_take_from_earlier_results() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let calls = json!([
+        {"method": "increment", "params": {"name": "ids", "amount": 41}, "as": "id"},
+        {"method": "increment", "params": {"name": "ids", "amount": {"$ref": "id.applied"}}},
+        {"method": "pushJob", "as": "job", "params": {"queue": "q", "payload": {
+            "order": [{"$ref": "1.value"}, {"deep": {"$ref": "id"}}], "text": {"$literal": {"$ref": "not one"}}}}},
+        {"method": "popJob", "params": {"queue": "q"}, "as": "popped"},
+        {"method": "completeJob", "params": {"id": {"$ref": "popped.id"}, "lease": {"$ref": "popped.lease"}, "result": {"$ref": "job.payload.order.0"}}}
+    ]);
+    let results = transact(&caller, calls).await.ok()["results"].clone();
+    assert_eq!(results[1]["value"], 82);
+    assert_eq!(results[2]["payload"]["order"][0], 82);
+    assert_eq!(results[2]["payload"]["order"][1]["deep"]["value"], 41);
+    assert_eq!(results[2]["payload"]["text"], json!({"$ref": "not one"}));
+    assert_eq!((&results[4]["status"], &results[4]["result"]), (&json!("completed"), &json!(82)));
+}
+
+#[tokio::test]
+async fn a_reference_that_does_not_fit_changes_nothing() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let first = json!({"method": "increment", "params": {"name": "a", "amount": 7}, "as": "first"});
+    for (second, code, pointer) in [
+        // To nothing, forward, to itself, to what a result does not have, not a text.
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "second.value"}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "1.value"}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "9.value"}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": ""}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "first.nothing"}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": 0}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        // Something that is there and is no amount, no name, no place for one.
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "first.name"}}}),
+            "invalid-value",
+            "/calls/1/params",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "first"}}}),
+            "invalid-value",
+            "/calls/1/params",
+        ),
+        (
+            json!({"method": "completeJob", "params": {"id": {"$ref": "first.name"}}}),
+            "invalid-value",
+            "/calls/1/params",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "onBound": {"$ref": "first.name"}}}),
+            "invalid-value",
+            "/calls/1/params/onBound",
+        ),
+        (
+            json!({"method": "pushJob", "params": {"queue": {"$ref": "first.name"}, "payload": 1}}),
+            "invalid-value",
+            "/calls/1/params/queue",
+        ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"x": {"$ref": "first.value"}}}}),
+            "invalid-value",
+            "/calls/1/params/amount/x",
+        ),
+    ] {
+        let problem = transact(&caller, json!([first, second])).await.problem(422, code);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{second}: {problem}");
+        assert_eq!(problem["index"], 1, "{second}");
+    }
+    let long = json!([
+        {"method": "pushJob", "params": {"queue": "q", "payload": "x".repeat(300)}, "as": "first"},
+        {"method": "increment", "params": {"name": {"$ref": "first.payload"}}}]);
+    transact(&caller, long).await.problem(422, "invalid-value");
+    let control = json!([
+        {"method": "pushJob", "params": {"queue": "q", "payload": "a\nb"}, "as": "first"},
+        {"method": "increment", "params": {"name": {"$ref": "first.payload"}}}]);
+    transact(&caller, control).await.problem(422, "invalid-value");
+    assert_eq!(caller.get("/v1/counters").await.ok()["items"], json!([]));
+    assert_eq!(caller.get("/v1/queues").await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_no_transaction_is_refused_before_anything_happens() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let one = json!({"method": "increment", "params": {"name": "a"}});
+    let none: Vec<Value> = Vec::new();
+    for (calls, pointer) in [
+        (json!(none), "/calls"),
+        (json!(vec![one.clone(); 51]), "/calls"),
+        (json!([one, {"method": "explode"}]), "/calls/1/method"),
+        (json!([one, {"method": "transact", "params": {"calls": []}}]), "/calls/1/method"),
+        (json!([one, {"method": "listCounters"}]), "/calls/1/method"),
+        (json!([one, {"method": "followLink", "params": {"slug": "abc"}}]), "/calls/1/method"),
+        (json!([one, {"method": "sweepLocks"}]), "/calls/1/method"),
+        (json!([one, {"method": "popJob", "params": {"queue": "q", "waitMs": 1}}]), "/calls/1/params/waitMs"),
+        (json!([one, {"method": "increment", "params": {"name": ""}}]), "/calls/1/params/name"),
+        (
+            json!([one, {"method": "pushJobs", "params": {"queue": "q", "jobs": [{"payload": 1, "delayMs": 1, "runAt": "2030-01-01T00:00:00Z"}]}}]),
+            "/calls/1/params/jobs/0/runAt",
+        ),
+        (json!([{"method": "increment", "params": {"name": "a"}, "as": "0"}]), "/calls/0/as"),
+        (
+            json!([{"method": "increment", "params": {"name": "a"}, "as": "x"}, {"method": "increment", "params": {"name": "a"}, "as": "x"}]),
+            "/calls/1/as",
+        ),
+    ] {
+        let problem = transact(&caller, calls).await.problem(422, "invalid-value");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    for calls in [
+        json!([one, {"method": "increment"}]),
+        json!([one, {"method": "increment", "params": {"name": "a", "amuont": 1}}]),
+        json!([one, {"method": "increment", "params": []}]),
+        json!({"0": one}),
+    ] {
+        transact(&caller, calls).await.problem(400, "invalid-json");
+    }
+    caller.get("/v1/counters/a").await.problem(404, "not-found");
+    transact(&caller, json!(vec![one.clone(); 50])).await.ok();
+    assert_eq!(caller.value("a").await, 50);
+}
+
+#[tokio::test]
+async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
+    let app = TestApp::spawn().await;
+    let mut caller = app.caller().await;
+    let guarded = |fence: i64| json!([{"method": "increment", "params": {"name": "a"}, "guard": {"lock": "my lock", "fence": fence}}]);
+    let problem = transact(&caller, guarded(1)).await.problem(409, "stale-fence");
+    assert_eq!((&problem["index"], &problem["lock"]), (&json!(0), &json!("my lock")), "it was never taken");
+    let lease = caller.post("/v1/locks/my%20lock/acquire", json!({"ttlMs": 60_000})).await.ok();
+    let fence = lease["fence"].as_i64().unwrap();
+    transact(&caller, guarded(fence)).await.ok();
+    for stale in [fence - 1, fence + 1] {
+        transact(&caller, guarded(stale)).await.problem(409, "stale-fence");
+    }
+    caller.headers.insert("payerbase-guard", format!("my%20lock; fence={fence}").parse().unwrap());
+    caller.increment("a", json!({})).await.ok();
+    transact(&caller, json!([{"method": "increment", "params": {"name": "a"}}])).await.ok();
+    caller.get("/v1/counters/a").await.problem(400, "invalid-header");
+    for bad in [
+        "my lock",
+        "my%20lock; fence=x",
+        "my%20lock; fence=-1",
+        "my%2xlock; fence=1",
+        "; fence=1",
+        "a; fence=",
+        "a; fence=99999999999999999999",
+    ] {
+        caller.headers.insert("payerbase-guard", bad.parse().unwrap());
+        let problem = caller.increment("a", json!({})).await.problem(400, "invalid-header");
+        assert_eq!(problem["header"], "payerbase-guard");
+    }
+    caller.headers.remove("payerbase-guard");
+    caller.post("/v1/locks/my%20lock/release", json!({"token": lease["token"]})).await.ok();
+    transact(&caller, guarded(fence)).await.problem(409, "stale-fence");
+    assert_eq!(caller.value("a").await, 3);
+}

@@ -1,0 +1,67 @@
+//! The page docs/WORKED-EXAMPLE.md, run from top to bottom.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::support::TestApp;
+
+/// The fenced blocks of a page: their language and their text.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    let fenced = page.split("```").skip(1).step_by(2);
+    fenced.map(|block| block.split_once('\n').unwrap()).collect()
+}
+
+/// Whether an answer is as the page says; what stands in angle brackets is remembered.
+fn matches(said: &Value, answered: &Value, known: &mut HashMap<String, String>) -> bool {
+    match said {
+        Value::String(text) if text == ".." => true,
+        Value::String(text) if text.starts_with('<') => {
+            let value = answered.as_str().map_or_else(|| answered.to_string(), str::to_owned);
+            known.insert(text.clone(), value);
+            true
+        }
+        Value::Object(members) => members.iter().all(|(name, said)| matches(said, &answered[name], known)),
+        Value::Array(items) => {
+            let answers = answered.as_array().filter(|answers| answers.len() == items.len());
+            answers
+                .is_some_and(|answers| items.iter().zip(answers).all(|(said, answered)| matches(said, answered, known)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => said == answered,
+    }
+}
+
+#[tokio::test]
+async fn the_worked_example_works() {
+    let app = TestApp::spawn().await;
+    let payer = app.caller().await;
+    let mut known = HashMap::new();
+    let mut answer = None;
+    let mut compared = 0;
+    for (language, text) in blocks(include_str!("../../docs/WORKED-EXAMPLE.md")) {
+        let text =
+            known.iter().fold(text.to_owned(), |text, (name, value): (&String, &String)| text.replace(name, value));
+        if language == "json" {
+            let (said, answer): (Value, Value) = (serde_json::from_str(&text).unwrap(), answer.take().unwrap());
+            assert!(matches(&said, &answer, &mut known), "{said}\nis not\n{answer}");
+            compared += 1;
+            continue;
+        }
+        let mut lines = text.lines();
+        let (verb, path) = lines.next().unwrap().split_once(' ').unwrap();
+        let mut caller = payer.clone();
+        let mut body = String::new();
+        for line in lines {
+            match line.split_once(": ").filter(|_| body.is_empty() && !line.starts_with('{')) {
+                Some((name, value)) => {
+                    let name: reqwest::header::HeaderName = name.parse().unwrap();
+                    caller.headers.insert(name, value.parse().unwrap());
+                }
+                None => body.push_str(line),
+            }
+        }
+        let body = (!body.is_empty()).then(|| ("application/json", body.into_bytes()));
+        answer = Some(caller.send(verb.parse().unwrap(), path, body).await.json());
+    }
+    assert!(compared >= 9, "{compared}");
+}
