@@ -1,21 +1,57 @@
 //! What is measured, and what came of it.
 
-/// One kind of load.
+/// One kind of load. "Spread" loads are of 10,000 payers, "hot" ones of a single payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// pgbench: one upsert of a random payer, in one statement.
     Floor,
     /// A route that answers a constant.
     Constant,
-    /// `increment` for 10,000 payers.
     IncrementSpread,
-    /// `increment` for one payer.
     IncrementHot,
-    /// `getCounter` for 10,000 payers.
     Get,
+    /// A link followed, its click recorded.
+    Redirect,
+    RedirectHot,
+    /// `acquireLock` and `releaseLock` in turn.
+    Locks,
+    Push,
+    PushHot,
+    /// `pushJobs` of a hundred.
+    PushBatch,
+    /// `popJob` and `completeJob` in turn.
+    Work,
+    WorkHot,
+    /// `pushJob`, `popJob` and `completeJob` in turn, for minutes.
+    Cycle,
+    /// `popJob` from queues of 1,000 pending jobs.
+    PopThousand,
+    /// `popJob` from a queue of 1,000,000 pending jobs.
+    PopMillion,
+    /// `transact` of five increments.
+    Transact,
 }
 
 impl Load {
+    pub const ALL: [Self; 16] = [
+        Self::Floor,
+        Self::Constant,
+        Self::IncrementSpread,
+        Self::IncrementHot,
+        Self::Get,
+        Self::Redirect,
+        Self::RedirectHot,
+        Self::Locks,
+        Self::Push,
+        Self::PushHot,
+        Self::PushBatch,
+        Self::Work,
+        Self::WorkHot,
+        Self::PopThousand,
+        Self::PopMillion,
+        Self::Transact,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor: pgbench, one-statement upsert",
@@ -23,8 +59,48 @@ impl Load {
             Self::IncrementSpread => "increment, 10,000 payers",
             Self::IncrementHot => "increment, one payer",
             Self::Get => "getCounter, 10,000 payers",
+            Self::Redirect => "redirect, 10,000 links",
+            Self::RedirectHot => "redirect, one link",
+            Self::Locks => "acquireLock and releaseLock, 10,000 payers",
+            Self::Push => "pushJob, 10,000 payers",
+            Self::PushHot => "pushJob, one queue",
+            Self::PushBatch => "pushJobs of 100, 10,000 payers",
+            Self::Work => "popJob and completeJob, 10,000 payers",
+            Self::WorkHot => "popJob and completeJob, one queue",
+            Self::Cycle => "pushJob, popJob and completeJob, 10,000 payers",
+            Self::PopThousand => "popJob, one payer, queues of 1,000",
+            Self::PopMillion => "popJob, one payer, a queue of 1,000,000",
+            Self::Transact => "transact of 5 increments, 10,000 payers",
         }
     }
+
+    /// With how many connections it is measured.
+    pub fn connections(self) -> &'static [usize] {
+        match self {
+            Self::Floor => &[1, 16, FLOOR_CLIENTS, 64, 256],
+            Self::Constant | Self::IncrementSpread | Self::IncrementHot | Self::Get => &[1, 16, 64, 256],
+            Self::Redirect | Self::Locks | Self::Push | Self::Work | Self::Transact => &[1, 64],
+            Self::RedirectHot
+            | Self::PushHot
+            | Self::PushBatch
+            | Self::WorkHot
+            | Self::Cycle
+            | Self::PopThousand
+            | Self::PopMillion => &[64],
+        }
+    }
+}
+
+/// At which number of clients the floor is highest, and what calls at 64 connections are compared with.
+pub const FLOOR_CLIENTS: usize = 32;
+
+/// What one round measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub cpu: Cpu,
 }
 
 /// CPU used, in cores.
@@ -34,15 +110,6 @@ pub struct Cpu {
     pub postgres: f64,
     /// Everything else on the machine: the load generator, mostly.
     pub other: f64,
-}
-
-/// What one round measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    pub per_second: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
-    pub cpu: Cpu,
 }
 
 /// One load at one number of connections.

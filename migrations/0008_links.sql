@@ -14,8 +14,7 @@ create table tenant.links (
   -- Clicks before this are in tenant.click_totals.
   rolled_until timestamptz not null,
   created_at timestamptz not null,
-  updated_at timestamptz not null,
-  primary key (payer, slug)
+  updated_at timestamptz not null
 )
 -- Every click updates its link in place.
 with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -30,6 +29,8 @@ create policy links_to_sweep on tenant.links for select to payerbase_sweeper usi
 grant select (payer, slug, last_click_at, rolled_until) on tenant.links to payerbase_sweeper;
 -- The newest first.
 create index links_by_age on tenant.links (payer, id);
+-- After the other index, as with jobs.
+alter table tenant.links add primary key (payer, slug);
 
 -- One row for each click: no address of a visitor is kept.
 create table tenant.clicks (

@@ -18,8 +18,8 @@ begin
   return found;
 end $$;
 
--- The next payers with running or finished jobs, each a step along the two indexes: one is due whose first lease has run
--- out, or whose first finished job has been kept for long enough.
+-- The next payers with finished jobs, each a step along their index: one is due whose first job has been kept for long
+-- enough.
 create function sweep.jobs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -27,29 +27,39 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
-  v_running record;
   v_finished record;
 begin
   for i in 1 .. 1000 loop
-    select payer, lease_expires_at into v_running
-      from tenant.jobs
-      where payer > p_payer and state = 'running'
-      order by payer, lease_expires_at
-      limit 1;
-    select payer, delete_at into v_finished
+    select payer, due_at into v_finished
       from tenant.jobs
       where payer > p_payer and state in ('completed', 'dead')
-      order by payer, delete_at
+      order by payer, due_at
       limit 1;
-    p_payer := least(v_running.payer, v_finished.payer);
-    exit when p_payer is null;
+    exit when not found;
+    p_payer := v_finished.payer;
     payer := p_payer;
     key := '';
-    due := coalesce(v_running.payer = p_payer and v_running.lease_expires_at <= v_now, false)
-      or coalesce(v_finished.payer = p_payer and v_finished.delete_at <= v_now, false);
+    due := v_finished.due_at <= v_now;
     return next;
   end loop;
 end $$;
+
+-- Of the next ten thousand queues, the payers of those to which time has done something; and where the stretch ended.
+create function sweep.queues(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, max(queue::text), bool_or(due_at <= clock_timestamp())
+    from (
+      select payer, queue, due_at
+        from tenant.queues
+        where (payer, queue) > (p_payer, p_key)
+        order by payer, queue
+        limit 10000
+    ) stretch
+    group by payer
+    order by payer
+$$;
 
 -- Of the next ten thousand locks, the payers of those that nobody has held for an hour; and where the stretch ended.
 create function sweep.locks(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
@@ -131,6 +141,6 @@ as $$
 $$;
 
 grant execute on function
-  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
+  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
   sweep.links(text, text, bigint), sweep.slugs()
   to payerbase_app;

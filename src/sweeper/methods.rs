@@ -8,7 +8,16 @@ const fn sweep(name: &'static str) -> Spec {
     Spec { name, path: Path::Write, scope: None, problems: &[] }
 }
 
-/// Ends leases that ran out, and deletes finished jobs that were kept for long enough.
+/// Ends leases that ran out, lets jobs be popped whose time came, and forgets queues without a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepQueues {}
+
+impl Method for SweepQueues {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepQueues");
+}
+
+/// Deletes finished jobs that were kept for long enough.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepJobs {}
 

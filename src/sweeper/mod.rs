@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::auth::Sweep;
 use crate::db::Database;
 use crate::turn::{Around, Method, Request, Turns};
-use methods::{SweepIdempotency, SweepJobs, SweepLinks, SweepLocks};
+use methods::{SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepQueues};
 
 /// How often a server sweeps, or looks whether it may.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -75,6 +75,7 @@ impl Metrics {
 /// What is walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Queues,
     Jobs,
     Locks,
     Idempotency,
@@ -95,7 +96,7 @@ pub struct Sweeper {
     settings: SweepSettings,
     metrics: Metrics,
     holder: String,
-    walks: [Walk; 4],
+    walks: [Walk; 5],
 }
 
 impl Sweeper {
@@ -103,7 +104,7 @@ impl Sweeper {
     #[must_use]
     pub fn new(database: Database, turns: Arc<Turns>, settings: SweepSettings, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
-        let walks = [Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links];
+        let walks = [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links];
         let walks = walks.map(|kind| Walk { kind, after: Default::default() });
         Self { database, turns, settings, metrics, holder: Uuid::now_v7().to_string(), walks }
     }
@@ -160,6 +161,7 @@ impl Sweeper {
             let end = stretch.last().map(|(payer, key, _)| (payer.clone(), key.clone()));
             for (payer, key, _) in stretch.into_iter().filter(|(_, _, due)| *due) {
                 match kind {
+                    Kind::Queues => self.sweep(&payer, &SweepQueues {}).await,
                     Kind::Jobs => self.sweep(&payer, &SweepJobs {}).await,
                     Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
                     Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
@@ -184,6 +186,7 @@ impl Sweeper {
     /// The next ones of a walk: payer, key, and whether something is due.
     async fn stretch(&self, walk: &Walk) -> sqlx::Result<Vec<(String, String, bool)>> {
         let find = match walk.kind {
+            Kind::Queues => "select payer, key, due from sweep.queues($1, $2, $3)",
             Kind::Jobs => "select payer, key, due from sweep.jobs($1, $2, $3)",
             Kind::Locks => "select payer, key, due from sweep.locks($1, $2, $3)",
             Kind::Idempotency => "select payer, key, due from sweep.idempotency($1, $2, $3)",

@@ -38,6 +38,7 @@ begin
     when 'deleteLink' then return rpc.delete_link(p_payer, p_params);
     when 'sweepIdempotency' then return rpc.sweep_idempotency(p_payer);
     when 'sweepLocks' then return rpc.sweep_locks(p_payer);
+    when 'sweepQueues' then return rpc.sweep_queues(p_payer);
     when 'sweepJobs' then return rpc.sweep_jobs(p_payer);
     when 'sweepLinks' then return rpc.sweep_links(p_payer, p_params);
     else raise exception 'no write method %', p_method;

@@ -34,8 +34,9 @@ async fn status(caller: &Caller) -> Value {
 async fn time_passes(app: &TestApp, caller: &Caller) {
     let mut admin = app.database.admin().await;
     for update in [
-        "update tenant.jobs set lease_expires_at = clock_timestamp() where payer = $1 and state = 'running'",
-        "update tenant.jobs set run_at = clock_timestamp() where payer = $1 and state = 'delayed'",
+        "update tenant.jobs set due_at = clock_timestamp() where payer = $1 and state in ('delayed', 'running')",
+        "update tenant.jobs set run_at = due_at where payer = $1 and state = 'delayed'",
+        "update tenant.queues set due_at = clock_timestamp() where payer = $1",
     ] {
         sqlx::query(update).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
     }
@@ -89,6 +90,35 @@ async fn jobs_come_by_priority_and_then_in_order_of_arrival() {
     assert_eq!(pop(&caller).await.unwrap()["payload"], 5);
     let last = pop(&caller).await.unwrap();
     assert_eq!((&last["payload"], &last["priority"]), (&json!(2), &json!(-32_768)));
+}
+
+#[tokio::test]
+async fn a_queue_keeps_order_over_more_priorities_than_it_remembers() {
+    const PRIORITIES: i64 = 150;
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for half in 0..2 {
+        let numbers = (half * PRIORITIES / 2)..((half + 1) * PRIORITIES / 2);
+        // Up and down through the priorities, each once: 7 has no divisor in common with their number.
+        let jobs: Vec<Value> = numbers.map(|n| json!({"payload": n, "priority": n * 7 % PRIORITIES})).collect();
+        assert_eq!(caller.post("/v1/queues/q/jobs/batch", json!({"jobs": jobs})).await.status, 201);
+    }
+    let oldest = status(&caller).await["oldestPendingAt"].clone();
+    for priority in (0..PRIORITIES).rev() {
+        if priority == PRIORITIES / 2 {
+            // One that is next, and one that nobody has in mind any more.
+            push(&caller, json!({"payload": "last", "priority": -1})).await;
+            push(&caller, json!({"payload": "next", "priority": PRIORITIES})).await;
+            assert_eq!(pop(&caller).await.unwrap()["payload"], "next");
+        }
+        let job = pop(&caller).await.unwrap();
+        assert_eq!(job["priority"], priority);
+        if job["payload"] == 0 {
+            assert_eq!(job["createdAt"], oldest);
+        }
+    }
+    assert_eq!(pop(&caller).await.unwrap()["payload"], "last");
+    assert_eq!(pop(&caller).await, None);
 }
 
 #[tokio::test]
@@ -360,7 +390,7 @@ async fn finished_jobs_are_kept_for_their_time() {
     // The two that ended first become old: a day and an hour, two weeks and an hour.
     for (state, age) in [("completed", "25 hours"), ("dead", "337 hours")] {
         let age = format!(
-            "update tenant.jobs set delete_at = delete_at - interval '{age}' where payer = $1 and state = '{state}'
+            "update tenant.jobs set due_at = due_at - interval '{age}' where payer = $1 and state = '{state}'
                and id = (select id from tenant.jobs where payer = $1 and state = '{state}' order by place limit 1)"
         );
         sqlx::query(sqlx::AssertSqlSafe(age)).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();

@@ -19,12 +19,13 @@ const ENTRIES: &[&str] = &[
     "sweep.lead",
     "sweep.links",
     "sweep.locks",
+    "sweep.queues",
     "sweep.slugs",
     "tenant.routes",
 ];
 
 /// Methods that no payer calls: the server's own.
-const INTERNAL: &[&str] = &["followLink", "sweepIdempotency", "sweepJobs", "sweepLinks", "sweepLocks"];
+const INTERNAL: &[&str] = &["followLink", "sweepIdempotency", "sweepJobs", "sweepLinks", "sweepLocks", "sweepQueues"];
 
 /// Functions that may stand inside of a statement that writes: immutable, so that a cluster can send it on.
 const ALLOWED_IN_WRITES: &[&str] = &[

@@ -10,7 +10,8 @@ async fn plan(prepare: &str) -> String {
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan").await.unwrap();
     db.execute("set local enable_seqscan = off").await.unwrap();
     db.execute(AssertSqlSafe(format!("prepare the_statement as {prepare}"))).await.unwrap();
-    let arguments = vec!["null"; prepare.matches('$').count()].join(", ");
+    let parameters = (1..).take_while(|number| prepare.contains(&format!("${number}")));
+    let arguments = vec!["null"; parameters.count()].join(", ");
     let explain = format!("explain (costs off) execute the_statement ({arguments})");
     let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut db).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
@@ -42,6 +43,67 @@ async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
     .await;
     uses_primary_key(&page);
     assert!(!page.contains("Sort"), "{page}");
+}
+
+#[tokio::test]
+async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
+    let pop = plan(
+        "update tenant.jobs set state = 'running', attempts = attempts + 1, lease = $1, due_at = $2, updated_at = $3
+         where payer = $4 and id = (
+           select id from tenant.jobs where payer = $4 and queue = $5 and state = 'pending' and rank = $6 and place >= $7
+             order by place limit 1)",
+    )
+    .await;
+    assert!(pop.contains("Limit") && pop.contains("jobs_by_state") && pop.contains("jobs_pkey"), "{pop}");
+    assert!(!pop.contains("Sort") && !pop.contains("Seq Scan"), "{pop}");
+    let ordered = pop.lines().find(|line| line.contains("Index Cond") && line.contains("place")).expect(&pop);
+    for column in ["payer", "queue", "state", "rank"] {
+        assert!(ordered.contains(column), "{column}:\n{pop}");
+    }
+}
+
+/// On a table that was never analysed too: then every index seems as good as another, and the one made last is taken.
+#[tokio::test]
+async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
+    for (key, statement) in [
+        ("jobs_pkey", "select * from tenant.jobs where payer = $1 and id = $2"),
+        (
+            "jobs_pkey",
+            "update tenant.jobs set state = 'completed' where payer = $1 and id = $2 and due_at > $3 and lease = coalesce($4, lease)",
+        ),
+        ("links_pkey", "select * from tenant.links where payer = $1 and slug = $2"),
+        (
+            "links_pkey",
+            "update tenant.links set clicks = clicks + 1 where payer = $1 and slug = $2 and expires_at > $3",
+        ),
+        ("queues_pkey", "update tenant.queues set last_place = last_place + 1 where payer = $1 and queue = $2"),
+        ("locks_pkey", "select * from tenant.locks where payer = $1 and name = $2"),
+        ("idempotency_pkey", "select * from tenant.idempotency where payer = $1 and key_sha256 = $2"),
+    ] {
+        let plan = plan(statement).await;
+        assert!(plan.contains(&format!("using {key}")) && plan.contains("= $2"), "{plan}");
+    }
+    let by_key = plan(
+        "select id from tenant.jobs where payer = $1 and queue = $2 and dedup_key = $3
+           and state in ('delayed', 'pending', 'waiting', 'running')",
+    );
+    let by_key = by_key.await;
+    assert!(by_key.contains("jobs_by_dedup_key"), "{by_key}");
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_along_its_index() {
+    let due = plan(
+        "select * from tenant.jobs where payer = $1 and queue = $2 and state in ('delayed', 'running') and due_at <= $3
+           order by due_at limit 100",
+    )
+    .await;
+    assert!(due.contains("jobs_due") && !due.contains("Sort"), "{due}");
+    let finished = plan(
+        "select id from tenant.jobs where payer = $1 and state in ('completed', 'dead') and due_at <= $2 limit 500",
+    )
+    .await;
+    assert!(finished.contains("jobs_finished"), "{finished}");
 }
 
 #[tokio::test]

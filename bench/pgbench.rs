@@ -1,0 +1,54 @@
+//! The floor: what PostgreSQL does with bare statements.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::load::{Cpu, Sample};
+
+const FLOOR: &str = "\\set payer random(1, 10000)
+insert into public.floor as f (payer, name, value, updated_at) \
+values ('0x00000000000000000000000000000000000' || :payer, 'visits', 1, now()) \
+on conflict (payer, name) do update set value = f.value + 1, updated_at = excluded.updated_at \
+returning value, updated_at;
+";
+
+/// Runs `pgbench` (the program at that path) on the database at `url`, in the folder `dir`.
+pub fn run(program: &Path, url: &str, dir: &Path, clients: usize, seconds: usize) -> Sample {
+    fs::write(dir.join("floor.sql"), FLOOR).expect("written");
+    let threads = clients.min(2).to_string();
+    let output = Command::new(program)
+        .args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads, "-T", &seconds.to_string()])
+        .args(["-l", "--sampling-rate=0.25", "-f", "floor.sql", url])
+        .current_dir(dir)
+        .output()
+        .expect("pgbench");
+    assert!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let tps = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    let mut latencies_us = take_log(dir);
+    latencies_us.sort_unstable();
+    let quantile = |q: usize| {
+        let at = latencies_us.len() * q / 100;
+        latencies_us.get(at).map_or(f64::NAN, |us| f64::from(*us) / 1_000.0)
+    };
+    Sample {
+        per_second: tps.unwrap_or_else(|| panic!("pgbench:\n{printed}")),
+        p50_ms: quantile(50),
+        p99_ms: quantile(99),
+        cpu: Cpu::default(),
+    }
+}
+
+/// The latencies of pgbench's transactions, in microseconds, from its log files.
+fn take_log(dir: &Path) -> Vec<u32> {
+    let mut latencies = Vec::new();
+    for entry in fs::read_dir(dir).expect("the folder").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("pgbench_log") {
+            let log = fs::read_to_string(entry.path()).expect("the log");
+            latencies.extend(log.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u32>().ok()));
+            fs::remove_file(entry.path()).expect("removed");
+        }
+    }
+    latencies
+}

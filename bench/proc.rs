@@ -1,0 +1,55 @@
+//! What processes use, from `/proc`.
+
+use std::fs;
+
+use crate::load::Cpu;
+
+/// The unit of CPU time in `/proc`, on every Linux there is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU time used until now by servers, by a postmaster and its children, and by the rest of the machine, in seconds.
+pub fn cpu(servers: &[u32], postmaster: u32) -> Cpu {
+    let server = servers.iter().filter_map(|pid| process_cpu(*pid)).sum();
+    let mut postgres = process_cpu(postmaster).unwrap_or_default();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let pid = entry.file_name().to_string_lossy().parse::<u32>();
+        if let Ok(pid) = pid
+            && parent(pid) == Some(postmaster)
+        {
+            postgres += process_cpu(pid).unwrap_or_default();
+        }
+    }
+    let stat = fs::read_to_string("/proc/stat").expect("/proc/stat");
+    let fields: Vec<f64> =
+        stat.lines().next().expect("a line").split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq
+    let busy: f64 =
+        fields.iter().enumerate().filter(|(place, _)| ![3, 4].contains(place)).map(|(_, ticks)| ticks).sum();
+    Cpu { server, postgres, other: busy / TICKS_PER_SECOND - server - postgres }
+}
+
+/// The most memory that a process ever used, in MiB.
+pub fn peak_mib(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server is alive");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kib: f64 = peak.expect("Linux says it");
+    kib / 1_024.0
+}
+
+/// The fields of `/proc/<pid>/stat` after the name, which may contain anything.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}
+
+/// User and system time, of ended children too.
+fn process_cpu(pid: u32) -> Option<f64> {
+    let fields = stat(pid)?;
+    let ticks: f64 = fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+    Some(ticks / TICKS_PER_SECOND)
+}
