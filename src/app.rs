@@ -8,6 +8,7 @@ use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
+use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
 use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -21,8 +22,9 @@ use crate::http::openapi::{self, Document};
 use crate::http::{edge, metrics, pages, reply, request_id};
 use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
+use crate::redis::Redis;
 use crate::sweeper::{SweepSettings, Sweeper};
-use crate::turn::{LaneCounts, Site, Turns};
+use crate::turn::{Replicas, Site, TurnSettings, Turns};
 use crate::{counters, links, locks, me, methods, queues, transaction};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes.
@@ -37,14 +39,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const CORS_MAX_AGE_S: usize = 3_600;
 
 /// How to run the application.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Threads that serve HTTP.
     pub workers: usize,
-    /// How many lanes.
-    pub lanes: LaneCounts,
+    /// How to run turns.
+    pub turns: TurnSettings,
+    /// Through which replicas talk to each other; else they do not.
+    pub redis: Option<Redis>,
     /// Where people outside reach it; else where it listens.
     pub public_url: Option<Url>,
     /// Where to learn from where visitors come.
@@ -60,6 +64,7 @@ pub struct Application {
     in_flight: Arc<InFlight>,
     turns: Arc<Turns>,
     sweeper: Sweeper,
+    replicas: Option<Replicas>,
     database: Database,
 }
 
@@ -76,16 +81,19 @@ impl Application {
         let mut registry = Registry::with_prefix("payerbase");
         let public_url = settings.public_url.clone().or_else(|| format!("http://{address}").parse().ok());
         let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
-        let turns = Turns::new(database.clone(), settings.lanes, Site::new(public_url), &mut registry);
+        let turns = Turns::new(database.clone(), settings.turns, Site::new(public_url), &mut registry);
         let slugs = web::Data::new(Slugs::new(database.clone(), Arc::clone(&turns)));
         let origins = web::Data::new(settings.origins.clone());
         let sweeper = Sweeper::new(database.clone(), Arc::clone(&turns), settings.sweep, &mut registry);
+        let redis = settings.redis.clone();
+        let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(&turns), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let tokens = Tokens::new(database.clone());
         let authenticator = web::Data::new(Authenticator::new(tokens, Arc::clone(&turns)));
         let document = web::Data::new(document());
         let (registry, data) = (web::Data::new(registry), web::Data::new(Readiness::of(database.clone())));
-        let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
+        let lanes = settings.turns.lanes;
+        let lanes_each = (lanes.write + lanes.read).div_ceil(settings.workers);
         let driven = Arc::clone(&turns);
         let in_flight = Arc::new(InFlight::default());
         let requests = web::Data::from(Arc::clone(&in_flight));
@@ -117,7 +125,7 @@ impl Application {
         .disable_signals()
         .listen(listener)?
         .run();
-        Ok(Self { address, server, in_flight, turns, sweeper, database })
+        Ok(Self { address, server, in_flight, turns, sweeper, replicas, database })
     }
 
     /// Where it listens.
@@ -140,6 +148,7 @@ impl Application {
         let served = tokio::select! {
             served = self.server => served,
             () = self.sweeper.run() => Ok(()),
+            Some(()) = OptionFuture::from(self.replicas.as_mut().map(Replicas::run)) => Ok(()),
         };
         self.sweeper.resign().await;
         self.turns.close();

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
 use crate::sweeper::{self, SweepSettings};
+use crate::turn::{LOOK_EVERY, TurnSettings};
 
 /// How long `serve` waits at its start for a database that does not answer yet.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -142,7 +143,8 @@ fn settings(config: &Config, port: Option<u16>) -> Settings {
     Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
         workers: config.workers,
-        lanes: config.lanes,
+        turns: TurnSettings { lanes: config.lanes, look_every: LOOK_EVERY },
+        redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         origins: config.origins.clone(),
         sweep: SweepSettings { every: sweeper::EVERY, clicks_kept: config.clicks_kept },

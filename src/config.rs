@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::links::visitor::{Countries, Origins};
+use crate::redis::Redis;
 use crate::turn::LaneCounts;
 
 /// The port when nothing else is said.
@@ -24,6 +25,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         "DATABASE_URL",
         "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as the owner of the database with CREATEROLE, or a superuser. `dev` uses its embedded one without it.",
+    ),
+    (
+        "REDIS_URL",
+        "Redis through which several servers on one database wake each other's waiting calls at once: `redis://user:password@host`, `rediss://` for TLS, `redis+unix:///path`. Default: none; a call that waits for what another server frees looks for itself every second.",
     ),
     ("PAYERBASE_HOST", "Address to listen on. Default `127.0.0.1`."),
     ("PAYERBASE_PORT", "Port to listen on; 0 takes a free one. Default `4402`."),
@@ -91,6 +96,8 @@ impl FromStr for LogFormat {
 pub struct Config {
     /// `DATABASE_URL`, parsed.
     pub database: Option<PgConnectOptions>,
+    /// `REDIS_URL`, parsed.
+    pub redis: Option<Redis>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Where people outside reach it.
@@ -190,6 +197,9 @@ impl Config {
                 let options = is_postgres.then(|| url.parse().ok()).flatten();
                 options.ok_or_else(|| "expected postgres://user:password@host:port/database".to_owned())
             }),
+            redis: reader.read("REDIS_URL", |url| {
+                Redis::at(url).map_err(|_invalid| "expected redis://user:password@host:port".to_owned())
+            }),
             listen: (host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port.unwrap_or(DEFAULT_PORT)).into(),
             public_url: reader.read("PAYERBASE_PUBLIC_URL", public_url),
             origins: Origins {
@@ -241,6 +251,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             database,
+            redis,
             listen,
             public_url,
             origins,
@@ -255,6 +266,7 @@ impl fmt::Debug for Config {
         let redacted = |given: bool| if given { "given" } else { "not given" };
         f.debug_struct("Config")
             .field("database", &redacted(database.is_some()))
+            .field("redis", &redacted(redis.is_some()))
             .field("listen", listen)
             .field("public_url", public_url)
             .field("origins", origins)
@@ -303,28 +315,14 @@ mod tests {
     fn every_mistake_is_reported_with_its_variable_and_no_value_is_repeated() {
         let mistakes = read(&[
             ("DATABASE_URL", "mysql://root:hunter2@localhost/x"),
+            ("REDIS_URL", "http://root:hunter2@localhost"),
             ("PAYERBASE_HOST", "localhost hunter2"),
             ("PAYERBASE_PORT", "65536"),
-            (
-                "PAYERBASE_PUBLIC_URL",
-                "Where people outside reach the server: what short links begin with. Default: `http://` and the address it listens on.",
-            ),
-            (
-                "PAYERBASE_TRUSTED_PROXIES",
-                "Networks of the proxies before the server, with commas: `10.0.0.0/8,fd00::/8`. Only they are believed when they say whose request it is (`X-Forwarded-For`). Default: none.",
-            ),
-            (
-                "PAYERBASE_COUNTRY_HEADER",
-                "Header in which a trusted proxy names the visitor's country, such as `CF-IPCountry`. Default: none.",
-            ),
-            (
-                "PAYERBASE_MAXMIND_FILE",
-                "MaxMind database of countries (`.mmdb`) for visitors of whom no header says it. Default: none.",
-            ),
-            (
-                "PAYERBASE_CLICKS_KEPT_DAYS",
-                "Days that single clicks are kept, 1 to 3650; their totals stay. Default `90`.",
-            ),
+            ("PAYERBASE_PUBLIC_URL", "ftp://hunter2@localhost"),
+            ("PAYERBASE_TRUSTED_PROXIES", "10.0.0.0/8,hunter2"),
+            ("PAYERBASE_COUNTRY_HEADER", "hunter2 and more"),
+            ("PAYERBASE_MAXMIND_FILE", "/dev/null/hunter2"),
+            ("PAYERBASE_CLICKS_KEPT_DAYS", "0"),
             ("PAYERBASE_WORKERS", "0"),
             ("PAYERBASE_WRITE_LANES", "many"),
             ("PAYERBASE_READ_LANES", "-1"),
@@ -334,7 +332,7 @@ mod tests {
             ("PAYERBASE_LOG_FORMAT", "xml"),
         ]);
         let text = mistakes.unwrap_err().to_string();
-        assert_eq!(text.lines().count(), 16, "{text}");
+        assert_eq!(text.lines().count(), 17, "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 
@@ -342,6 +340,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let config = read(&[
             ("DATABASE_URL", "postgres://u:hunter2@localhost/x"),
+            ("REDIS_URL", "redis://u:hunter2@localhost"),
             ("PAYERBASE_APP_PASSWORD", "hunter2hunter2hunter2"),
         ]);
         assert!(!format!("{:?}", config.unwrap()).contains("hunter2"));

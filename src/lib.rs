@@ -19,6 +19,7 @@ pub mod number;
 pub mod page;
 pub mod problem;
 pub mod queues;
+pub mod redis;
 pub mod sweeper;
 pub mod time;
 pub mod transaction;

@@ -12,7 +12,7 @@ use crate::auth::Scope;
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
-use crate::turn::{Answer, Entry, LOOK_EVERY, Method, Path, Seed, Site, Spec, Wait, WaitFor, Wake};
+use crate::turn::{Answer, Entry, Method, Path, Seed, Site, Spec, Wait, WaitFor, Wake};
 use types::{
     CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, Job, JobWithErrors, LeasedJob, LeasedJobs, ListJobs,
     ListQueues, PopJob, PopJobs, PurgeQueue, Purged, PushJob, PushJobs, PushedJob, PushedJobs, QueueStatus,
@@ -101,7 +101,7 @@ impl Method for PopJob {
     }
 
     fn in_vain(outcome: &Result<Answer<Self::Output>, Problem>) -> Option<Duration> {
-        outcome.as_ref().is_ok_and(|answer| answer.output.is_none()).then_some(LOOK_EVERY)
+        outcome.as_ref().is_ok_and(|answer| answer.output.is_none()).then_some(Duration::MAX)
     }
 }
 
@@ -114,7 +114,7 @@ impl Method for PopJobs {
     }
 
     fn in_vain(outcome: &Result<Answer<Self::Output>, Problem>) -> Option<Duration> {
-        outcome.as_ref().is_ok_and(|answer| answer.output.jobs.is_empty()).then_some(LOOK_EVERY)
+        outcome.as_ref().is_ok_and(|answer| answer.output.jobs.is_empty()).then_some(Duration::MAX)
     }
 }
 

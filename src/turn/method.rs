@@ -77,7 +77,7 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
         None
     }
 
-    /// Whether it came in vain, and how soon it is worth another look.
+    /// Whether it came in vain, and how soon it is worth another look: never, as far as is known, is [`Duration::MAX`].
     fn in_vain(_outcome: &Result<Answer<Self::Output>, Problem>) -> Option<Duration> {
         None
     }

@@ -10,6 +10,7 @@ mod method;
 mod metrics;
 mod outcome;
 mod queue;
+mod replicas;
 mod slow;
 mod statement;
 mod transact;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 
 pub use around::{Around, Guard, IdempotencyKey};
 pub use method::{Answer, Entry, Method, Operation, Path, Request, Seed, Site, Spec};
+pub use replicas::Replicas;
 pub use transact::{Results, TransactedCall, Transaction};
 pub use waiting::{Kind as WaitFor, LOOK_EVERY, WAITING_MAX, WAITING_PAYER_MAX, Wait, WaitMs, Wake};
 
@@ -40,6 +42,7 @@ use lane::Lane;
 use metrics::Metrics;
 use outcome::{Failure, Outcome};
 use queue::{Call, Queue};
+use replicas::Untold;
 use slow::SlowReads;
 use statement::Kind;
 use waiting::Lines;
@@ -87,34 +90,23 @@ impl Tenant {
         Ok(answer)
     }
 
-    /// Runs a call until it does not come in vain, or its patience ends. Behind others who wait for the same, it stands
-    /// in line from the start.
+    /// Runs a call until it does not come in vain, or its patience ends. It stands in line from the start, so that it
+    /// passes nobody and misses no wake.
     async fn settle_in_line<M: Method>(
         &self,
         wait: &Wait,
         params: &str,
         around: &Around,
     ) -> Result<Answer<M::Output>, Problem> {
-        let lines = &self.turns().lines;
-        let join = || lines.join(self.payer(), wait.kind, &wait.name).ok_or_else(|| Problem::new(Code::Overloaded));
         let deadline = Instant::now() + wait.patience;
-        let mut place = match lines.has(self.payer(), wait.kind, &wait.name) {
-            true => Some(join()?),
-            false => None,
-        };
-        let mut look_after = None;
+        let place = self.turns().lines.join(self.payer(), wait.kind, &wait.name);
+        let place = place.ok_or_else(|| Problem::new(Code::Overloaded))?;
+        let mut is_in_time = place.is_first() || place.turn(Duration::MAX, deadline).await;
         loop {
-            let is_in_time = match &place {
-                Some(place) => place.turn(look_after, deadline).await,
-                None => true,
-            };
             let outcome = self.settle(&<M as Method>::SPEC, params.to_owned(), around).await;
             match M::in_vain(&outcome) {
-                Some(soon) if is_in_time => look_after = Some(soon),
+                Some(soon) if is_in_time => is_in_time = place.turn(soon, deadline).await,
                 _ => return outcome,
-            }
-            if place.is_none() {
-                place = Some(join()?);
             }
         }
     }
@@ -150,6 +142,7 @@ impl Tenant {
     fn wake(&self, wakes: impl IntoIterator<Item = Wake>) {
         for wake in wakes {
             self.turns().lines.wake(self.payer(), &wake);
+            self.turns().untold.tell(self.payer(), wake);
         }
     }
 }
@@ -168,6 +161,15 @@ pub struct LaneCounts {
     pub read: usize,
 }
 
+/// How to run turns.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnSettings {
+    /// How many lanes.
+    pub lanes: LaneCounts,
+    /// How often the first of those who wait looks for itself, for what nobody says.
+    pub look_every: Duration,
+}
+
 /// All lanes of this process.
 pub struct Turns {
     database: Database,
@@ -178,6 +180,7 @@ pub struct Turns {
     slow: SlowReads,
     busy: Arc<BusyPath>,
     lines: Arc<Lines>,
+    untold: Untold,
     /// Lanes that nobody drives, write and read by turns.
     idle: Mutex<VecDeque<Lane>>,
     next_id: AtomicU64,
@@ -186,7 +189,7 @@ pub struct Turns {
 impl Turns {
     /// Makes the lanes. [`Turns::drive`] sets them to work.
     #[must_use]
-    pub fn new(database: Database, lanes: LaneCounts, site: Site, registry: &mut Registry) -> Arc<Self> {
+    pub fn new(database: Database, settings: TurnSettings, site: Site, registry: &mut Registry) -> Arc<Self> {
         let metrics = Arc::new(Metrics::register(registry));
         let busy = Arc::new(BusyPath::new(database.clone()));
         let lane = |kind, queue: &Arc<Queue>| Lane {
@@ -199,7 +202,7 @@ impl Turns {
             heard: Instant::now(),
         };
         let queues = |count| -> Vec<Arc<Queue>> { (0..count).map(|_place| Arc::default()).collect() };
-        let (write, read) = (queues(lanes.write), queues(lanes.read));
+        let (write, read) = (queues(settings.lanes.write), queues(settings.lanes.read));
         // By turns, so that every thread gets its part of both.
         let mut idle = VecDeque::new();
         for place in 0..write.len().max(read.len()) {
@@ -214,7 +217,8 @@ impl Turns {
             read,
             slow: SlowReads::default(),
             busy: Arc::clone(&busy),
-            lines: Arc::default(),
+            lines: Arc::new(Lines::new(settings.look_every, registry)),
+            untold: Untold::default(),
             idle: Mutex::new(idle),
             next_id: AtomicU64::new(0),
         })

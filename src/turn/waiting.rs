@@ -1,10 +1,13 @@
 //! Calls that wait for something to come free: a lock, a job. They stand in line in this process, wake when a call here
-//! (or, by Redis, in another replica) says so, and look for themselves now and then, the first of the line alone.
+//! (or, through Redis, in another server) says so, and look for themselves now and then, the first of the line alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::auth::Payer;
@@ -19,7 +22,8 @@ pub const WAITING_MAX: usize = 10_000;
 pub const WAITING_PAYER_MAX: usize = 1_000;
 
 /// What a call can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// A lock.
     Lock,
@@ -50,7 +54,7 @@ impl Wait {
 }
 
 /// Says that something came free.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     /// What it is.
     pub kind: Kind,
@@ -71,9 +75,10 @@ impl Wake {
 type Key = (Payer, Kind, String);
 
 /// All lines of this process.
-#[derive(Default)]
 pub(crate) struct Lines {
     state: Mutex<State>,
+    look_every: Duration,
+    waiting: Gauge,
 }
 
 #[derive(Default)]
@@ -85,13 +90,15 @@ struct State {
 }
 
 impl Lines {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Empty ones, whose first looks so often.
+    pub fn new(look_every: Duration, registry: &mut Registry) -> Self {
+        let waiting = Gauge::default();
+        registry.register("waiting", "Calls that wait for a lock or a job", waiting.clone());
+        Self { state: Mutex::default(), look_every, waiting }
     }
 
-    /// Whether anybody waits for this.
-    pub fn has(&self, payer: &Payer, kind: Kind, name: &str) -> bool {
-        self.state().lines.contains_key(&(payer.clone(), kind, name.to_owned()))
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of the line; nothing if too many wait.
@@ -103,6 +110,7 @@ impl Lines {
             return None;
         }
         state.count += 1;
+        self.waiting.inc();
         state.by_payer.insert(payer.clone(), of_payer + 1);
         let woken = Arc::new(Notify::new());
         state.lines.entry(key.clone()).or_default().push_back(Arc::clone(&woken));
@@ -142,15 +150,17 @@ impl Place {
         self.lines.state().is_closed
     }
 
-    fn is_first(&self) -> bool {
+    /// Whether nobody came before.
+    pub fn is_first(&self) -> bool {
         let state = self.lines.state();
         state.lines.get(&self.key).and_then(VecDeque::front).is_some_and(|first| Arc::ptr_eq(first, &self.woken))
     }
 
-    /// Waits until it is time to try: woken, or the first of the line and `soon` (or a second) has passed. `false`: the
-    /// deadline came first.
-    pub async fn turn(&self, soon: Option<Duration>, deadline: Instant) -> bool {
-        let mut look = soon.unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
+    /// Waits until it is time to try: woken, or the first of the line and `soon` (or the time between two looks) has
+    /// passed. `false`: the deadline came first.
+    pub async fn turn(&self, soon: Duration, deadline: Instant) -> bool {
+        let look_every = self.lines.look_every;
+        let mut look = soon.min(look_every);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.is_closed() {
@@ -162,7 +172,7 @@ impl Place {
             if look <= left && self.is_first() {
                 return true;
             }
-            look = LOOK_EVERY;
+            look = look_every;
         }
     }
 }
@@ -171,6 +181,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.lines.state();
         state.count -= 1;
+        self.lines.waiting.dec();
         if let Some(count) = state.by_payer.get_mut(&self.key.0) {
             *count -= 1;
             if *count == 0 {

@@ -22,6 +22,7 @@ mod locks;
 mod pages;
 mod problems;
 mod queues;
+mod replicas;
 mod schemathesis;
 mod support;
 mod transactions;

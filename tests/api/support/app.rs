@@ -8,8 +8,9 @@ use payerbase::auth::{Payer, Scope, create_token};
 use payerbase::db::Database;
 use payerbase::http::drain::Stop;
 use payerbase::links::visitor::Origins;
+use payerbase::redis::Redis;
 use payerbase::sweeper::SweepSettings;
-use payerbase::turn::LaneCounts;
+use payerbase::turn::{LOOK_EVERY, LaneCounts, TurnSettings};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
@@ -40,6 +41,12 @@ impl TestApp {
     }
 
     pub fn on(database: TestDatabase) -> Self {
+        Self::with(database, LOOK_EVERY, None)
+    }
+
+    /// One that looks for itself so often, and hears others through this Redis.
+    pub fn with(database: TestDatabase, look_every: Duration, redis: Option<Redis>) -> Self {
+        let turns = TurnSettings { lanes: LaneCounts { write: 2, read: 1 }, look_every };
         let options = database.app.clone();
         let (started, address) = std::sync::mpsc::channel();
         let ended = std::thread::spawn(move || {
@@ -48,7 +55,8 @@ impl TestApp {
                 let settings = Settings {
                     listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                     workers: 2,
-                    lanes: LaneCounts { write: 2, read: 1 },
+                    turns,
+                    redis,
                     public_url: None,
                     origins: Origins::default(),
                     sweep: SweepSettings { every: SWEEP_EVERY, clicks_kept: Duration::from_hours(24 * 90) },
@@ -77,6 +85,13 @@ impl TestApp {
             assert!(std::time::Instant::now() < deadline, "it did not come about");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The value of a metric without labels.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name} in {metrics}")).parse().unwrap()
     }
 
     /// A new payer with a token for everything.

@@ -2,7 +2,9 @@
 
 pub mod app;
 pub mod database;
+pub mod redis;
 pub mod world;
 
 pub use app::{Answer, Caller, TestApp};
 pub use database::TestDatabase;
+pub use redis::TestRedis;

@@ -1,0 +1,114 @@
+//! Two servers on one database, with Redis between them and without.
+
+use std::time::Duration;
+
+use payerbase::redis::Redis;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp, TestDatabase, TestRedis};
+
+/// Nobody looks for themselves in the time of a test: only a wake can end a wait.
+const NEVER: Duration = Duration::from_hours(1);
+/// Longer than a test's caller waits for an answer: who is not woken fails.
+const WAIT_MS: u64 = 30_000;
+
+/// Two servers, and one payer who calls both.
+struct Pair {
+    apps: [TestApp; 2],
+    here: Caller,
+    there: Caller,
+}
+
+impl Pair {
+    async fn new(look_every: Duration, redis: impl Fn() -> Option<Redis>) -> Self {
+        let database = || TestDatabase::shared();
+        let apps = [
+            TestApp::with(database().await, look_every, redis()),
+            TestApp::with(database().await, look_every, redis()),
+        ];
+        let here = apps[0].caller().await;
+        let there = Caller { url: apps[1].url.clone(), ..here.clone() };
+        Self { apps, here, there }
+    }
+
+    async fn until_both_listen(&self) {
+        for app in &self.apps {
+            app.until(async || app.metric("payerbase_replicas_listens").await == 1).await;
+        }
+    }
+
+    /// A lock held here is waited for there, and freed here.
+    async fn hand_over_a_lock(&self, name: &str) -> Value {
+        let path = format!("/v1/locks/{name}/acquire");
+        let lease = self.here.post(&path, json!({ "ttlMs": 600_000 })).await.ok();
+        let waits = json!({ "ttlMs": 1_000, "waitMs": WAIT_MS });
+        let release = async {
+            self.until_one_waits_there().await;
+            let body = json!({ "token": lease["token"] });
+            self.here.post(&format!("/v1/locks/{name}/release"), body).await.ok();
+        };
+        let (next, ()) = tokio::join!(self.there.post(&path, waits), release);
+        next.ok()
+    }
+
+    /// A job waited for there is pushed here.
+    async fn hand_over_a_job(&self, queue: &str) -> Value {
+        let push = async {
+            self.until_one_waits_there().await;
+            self.here.post(&format!("/v1/queues/{queue}/jobs"), json!({ "payload": queue })).await.ok();
+        };
+        let (path, waits) = (format!("/v1/queues/{queue}/pop"), json!({ "waitMs": WAIT_MS }));
+        let (popped, ()) = tokio::join!(self.there.post(&path, waits), push);
+        popped.ok()
+    }
+
+    async fn until_one_waits_there(&self) {
+        let app = &self.apps[1];
+        app.until(async || app.metric("payerbase_waiting").await == 1).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn what_comes_free_in_one_server_wakes_who_waits_in_another() {
+    let redis = TestRedis::start().await;
+    let pair = Pair::new(NEVER, || Some(redis.client())).await;
+    pair.until_both_listen().await;
+    pair.hand_over_a_lock("l").await;
+    assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");
+    assert!(pair.apps[1].metric("payerbase_replicas_wakes_received_total").await > 0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn when_redis_dies_servers_look_for_themselves() {
+    let mut redis = TestRedis::start().await;
+    let pair = Pair::new(Duration::from_millis(200), || Some(redis.client())).await;
+    pair.until_both_listen().await;
+    redis.kill();
+    pair.hand_over_a_lock("l").await;
+    assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn when_redis_comes_back_servers_wake_each_other_again() {
+    let mut redis = TestRedis::start().await;
+    let pair = Pair::new(NEVER, || Some(redis.client())).await;
+    pair.until_both_listen().await;
+    redis.kill();
+    for app in &pair.apps {
+        app.until(async || app.metric("payerbase_replicas_listens").await == 0).await;
+    }
+    redis.start_again().await;
+    pair.until_both_listen().await;
+    pair.hand_over_a_lock("l").await;
+    assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");
+}
+
+#[tokio::test]
+async fn without_redis_servers_look_for_themselves() {
+    let pair = Pair::new(Duration::from_millis(200), || None).await;
+    pair.hand_over_a_lock("l").await;
+    assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");
+}
