@@ -1,6 +1,19 @@
 -- Queues: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock:
 -- so no two calls of a payer ever look at its jobs at the same time, and nothing here skips or waits for locked rows.
 
+-- What callers call the state of a job.
+--   p_lost  whether it runs and its lease has run out
+create function rpc.status(p_state text, p_lost boolean, p_attempts integer, p_max_attempts integer) returns text
+language sql immutable
+as $$
+  select case
+    when p_state in ('delayed', 'waiting') then 'pending'
+    when p_lost and p_attempts >= p_max_attempts then 'dead'
+    when p_lost then 'pending'
+    else p_state
+  end
+$$;
+
 -- A job as callers see it. One whose lease has run out is what the next call will make of it.
 -- p_lease is for its holder.
 create function rpc.job(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
@@ -11,12 +24,7 @@ declare
 begin
   return json_build_object(
     'id', p_job.id, 'queue', p_job.queue, 'payload', p_job.payload, 'priority', -1 - p_job.rank,
-    'status', case
-      when p_job.state in ('delayed', 'waiting') then 'pending'
-      when v_lost and p_job.attempts >= p_job.max_attempts then 'dead'
-      when v_lost then 'pending'
-      else p_job.state
-    end,
+    'status', rpc.status(p_job.state, v_lost, p_job.attempts, p_job.max_attempts),
     'attempts', p_job.attempts, 'maxAttempts', p_job.max_attempts, 'backoffMs', p_job.backoff_ms, 'runAt', p_job.run_at,
     'lease', p_lease, 'leaseExpiresAt', case when p_job.state = 'running' and not v_lost then p_job.due_at end,
     'dedupKey', p_job.dedup_key, 'group', p_job."group", 'result', p_job.result, 'error', p_job.errors->-1->'error',
@@ -78,6 +86,7 @@ begin
   return p_queue;
 end $$;
 
+-- What is known of a queue; null in all members if there is none.
 create function rpc.queue(p_payer text, p_queue text) returns tenant.queues
 language plpgsql stable
 as $$
@@ -226,7 +235,7 @@ declare
   v_job tenant.jobs;
   v_next timestamptz;
 begin
-  if p_queue.due_at > p_now then
+  if p_queue.queue is null or p_queue.due_at > p_now then
     return p_queue;
   end if;
   for v_job in
@@ -643,7 +652,9 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_queue text := p_params->>'queue';
-  v_states text[] := rpc.states(p_params->>'status');
+  v_status text := p_params->>'status';
+  -- Of those that run, a lease may have run out.
+  v_states text[] := rpc.states(v_status) || case when v_status in ('pending', 'dead') then array['running'] end;
   v_limit integer := (p_params->>'limit')::integer;
   v_cursor text[] := string_to_array(coalesce(p_params->>'cursor', '/0/0'), '/');
   v_state text := v_cursor[1];
@@ -657,6 +668,7 @@ begin
     select *
       from tenant.jobs
       where payer = p_payer and queue = v_queue and state = any (v_states) and (state, rank, place) > (v_state, v_rank, v_place)
+        and (state <> 'running' or v_status is null or v_status = rpc.status(state, due_at <= v_now, attempts, max_attempts))
       order by state, rank, place
       limit v_limit + 1
   loop
@@ -705,6 +717,11 @@ begin
   v_count.pending := v_count.pending + v_due.pending + v_lost.pending;
   v_count.delayed := v_count.delayed - v_due.pending;
   v_oldest := least(v_oldest, v_due.oldest);
+  -- Behind another one of their group: their first ones are not known to the queue.
+  select min(created_at) into v_created_at
+    from tenant.jobs
+    where payer = p_payer and queue = p_queue and state = 'waiting';
+  v_oldest := least(v_oldest, v_created_at);
   v_queue := rpc.queue(p_payer, p_queue);
   for i in 1 .. coalesce(cardinality(v_queue.ranks), 0) loop
     v_rank := v_queue.ranks[i];
@@ -777,7 +794,7 @@ declare
   v_name text := p_params->>'queue';
   v_limit integer := (p_params->>'limit')::integer;
   v_before tenant.queues := rpc.queue(p_payer, v_name);
-  v_queue tenant.queues := v_before;
+  v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
   v_job tenant.jobs;
   v_retried integer := 0;
 begin
@@ -786,8 +803,8 @@ begin
       from tenant.jobs
       where payer = p_payer and queue = v_name and state = 'dead'
       order by rank, place
-      limit v_limit
   loop
+    exit when v_retried = v_limit;
     -- Its key may belong to a younger job now.
     continue when v_job.dedup_key is not null and rpc.job_by_key(p_payer, v_name, v_job.dedup_key) is not null;
     v_job.attempts := 0;
@@ -804,9 +821,10 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
+  v_now timestamptz := rpc.now();
   v_name text := p_params->>'queue';
-  v_before tenant.queues;
-  v_queue tenant.queues;
+  v_before tenant.queues := rpc.queue(p_payer, v_name);
+  v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
   v_states text[] := case
     when p_params ? 'status' then rpc.states(p_params->>'status')
     else array['completed', 'dead', 'delayed', 'pending', 'waiting']
@@ -824,14 +842,10 @@ begin
     ) purged;
   delete from tenant.jobs
     where payer = p_payer and id = any (v_ids);
-  if v_groups is not null then
-    v_before := rpc.queue(p_payer, v_name);
-    v_queue := v_before;
-    foreach v_group in array v_groups loop
-      v_queue := rpc.advance_group(p_payer, v_queue, v_group);
-    end loop;
-    perform rpc.save_queue(p_payer, v_queue, v_before);
-  end if;
+  foreach v_group in array coalesce(v_groups, '{}') loop
+    v_queue := rpc.advance_group(p_payer, v_queue, v_group);
+  end loop;
+  perform rpc.save_queue(p_payer, v_queue, v_before);
   return json_build_object('ok', json_build_object(
     'purged', coalesce(cardinality(v_ids), 0), 'hasMore', coalesce(cardinality(v_ids), 0) = 1000));
 end $$;

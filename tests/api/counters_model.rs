@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::support::{Caller, TestApp};
+use crate::support::model::{Expected, compare, narrowed, outcome, run_cases};
+use crate::support::{Answer, Caller, TestApp};
 
 /// A call to one of the methods, on one of a few names.
 #[derive(Clone, Debug)]
@@ -24,9 +24,6 @@ struct Counter {
     min: Option<i128>,
     max: Option<i128>,
 }
-
-/// What a call should answer: the members that matter, or the code of a problem.
-type Expected = Result<Value, &'static str>;
 
 #[derive(Default)]
 struct Model(BTreeMap<u8, Counter>);
@@ -84,8 +81,8 @@ fn adjust(old: Counter, op: &Op) -> Result<(Counter, Value), &'static str> {
     Ok((Counter { value, min, max }, answer))
 }
 
-async fn call(caller: &Caller, op: &Op) -> Result<Value, String> {
-    let answer = match op {
+async fn call(caller: &Caller, op: &Op) -> Answer {
+    match op {
         Op::Adjust { name, sign, amount, min, max, reject } => {
             let mut body = json!({"amount": amount, "onBound": if *reject { "reject" } else { "saturate" }});
             for (member, bound) in [("min", min), ("max", max)] {
@@ -99,18 +96,6 @@ async fn call(caller: &Caller, op: &Op) -> Result<Value, String> {
         Op::Reset { name, value } => caller.post(&format!("/v1/counters/{name}/reset"), json!({"value": value})).await,
         Op::Delete { name } => caller.delete(&format!("/v1/counters/{name}")).await,
         Op::Get { name } => caller.get(&format!("/v1/counters/{name}")).await,
-    };
-    if answer.status.is_success() {
-        return Ok(answer.ok());
-    }
-    Err(answer.json()["code"].as_str().unwrap().to_owned())
-}
-
-/// The members of `answer` that `expected` has.
-fn narrowed(answer: Value, expected: &Value) -> Value {
-    match expected.as_object() {
-        Some(members) => members.keys().map(|key| (key.clone(), answer[key].clone())).collect(),
-        None => answer,
     }
 }
 
@@ -133,25 +118,12 @@ fn ops(names: u8) -> impl Strategy<Value = Op> {
     prop_oneof![8 => adjust, 2 => reset, 1 => delete, 1 => get]
 }
 
-fn run_cases<T: std::fmt::Debug>(
-    strategy: &impl Strategy<Value = T>,
-    case: impl AsyncFn(&TestApp, T) -> Result<(), TestCaseError>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let app = runtime.block_on(TestApp::spawn());
-    let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
-    runner.run(strategy, |input| runtime.block_on(case(&app, input))).unwrap();
-}
-
 #[test]
 fn random_calls_answer_as_the_model_does() {
-    run_cases(&prop::collection::vec(ops(3), 1..40), async |app, ops| {
+    run_cases(TestApp::spawn(), &prop::collection::vec(ops(3), 1..40), async |app, ops| {
         let (caller, mut model) = (app.caller().await, Model::default());
         for op in ops {
-            let expected = model.run(&op);
-            let answer = call(&caller, &op).await;
-            let answer = answer.map(|answer| narrowed(answer, expected.as_ref().unwrap_or(&Value::Null)));
-            prop_assert_eq!(answer, expected.map_err(str::to_owned), "{:?}", op);
+            compare(call(&caller, &op).await, &model.run(&op), &op)?;
         }
         Ok(())
     });
@@ -161,15 +133,15 @@ fn random_calls_answer_as_the_model_does() {
 fn concurrent_calls_are_as_if_one_came_after_the_other() {
     let adjustments = (prop::sample::select(vec![1, -1]), -20..20_i64, any::<bool>())
         .prop_map(|(sign, amount, reject)| Op::Adjust { name: 0, sign, amount, min: None, max: None, reject });
-    run_cases(&prop::collection::vec(adjustments, 2..60), async |app, ops| {
+    run_cases(TestApp::spawn(), &prop::collection::vec(adjustments, 2..60), async |app, ops| {
         let caller = app.caller().await;
         let bounded =
             Op::Adjust { name: 0, sign: 1, amount: 0, min: Some(Some(-30)), max: Some(Some(30)), reject: false };
-        call(&caller, &bounded).await.unwrap();
+        call(&caller, &bounded).await.ok();
         let answers = join_all(ops.iter().map(|op| call(&caller, op))).await;
         let mut sum = 0;
         for (op, answer) in ops.iter().zip(answers) {
-            let Ok(answer) = answer else { continue };
+            let Ok(answer) = outcome(answer) else { continue };
             let Op::Adjust { sign, .. } = *op else { unreachable!() };
             // Each call is right for the value that it found, and the steps add up to where the counter stands.
             let found =

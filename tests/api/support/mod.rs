@@ -1,10 +1,13 @@
 //! What every test needs: a database, a server, a payer.
 
 pub mod app;
+pub mod clock;
 pub mod database;
+pub mod model;
 pub mod redis;
 pub mod world;
 
 pub use app::{Answer, Caller, TestApp};
+pub use clock::TimedApp;
 pub use database::TestDatabase;
 pub use redis::TestRedis;
