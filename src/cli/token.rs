@@ -33,7 +33,8 @@ pub(super) enum TokenCommand {
         /// Who pays: an EVM or Stacks address.
         #[arg(long, value_name = "ADDRESS")]
         payer: Payer,
-        /// What it may do: `counters:read`, `counters:write` or `*`; repeat for more.
+        /// What it may do: `*` for everything, or `counters:read`, `counters:write`, and so for `links`, `locks` and
+        /// `queues`; repeat for more.
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
         /// After what time it ends, at most 366d.

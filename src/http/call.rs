@@ -16,6 +16,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use crate::name::Name;
 use crate::problem::{Code, Problem};
@@ -47,15 +48,22 @@ impl<M: Operation> FromRequest for Request<M> {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let mut parameters = path?;
+            let path_count = parameters.len();
+            parameters.extend(query_parameters(request.query_string())?);
             let body = match takes_body {
-                true => Some(read_body(&request, payload).await?),
-                false => {
-                    parameters.extend(query_parameters(request.query_string())?);
-                    None
+                true if parameters.len() > path_count => {
+                    return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
                 }
+                true => Some(read_body(&request, payload).await?),
+                false => None,
             };
             let around = around::<M>(request.headers(), &parameters, body.as_deref())?;
-            Ok(Self { method: parse(&parameters, body.as_deref())?, around })
+            let method = parse(&parameters, body.as_deref()).map_err(|mut problem| {
+                let in_path = parameters.iter().take(path_count).map(|(name, _)| name.as_ref());
+                without_path(&mut problem, &in_path.collect::<Vec<_>>());
+                problem
+            })?;
+            Ok(Self { method, around })
         }
         .boxed_local()
     }
@@ -242,7 +250,7 @@ fn has_nul_escape(body: &[u8]) -> bool {
 fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Problem {
     // serde_json adds the line and column; where it can, the pointer says it better.
     let detail = shortened(error.split(" at line ").next().unwrap_or(error));
-    let pointer = shortened(&pointer(path.iter().map(ToString::to_string)));
+    let pointer = shortened(&pointer(path.iter().filter_map(segment)));
     let about_value = ["must ", "invalid value", "unknown variant"];
     if about_value.iter().any(|wording| detail.starts_with(wording)) {
         return Problem::new(Code::InvalidValue).field(pointer, detail);
@@ -253,6 +261,32 @@ fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Pro
         return problem.detail(format!("It cannot be read: {}.", shortened(error)));
     }
     problem.field(pointer, detail)
+}
+
+fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    }
+}
+
+/// Serde counts the members that come from the path among those that a body or a query can have.
+fn without_path(problem: &mut Problem, in_path: &[&str]) {
+    for error in problem.errors_mut() {
+        if let Some((unknown, expected)) = error.detail.split_once(", expected ") {
+            let names = expected.split('`').skip(1).step_by(2).filter(|name| !in_path.contains(name));
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            error.detail = match names.as_slice() {
+                [] => format!("{unknown}, expected none"),
+                [name] => format!("{unknown}, expected {name}"),
+                names => format!("{unknown}, expected one of {}", names.join(", ")),
+            };
+        } else if in_path.iter().any(|name| error.detail == format!("duplicate field `{name}`")) {
+            error.detail = "stands in the path, and nowhere else".to_owned();
+        }
+    }
 }
 
 /// What the caller sent is not sent back at any length.

@@ -150,7 +150,7 @@ impl Method for RecordClick {
 
     fn prepare(&mut self, _: &Seed<'_>) -> Result<(), Problem> {
         self.referrer = self.referrer.take().and_then(|page| visitor::referrer_host(&page.0)).map(types::Text);
-        if let Some(user_agent) = &self.user_agent {
+        if let Some(user_agent) = self.user_agent.take() {
             let agent = Agent::of(Some(&user_agent.0));
             (self.browser, self.bot) = (agent.browser, agent.is_bot);
         }

@@ -77,8 +77,8 @@ pub struct Link {
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
     /// What people call it.
-    #[schema(required)]
-    pub title: Option<Title>,
+    #[schema(required, value_type = Option<Title>)]
+    pub title: Option<String>,
     /// How many people followed it.
     #[schema(example = 7)]
     pub clicks: u64,
@@ -168,8 +168,8 @@ pub struct LinkStats {
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
     /// What people call it.
-    #[schema(required)]
-    pub title: Option<Title>,
+    #[schema(required, value_type = Option<Title>)]
+    pub title: Option<String>,
     /// How many people followed it, ever.
     #[schema(example = 7)]
     pub clicks: u64,
@@ -214,7 +214,7 @@ pub struct CreateLink {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
-    /// When it ends. Not together with `ttlMs`.
+    /// When it ends; at once if that is past. Not together with `ttlMs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// How long it lives, in milliseconds: up to 10 years.
@@ -282,7 +282,7 @@ pub struct RecordClick {
     #[schema(max_length = 2048, example = "https://news.example/today")]
     pub referrer: Option<Text>,
     /// What the visitor's browser calls itself. At most 2,048 bytes. Without it, the click is a person's.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2048, example = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")]
     pub user_agent: Option<Text>,
     /// The visitor's country: two letters (ISO 3166-1).

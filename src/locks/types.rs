@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::page::{Cursor, Limit};
@@ -55,17 +56,17 @@ impl fmt::Debug for LockToken {
     }
 }
 
-/// What a holder says about itself: any JSON of at most 4 KiB.
+/// What a holder says about itself: any JSON of at most 4 KiB and 64 levels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Value")]
+#[serde(try_from = "Json")]
 #[schema(value_type = Value, example = json!({"worker": "eu-3"}))]
-pub struct Metadata(Value);
+pub struct Metadata(Json);
 
-impl TryFrom<Value> for Metadata {
+impl TryFrom<Json> for Metadata {
     type Error = String;
 
-    fn try_from(value: Value) -> Result<Self, Self::Error> {
-        match value.to_string().len() <= METADATA_BYTES_MAX {
+    fn try_from(value: Json) -> Result<Self, Self::Error> {
+        match value.as_value().to_string().len() <= METADATA_BYTES_MAX {
             true => Ok(Self(value)),
             false => Err(format!("must be at most {METADATA_BYTES_MAX} bytes of JSON")),
         }
@@ -130,10 +131,10 @@ pub struct AcquireLock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<LockToken>,
     /// How long to wait while somebody else holds it, in milliseconds. Who waits is served in order of arrival.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0, example = 5000)]
     pub wait_ms: WaitMs,
-    /// What to say about the holder: any JSON of at most 4 KiB.
+    /// What to say about the holder: any JSON of at most 4 KiB and 64 levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
 }

@@ -87,6 +87,10 @@ impl Method for PushJobs {
         jobs.try_for_each(|(place, job)| not_both(job.delay_ms, job.run_at, &format!("/jobs/{place}")))
     }
 
+    fn weight(&self) -> usize {
+        self.jobs.len()
+    }
+
     fn done(&self, pushed: &mut PushedJobs, _: &Site) -> Option<Wake> {
         arrived(&self.queue, pushed.jobs.len())
     }
@@ -108,6 +112,10 @@ impl Method for PopJob {
 impl Method for PopJobs {
     type Output = LeasedJobs;
     const SPEC: Spec = write("popJobs", &[]);
+
+    fn weight(&self) -> usize {
+        self.count.size()
+    }
 
     fn wait(&self) -> Option<Wait> {
         Wait::of(WaitFor::Queue, &self.queue, self.wait_ms)
@@ -176,6 +184,10 @@ impl Method for RetryDead {
     type Output = Retried;
     const SPEC: Spec = write("retryDead", &[]);
 
+    fn weight(&self) -> usize {
+        self.limit.size()
+    }
+
     fn done(&self, retried: &mut Retried, _: &Site) -> Option<Wake> {
         arrived(&self.queue, usize::try_from(retried.retried).unwrap_or(usize::MAX))
     }
@@ -184,4 +196,9 @@ impl Method for RetryDead {
 impl Method for PurgeQueue {
     type Output = Purged;
     const SPEC: Spec = write("purgeQueue", &[]);
+
+    fn weight(&self) -> usize {
+        // To delete a job is a tenth of what it is to push one.
+        100
+    }
 }

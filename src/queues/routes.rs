@@ -156,7 +156,8 @@ async fn cancel_job(tenant: Tenant, call: Request<CancelJob>) -> Result<Answer<(
 
 /// Lists the jobs of a queue.
 ///
-/// By state, and within one in the order in which they are popped, a page at a time.
+/// By state, and within one by priority and order of arrival, a page at a time. Of the pending ones come first those whose
+/// time has not come, then those that can be popped, last those behind another one of their group.
 #[utoipa::path(operation_id = "listJobs", tag = "queues",
     params(("queue" = Name, Path, description = "The queue."), ListJobs),
     responses((status = 200, description = "A page of jobs.", body = Page<Job>)))]

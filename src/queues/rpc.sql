@@ -522,6 +522,8 @@ declare
   v_kept_until timestamptz := v_now + interval '24 hours';
   v_id uuid := p_params->>'id';
   v_lease uuid := p_params->>'lease';
+  -- A reference to a lease that is null is no permission to complete any attempt.
+  v_any boolean := not p_params ? 'lease';
   v_result jsonb := nullif(p_params->'result', 'null');
   v_job tenant.jobs;
 begin
@@ -531,7 +533,7 @@ begin
   -- Only a job that runs has a lease. (With its state in here, the index of what is due looks as good as the key.)
   update tenant.jobs
     set state = 'completed', due_at = v_kept_until, lease = null, result = v_result, updated_at = v_now, finished_at = v_now
-    where payer = p_payer and id = v_id and due_at > v_now and lease = coalesce(v_lease, lease)
+    where payer = p_payer and id = v_id and due_at > v_now and lease = case when v_any then lease else v_lease end
     returning * into v_job;
   if not found then
     return rpc.job_problem(rpc.job_now(p_payer, v_id, v_now), p_params);
@@ -644,7 +646,7 @@ as $$
 $$;
 
 -- A page of jobs along the index by state: by state, and within one in the order in which they are popped.
--- The cursor is state/rank/place of the last job of the page before.
+-- The cursor is state/rank/place of the last job of the page before. A page ends when it has more than 4 MiB.
 create function rpc.list_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -661,6 +663,8 @@ declare
   v_rank integer := v_cursor[2];
   v_place bigint := v_cursor[3];
   v_items json[] := '{}';
+  v_item json;
+  v_bytes bigint := 0;
   v_job tenant.jobs;
   v_next text;
 begin
@@ -672,11 +676,13 @@ begin
       order by state, rank, place
       limit v_limit + 1
   loop
-    if cardinality(v_items) = v_limit then
+    if cardinality(v_items) = v_limit or v_bytes > 4194304 then
       v_next := concat_ws('/', v_state, v_rank, v_place);
       exit;
     end if;
-    v_items := v_items || rpc.job(v_job, v_now);
+    v_item := rpc.job(v_job, v_now);
+    v_bytes := v_bytes + octet_length(v_item::text);
+    v_items := v_items || v_item;
     v_state := v_job.state;
     v_rank := v_job.rank;
     v_place := v_job.place;

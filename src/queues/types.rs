@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit};
@@ -251,12 +252,12 @@ macro_rules! new_job {
             #[serde(skip_deserializing, default = "Id::new")]
             #[schema(ignore)]
             pub id: Id,
-            /// What there is to do: any JSON of at most 256 KiB.
+            /// What there is to do: any JSON of at most 256 KiB and 64 levels.
             #[schema(value_type = Value, example = json!({"invoice": 17}))]
-            pub payload: Value,
+            pub payload: Json,
             /// Higher ones are popped first.
             #[serde(default = "Priority::of::<0>")]
-            #[schema(value_type = i16, default = 0)]
+            #[schema(value_type = i16, minimum = -32768, maximum = 32767, default = 0)]
             pub priority: Priority,
             /// How long it is not to be popped, in milliseconds: up to a year. Not together with `runAt`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,7 +274,8 @@ macro_rules! new_job {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(example = "invoice-17")]
             pub dedup_key: Option<Name>,
-            /// Jobs of one group run one after the other, in order of arrival.
+            /// Jobs of one group run one after the other, in order of arrival. One that waits for its time or for its next
+            /// attempt holds nobody up.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(example = "customer-4")]
             pub group: Option<Name>,
@@ -332,7 +334,7 @@ pub struct PopJob {
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
     /// How long to wait for a job while there is none, in milliseconds. Who waits is served in order of arrival.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
 }
@@ -352,7 +354,7 @@ pub struct PopJobs {
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
     /// How long to wait for a job while there is none, in milliseconds.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
 }
@@ -367,10 +369,10 @@ pub struct CompleteJob {
     /// The receipt of the pop. Without it, whichever attempt runs is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
-    /// What came of it: any JSON of at most 256 KiB.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    /// What came of it: any JSON of at most 256 KiB and 64 levels.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schema(value_type = Value, example = json!({"sent": true}))]
-    pub result: Value,
+    pub result: Json,
 }
 
 /// Says that an attempt failed.
@@ -466,7 +468,7 @@ impl fmt::Display for JobPlace {
     }
 }
 
-/// Reads a page of the jobs of a queue: by state, and within one in the order in which they are popped.
+/// Reads a page of the jobs of a queue. A page ends early when it has more than 4 MiB.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::turn::{Method, Path, Spec};
 
+/// How much work a bite is at most, in calls that do one thing.
+const BITE: usize = 100;
+
 const fn sweep(name: &'static str) -> Spec {
     Spec { name, path: Path::Write, scope: None, problems: &[] }
 }
@@ -15,6 +18,10 @@ pub(super) struct SweepQueues {}
 impl Method for SweepQueues {
     type Output = u64;
     const SPEC: Spec = sweep("sweepQueues");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
 }
 
 /// Deletes finished jobs that were kept for long enough.
@@ -24,6 +31,10 @@ pub(super) struct SweepJobs {}
 impl Method for SweepJobs {
     type Output = u64;
     const SPEC: Spec = sweep("sweepJobs");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
 }
 
 /// Forgets locks that nobody has held for an hour.
@@ -33,6 +44,10 @@ pub(super) struct SweepLocks {}
 impl Method for SweepLocks {
     type Output = u64;
     const SPEC: Spec = sweep("sweepLocks");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
 }
 
 /// Forgets what was answered to idempotency keys a day ago.
@@ -42,6 +57,10 @@ pub(super) struct SweepIdempotency {}
 impl Method for SweepIdempotency {
     type Output = u64;
     const SPEC: Spec = sweep("sweepIdempotency");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
 }
 
 /// Adds up the clicks of a link and forgets those that were kept for long enough.
@@ -55,4 +74,8 @@ pub(super) struct SweepLinks {
 impl Method for SweepLinks {
     type Output = u64;
     const SPEC: Spec = sweep("sweepLinks");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
 }

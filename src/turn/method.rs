@@ -67,6 +67,11 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
         Ok(())
     }
 
+    /// How much work it is at most, in calls that do one thing. What is much work runs apart from what is little.
+    fn weight(&self) -> usize {
+        1
+    }
+
     /// The slug that has to be the payer's before the turn.
     fn reserves(&self) -> Option<&str> {
         None
@@ -182,6 +187,7 @@ fn parse<M: Method>(params: Value) -> Result<Box<dyn AnyMethod>, Problem> {
 /// A method whose type is known to nobody: a call of a transaction.
 pub(super) trait AnyMethod: Send {
     fn prepare(&mut self, seed: &Seed<'_>) -> Result<(), Problem>;
+    fn weight(&self) -> usize;
     fn reserves(&self) -> Option<&str>;
     fn is_taken(&mut self) -> bool;
     fn waits(&self) -> bool;
@@ -192,6 +198,10 @@ pub(super) trait AnyMethod: Send {
 impl<M: Method> AnyMethod for M {
     fn prepare(&mut self, seed: &Seed<'_>) -> Result<(), Problem> {
         Method::prepare(self, seed)
+    }
+
+    fn weight(&self) -> usize {
+        Method::weight(self)
     }
 
     fn reserves(&self) -> Option<&str> {

@@ -41,7 +41,7 @@ use busy::BusyPath;
 use lane::Lane;
 use metrics::Metrics;
 use outcome::{Failure, Outcome};
-use queue::{Call, Queue};
+use queue::{Call, Queue, Work};
 use replicas::Untold;
 use slow::SlowReads;
 use statement::Kind;
@@ -81,9 +81,10 @@ impl Tenant {
             }
         }
         let params = serde_json::to_string(&method).map_err(|error| unreadable(<M as Method>::SPEC.name, &error))?;
+        let work = Work { params, weight: method.weight() };
         let mut answer = match method.wait() {
-            Some(wait) => self.settle_in_line::<M>(&wait, &params, &around).await?,
-            None => self.settle(&<M as Method>::SPEC, params, &around).await?,
+            Some(wait) => self.settle_in_line::<M>(&wait, work, &around).await?,
+            None => self.settle(&<M as Method>::SPEC, work, &around).await?,
         };
         let wake = method.done(&mut answer.output, self.turns().site());
         self.wake(wake);
@@ -95,7 +96,7 @@ impl Tenant {
     async fn settle_in_line<M: Method>(
         &self,
         wait: &Wait,
-        params: &str,
+        work: Work,
         around: &Around,
     ) -> Result<Answer<M::Output>, Problem> {
         let deadline = Instant::now() + wait.patience;
@@ -103,7 +104,7 @@ impl Tenant {
         let place = place.ok_or_else(|| Problem::new(Code::Overloaded))?;
         let mut is_in_time = place.is_first() || place.turn(Duration::MAX, deadline).await;
         loop {
-            let outcome = self.settle(&<M as Method>::SPEC, params.to_owned(), around).await;
+            let outcome = self.settle(&<M as Method>::SPEC, work.clone(), around).await;
             match M::in_vain(&outcome) {
                 Some(soon) if is_in_time => is_in_time = place.turn(soon, deadline).await,
                 _ => return outcome,
@@ -115,10 +116,10 @@ impl Tenant {
     async fn settle<T: DeserializeOwned>(
         &self,
         spec: &Spec,
-        params: String,
+        work: Work,
         around: &Around,
     ) -> Result<Answer<T>, Problem> {
-        let answer = self.turns().run(spec, self.payer().clone(), params, around.params()).await?;
+        let answer = self.turns().run(spec, self.payer().clone(), work, around.params()).await?;
         match serde_json::from_str(&answer).map_err(|error| unreadable(spec.name, &error))? {
             Outcome::Ok(output) => Ok(Answer { output, is_replay: false }),
             Outcome::Replay(output) => Ok(Answer { output, is_replay: true }),
@@ -264,10 +265,10 @@ impl Turns {
         }
     }
 
-    async fn run(&self, spec: &Spec, payer: Payer, params: String, around: Option<String>) -> Result<String, Failure> {
+    async fn run(&self, spec: &Spec, payer: Payer, work: Work, around: Option<String>) -> Result<String, Failure> {
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, payer, method: spec.name, params, around, queued: Instant::now(), reply };
+        let call = Call { id, payer, method: spec.name, work, around, queued: Instant::now(), reply };
         let queues = match spec.path {
             Path::Write => &self.write,
             Path::Read => &self.read,

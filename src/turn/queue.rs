@@ -11,6 +11,8 @@ use crate::auth::Payer;
 
 /// Most calls in one statement. More would not make a call cheaper, and the last of them would wait for all the others.
 pub(super) const BATCH_CALLS_MAX: usize = 64;
+/// A call that is more work than this runs alone, and after it come those that are less, if any wait.
+const LIGHT_MAX: usize = BATCH_PAYER_SHARE;
 /// Most bytes of parameters in one statement, unless a single call is larger.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most calls of one payer in one statement as long as calls of others wait.
@@ -22,13 +24,21 @@ const WAITING_PAYER_SHARE: usize = WAITING_CALLS_MAX / 2;
 /// Most bytes of parameters that wait for one lane.
 const WAITING_BYTES_MAX: usize = 32 << 20;
 
+/// What a call has to do.
+#[derive(Clone)]
+pub(super) struct Work {
+    /// The parameters, as JSON.
+    pub params: String,
+    /// How much it is, in calls that do one thing.
+    pub weight: usize,
+}
+
 /// One call on its way to the database.
 pub(super) struct Call {
     pub id: u64,
     pub payer: Payer,
     pub method: &'static str,
-    /// The parameters, as JSON.
-    pub params: String,
+    pub work: Work,
     /// What stands around it, as JSON.
     pub around: Option<String>,
     pub queued: Instant,
@@ -36,6 +46,10 @@ pub(super) struct Call {
 }
 
 impl Call {
+    fn bytes(&self) -> usize {
+        self.work.params.len()
+    }
+
     pub fn answer(self, answer: Result<String, Failure>) {
         // Whoever asked may have gone.
         let _gone = self.reply.send(answer);
@@ -52,6 +66,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Call>,
+    /// Those among them that run alone.
+    heavy: VecDeque<Call>,
+    /// Whether one of them is next.
+    is_heavy_next: bool,
     bytes: usize,
     by_payer: HashMap<Payer, usize>,
     closed: bool,
@@ -59,7 +77,7 @@ struct State {
 
 impl State {
     fn forget(&mut self, call: &Call) {
-        self.bytes = self.bytes.saturating_sub(call.params.len());
+        self.bytes = self.bytes.saturating_sub(call.bytes());
         if let Some(count) = self.by_payer.get_mut(&call.payer) {
             *count -= 1;
             if *count == 0 {
@@ -68,9 +86,21 @@ impl State {
         }
     }
 
-    /// Takes the calls that may run together: in order of arrival, where they fit. No payer gets more than its share before the others
-    /// have had theirs; what room is left then goes to whoever waits.
+    /// Takes the calls that run next: one that is much work, or many that are little, by turns.
     fn take(&mut self) -> Vec<Call> {
+        self.is_heavy_next = !self.is_heavy_next || self.waiting.is_empty();
+        if self.is_heavy_next
+            && let Some(call) = self.heavy.pop_front()
+        {
+            self.forget(&call);
+            return vec![call];
+        }
+        self.take_light()
+    }
+
+    /// Takes calls that may run together: in order of arrival, where they fit. No payer gets more than its share before the
+    /// others have had theirs; what room is left then goes to whoever waits.
+    fn take_light(&mut self) -> Vec<Call> {
         let mut batch = Vec::with_capacity(self.waiting.len().min(BATCH_CALLS_MAX));
         let mut bytes = 0;
         for share in [BATCH_PAYER_SHARE, BATCH_CALLS_MAX] {
@@ -78,10 +108,10 @@ impl State {
             let mut left = VecDeque::new();
             while let Some(call) = self.waiting.pop_front() {
                 let of_payer = taken.entry(call.payer.clone()).or_default();
-                let fits = batch.is_empty() || bytes + call.params.len() <= BATCH_BYTES_MAX;
+                let fits = batch.is_empty() || bytes + call.bytes() <= BATCH_BYTES_MAX;
                 if batch.len() < BATCH_CALLS_MAX && *of_payer < share && fits {
                     *of_payer += 1;
-                    bytes += call.params.len();
+                    bytes += call.bytes();
                     self.forget(&call);
                     batch.push(call);
                 } else {
@@ -111,15 +141,18 @@ impl Queue {
             return Err(Failure::Unavailable);
         }
         let of_payer = state.by_payer.get(&call.payer).copied().unwrap_or_default();
-        if state.waiting.len() >= WAITING_CALLS_MAX
+        if state.waiting.len() + state.heavy.len() >= WAITING_CALLS_MAX
             || of_payer >= WAITING_PAYER_SHARE
-            || state.bytes + call.params.len() > WAITING_BYTES_MAX
+            || state.bytes + call.bytes() > WAITING_BYTES_MAX
         {
             return Err(Failure::Overloaded);
         }
-        state.bytes += call.params.len();
+        state.bytes += call.bytes();
         *state.by_payer.entry(call.payer.clone()).or_default() += 1;
-        state.waiting.push_back(call);
+        match call.work.weight > LIGHT_MAX {
+            true => state.heavy.push_back(call),
+            false => state.waiting.push_back(call),
+        }
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -128,11 +161,16 @@ impl Queue {
     /// Takes back a call that no longer needs to run. `false`: it has begun.
     pub fn withdraw(&self, id: u64) -> bool {
         let mut state = self.state();
-        let Some(place) = state.waiting.iter().position(|call| call.id == id) else { return false };
-        if let Some(call) = state.waiting.remove(place) {
-            state.forget(&call);
+        let State { waiting, heavy, .. } = &mut *state;
+        let remove = |calls: &mut VecDeque<Call>| {
+            let place = calls.iter().position(|call| call.id == id)?;
+            calls.remove(place)
+        };
+        let removed = remove(waiting).or_else(|| remove(heavy));
+        if let Some(call) = &removed {
+            state.forget(call);
         }
-        true
+        removed.is_some()
     }
 
     /// Waits for calls and takes what may run together. Nothing once the queue is closed and empty.
@@ -157,7 +195,8 @@ impl Queue {
         let mut state = self.state();
         state.bytes = 0;
         state.by_payer.clear();
-        state.waiting.drain(..).collect()
+        let State { waiting, heavy, .. } = &mut *state;
+        waiting.drain(..).chain(heavy.drain(..)).collect()
     }
 
     /// Lets no more in; what waits still runs.
@@ -176,12 +215,11 @@ mod tests {
     }
 
     fn call(id: u64, payer: Payer, bytes: usize) -> Call {
-        let params = "x".repeat(bytes);
         Call {
             id,
             payer,
             method: "increment",
-            params,
+            work: Work { params: "x".repeat(bytes), weight: 1 },
             around: None,
             queued: Instant::now(),
             reply: oneshot::channel().0,
@@ -220,6 +258,23 @@ mod tests {
         let order: Vec<u64> = ids(&batch).into_iter().filter(|id| *id < hot).collect();
         assert!(order.is_sorted(), "the hot payer's own calls keep their order: {order:?}");
         assert_eq!(queue.take().await.unwrap().len(), BATCH_CALLS_MAX, "alone, the hot payer gets all the room");
+    }
+
+    #[tokio::test]
+    async fn much_work_runs_alone_and_between_it_comes_what_is_little() {
+        let queue = Queue::default();
+        for id in 0..3 {
+            let heavy = call(id, payer(1), 1);
+            queue.push(Call { work: Work { weight: LIGHT_MAX + 1, ..heavy.work }, ..heavy }).unwrap();
+        }
+        for id in 3..3 + 65 {
+            queue.push(call(id, payer(usize::try_from(id).unwrap()), 1)).unwrap();
+        }
+        let mut batches = Vec::new();
+        for _batch in 0..5 {
+            batches.push(ids(&queue.take().await.unwrap()));
+        }
+        assert_eq!(batches, [vec![0], (3..67).collect(), vec![1], vec![67], vec![2]]);
     }
 
     #[tokio::test]

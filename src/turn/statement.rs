@@ -131,7 +131,7 @@ pub(super) async fn run(
 ) -> Result<Answers, Fault> {
     let payers: Vec<&str> = calls.iter().map(|call| call.payer.as_str()).collect();
     let methods: Vec<&str> = calls.iter().map(|call| call.method).collect();
-    let params: Vec<&str> = calls.iter().map(|call| call.params.as_str()).collect();
+    let params: Vec<&str> = calls.iter().map(|call| call.work.params.as_str()).collect();
     let route = payers.first().copied();
     let rows = match kind {
         Kind::Write => {

@@ -1,32 +1,37 @@
 //! Many calls as one turn: all of them happen, or none.
 
 use std::collections::HashMap;
+use std::fmt;
 
+use rand::RngExt as _;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::around::Guard;
 use super::method::{Answer, AnyMethod, Entry, Operation, Path, Request, Spec};
-use super::unreadable;
+use super::{Work, unreadable};
 use crate::auth::Tenant;
 use crate::problem::{Code, Problem};
 
 /// Most calls of one transaction: what one payer may hold its lane with.
 pub const CALLS_MAX: usize = 50;
-/// How deep inside its parameters a call may refer to a result.
-const REF_DEPTH_MAX: usize = 32;
+/// Most references of one transaction.
+const REFS_MAX: usize = 100;
+/// Most work of one transaction, in calls that do one thing: what its lane's neighbours may have to wait for.
+pub const WEIGHT_MAX: usize = 500;
 
 /// One call of a transaction.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct TransactedCall {
     /// The `operationId` of a write or of a fast read.
     #[schema(example = "increment")]
     pub method: String,
     /// The body of the call with the names of its path as members. `{"$ref": "<as>.<member>"}` stands for a member of the
     /// result of an earlier call, `{"$literal": ..}` for a value that is not looked into.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "members")]
     #[schema(value_type = Object, example = json!({"name": "credits", "amount": -5, "min": 0, "onBound": "reject"}))]
     pub params: Map<String, Value>,
     /// What later calls call its result. The number of the call, from 0, always works.
@@ -42,7 +47,7 @@ pub struct TransactedCall {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
-    /// 1 to 50 calls, run in order.
+    /// 1 to 50 calls, run in order. In all, their batches may have 500 jobs; a purge counts as 100.
     #[schema(min_items = 1, max_items = 50)]
     pub calls: Vec<TransactedCall>,
 }
@@ -59,10 +64,37 @@ pub struct Results {
     pub results: Vec<Value>,
 }
 
+/// The members of an object, each given once.
+fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut members = Map::new();
+            while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                if members.contains_key(&name) {
+                    return Err(A::Error::custom(format!("duplicate field `{name}`")));
+                }
+                members.insert(name, value);
+            }
+            Ok(members)
+        }
+    }
+
+    deserializer.deserialize_map(Members)
+}
+
 /// A member of an earlier result, and where it goes.
 #[derive(Debug, Serialize)]
 struct Reference {
     /// The path in the parameters.
+    #[serde(skip)]
     to: Vec<String>,
     /// The number of the earlier call.
     call: usize,
@@ -97,6 +129,7 @@ impl Tenant {
     ) -> Result<Answer<Results>, Problem> {
         let Request { method: transaction, around } = request;
         let mut calls = compile(transaction, methods)?;
+        let weight = calls.iter().map(|call| call.method.weight()).sum();
         let mut params = Vec::new();
         for (place, call) in calls.iter_mut().enumerate() {
             let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
@@ -114,8 +147,8 @@ impl Tenant {
             }
             params.push(call.params().map_err(|error| unreadable(call.spec.name, &error))?);
         }
-        let params = json!({"calls": params}).to_string();
-        let mut answer: Answer<Results> = self.settle(&Transaction::SPEC, params, &around).await?;
+        let work = Work { params: json!({"calls": params}).to_string(), weight };
+        let mut answer: Answer<Results> = self.settle(&Transaction::SPEC, work, &around).await?;
         for (call, result) in calls.iter().zip(&mut answer.output.results) {
             let done = call
                 .method
@@ -131,18 +164,60 @@ impl Tenant {
 impl Compiled {
     /// As `rpc.transact` reads it.
     fn params(&self) -> serde_json::Result<Value> {
-        let mut call = json!({
-            "method": self.spec.name, "params": self.method.params()?, "write": self.spec.path == Path::Write,
-        });
-        if let Some(call) = call.as_object_mut() {
-            if !self.references.is_empty() {
-                call.insert("refs".into(), serde_json::to_value(&self.references)?);
-            }
-            if let Some(guard) = &self.guard {
-                call.insert("guard".into(), serde_json::to_value(guard)?);
+        let mut call = Map::new();
+        call.insert("method".into(), self.spec.name.into());
+        call.insert("write".into(), (self.spec.path == Path::Write).into());
+        let mut params = self.method.params()?;
+        if self.references.is_empty() {
+            call.insert("params".into(), params);
+        } else {
+            let (pieces, references) = cut(&mut params, &self.references);
+            call.insert("pieces".into(), pieces.into());
+            call.insert("refs".into(), serde_json::to_value(references)?);
+        }
+        if let Some(guard) = &self.guard {
+            call.insert("guard".into(), serde_json::to_value(guard)?);
+        }
+        Ok(Value::Object(call))
+    }
+}
+
+/// The text of the parameters, cut where the references stand, and these in the order of the text: SQL puts it together
+/// again with the values in between.
+fn cut<'a>(params: &mut Value, references: &'a [Reference]) -> (Vec<String>, Vec<&'a Reference>) {
+    // Nobody could write it into the parameters: it did not exist when they were written.
+    let mark = format!("{:032x}-", rand::rng().random::<u128>());
+    for (number, reference) in references.iter().enumerate() {
+        put(params, &reference.to, Value::String(format!("{mark}{number}")));
+    }
+    let text = params.to_string();
+    let mut pieces = Vec::new();
+    let mut order = Vec::new();
+    for piece in text.split(&format!("\"{mark}")) {
+        let Some((number, rest)) = piece.split_once('"').filter(|_| !pieces.is_empty()) else {
+            pieces.push(piece.to_owned());
+            continue;
+        };
+        order.extend(number.parse::<usize>().ok().and_then(|number| references.get(number)));
+        pieces.push(rest.to_owned());
+    }
+    (pieces, order)
+}
+
+/// Puts a value into the place that a path names.
+fn put(into: &mut Value, path: &[String], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *into = value;
+        return;
+    };
+    match into {
+        Value::Object(members) => put(members.entry(first).or_insert(Value::Null), rest, value),
+        Value::Array(items) => {
+            if let Some(item) = first.parse::<usize>().ok().and_then(|place| items.get_mut(place)) {
+                put(item, rest, value);
             }
         }
-        Ok(call)
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -155,6 +230,7 @@ fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>,
     }
     let mut aliases: HashMap<String, usize> = HashMap::new();
     let mut compiled = Vec::new();
+    let (mut weight, mut reference_count) = (0, 0);
     for (place, call) in transaction.calls.into_iter().enumerate() {
         let at = format!("/calls/{place}");
         let invalid = |member: &str, detail: &str| {
@@ -171,6 +247,19 @@ fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>,
         })?;
         if method.waits() {
             return Err(invalid("/params/waitMs", "must be 0: a transaction waits for nothing"));
+        }
+        weight += method.weight();
+        if weight > WEIGHT_MAX {
+            let detail =
+                format!("must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100");
+            return Err(invalid("", &detail));
+        }
+        reference_count += references.len();
+        if reference_count > REFS_MAX {
+            return Err(invalid(
+                "",
+                &format!("must refer to results at most {REFS_MAX} times in the whole transaction"),
+            ));
         }
         compiled.push(Compiled { spec: entry.spec, method, references, guard: call.guard });
         if let Some(alias) = call.alias {
@@ -198,9 +287,6 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn replace(&mut self, value: &mut Value, path: &mut Vec<String>, entry: &Entry) -> Result<(), Problem> {
-        if path.len() > REF_DEPTH_MAX {
-            return Ok(());
-        }
         match value {
             Value::Object(members) if members.len() == 1 && members.contains_key("$ref") => {
                 let reference = self.read(members.get("$ref"), path)?;
@@ -242,9 +328,10 @@ impl Finder<'_> {
         let text = reference.and_then(Value::as_str).ok_or_else(|| self.invalid(path, "$ref must be a string"))?;
         let mut segments = text.split('.').map(str::to_owned);
         let name = segments.next().unwrap_or_default();
-        let call = match name.parse::<usize>() {
-            Ok(number) => Some(number),
-            Err(_a_name) => self.aliases.get(&name).copied(),
+        let is_number = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+        let call = match is_number {
+            true => name.parse::<usize>().ok(),
+            false => self.aliases.get(&name).copied(),
         };
         let call = call.filter(|call| *call < self.place);
         let call = call.ok_or_else(|| self.invalid(path, "$ref must name an earlier call"))?;

@@ -124,7 +124,9 @@ begin
 end $$;
 
 -- Many calls as one: all or nothing. The one place with a subtransaction, which is what "nothing" takes.
---   calls: [{"method": .., "params": .., "write": true, "guard"?: .., "refs"?: [{"to": [path in params], "from": [call, path in its result]}]}]
+--   calls: [{"method": .., "params": .., "write": true, "guard"?: ..}]
+--     with references: "pieces" instead of "params", the text of the parameters cut where the references stand, and
+--     "refs": [{"call": of whose result, "from": [path in it], "pointer": for the problem}], one less than the pieces
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -133,25 +135,43 @@ declare
   v_at integer := 0;
   v_call jsonb;
   v_params jsonb;
+  v_pieces text[];
   v_ref jsonb;
+  v_result text;
   v_value jsonb;
   v_answer json;
   v_results json[] := '{}';
+  -- Of all results, and of each as often as it is referred to.
+  v_bytes bigint := 0;
   v_problem jsonb;
 begin
   begin
     while v_at < jsonb_array_length(v_calls) loop
       v_call := v_calls->v_at;
-      v_params := v_call->'params';
-      for i in 0 .. coalesce(jsonb_array_length(v_call->'refs'), 0) - 1 loop
-        v_ref := v_call->'refs'->i;
-        v_value := v_results[(v_ref->>'call')::integer + 1]::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
-        if v_value is null then
-          v_problem := (rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem')::jsonb;
+      if v_call ? 'refs' then
+        v_pieces := array[v_call->'pieces'->>0];
+        for i in 1 .. jsonb_array_length(v_call->'refs') loop
+          v_ref := v_call->'refs'->(i - 1);
+          v_result := v_results[(v_ref->>'call')::integer + 1];
+          v_bytes := v_bytes + octet_length(v_result);
+          exit when v_bytes > 8388608;
+          v_value := v_result::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
+          if v_value is null then
+            v_problem := (rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem')::jsonb;
+            raise exception using errcode = 'PB001', message = 'rolled back';
+          end if;
+          v_pieces := v_pieces || array[v_value::text, v_call->'pieces'->>i];
+        end loop;
+        exit when v_bytes > 8388608;
+        v_params := array_to_string(v_pieces, '');
+        -- 64 levels in a member, as for what is given.
+        if v_params @? '$.**{66}' then
+          v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'must be nested at most 64 levels deep')->'problem')::jsonb;
           raise exception using errcode = 'PB001', message = 'rolled back';
         end if;
-        v_params := jsonb_set(v_params, array(select jsonb_array_elements_text(v_ref->'to')), v_value);
-      end loop;
+      else
+        v_params := v_call->'params';
+      end if;
       v_answer := rpc.check_guard(p_payer, v_call->'guard');
       if v_answer is null then
         if (v_call->>'write')::boolean then
@@ -165,8 +185,14 @@ begin
         raise exception using errcode = 'PB001', message = 'rolled back';
       end if;
       v_results := v_results || (v_answer->'ok');
+      v_bytes := v_bytes + octet_length(v_answer::text);
+      exit when v_bytes > 8388608;
       v_at := v_at + 1;
     end loop;
+    if v_bytes > 8388608 then
+      v_problem := '{"code":"payload-too-large","limitBytes":8388608,"detail":"What the calls answer and refer to is larger than the limit."}';
+      raise exception using errcode = 'PB001', message = 'rolled back';
+    end if;
   exception
     when sqlstate 'PB001' then
       null;

@@ -158,8 +158,9 @@ impl Cluster {
     /// When it does not start.
     pub async fn launch(&mut self) -> Result<(), Error> {
         let data = self.dir.join("data");
-        stop_orphan(&data).await;
-        make_folder(&socket_dir(&self.dir), 0o755)?;
+        let socket_dir = socket_dir(&self.dir);
+        stop_orphan(&data, &socket_dir).await;
+        make_folder(&socket_dir, 0o755)?;
         let log_file = self.dir.join("postgres.log");
         let log = private(File::options().create(true).append(true)).open(&log_file);
         let log = context(log, || format!("write {}", log_file.display()))?;
@@ -169,7 +170,7 @@ impl Cluster {
             .arg("-D")
             .arg(&data)
             .args(["--listen_addresses=", "--port=5432"])
-            .arg(format!("--unix_socket_directories={}", socket_dir(&self.dir).display()))
+            .arg(format!("--unix_socket_directories={}", socket_dir.display()))
             .args(&self.settings)
             .stdin(Stdio::null())
             .stdout(log)
@@ -229,10 +230,9 @@ impl Cluster {
 
 /// Makes the cluster beside its place, and moves it there as the last step: what is cut off is simply done again.
 async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
-    let (part, data) = (dir.join("data.part"), dir.join("data"));
-    if part.exists() {
-        context(fs::remove_dir_all(&part), || format!("remove {}", part.display()))?;
-    }
+    let data = dir.join("data");
+    // Not the one of a payerbase that was killed, in which its initdb may still be at work.
+    let part = dir.join(format!("data.part-{:08x}", rand::random::<u32>()));
     make_folder(&part, 0o700)?;
     let credentials = Credentials { admin: password(), app: password() };
     let password_file = dir.join("password");
@@ -252,7 +252,14 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     }
     context(fs::remove_file(&password_file), || format!("remove {}", password_file.display()))?;
     write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())?;
-    context(fs::rename(&part, &data), || format!("move {} into place", part.display()))
+    context(fs::rename(&part, &data), || format!("move {} into place", part.display()))?;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("data.part") {
+            // Whatever was cut off. It is in nobody's way.
+            let _left = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// A file that is made is for us alone.
@@ -334,8 +341,8 @@ fn signal(process: Option<u32>, signal: Signal) {
 }
 
 /// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it. Then
-/// the file that names it is stale: we hold the folder's lock, and its process id may be anybody's by now.
-async fn stop_orphan(data: &Path) {
+/// the files that name it are stale: we hold the folder's lock, and its process id may be anybody's by now.
+async fn stop_orphan(data: &Path, socket_dir: &Path) {
     let named = data.join("postmaster.pid");
     let orphan = || -> Option<u32> {
         let pid: u32 = fs::read_to_string(&named).ok()?.lines().next()?.trim().parse().ok()?;
@@ -348,8 +355,10 @@ async fn stop_orphan(data: &Path) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     if orphan().is_none() {
-        // There may be none.
-        let _none = fs::remove_file(&named);
+        for stale in [named, socket_dir.join(".s.PGSQL.5432.lock")] {
+            // There may be none.
+            let _none = fs::remove_file(&stale);
+        }
     }
 }
 

@@ -1,0 +1,68 @@
+//! Any JSON that callers give us to keep.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// How deep JSON may be nested. What surrounds it in an answer must still be readable, by our parser and by others.
+pub const DEPTH_MAX: usize = 64;
+
+/// Any JSON, nested at most 64 levels deep. Numbers are kept as 64-bit integers or as doubles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "Value")]
+#[schema(value_type = Value)]
+pub struct Json(Value);
+
+impl Json {
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.0.is_null()
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl TryFrom<Value> for Json {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match is_deeper_than(&value, DEPTH_MAX) {
+            false => Ok(Self(value)),
+            true => Err(format!("must be nested at most {DEPTH_MAX} levels deep")),
+        }
+    }
+}
+
+/// The parser has bounded the depth already, at twice of what is asked for here.
+fn is_deeper_than(value: &Value, depth: usize) -> bool {
+    let mut children: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(members) => Box::new(members.values()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return false,
+    };
+    depth == 0 || children.any(|child| is_deeper_than(child, depth - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(Value::Null, |inner, level| match level % 2 {
+            0 => Value::Array(vec![inner]),
+            _ => serde_json::json!({"a": inner}),
+        })
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(Json::try_from(nested(DEPTH_MAX)).is_ok());
+        assert!(Json::try_from(nested(DEPTH_MAX + 1)).is_err());
+        assert!(Json::try_from(serde_json::json!([1, [2, nested(DEPTH_MAX - 1)]])).is_err());
+    }
+}
