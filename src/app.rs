@@ -124,6 +124,8 @@ impl Application {
         .workers(settings.workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
+        // Who has hung up waits for nothing any more.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(CLOSE_TIMEOUT_S)
         .disable_signals()
         .listen(listener)?

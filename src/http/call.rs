@@ -71,7 +71,8 @@ impl<M: Operation> FromRequest for Request<M> {
 
 /// What the headers put around a call.
 fn around<M: Operation>(headers: &HeaderMap, parameters: &Parameters, body: Option<&[u8]>) -> Result<Around, Problem> {
-    let guard = sole_header(headers, &GUARD)?.map(parse_guard).transpose()?;
+    let guard_text = sole_header(headers, &GUARD)?;
+    let guard = guard_text.map(parse_guard).transpose()?;
     if M::SPEC.path != Path::Write {
         // A key changes nothing about a read. A guard would promise something.
         return match guard {
@@ -81,7 +82,8 @@ fn around<M: Operation>(headers: &HeaderMap, parameters: &Parameters, body: Opti
     }
     let key = sole_header(headers, &IDEMPOTENCY_KEY)?.map(|key| {
         let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-        let parts = std::iter::once(M::SPEC.name.as_bytes()).chain(parameters).chain(body);
+        let parts = [M::SPEC.name.as_bytes(), guard_text.unwrap_or_default().as_bytes()];
+        let parts = parts.into_iter().chain(parameters).chain(body);
         let key = IdempotencyKey::parse(key, parts);
         key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
     });

@@ -221,7 +221,7 @@ pub struct CreateLink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
     pub ttl_ms: Option<LinkTtlMs>,
-    /// How many people may follow it.
+    /// How many people may follow it. Bots use none of it up, and are led on while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991i64)]
     pub max_clicks: Option<MaxClicks>,

@@ -57,10 +57,14 @@ impl Agent {
     }
 }
 
+/// The longest name of a host (RFC 1035).
+const HOST_BYTES_MAX: usize = 253;
+
 /// A referrer as it is counted: its host alone.
 #[must_use]
 pub fn referrer_host(referrer: &str) -> Option<String> {
-    Url::parse(referrer).ok()?.host_str().map(str::to_owned)
+    let url = Url::parse(referrer).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    url.host_str().filter(|host| host.len() <= HOST_BYTES_MAX).map(str::to_owned)
 }
 
 /// A country as it is counted: two letters (ISO 3166-1). What stands for none (`XX`, Tor's `T1`) is none.
@@ -202,7 +206,8 @@ mod tests {
     #[test]
     fn a_referrer_is_its_host_and_a_country_two_letters() {
         assert_eq!(referrer_host("https://news.example/a?token=secret"), Some("news.example".to_owned()));
-        assert_eq!(referrer_host("secret"), None);
+        let none = ["secret", "android-app://com.example", &format!("https://{}.example/", "a".repeat(300))];
+        assert_eq!(none.map(referrer_host), [None, None, None]);
         assert_eq!(country("se"), Some("SE".to_owned()));
         for none in ["XX", "T1", "", "SWE", "s\u{e9}"] {
             assert_eq!(country(none), None, "{none}");

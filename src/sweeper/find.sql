@@ -128,19 +128,26 @@ begin
   end loop;
 end $$;
 
--- Slugs of which no link came, or whose link is gone.
-create function sweep.slugs() returns table (slug text, payer text)
+-- Slugs of which no link came, or whose link is gone: those of the next two thousand, and the last one of these.
+create function sweep.slugs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select slug, payer
-    from slug.slugs
-    where reserved_at < clock_timestamp() - interval '10 minutes'
-      and not exists (select from tenant.links where links.payer = slugs.payer and links.slug = slugs.slug)
-    limit 500
+  select payer, slug, due
+    from (
+      select payer, slug, lead(slug) over (order by slug) is null as last,
+          reserved_at < clock_timestamp() - interval '10 minutes'
+          and not exists (select from tenant.links where links.payer = slugs.payer and links.slug = slugs.slug) as due
+        from slug.slugs
+        where slug > p_key
+        order by slug
+        limit 2000
+    ) stretch
+    where due or last
+    order by slug
 $$;
 
 grant execute on function
   sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
-  sweep.links(text, text, bigint), sweep.slugs()
+  sweep.links(text, text, bigint), sweep.slugs(text, text, bigint)
   to payerbase_app;

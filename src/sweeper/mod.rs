@@ -80,6 +80,7 @@ enum Kind {
     Locks,
     Idempotency,
     Links,
+    Slugs,
 }
 
 /// A walk over one kind of thing.
@@ -96,7 +97,7 @@ pub struct Sweeper {
     settings: SweepSettings,
     metrics: Metrics,
     holder: String,
-    walks: [Walk; 5],
+    walks: [Walk; 6],
 }
 
 impl Sweeper {
@@ -104,7 +105,7 @@ impl Sweeper {
     #[must_use]
     pub fn new(database: Database, turns: Arc<Turns>, settings: SweepSettings, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
-        let walks = [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links];
+        let walks = [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links, Kind::Slugs];
         let walks = walks.map(|kind| Walk { kind, after: Default::default() });
         Self { database, turns, settings, metrics, holder: Uuid::now_v7().to_string(), walks }
     }
@@ -130,7 +131,7 @@ impl Sweeper {
     }
 
     async fn round(&mut self) -> sqlx::Result<()> {
-        let leads = self.leads_for((self.settings.every + ROUND_MAX * 5) * ROUNDS_MISSED_MAX).await;
+        let leads = self.leads_for((self.settings.every + ROUND_MAX * 6) * ROUNDS_MISSED_MAX).await;
         self.metrics.leads.set(i64::from(matches!(leads, Ok(true))));
         if !leads? {
             return Ok(());
@@ -138,7 +139,6 @@ impl Sweeper {
         for place in 0..self.walks.len() {
             self.walk(place).await?;
         }
-        self.slugs().await?;
         self.metrics.rounds.inc();
         Ok(())
     }
@@ -166,6 +166,7 @@ impl Sweeper {
                     Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
                     Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
                     Kind::Links => self.sweep(&payer, &SweepLinks { slug: key, keep_ms: self.keep_ms() }).await,
+                    Kind::Slugs => self.free(&payer, &key).await?,
                 }
             }
             let is_over = end.is_none();
@@ -191,6 +192,7 @@ impl Sweeper {
             Kind::Locks => "select payer, key, due from sweep.locks($1, $2, $3)",
             Kind::Idempotency => "select payer, key, due from sweep.idempotency($1, $2, $3)",
             Kind::Links => "select payer, key, due from sweep.links($1, $2, $3)",
+            Kind::Slugs => "select payer, key, due from sweep.slugs($1, $2, $3)",
         };
         let (payer, key) = &walk.after;
         sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.gate()).await
@@ -216,15 +218,11 @@ impl Sweeper {
         }
     }
 
-    /// Frees slugs of which no link came.
-    async fn slugs(&self) -> sqlx::Result<()> {
-        let unused: Vec<(String, String)> =
-            sqlx::query_as("select slug, payer from sweep.slugs()").fetch_all(self.database.gate()).await?;
-        for (slug, payer) in unused {
-            let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
-            let freed: Vec<bool> = free.fetch_all(self.database.gate()).await?;
-            self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
-        }
+    /// Frees a slug of which no link came.
+    async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<()> {
+        let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
+        let freed: Vec<bool> = free.fetch_all(self.database.gate()).await?;
+        self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
         Ok(())
     }
 }

@@ -82,3 +82,21 @@ async fn the_examples_of_requests_are_real() {
     }
     assert!(sent >= 25, "{sent}");
 }
+
+/// Clients that are made from the document can send its examples.
+#[test]
+fn the_examples_of_requests_have_only_members_that_the_document_knows() {
+    let document: Value = serde_json::from_str(&document().json).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (verb, operation) in item.as_object().unwrap() {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let Some(reference) = content["schema"]["$ref"].as_str() else { continue };
+            let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+            for example in content["examples"].as_object().unwrap().values() {
+                for member in example["value"].as_object().unwrap().keys() {
+                    assert!(schema["properties"].get(member).is_some(), "{verb} {path}: {member} is not in {schema}");
+                }
+            }
+        }
+    }
+}

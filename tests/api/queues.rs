@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::support::{Answer, Caller, TestApp};
 
@@ -336,9 +339,11 @@ async fn bad_input_changes_nothing() {
         let problem = caller.post("/v1/queues/q/jobs", body).await.problem(422, "invalid-value");
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     }
-    let deep = format!("{{\"payload\": {}1{}}}", "[".repeat(200), "]".repeat(200));
-    let deep = caller.send(reqwest::Method::POST, "/v1/queues/q/jobs", Some(("application/json", deep.into()))).await;
-    deep.problem(400, "invalid-json");
+    for (depth, status, code) in [(65, 422, "invalid-value"), (120, 422, "invalid-value"), (200, 400, "invalid-json")] {
+        let deep = format!("{{\"payload\": {}1{}}}", "[".repeat(depth), "]".repeat(depth)).into();
+        let deep = caller.send(reqwest::Method::POST, "/v1/queues/q/jobs", Some(("application/json", deep))).await;
+        deep.problem(status, code);
+    }
     for body in [json!({}), json!({"payload": 1, "id": "x"})] {
         caller.post("/v1/queues/q/jobs", body).await.problem(400, "invalid-json");
     }
@@ -402,4 +407,53 @@ async fn finished_jobs_are_kept_for_their_time() {
     app.until(async || status(&caller).await["total"] == 2).await;
     let left = status(&caller).await;
     assert_eq!((&left["completed"], &left["dead"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn payloads_come_back_as_they_were() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let deepest = (0..64).fold(json!(1), |inner, _| json!([inner]));
+    let doubles: Vec<f64> = (0..1_000).map(|_| rand::random::<f64>() * 1e9).collect();
+    for payload in [deepest, json!(doubles), json!(i64::MIN), json!(u64::MAX), json!({"b": 1, "a": "\u{10FFFF}\r\n"})] {
+        let pushed = push(&caller, json!({"payload": payload})).await;
+        assert_eq!(pushed["payload"], payload);
+        assert_eq!(read(&caller, &pushed).await["payload"], payload);
+        assert_eq!(pop(&caller).await.unwrap()["payload"], payload);
+    }
+    assert_eq!(caller.get("/v1/queues/q/jobs").await.ok()["items"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_page_of_large_jobs_ends_early_and_the_next_goes_on() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for _ in 0..20 {
+        push(&caller, json!({"payload": "x".repeat(250_000)})).await;
+    }
+    let first = caller.get("/v1/queues/q/jobs").await.ok();
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let rest = caller.get(&format!("/v1/queues/q/jobs?cursor={cursor}")).await.ok();
+    let count = |page: &Value| page["items"].as_array().unwrap().len();
+    assert_eq!((count(&first), count(&rest), &rest["nextCursor"]), (17, 3, &Value::Null));
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_waiting_gets_no_job() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let address = caller.url.strip_prefix("http://").unwrap().to_owned();
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"waitMs":30000}"#;
+    let token = caller.token.as_ref().unwrap().expose_secret();
+    let request = format!(
+        "POST /v1/queues/q/pop HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    app.until(async || app.metric("payerbase_waiting").await == 1).await;
+    waiting.shutdown().await.unwrap();
+    app.until(async || app.metric("payerbase_waiting").await == 0).await;
+    push(&caller, json!({"payload": 1})).await;
+    assert_eq!(pop(&caller).await.unwrap()["attempts"], 1);
 }

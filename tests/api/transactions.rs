@@ -264,3 +264,93 @@ async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
     transact(&caller, guarded(fence)).await.problem(409, "stale-fence");
     assert_eq!(caller.value("a").await, 3);
 }
+
+/// What the type of a member promises holds also for what a reference brings, and nothing of the transaction stays.
+#[tokio::test]
+async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let push = |payload: Value| json!({"method": "pushJob", "params": {"queue": "q", "payload": payload}});
+    let link = |title: Value| {
+        let slug = format!("s{:016x}", rand::random::<u64>());
+        json!({"method": "createLink", "params": {"url": "https://a.example", "slug": slug, "title": title}})
+    };
+    let acquire = |metadata: Value| json!({"method": "acquireLock", "params": {"name": "l", "ttlMs": 60_000, "metadata": metadata}});
+    let payload = json!({"$ref": "0.payload"});
+    let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
+    for (first, second, code) in [
+        (push(json!("x".repeat(600))), link(payload.clone()), "invalid-value"),
+        (push(json!("a\nb")), link(payload.clone()), "invalid-value"),
+        (push(json!("x".repeat(9_000))), acquire(payload.clone()), "invalid-value"),
+        (push(deep), push(json!([[[[[payload.clone()]]]]])), "invalid-value"),
+        (push(json!("x".repeat(200_000))), push(json!([payload, payload])), "payload-too-large"),
+        (push(json!("x".repeat(200_000))), push(json!(vec![payload; 99])), "payload-too-large"),
+    ] {
+        let status = if code == "invalid-value" { 422 } else { 413 };
+        let problem = transact(&caller, json!([first, second])).await.problem(status, code);
+        assert_eq!(problem["index"], 1, "{problem}");
+    }
+    assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
+    assert_eq!(caller.get("/v1/links").await.ok()["items"], json!([]));
+    assert_eq!(caller.get("/v1/locks").await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_reference_to_no_lease_completes_nothing() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let job = caller.post("/v1/queues/q/jobs", json!({"payload": 1})).await.ok();
+    let lease = caller.post("/v1/queues/q/pop", json!({})).await.ok()["lease"].take();
+    let complete = json!({"id": job["id"], "lease": {"$ref": "0.lease"}});
+    let calls = json!([
+        {"method": "getJob", "params": {"id": job["id"]}},
+        {"method": "completeJob", "params": complete},
+    ]);
+    transact(&caller, calls).await.problem(409, "lease-lost");
+    let path = format!("/v1/jobs/{}/complete", job["id"].as_str().unwrap());
+    caller.post(&path, json!({"lease": lease})).await.ok();
+}
+
+#[tokio::test]
+async fn a_transaction_does_no_more_than_a_lane_can_bear() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let jobs =
+        |count| json!({"method": "pushJobs", "params": {"queue": "q", "jobs": vec![json!({"payload": 1}); count]}});
+    let problem = transact(&caller, json!(vec![jobs(100); 6])).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/calls/5");
+    let reference = json!({"$ref": "0.value"});
+    let increment = json!({"method": "increment", "params": {"name": "a"}});
+    let push = json!({"method": "pushJob", "params": {"queue": "q", "payload": vec![reference; 101]}});
+    let problem = transact(&caller, json!([increment, push])).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/calls/1");
+    assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
+    transact(&caller, json!(vec![jobs(100); 5])).await.ok();
+}
+
+#[tokio::test]
+async fn references_may_stand_anywhere_and_bring_anything() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let odd = json!({"a\"b": ["\u{1F980}", {"": null}], "$ref ": 1.5, "~/": "0.payload"});
+    let calls = json!([
+        {"as": "first", "method": "pushJob", "params": {"queue": "q", "payload": odd}},
+        {"method": "pushJob", "params": {"queue": "q", "payload": {
+            "z": {"$ref": "first.payload"}, "a": [1, {"$ref": "0.payload.$ref "}, {"$literal": {"$ref": "0.id"}}],
+            "m": {"$ref": "0.id"},
+        }}},
+    ]);
+    let results = transact(&caller, calls).await.ok()["results"].take();
+    let expected = json!({"z": odd, "a": [1, 1.5, {"$ref": "0.id"}], "m": results[0]["id"]});
+    assert_eq!(results[1]["payload"], expected);
+}
+
+#[tokio::test]
+async fn members_are_given_once() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let body = r#"{"calls": [{"method": "increment", "params": {"name": "a", "amount": 1, "amount": 7}}]}"#;
+    let body = Some(("application/json", body.as_bytes().to_vec()));
+    let problem = caller.send(reqwest::Method::POST, "/v1/transaction", body).await.problem(400, "invalid-json");
+    assert_eq!(problem["errors"][0], json!({"pointer": "/calls/0/params", "detail": "duplicate field `amount`"}));
+}
