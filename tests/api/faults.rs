@@ -46,7 +46,7 @@ async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
 }
 
 /// How to connect to a cluster that is ready to serve: as the one who may do everything, and as the server.
-async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
+pub async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
     let (admin, app) = (cluster.access().admin(), cluster.access().app());
     let mut connection = admin.connect().await.unwrap();
     migrate::migrate(&mut connection, Some(&cluster.access().app_password())).await.unwrap();
@@ -54,7 +54,14 @@ async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
     (admin, app)
 }
 
-async fn wait_for(caller: &Caller, status: u16) {
+/// Kills the postmaster, with no time for anything.
+pub async fn kill(cluster: &mut Cluster) {
+    let postmaster = cluster.postmaster().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &postmaster]).status().unwrap().success());
+    cluster.died().await;
+}
+
+pub async fn wait_for(caller: &Caller, status: u16) {
     for _ in 0..600 {
         if caller.get("/readyz").await.status.as_u16() == status {
             return;
@@ -86,15 +93,13 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
         }
     }
 
-    for kill in 1..=KILLS {
+    for round in 1..=KILLS {
         let before = total(|heard| &heard.acknowledged);
         while total(|heard| &heard.acknowledged) < before + 500 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let refused = total(|heard| &heard.refused);
-        let postmaster = cluster.postmaster().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-9", &postmaster]).status().unwrap().success());
-        cluster.died().await;
+        kill(&mut cluster).await;
         wait_for(&hot, 503).await;
         hot.get("/readyz").await.problem(503, "database-unavailable");
         while total(|heard| &heard.refused) < refused + 50 {
@@ -102,7 +107,7 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
         }
         cluster.launch().await.unwrap();
         wait_for(&hot, 200).await;
-        println!("kill {kill}: {} acknowledged", total(|heard| &heard.acknowledged));
+        println!("kill {round}: {} acknowledged", total(|heard| &heard.acknowledged));
     }
     let before = total(|heard| &heard.acknowledged);
     while total(|heard| &heard.acknowledged) < before + 500 {

@@ -214,12 +214,12 @@ fn ops() -> impl Strategy<Value = Op> {
 fn random_calls_answer_as_the_model_does() {
     run_cases(TimedApp::spawn(), &prop::collection::vec(ops(), 1..60), async |timed, ops| {
         let caller = timed.app.caller().await;
-        let mut model = Model { now: timed.now().await, ..Model::default() };
+        let mut model = Model { now: timed.clock.now(&caller).await, ..Model::default() };
         for op in ops {
             match op {
                 Op::Pass { ms } => {
-                    timed.pass(Duration::from_millis(ms)).await;
-                    model.now = timed.now().await;
+                    timed.clock.pass(&caller, Duration::from_millis(ms)).await.unwrap();
+                    model.now = timed.clock.now(&caller).await;
                 }
                 Op::Sweep => {
                     timed.sweep(&caller, "sweepLocks").await;

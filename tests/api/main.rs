@@ -19,6 +19,7 @@ mod idempotency;
 mod isolation;
 mod links;
 mod locks;
+mod locks_linearizable;
 mod locks_model;
 mod pages;
 mod problems;

@@ -415,8 +415,8 @@ impl Run<'_> {
             }
             Op::Pass { ms } => {
                 if self.model.now - self.started < TimeDelta::days(DAYS_MAX) {
-                    self.timed.pass(Duration::from_millis(*ms)).await;
-                    self.model.pass(self.timed.now().await);
+                    self.timed.clock.pass(&self.caller, Duration::from_millis(*ms)).await.unwrap();
+                    self.model.pass(self.timed.clock.now(&self.caller).await);
                 }
                 Ok(())
             }
@@ -488,9 +488,10 @@ fn ops() -> impl Strategy<Value = Op> {
 #[test]
 fn random_calls_answer_as_the_model_does() {
     run_cases(TimedApp::spawn(), &prop::collection::vec(ops(), 1..80), async |timed, ops| {
-        let started = timed.now().await;
+        let caller = timed.app.caller().await;
+        let started = timed.clock.now(&caller).await;
         let model = Model { now: started, ..Model::default() };
-        let mut run = Run { timed, caller: timed.app.caller().await, model, started };
+        let mut run = Run { timed, caller, model, started };
         for op in ops {
             run.step(&op).await?;
         }

@@ -84,6 +84,9 @@ impl Access {
     }
 }
 
+/// What PostgreSQL says when processes of an earlier one are still there.
+const STILL_IN_USE: &str = "pre-existing shared memory block";
+
 /// A PostgreSQL cluster in a folder, running.
 pub struct Cluster {
     dir: PathBuf,
@@ -157,6 +160,21 @@ impl Cluster {
     /// # Errors
     /// When it does not start.
     pub async fn launch(&mut self) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
+        loop {
+            match self.try_launch().await {
+                // The processes of one that was killed are still about to see that it is gone.
+                Err(Error::Program { output, .. })
+                    if output.contains(STILL_IN_USE) && tokio::time::Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                launched => return launched,
+            }
+        }
+    }
+
+    async fn try_launch(&mut self) -> Result<(), Error> {
         let data = self.dir.join("data");
         let socket_dir = socket_dir(&self.dir);
         stop_orphan(&data, &socket_dir).await;

@@ -8,6 +8,6 @@ pub mod redis;
 pub mod world;
 
 pub use app::{Answer, Caller, TestApp};
-pub use clock::TimedApp;
+pub use clock::{Clock, TimedApp};
 pub use database::TestDatabase;
 pub use redis::TestRedis;
