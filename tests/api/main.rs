@@ -24,6 +24,7 @@ mod locks_model;
 mod pages;
 mod problems;
 mod queues;
+mod queues_faults;
 mod queues_model;
 mod replicas;
 mod schemathesis;

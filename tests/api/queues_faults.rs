@@ -1,0 +1,222 @@
+//! Queues lose nothing: workers crash, outlive their leases and complete twice, while the database is killed under them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use rand::RngExt as _;
+use serde_json::{Value, json};
+
+use crate::faults::{kill, migrated, wait_for};
+use crate::support::database::temporary_cluster;
+use crate::support::{Answer, Caller, TestApp, TestDatabase};
+
+const KILLS: usize = 3;
+const PUSHERS: usize = 4;
+const WORKERS: usize = 12;
+/// The shortest there is.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// One pop of a job, as its answer told.
+struct Attempt {
+    number: u64,
+    popped_at: DateTime<Utc>,
+    lease_ends_at: DateTime<Utc>,
+    /// Whether somebody may have ended it before that.
+    is_given_back: bool,
+    is_completed: bool,
+}
+
+/// What those outside know.
+#[derive(Default)]
+struct Known {
+    /// Acknowledged pushes, by the id of the job.
+    pushed: Vec<String>,
+    /// Pushes of which nobody knows.
+    unknown: usize,
+    attempts: HashMap<String, Vec<Attempt>>,
+}
+
+/// What a call ended with: an answer, or nothing is known.
+enum Heard {
+    Answer(Value),
+    Refused(String),
+    Unknown,
+}
+
+fn heard(answer: Answer) -> Heard {
+    if answer.status.is_success() {
+        return Heard::Answer(answer.ok());
+    }
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    if code == "outcome-unknown" { Heard::Unknown } else { Heard::Refused(code) }
+}
+
+fn time(job: &Value, member: &str) -> DateTime<Utc> {
+    job[member].as_str().unwrap().parse().unwrap()
+}
+
+async fn push_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let group = rand::rng().random_range(0..8);
+        let mut job = json!({"payload": group, "maxAttempts": rand::rng().random_range(1..5), "backoffMs": 100});
+        if group < 4 {
+            job["group"] = json!(group.to_string());
+        }
+        match heard(caller.post("/v1/queues/q/jobs", job).await) {
+            Heard::Answer(job) => known.lock().unwrap().pushed.push(job["id"].as_str().unwrap().to_owned()),
+            Heard::Unknown => known.lock().unwrap().unknown += 1,
+            Heard::Refused(_) => {}
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Pops a job; nothing if there is none, or none that one knows of.
+async fn pop(caller: &Caller, known: &Mutex<Known>) -> Option<Value> {
+    let pop = json!({"leaseMs": u64::try_from(LEASE.as_millis()).unwrap()});
+    let Heard::Answer(job) = heard(caller.post("/v1/queues/q/pop", pop).await) else { return None };
+    let id = job["id"].as_str()?.to_owned();
+    let attempt = Attempt {
+        number: job["attempts"].as_u64().unwrap(),
+        popped_at: time(&job, "updatedAt"),
+        lease_ends_at: time(&job, "leaseExpiresAt"),
+        is_given_back: false,
+        is_completed: false,
+    };
+    known.lock().unwrap().attempts.entry(id).or_default().push(attempt);
+    Some(job)
+}
+
+/// Ends an attempt, and notes that it may have ended.
+async fn end(caller: &Caller, known: &Mutex<Known>, job: &Value, how: &str, mut body: Value) -> Heard {
+    let id = job["id"].as_str().unwrap();
+    body["lease"] = job["lease"].clone();
+    let heard = heard(caller.post(&format!("/v1/jobs/{id}/{how}"), body).await);
+    let mut known = known.lock().unwrap();
+    let attempts = known.attempts.get_mut(id).unwrap();
+    let attempt = attempts.iter_mut().find(|attempt| attempt.number == job["attempts"]).unwrap();
+    match (&heard, how) {
+        (Heard::Answer(_), "complete") => attempt.is_completed = true,
+        (Heard::Answer(_) | Heard::Unknown, "fail") => attempt.is_given_back = true,
+        _ => {}
+    }
+    drop(known);
+    heard
+}
+
+async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let Some(job) = pop(&caller, &known).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let fate = rand::rng().random_range(0..20);
+        match fate {
+            // Crashes: nobody hears of it again.
+            0 => {}
+            // Comes too late.
+            1 => {
+                tokio::time::sleep(LEASE + Duration::from_millis(50)).await;
+                match end(&caller, &known, &job, "complete", json!({})).await {
+                    Heard::Answer(job) => panic!("a stale lease completed {job}"),
+                    Heard::Refused(code) => assert!(code == "lease-lost" || code.starts_with("database"), "{code}"),
+                    Heard::Unknown => {}
+                }
+            }
+            2..5 => drop(end(&caller, &known, &job, "fail", json!({"error": "it failed"})).await),
+            // Completes it, and once more to be sure.
+            5..8 => {
+                let first = end(&caller, &known, &job, "complete", json!({})).await;
+                let again = end(&caller, &known, &job, "complete", json!({})).await;
+                if let (Heard::Answer(_), Heard::Answer(job)) = (first, again) {
+                    panic!("completed twice: {job}");
+                }
+            }
+            _ => drop(end(&caller, &known, &job, "complete", json!({})).await),
+        }
+    }
+}
+
+/// Every job of the queue, by its id.
+async fn stored(caller: &Caller) -> HashMap<String, Value> {
+    let (mut stored, mut cursor) = (HashMap::new(), String::new());
+    loop {
+        let page = caller.get(&format!("/v1/queues/q/jobs?limit=1000{cursor}")).await.ok();
+        for job in page["items"].as_array().unwrap() {
+            stored.insert(job["id"].as_str().unwrap().to_owned(), job.clone());
+        }
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return stored,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_lose_nothing_and_run_nothing_twice_at_a_time() {
+    let mut cluster = temporary_cluster().await;
+    let (admin, app) = migrated(&cluster).await;
+    let database = TestDatabase { admin, app };
+    let apps = [TestApp::on(database.clone()), TestApp::on(database)];
+    let caller = apps[0].caller().await;
+    let callers: Vec<Caller> = apps.iter().map(|app| Caller { url: app.url.clone(), ..caller.clone() }).collect();
+    let (known, stop) = (Arc::<Mutex<Known>>::default(), Arc::new(AtomicBool::new(false)));
+    let each = |place: usize| (callers[place % callers.len()].clone(), Arc::clone(&known), Arc::clone(&stop));
+    let mut tasks = Vec::new();
+    for place in 0..PUSHERS {
+        let (caller, known, stop) = each(place);
+        tasks.push(tokio::spawn(push_until(caller, known, stop)));
+    }
+    for place in 0..WORKERS {
+        let (caller, known, stop) = each(place);
+        tasks.push(tokio::spawn(work_until(caller, known, stop)));
+    }
+    let pushed = || known.lock().unwrap().pushed.len();
+    for _kill in 0..=KILLS {
+        let before = pushed();
+        while pushed() < before + 300 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        kill(&mut cluster).await;
+        cluster.launch().await.unwrap();
+        wait_for(&caller, 200).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    join_all(tasks).await.into_iter().for_each(|task| task.unwrap());
+
+    let status = caller.get("/v1/queues/q").await.ok();
+    let count = |state: &str| status[state].as_u64().unwrap();
+    let jobs = stored(&caller).await;
+    cluster.stop().await;
+    let known = known.lock().unwrap();
+    println!("{status}, {} pushes acknowledged, {} unknown", known.pushed.len(), known.unknown);
+    assert!(known.pushed.iter().all(|id| jobs.contains_key(id)), "every job that was acknowledged is there");
+    assert!(jobs.len() <= known.pushed.len() + known.unknown, "and no other");
+    let states = ["pending", "delayed", "running", "completed", "dead"];
+    assert_eq!(states.map(count).iter().sum::<u64>(), u64::try_from(jobs.len()).unwrap());
+    assert!(count("completed") > 0 && count("dead") > 0);
+
+    for (id, attempts) in &known.attempts {
+        let job = &jobs[id];
+        let completions = attempts.iter().filter(|attempt| attempt.is_completed).count();
+        assert!(completions <= 1, "{job} was completed {completions} times");
+        for (place, attempt) in attempts.iter().enumerate() {
+            assert!(attempt.number <= job["attempts"].as_u64().unwrap());
+            if attempt.is_completed {
+                assert_eq!((&job["status"], &job["attempts"]), (&json!("completed"), &json!(attempt.number)));
+            }
+            for other in attempts.iter().skip(place + 1) {
+                assert_ne!(attempt.number, other.number, "two have the same attempt of {job}");
+                let (first, second) = if attempt.number < other.number { (attempt, other) } else { (other, attempt) };
+                assert!(
+                    first.is_given_back || second.popped_at >= first.lease_ends_at,
+                    "{job} was popped again while a lease was alive"
+                );
+            }
+        }
+    }
+}
