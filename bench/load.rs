@@ -77,7 +77,7 @@ impl Load {
     /// With how many connections it is measured.
     pub fn connections(self) -> &'static [usize] {
         match self {
-            Self::Floor => &[1, 16, FLOOR_CLIENTS, 64, 256],
+            Self::Floor => &[1, 16, 32, 64, 256],
             Self::Constant | Self::IncrementSpread | Self::IncrementHot | Self::Get => &[1, 16, 64, 256],
             Self::Redirect | Self::Locks | Self::Push | Self::Work | Self::Transact => &[1, 64],
             Self::RedirectHot
@@ -90,9 +90,6 @@ impl Load {
         }
     }
 }
-
-/// At which number of clients the floor is highest, and what calls at 64 connections are compared with.
-pub const FLOOR_CLIENTS: usize = 32;
 
 /// What one round measured.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,3 @@
--- Of 4 KiB as callers write it; the database writes spaces.
-create domain tenant.metadata as jsonb check (octet_length(value::text) <= 8192);
-alter domain tenant.metadata owner to payerbase_owner;
-
 create table tenant.locks (
   payer text collate "C" not null,
   name tenant.name not null,
@@ -11,7 +7,7 @@ create table tenant.locks (
   token_sha256 bytea,
   acquired_at timestamptz not null,
   expires_at timestamptz not null,
-  metadata tenant.metadata,
+  metadata jsonb,
   primary key (payer, name)
 )
 -- One row is taken and released all day, in place: no column but the key is indexed, so updates stay heap-only.

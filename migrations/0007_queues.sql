@@ -11,7 +11,7 @@ create table tenant.jobs (
   state text collate "C" not null,
   -- -1 - priority: jobs are popped in the order of (rank, place).
   rank smallint not null,
-  -- The order of arrival: a number of the payer's, taken under its lock.
+  -- The order of arrival: a number of the queue's, taken under the payer's lock.
   place bigint not null,
   payload jsonb not null,
   attempts integer not null,

@@ -23,18 +23,23 @@ const POOL_STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a statement waits for a free connection of its pool.
-const POOL_WAIT: Duration = Duration::from_secs(2);
+pub const POOL_WAIT: Duration = Duration::from_secs(2);
 
 /// Connections for finding out who calls and whether the database is there: kept apart, so that no payer's slow reads can
 /// stand before them.
 const GATE_CONNECTIONS: u32 = 2;
 
-/// A way to the database: single connections for lanes, a pool for slow reads, and one for the gate.
+/// Connections for what payers have in common: slugs, and what the sweeper looks for. Kept apart too: anybody can follow
+/// links that do not exist.
+const COMMONS_CONNECTIONS: u32 = 2;
+
+/// A way to the database: single connections for lanes, a pool for slow reads, one for the gate, and one for the commons.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
     pool: PgPool,
     gate: PgPool,
+    commons: PgPool,
 }
 
 impl Database {
@@ -49,8 +54,8 @@ impl Database {
                 .test_before_acquire(true)
                 .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT))
         };
-        let (pool, gate) = (pool(pool_max), pool(GATE_CONNECTIONS));
-        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, gate }
+        let (pool, gate, commons) = (pool(pool_max), pool(GATE_CONNECTIONS), pool(COMMONS_CONNECTIONS));
+        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, gate, commons }
     }
 
     /// A connection of one's own, for a lane.
@@ -74,16 +79,22 @@ impl Database {
         &self.gate
     }
 
+    /// The pool for what payers have in common.
+    pub(crate) fn commons(&self) -> &PgPool {
+        &self.commons
+    }
+
     /// Makes `slug` the payer's, unless it is another's.
     pub(crate) async fn reserve_slug(&self, slug: &str, payer: &str) -> sqlx::Result<bool> {
-        let reserved = sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug).bind(payer).fetch_all(&self.gate);
+        let reserved =
+            sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug).bind(payer).fetch_all(&self.commons);
         let reserved: Vec<bool> = reserved.await?;
         Ok(reserved == [true])
     }
 
     /// The payer that `slug` belongs to.
     pub(crate) async fn slug_owner(&self, slug: &str) -> sqlx::Result<Option<String>> {
-        let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug).fetch_all(&self.gate);
+        let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug).fetch_all(&self.commons);
         let owner: Vec<Option<String>> = owner.await?;
         Ok(owner.into_iter().next().flatten())
     }
@@ -92,6 +103,7 @@ impl Database {
     pub(crate) async fn close(&self) {
         self.pool.close().await;
         self.gate.close().await;
+        self.commons.close().await;
     }
 }
 

@@ -200,14 +200,14 @@ begin
       where payer = p_payer and slug = v_slug and day >= v_first
     union all
     select kinds.kind, (clicked_at at time zone 'UTC')::date,
-        case kinds.kind when 'referrer' then referrer when 'country' then country when 'browser' then browser else '' end,
+        coalesce(case kinds.kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
         (not bot)::integer, bot::integer
       from tenant.clicks
       cross join (values ('day'), ('referrer'), ('country'), ('browser')) as kinds (kind)
       where payer = p_payer and slug = v_slug and clicked_at >= v_from
   ), by_value as (
     select kind, nullif(value, '') as value, sum(clicks) as clicks,
-        row_number() over (partition by kind order by sum(clicks) desc, value) as place
+        row_number() over (partition by kind order by sum(clicks) desc, nullif(value, '')) as place
       from counted
       where kind <> 'day' and clicks > 0
       group by kind, value

@@ -27,6 +27,10 @@ declare
   v_lock record;
   v_fence bigint;
 begin
+  -- Of 4 KiB as callers write it. The database writes spaces, and every digit of a number.
+  if octet_length(v_metadata::text) > 8192 then
+    return rpc.invalid_value('/metadata', 'must be at most 4096 bytes of JSON, and 8192 with spaces and all digits of its numbers');
+  end if;
   select fence, token_sha256, acquired_at, expires_at into v_lock
     from tenant.locks
     where payer = p_payer and name = v_name;

@@ -185,7 +185,8 @@ impl Method for RetryDead {
     const SPEC: Spec = write("retryDead", &[]);
 
     fn weight(&self) -> usize {
-        self.limit.size()
+        // It may look at many that it cannot retry.
+        self.limit.size().max(100)
     }
 
     fn done(&self, retried: &mut Retried, _: &Site) -> Option<Wake> {
@@ -200,5 +201,10 @@ impl Method for PurgeQueue {
     fn weight(&self) -> usize {
         // To delete a job is a tenth of what it is to push one.
         100
+    }
+
+    fn done(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
+        // The next ones of their groups may run now.
+        arrived(&self.queue, usize::try_from(purged.purged).unwrap_or(usize::MAX))
     }
 }

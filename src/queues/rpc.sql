@@ -790,7 +790,8 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
--- Dead jobs back into their queue, the first that died first, with all their attempts and their history.
+-- Dead jobs back into their queue, in the order in which they are popped, with all their attempts and their history. Looks
+-- at a thousand at most.
 create function rpc.retry_dead(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -809,6 +810,7 @@ begin
       from tenant.jobs
       where payer = p_payer and queue = v_name and state = 'dead'
       order by rank, place
+      limit 1000
   loop
     exit when v_retried = v_limit;
     -- Its key may belong to a younger job now.

@@ -3,7 +3,7 @@
 //!
 //! One server sweeps at a time (`sweep.lead`). It walks over what there is in stretches (`find.sql`), and for every payer
 //! with something due it calls methods of its own, which run in turns like everybody's: in bites, so that no caller waits
-//! for long. A round ends after a second, and the next one goes on where it ended.
+//! for long. A round gives each kind a quarter of a second, and the next one goes on where it ended.
 
 mod methods;
 
@@ -137,7 +137,10 @@ impl Sweeper {
             return Ok(());
         }
         for place in 0..self.walks.len() {
-            self.walk(place).await?;
+            if let Err(error) = self.walk(place).await {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, "a walk of the sweeper failed; the others go on");
+            }
         }
         self.metrics.rounds.inc();
         Ok(())
@@ -146,34 +149,45 @@ impl Sweeper {
     async fn leads_for(&self, time: Duration) -> sqlx::Result<bool> {
         let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
         let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
-        let leads: Vec<bool> = lead.fetch_all(self.database.gate()).await?;
+        let leads: Vec<bool> = lead.fetch_all(self.database.commons()).await?;
         Ok(leads == [true])
     }
 
-    /// Goes on with a walk, for as long as a round may take.
+    /// Goes on with a walk, for as long as a round may take: over and over, as long as it finds something.
     async fn walk(&mut self, place: usize) -> sqlx::Result<()> {
         let until = Instant::now() + ROUND_MAX;
+        let mut has_found = false;
         while let Some(walk) = self.walks.get(place)
             && Instant::now() < until
         {
             let kind = walk.kind;
             let stretch = self.stretch(walk).await?;
-            let end = stretch.last().map(|(payer, key, _)| (payer.clone(), key.clone()));
-            for (payer, key, _) in stretch.into_iter().filter(|(_, _, due)| *due) {
-                match kind {
-                    Kind::Queues => self.sweep(&payer, &SweepQueues {}).await,
-                    Kind::Jobs => self.sweep(&payer, &SweepJobs {}).await,
-                    Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
-                    Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
-                    Kind::Links => self.sweep(&payer, &SweepLinks { slug: key, keep_ms: self.keep_ms() }).await,
-                    Kind::Slugs => self.free(&payer, &key).await?,
+            let is_over = stretch.is_empty();
+            let mut after = Default::default();
+            for (payer, key, is_due) in stretch {
+                if is_due {
+                    has_found = true;
+                    match kind {
+                        Kind::Queues => self.sweep(&payer, &SweepQueues {}).await,
+                        Kind::Jobs => self.sweep(&payer, &SweepJobs {}).await,
+                        Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
+                        Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
+                        Kind::Links => {
+                            let (slug, keep_ms) = (key.clone(), self.keep_ms());
+                            self.sweep(&payer, &SweepLinks { slug, keep_ms }).await;
+                        }
+                        Kind::Slugs => self.free(&payer, &key).await?,
+                    }
+                }
+                after = (payer, key);
+                if Instant::now() >= until {
+                    break;
                 }
             }
-            let is_over = end.is_none();
             if let Some(walk) = self.walks.get_mut(place) {
-                walk.after = end.unwrap_or_default();
+                walk.after = after;
             }
-            if is_over {
+            if is_over && !std::mem::take(&mut has_found) {
                 break;
             }
         }
@@ -195,7 +209,7 @@ impl Sweeper {
             Kind::Slugs => "select payer, key, due from sweep.slugs($1, $2, $3)",
         };
         let (payer, key) = &walk.after;
-        sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.gate()).await
+        sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.commons()).await
     }
 
     /// Sweeps for one payer, bite by bite.
@@ -221,7 +235,7 @@ impl Sweeper {
     /// Frees a slug of which no link came.
     async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<()> {
         let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
-        let freed: Vec<bool> = free.fetch_all(self.database.gate()).await?;
+        let freed: Vec<bool> = free.fetch_all(self.database.commons()).await?;
         self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::outcome::Failure;
 use super::queue::{BATCH_CALLS_MAX, Call};
 use super::statement::{self, Answers, Fault, Kind};
 use crate::auth::Payer;
-use crate::db::Database;
+use crate::db::{Database, POOL_WAIT};
 
 /// Most payers that wait for their locks at the same time; each holds a connection of the pool.
 const BUSY_PAYERS_MAX: usize = 4;
@@ -51,12 +51,8 @@ impl BusyPath {
         }
         waiting.insert(payer.clone(), calls);
         drop(waiting);
-        let (path, payer) = (Arc::clone(self), payer.clone());
-        tokio::spawn(async move {
-            while let Some(batch) = path.next(&payer) {
-                path.run(batch).await;
-            }
-        });
+        let settling = Settling { path: Arc::clone(self), payer: Some(payer.clone()) };
+        tokio::spawn(settling.run());
     }
 
     /// Takes back a call that waits. `false`: it has been sent, or never came here.
@@ -107,9 +103,34 @@ impl BusyPath {
 
     async fn attempt(&self, batch: &[Call]) -> Result<Answers, Fault> {
         let statement = statement::run(self.database.pool(), Kind::Write, batch, LOCK_WAIT);
-        match tokio::time::timeout(SILENCE_MAX, statement).await {
+        match tokio::time::timeout(POOL_WAIT + LOCK_WAIT + SILENCE_MAX, statement).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Fault::silence()),
+        }
+    }
+}
+
+/// Settles what waits for one payer. However it ends, the payer no longer waits.
+struct Settling {
+    path: Arc<BusyPath>,
+    /// Nothing once it has ended by itself.
+    payer: Option<Payer>,
+}
+
+impl Settling {
+    async fn run(mut self) {
+        while let Some(batch) = self.payer.as_ref().and_then(|payer| self.path.next(payer)) {
+            self.path.run(batch).await;
+        }
+        self.payer = None;
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        let left = self.payer.take().and_then(|payer| self.path.waiting().remove(&payer));
+        for call in left.into_iter().flatten() {
+            call.answer(Err(Failure::PayerBusy));
         }
     }
 }

@@ -70,6 +70,8 @@ struct State {
     heavy: VecDeque<Call>,
     /// Whether one of them is next.
     is_heavy_next: bool,
+    /// Whose turn it was to run one of them.
+    last_heavy: Option<Payer>,
     bytes: usize,
     by_payer: HashMap<Payer, usize>,
     closed: bool,
@@ -90,12 +92,19 @@ impl State {
     fn take(&mut self) -> Vec<Call> {
         self.is_heavy_next = !self.is_heavy_next || self.waiting.is_empty();
         if self.is_heavy_next
-            && let Some(call) = self.heavy.pop_front()
+            && let Some(call) = self.take_heavy()
         {
             self.forget(&call);
+            self.last_heavy = Some(call.payer.clone());
             return vec![call];
         }
         self.take_light()
+    }
+
+    /// The first of another payer than the last time, else the first.
+    fn take_heavy(&mut self) -> Option<Call> {
+        let place = self.heavy.iter().position(|call| Some(&call.payer) != self.last_heavy.as_ref());
+        self.heavy.remove(place.unwrap_or_default())
     }
 
     /// Takes calls that may run together: in order of arrival, where they fit. No payer gets more than its share before the
@@ -226,6 +235,11 @@ mod tests {
         }
     }
 
+    fn heavy(id: u64, payer: Payer) -> Call {
+        let call = call(id, payer, 1);
+        Call { work: Work { weight: LIGHT_MAX + 1, ..call.work }, ..call }
+    }
+
     fn ids(batch: &[Call]) -> Vec<u64> {
         batch.iter().map(|call| call.id).collect()
     }
@@ -264,8 +278,7 @@ mod tests {
     async fn much_work_runs_alone_and_between_it_comes_what_is_little() {
         let queue = Queue::default();
         for id in 0..3 {
-            let heavy = call(id, payer(1), 1);
-            queue.push(Call { work: Work { weight: LIGHT_MAX + 1, ..heavy.work }, ..heavy }).unwrap();
+            queue.push(heavy(id, payer(1))).unwrap();
         }
         for id in 3..3 + 65 {
             queue.push(call(id, payer(usize::try_from(id).unwrap()), 1)).unwrap();
@@ -275,6 +288,17 @@ mod tests {
             batches.push(ids(&queue.take().await.unwrap()));
         }
         assert_eq!(batches, [vec![0], (3..67).collect(), vec![1], vec![67], vec![2]]);
+    }
+
+    #[tokio::test]
+    async fn much_work_of_one_payer_does_not_stand_before_that_of_another() {
+        let queue = Queue::default();
+        for id in 0..100 {
+            queue.push(heavy(id, payer(1))).unwrap();
+        }
+        queue.push(heavy(100, payer(2))).unwrap();
+        let batches = [queue.take().await.unwrap(), queue.take().await.unwrap(), queue.take().await.unwrap()];
+        assert_eq!(batches.map(|batch| ids(&batch)), [vec![0], vec![100], vec![1]]);
     }
 
     #[tokio::test]

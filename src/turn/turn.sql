@@ -143,6 +143,7 @@ declare
   v_results json[] := '{}';
   -- Of all results, and of each as often as it is referred to.
   v_bytes bigint := 0;
+  v_bytes_max constant bigint := 8388608;
   v_problem jsonb;
 begin
   begin
@@ -154,7 +155,7 @@ begin
           v_ref := v_call->'refs'->(i - 1);
           v_result := v_results[(v_ref->>'call')::integer + 1];
           v_bytes := v_bytes + octet_length(v_result);
-          exit when v_bytes > 8388608;
+          exit when v_bytes > v_bytes_max;
           v_value := v_result::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
           if v_value is null then
             v_problem := (rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem')::jsonb;
@@ -162,7 +163,7 @@ begin
           end if;
           v_pieces := v_pieces || array[v_value::text, v_call->'pieces'->>i];
         end loop;
-        exit when v_bytes > 8388608;
+        exit when v_bytes > v_bytes_max;
         v_params := array_to_string(v_pieces, '');
         -- 64 levels in a member, as for what is given.
         if v_params @? '$.**{66}' then
@@ -182,15 +183,21 @@ begin
       end if;
       v_problem := (v_answer->'problem')::jsonb;
       if v_problem is not null then
+        if v_problem ? 'errors' then
+          v_problem := v_problem || jsonb_build_object('errors', (
+            select jsonb_agg(error || jsonb_build_object('pointer', '/calls/' || v_at || '/params' || (error->>'pointer')))
+              from jsonb_array_elements(v_problem->'errors') as error));
+        end if;
         raise exception using errcode = 'PB001', message = 'rolled back';
       end if;
       v_results := v_results || (v_answer->'ok');
       v_bytes := v_bytes + octet_length(v_answer::text);
-      exit when v_bytes > 8388608;
+      exit when v_bytes > v_bytes_max;
       v_at := v_at + 1;
     end loop;
-    if v_bytes > 8388608 then
-      v_problem := '{"code":"payload-too-large","limitBytes":8388608,"detail":"What the calls answer and refer to is larger than the limit."}';
+    if v_bytes > v_bytes_max then
+      v_problem := jsonb_build_object('code', 'payload-too-large', 'limitBytes', v_bytes_max,
+        'detail', 'What the calls answer and refer to is larger than the limit.');
       raise exception using errcode = 'PB001', message = 'rolled back';
     end if;
   exception

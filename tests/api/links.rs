@@ -2,8 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 
-use crate::support::{Answer, Caller, TestApp};
+use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0";
 
@@ -243,7 +244,7 @@ async fn days_are_added_up_and_single_clicks_forgotten() {
     let before = caller.get(&format!("{}/stats?days=200", path(&link))).await.ok();
     app.until(async || raw().await == 1).await;
     let after = caller.get(&format!("{}/stats?days=200", path(&link))).await.ok();
-    for kind in ["clicks", "countries", "browsers", "daily"] {
+    for kind in ["clicks", "referrers", "countries", "browsers", "daily"] {
         assert_eq!(before[kind], after[kind], "{kind}");
     }
     assert_eq!(after["countries"], json!([{"value": "NZ", "clicks": 2}, {"value": "SE", "clicks": 2}]));
@@ -264,4 +265,24 @@ async fn a_slug_without_a_link_becomes_free() {
     let take = json!({"url": "https://stranger.example/", "slug": link["slug"]});
     app.until(async || stranger.post("/v1/links", take.clone()).await.status == 201).await;
     assert_eq!(follow(&app, &link, FIREFOX).await.headers["location"], "https://stranger.example/");
+}
+
+#[tokio::test]
+async fn whoever_follows_links_stands_before_no_payer() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    let mut admin = app.database.admin().await;
+    admin.execute("begin; lock table slug.slugs in access exclusive mode").await.unwrap();
+    let strangers = (0..16).map(|number| {
+        let (client, url) = (app.client.clone(), format!("{}/l/nothing-{number}", app.url));
+        tokio::spawn(async move { client.get(url).send().await.unwrap().status() })
+    });
+    let strangers: Vec<_> = strangers.collect();
+    // Its token was never seen before.
+    caller.increment("a", json!({})).await.ok();
+    assert_eq!(caller.get("/readyz").await.status, 200);
+    admin.execute("rollback").await.unwrap();
+    for stranger in strangers {
+        assert!([404, 503].contains(&stranger.await.unwrap().as_u16()));
+    }
 }

@@ -94,6 +94,8 @@ async fn bad_input_changes_nothing() {
         (json!({"ttlMs": 1_000, "token": "x".repeat(129)}), "/token"),
         (json!({"ttlMs": 1_000, "token": "sixteen characters \u{e4}"}), "/token"),
         (json!({"ttlMs": 1_000, "metadata": "x".repeat(4_095)}), "/metadata"),
+        // Short as it is written, long as it is stored.
+        (json!({"ttlMs": 1_000, "metadata": vec![1e308; 27]}), "/metadata"),
     ] {
         let problem = acquire(&caller, "a", body).await.problem(422, "invalid-value");
         assert_eq!(problem["errors"][0]["pointer"], pointer);
