@@ -155,7 +155,12 @@ fn settings(config: &Config, port: Option<u16>) -> Settings {
 async fn wait_for_database(database: &Database) -> Result<(), Refusal> {
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
     loop {
-        match check(database, false).await {
+        // A pool would not say what refuses it.
+        let checked = match database.connect().await {
+            Ok(_connection) => check(database, false).await,
+            Err(error) => Err(Refusal::Unreachable(error)),
+        };
+        match checked {
             Err(Refusal::Unreachable(error)) if tokio::time::Instant::now() < deadline => {
                 tracing::warn!(%error, "waiting for the database");
                 tokio::time::sleep(Duration::from_millis(500)).await;

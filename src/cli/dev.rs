@@ -12,7 +12,7 @@ use super::{DevArgs, Outcome, StopSignal, serve_until, settings};
 use crate::app::{Application, nearby};
 use crate::auth::{Payer, Scope, Token, Tokens, create_token};
 use crate::config::Config;
-use crate::db::check::check;
+use crate::db::check::{Refusal, check};
 use crate::db::embedded::{Cluster, Engine, data_dir_of_environment, write_secret};
 use crate::db::{Database, migrate};
 
@@ -56,7 +56,7 @@ async fn run(
     app: PgConnectOptions,
     mut stop: StopSignal,
 ) -> Outcome {
-    let mut connection = admin.connect().await?;
+    let mut connection = admin.connect().await.map_err(Refusal::Unreachable)?;
     migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
     let database = Database::new(app, config.pool_max);
     check(&database, cluster.is_none()).await?;

@@ -393,7 +393,9 @@ begin
     end if;
     v_pushed := v_pushed || rpc.job(v_job, v_now);
   end loop;
-  perform rpc.save_queue(p_payer, v_queue, v_before);
+  if v_queue is distinct from v_before then
+    perform rpc.save_queue(p_payer, v_queue, v_before);
+  end if;
   return v_pushed;
 end $$;
 
@@ -430,7 +432,8 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_until timestamptz := v_now + make_interval(secs => (p_params->>'leaseMs')::integer / 1000.0);
-  v_before tenant.queues := rpc.queue(p_payer, p_params->>'queue');
+  v_name text := p_params->>'queue';
+  v_before tenant.queues;
   v_queue tenant.queues;
   v_rank smallint;
   v_head bigint;
@@ -440,7 +443,10 @@ declare
   v_bytes bigint := 0;
   v_json json;
 begin
-  if v_before.queue is null then
+  select * into v_before
+    from tenant.queues
+    where payer = p_payer and queue = v_name;
+  if not found then
     return v_popped;
   end if;
   v_queue := rpc.wake_queue(p_payer, v_before, v_now);
@@ -475,7 +481,9 @@ begin
     v_bytes := v_bytes + octet_length(v_json::text);
     v_popped := v_popped || v_json;
   end loop;
-  perform rpc.save_queue(p_payer, v_queue, v_before);
+  if v_queue is distinct from v_before then
+    perform rpc.save_queue(p_payer, v_queue, v_before);
+  end if;
   return v_popped;
 end $$;
 
