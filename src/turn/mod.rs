@@ -81,7 +81,7 @@ impl Tenant {
             }
         }
         let params = serde_json::to_string(&method).map_err(|error| unreadable(<M as Method>::SPEC.name, &error))?;
-        let work = Work { params, weight: method.weight() };
+        let work = Work::new(params, method.weight());
         let mut answer = match method.wait() {
             Some(wait) => self.settle_in_line::<M>(&wait, work, &around).await?,
             None => self.settle(&<M as Method>::SPEC, work, &around).await?,

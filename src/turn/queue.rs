@@ -13,6 +13,8 @@ use crate::auth::Payer;
 pub(super) const BATCH_CALLS_MAX: usize = 64;
 /// A call that is more work than this runs alone, and after it come those that are less, if any wait.
 const LIGHT_MAX: usize = BATCH_PAYER_SHARE;
+/// So many bytes of parameters are as much work as a call.
+const WEIGHT_BYTES: usize = 16 << 10;
 /// Most bytes of parameters in one statement, unless a single call is larger.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Most calls of one payer in one statement as long as calls of others wait.
@@ -31,6 +33,14 @@ pub(super) struct Work {
     pub params: String,
     /// How much it is, in calls that do one thing.
     pub weight: usize,
+}
+
+impl Work {
+    /// What a method weighs, and what its parameters do.
+    pub fn new(params: String, weight: usize) -> Self {
+        let weight = weight + params.len() / WEIGHT_BYTES;
+        Self { params, weight }
+    }
 }
 
 /// One call on its way to the database.

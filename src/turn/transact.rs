@@ -129,7 +129,7 @@ impl Tenant {
     ) -> Result<Answer<Results>, Problem> {
         let Request { method: transaction, around } = request;
         let mut calls = compile(transaction, methods)?;
-        let weight = calls.iter().map(|call| call.method.weight()).sum();
+        let weight = calls.iter().map(|call| call.method.weight() + call.references.len()).sum();
         let mut params = Vec::new();
         for (place, call) in calls.iter_mut().enumerate() {
             let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
@@ -147,7 +147,7 @@ impl Tenant {
             }
             params.push(call.params().map_err(|error| unreadable(call.spec.name, &error))?);
         }
-        let work = Work { params: json!({"calls": params}).to_string(), weight };
+        let work = Work::new(json!({"calls": params}).to_string(), weight);
         let mut answer: Answer<Results> = self.settle(&Transaction::SPEC, work, &around).await?;
         for (call, result) in calls.iter().zip(&mut answer.output.results) {
             let done = call
