@@ -40,12 +40,12 @@ impl TryFrom<Value> for Json {
 
 /// The parser has bounded the depth already, at twice of what is asked for here.
 fn is_deeper_than(value: &Value, depth: usize) -> bool {
-    let mut children: Box<dyn Iterator<Item = &Value>> = match value {
-        Value::Array(items) => Box::new(items.iter()),
-        Value::Object(members) => Box::new(members.values()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return false,
-    };
-    depth == 0 || children.any(|child| is_deeper_than(child, depth - 1))
+    let is_too_deep = |child: &Value| is_deeper_than(child, depth - 1);
+    match value {
+        Value::Array(items) => depth == 0 || items.iter().any(is_too_deep),
+        Value::Object(members) => depth == 0 || members.values().any(is_too_deep),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -158,6 +158,11 @@ pub struct InvalidField {
     pub detail: String,
 }
 
+/// A JSON pointer (RFC 6901).
+pub(crate) fn pointer<T: AsRef<str>>(path: impl IntoIterator<Item = T>) -> String {
+    path.into_iter().map(|segment| format!("/{}", segment.as_ref().replace('~', "~0").replace('/', "~1"))).collect()
+}
+
 /// A problem, ready to be answered. One pointer wide: it stands in the result of nearly everything.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Occurrence>);

@@ -19,7 +19,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::name::Name;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, pointer};
 use crate::turn::{Around, Guard, IdempotencyKey, Operation, Path, Request};
 
 /// The largest body, in bytes: room for every documented value, and no more to hold in memory for a slow sender.
@@ -162,7 +162,7 @@ fn decode(text: &str) -> Option<String> {
 
 fn refuse_nul(text: &str, name: &str) -> Result<(), Problem> {
     if text.contains('\0') {
-        return Err(Problem::new(Code::InvalidText).field(pointer([name.to_owned()]), "must not contain U+0000"));
+        return Err(Problem::new(Code::InvalidText).field(pointer([name]), "must not contain U+0000"));
     }
     Ok(())
 }
@@ -277,7 +277,9 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
 /// Serde counts the members that come from the path among those that a body or a query can have.
 fn without_path(problem: &mut Problem, in_path: &[&str]) {
     for error in problem.errors_mut() {
-        if let Some((unknown, expected)) = error.detail.split_once(", expected ") {
+        if error.detail.starts_with("unknown field")
+            && let Some((unknown, expected)) = error.detail.split_once(", expected ")
+        {
             let names = expected.split('`').skip(1).step_by(2).filter(|name| !in_path.contains(name));
             let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
             error.detail = match names.as_slice() {
@@ -297,11 +299,6 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
-}
-
-/// A JSON pointer (RFC 6901).
-fn pointer(path: impl IntoIterator<Item = String>) -> String {
-    path.into_iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// A JSON object with the parameters before its own members.

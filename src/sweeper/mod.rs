@@ -153,10 +153,10 @@ impl Sweeper {
         Ok(leads == [true])
     }
 
-    /// Goes on with a walk, for as long as a round may take: over and over, as long as it finds something.
+    /// Goes on with a walk, for as long as a round may take: over and over, as long as there is something to sweep.
     async fn walk(&mut self, place: usize) -> sqlx::Result<()> {
         let until = Instant::now() + ROUND_MAX;
-        let mut has_found = false;
+        let mut has_swept = false;
         while let Some(walk) = self.walks.get(place)
             && Instant::now() < until
         {
@@ -166,18 +166,17 @@ impl Sweeper {
             let mut after = Default::default();
             for (payer, key, is_due) in stretch {
                 if is_due {
-                    has_found = true;
-                    match kind {
+                    has_swept |= match kind {
                         Kind::Queues => self.sweep(&payer, &SweepQueues {}).await,
                         Kind::Jobs => self.sweep(&payer, &SweepJobs {}).await,
                         Kind::Locks => self.sweep(&payer, &SweepLocks {}).await,
                         Kind::Idempotency => self.sweep(&payer, &SweepIdempotency {}).await,
                         Kind::Links => {
                             let (slug, keep_ms) = (key.clone(), self.keep_ms());
-                            self.sweep(&payer, &SweepLinks { slug, keep_ms }).await;
+                            self.sweep(&payer, &SweepLinks { slug, keep_ms }).await
                         }
                         Kind::Slugs => self.free(&payer, &key).await?,
-                    }
+                    };
                 }
                 after = (payer, key);
                 if Instant::now() >= until {
@@ -187,7 +186,7 @@ impl Sweeper {
             if let Some(walk) = self.walks.get_mut(place) {
                 walk.after = after;
             }
-            if is_over && !std::mem::take(&mut has_found) {
+            if is_over && !std::mem::take(&mut has_swept) {
                 break;
             }
         }
@@ -212,31 +211,32 @@ impl Sweeper {
         sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.commons()).await
     }
 
-    /// Sweeps for one payer, bite by bite.
-    async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) {
-        let Ok(payer) = payer.parse() else { return };
+    /// Sweeps for one payer, bite by bite. Answers whether there was something.
+    async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
+        let Ok(payer) = payer.parse() else { return false };
         let sweep = Sweep::new(payer, &self.turns);
-        for _bite in 0..BITES_MAX {
+        for bite in 0..BITES_MAX {
             let request = Request { method: method.clone(), around: Around::default() };
             match sweep.call(request).await {
-                Ok(0) => return,
+                Ok(0) => return bite > 0,
                 Ok(swept) => {
                     self.metrics.swept.get_or_create(&Swept { method: M::SPEC.name }).inc_by(swept);
                 }
                 Err(problem) => {
                     self.metrics.failures.inc();
                     tracing::warn!(method = M::SPEC.name, %problem, "the sweeper could not sweep");
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
-    /// Frees a slug of which no link came.
-    async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<()> {
+    /// Frees a slug of which no link came. Answers whether it is free.
+    async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<bool> {
         let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
         let freed: Vec<bool> = free.fetch_all(self.database.commons()).await?;
         self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
-        Ok(())
+        Ok(freed == [true])
     }
 }

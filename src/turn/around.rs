@@ -10,7 +10,7 @@ use crate::number::int64;
 /// The lock that must be held, with this fence, for a call to run: checked in the same turn. Else the call changes nothing
 /// and answers `stale-fence`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Guard {
     /// The lock.
     pub lock: Name,

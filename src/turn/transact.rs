@@ -13,7 +13,7 @@ use super::around::Guard;
 use super::method::{Answer, AnyMethod, Entry, Operation, Path, Request, Spec};
 use super::{Work, unreadable};
 use crate::auth::Tenant;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, pointer};
 
 /// Most calls of one transaction: what one payer may hold its lane with.
 pub const CALLS_MAX: usize = 50;
@@ -316,8 +316,7 @@ impl Finder<'_> {
     }
 
     fn pointer(&self, path: &[String]) -> String {
-        let path = path.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1")));
-        self.pointer.clone() + &path.collect::<String>()
+        self.pointer.clone() + &pointer(path)
     }
 
     fn invalid(&self, path: &[String], detail: &str) -> Problem {

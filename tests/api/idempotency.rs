@@ -58,6 +58,9 @@ async fn another_request_with_the_key_is_refused() {
     caller.increment("a", json!({"amount": 2})).await.problem(422, "idempotency-mismatch");
     caller.increment("b", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
     caller.post("/v1/counters/a/decrement", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
+    let mut guarded = caller.clone();
+    guarded.headers.insert("payerbase-guard", "l; fence=1".parse().unwrap());
+    guarded.increment("a", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
     assert_eq!(caller.value("a").await, 1);
     // Another key, another payer: other requests.
     with_key(&payer, "other-request").increment("a", json!({"amount": 1})).await.ok();

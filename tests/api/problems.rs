@@ -222,3 +222,29 @@ async fn the_id_of_a_request_is_the_callers_or_a_new_one() {
         assert_eq!(id.len(), 36, "{id:?}");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_member_is_named_with_what_could_stand_there() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let transact = |guard: Value| {
+        let call = json!({"method": "increment", "params": {"name": "a"}, "guard": guard});
+        ("/v1/transaction", json!({"calls": [call]}))
+    };
+    for ((path, body), pointer, detail) in [
+        (("/v1/counters/a/increment", json!({"name": "b"})), "", "stands in the path, and nowhere else"),
+        (
+            ("/v1/counters/a/increment", json!({"amont": 1})),
+            "/amont",
+            "unknown field `amont`, expected one of `amount`, `min`, `max`, `onBound`",
+        ),
+        (transact(json!("l; fence=1")), "/calls/0/guard", "invalid type: string \"l; fence=1\", expected an object"),
+    ] {
+        let problem = caller.post(path, body).await.problem(400, "invalid-json");
+        assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]));
+    }
+    caller.get("/v1/counters/a?x=1").await.problem(400, "invalid-query");
+    // What looks like an amount must not be ignored.
+    caller.post("/v1/counters/a/increment?amount=7", json!({})).await.problem(400, "invalid-query");
+    caller.get("/v1/counters/a").await.problem(404, "not-found");
+}

@@ -278,17 +278,20 @@ async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
     let acquire = |metadata: Value| json!({"method": "acquireLock", "params": {"name": "l", "ttlMs": 60_000, "metadata": metadata}});
     let payload = json!({"$ref": "0.payload"});
     let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
-    for (first, second, code) in [
-        (push(json!("x".repeat(600))), link(payload.clone()), "invalid-value"),
-        (push(json!("a\nb")), link(payload.clone()), "invalid-value"),
-        (push(json!("x".repeat(9_000))), acquire(payload.clone()), "invalid-value"),
-        (push(deep), push(json!([[[[[payload.clone()]]]]])), "invalid-value"),
-        (push(json!("x".repeat(200_000))), push(json!([payload, payload])), "payload-too-large"),
-        (push(json!("x".repeat(200_000))), push(json!(vec![payload; 99])), "payload-too-large"),
+    for (first, second, code, limit) in [
+        (push(json!("x".repeat(600))), link(payload.clone()), "invalid-value", 0),
+        (push(json!("a\nb")), link(payload.clone()), "invalid-value", 0),
+        (push(json!("x".repeat(9_000))), acquire(payload.clone()), "invalid-value", 0),
+        (push(deep), push(json!([[[[[payload.clone()]]]]])), "invalid-value", 0),
+        (push(json!("x".repeat(200_000))), push(json!([payload, payload])), "payload-too-large", 1),
+        (push(json!("x".repeat(200_000))), push(json!(vec![payload; 99])), "payload-too-large", 2),
     ] {
         let status = if code == "invalid-value" { 422 } else { 413 };
         let problem = transact(&caller, json!([first, second])).await.problem(status, code);
         assert_eq!(problem["index"], 1, "{problem}");
+        // All that is referred to counts, before it is put together.
+        let limits = [json!(null), json!(262_144), json!(8_388_608)];
+        assert_eq!(problem["limitBytes"], limits[limit], "{problem}");
     }
     assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
     assert_eq!(caller.get("/v1/links").await.ok()["items"], json!([]));
