@@ -5,7 +5,8 @@ declare
   v_role text;
 begin
   foreach v_role in array array[
-    'payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper', 'payerbase_app'
+    'payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper', 'payerbase_search',
+    'payerbase_app'
   ] loop
     begin
       execute format('create role %I nologin', v_role);
@@ -32,15 +33,18 @@ alter default privileges for role payerbase_rpc revoke execute on functions from
 alter default privileges for role payerbase_auth revoke execute on functions from public;
 alter default privileges for role payerbase_slug revoke execute on functions from public;
 alter default privileges for role payerbase_sweeper revoke execute on functions from public;
+alter default privileges for role payerbase_search revoke execute on functions from public;
 
 -- tenant: what payers own.  rpc: the methods.  auth: who pays.  slug: the one namespace that payers share.
--- sweep: what finds work that no call brings.
+-- sweep: what finds work that no call brings.  search: what finds memories by their words, tags and metadata.
 create schema tenant authorization payerbase_owner;
 create schema rpc authorization payerbase_rpc;
 create schema auth authorization payerbase_auth;
 create schema slug authorization payerbase_slug;
 create schema sweep authorization payerbase_sweeper;
-grant usage on schema tenant to payerbase_rpc, payerbase_slug, payerbase_sweeper, payerbase_app;
+create schema search authorization payerbase_search;
+grant usage on schema tenant to payerbase_rpc, payerbase_slug, payerbase_sweeper, payerbase_search, payerbase_app;
 grant usage on schema rpc, auth, slug, sweep to payerbase_app;
 grant usage on schema auth, slug, sweep to payerbase_owner;
 grant usage on schema slug to payerbase_sweeper;
+grant usage on schema search to payerbase_rpc;

@@ -25,7 +25,7 @@ use crate::problem::{Code, Problem};
 use crate::redis::Redis;
 use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{Replicas, Site, TurnSettings, Turns};
-use crate::{counters, links, locks, me, methods, queues, transaction};
+use crate::{counters, links, locks, me, memories, methods, queues, transaction};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
@@ -84,7 +84,7 @@ impl Application {
         let mut registry = Registry::with_prefix("payerbase");
         let public_url = settings.public_url.clone().or_else(|| format!("http://{}", nearby(address)).parse().ok());
         let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
-        let turns = Turns::new(database.clone(), settings.turns, Site::new(public_url), &mut registry);
+        let turns = Turns::new(database.clone(), settings.turns.clone(), Site::new(public_url), &mut registry);
         let slugs = web::Data::new(Slugs::new(database.clone(), Arc::clone(&turns)));
         let origins = web::Data::new(settings.origins.clone());
         let sweeper = Sweeper::new(database.clone(), Arc::clone(&turns), settings.sweep, &mut registry);
@@ -188,6 +188,7 @@ fn routes(service: &mut ServiceConfig<'_>) {
                 .configure(links::routes::configure)
                 .configure(locks::routes::configure)
                 .configure(queues::routes::configure)
+                .configure(memories::routes::configure)
                 .configure(transaction::configure),
         );
 }

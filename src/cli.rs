@@ -6,6 +6,7 @@ mod token;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +18,8 @@ use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
 use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
+use crate::embeddings::Embeddings;
+use crate::package;
 use crate::sweeper::{self, SweepSettings};
 use crate::turn::{LOOK_EVERY, TurnSettings};
 
@@ -42,6 +45,9 @@ pub(crate) struct DevArgs {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Make vectors of memories by a small model (all-MiniLM-L6-v2), fetched once (84 MB).
+    #[arg(long)]
+    embeddings: bool,
 }
 
 #[derive(Subcommand)]
@@ -59,7 +65,11 @@ enum Command {
     /// Print the OpenAPI document.
     Openapi,
     /// Fetch the embedded PostgreSQL, and no more: for container images.
-    Fetch,
+    Fetch {
+        /// Fetch the model for `dev --embeddings` too.
+        #[arg(long)]
+        embeddings: bool,
+    },
     /// Make, list and revoke API tokens.
     Token {
         #[command(flatten)]
@@ -88,13 +98,17 @@ impl Cli {
             Some(Command::Dev(mut args)) => {
                 args.data_dir = args.data_dir.or(self.dev.data_dir);
                 args.port = args.port.or(self.dev.port);
+                args.embeddings |= self.dev.embeddings;
                 dev::dev(config, args).await
             }
             Some(Command::Serve { port }) => serve(config, port).await,
             Some(Command::Migrate) => migrate_database(config).await,
             Some(Command::Openapi) => Ok(()),
-            Some(Command::Fetch) => {
+            Some(Command::Fetch { embeddings }) => {
                 tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
+                if embeddings {
+                    tokio::task::spawn_blocking(package::fetch_model).await??;
+                }
                 Ok(())
             }
             Some(Command::Token { place, command }) => token::token(config, place, command).await,
@@ -117,10 +131,10 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
     let mut stop = StopSignal::listen()?;
     let database = Database::new(database_url(&config)?, config.pool_max);
     tokio::select! {
-        checked = wait_for_database(&database) => checked?,
+        checked = wait_for_database(&database, &config.language) => checked?,
         () = stop.received() => return Ok(()),
     }
-    let application = Application::build(database, &settings(&config, port))?;
+    let application = Application::build(database, &settings(&config, port).await?)?;
     tracing::info!(address = %application.address(), ?config, "serving");
     serve_until(application, stop.received()).await
 }
@@ -138,26 +152,34 @@ async fn serve_until(application: Application, stop: impl Future<Output = ()>) -
     }
 }
 
-fn settings(config: &Config, port: Option<u16>) -> Settings {
+async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dyn Error>> {
     let port = port.unwrap_or(config.listen.port());
-    Settings {
+    let setting = config.embeddings.clone();
+    // A local model is read from a file.
+    let embeddings = tokio::task::spawn_blocking(move || Embeddings::open(&setting)).await??.map(Arc::new);
+    Ok(Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
         workers: config.workers,
-        turns: TurnSettings { lanes: config.lanes, look_every: LOOK_EVERY },
+        turns: TurnSettings {
+            lanes: config.lanes,
+            look_every: LOOK_EVERY,
+            language: config.language.clone(),
+            embeddings,
+        },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         origins: config.origins.clone(),
         sweep: SweepSettings { every: sweeper::EVERY, clicks_kept: config.clicks_kept },
-    }
+    })
 }
 
 /// Containers start in any order: a database that does not answer yet is waited for, anything else is final.
-async fn wait_for_database(database: &Database) -> Result<(), Refusal> {
+async fn wait_for_database(database: &Database, language: &str) -> Result<(), Refusal> {
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
     loop {
         // A pool would not say what refuses it.
         let checked = match database.connect().await {
-            Ok(_connection) => check(database, false).await,
+            Ok(_connection) => check(database, language, false).await,
             Err(error) => Err(Refusal::Unreachable(error)),
         };
         match checked {

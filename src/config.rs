@@ -13,6 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::embeddings;
 use crate::links::visitor::{Countries, Origins};
 use crate::redis::Redis;
 use crate::turn::LaneCounts;
@@ -49,6 +50,15 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "MaxMind database of countries (`.mmdb`) for visitors of whom no header says it. Default: none.",
     ),
     ("PAYERBASE_CLICKS_KEPT_DAYS", "Days that single clicks are kept, 1 to 3650; their totals stay. Default `90`."),
+    (
+        "PAYERBASE_EMBEDDINGS",
+        "What makes vectors of memories and queries: `off`; `local:<folder>`, a model of sentence-transformers (BERT) run by the server itself, if it is built with the feature `local-embeddings`; `https://host/v1?model=<model>`, with `&dimensions=<number>` if need be, any endpoint that speaks OpenAI's protocol for embeddings (`http://` too, without a key). Default `off`.",
+    ),
+    ("PAYERBASE_EMBEDDINGS_KEY", "The key of that endpoint. It is sent to `https://` and to this machine only."),
+    (
+        "PAYERBASE_LANGUAGE",
+        "Text search configuration of PostgreSQL whose stems memories are found by, such as `english`, `german` or `spanish`, beside the words as they stand; `simple`: these alone. Memories keep the stems that they were stored with. Default `english`.",
+    ),
     ("PAYERBASE_WORKERS", "Threads that serve HTTP and drive lanes, 1 to 256. Default: one for every two cores."),
     ("PAYERBASE_WRITE_LANES", "Lanes for writes, each one connection, 1 to 64. Default: one for every two cores."),
     ("PAYERBASE_READ_LANES", "Lanes for fast reads, each one connection, 1 to 64. Default: one for every two cores."),
@@ -115,6 +125,10 @@ pub struct Config {
     pub origins: Origins,
     /// For how long single clicks are kept.
     pub clicks_kept: Duration,
+    /// What makes vectors.
+    pub embeddings: embeddings::Setting,
+    /// By which text search configuration texts are read.
+    pub language: String,
     /// Threads that serve HTTP.
     pub workers: usize,
     /// How many lanes.
@@ -177,6 +191,25 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     networks.collect::<Result<_, _>>().map_err(|_invalid| "expected networks such as `10.0.0.0/8,fd00::/8`".to_owned())
 }
 
+/// What makes vectors, with the key that goes there.
+fn embeddings_of(reader: &mut Reader<'_>) -> embeddings::Setting {
+    let key = reader.read("PAYERBASE_EMBEDDINGS_KEY", |key| {
+        let is_token = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+        is_token.then(|| SecretString::from(key)).ok_or_else(|| "expected a key without spaces".to_owned())
+    });
+    let setting = reader.read("PAYERBASE_EMBEDDINGS", |text| {
+        let mut setting: embeddings::Setting = text.parse()?;
+        if let embeddings::Setting::Remote(endpoint) = &mut setting {
+            if key.is_some() && !endpoint.is_confidential() {
+                return Err("expected https:// where PAYERBASE_EMBEDDINGS_KEY is sent".to_owned());
+            }
+            endpoint.key = key;
+        }
+        Ok(setting)
+    });
+    setting.unwrap_or_default()
+}
+
 impl Config {
     /// Reads the environment of the process.
     ///
@@ -222,6 +255,15 @@ impl Config {
                 }),
             },
             clicks_kept: Duration::from_hours(24 * reader.number("PAYERBASE_CLICKS_KEPT_DAYS", 1, 3_650).unwrap_or(90)),
+            embeddings: embeddings_of(&mut reader),
+            language: reader
+                .read("PAYERBASE_LANGUAGE", |text| {
+                    let is_name =
+                        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                    let expected = || "expected a text search configuration such as `english`".to_owned();
+                    is_name.then(|| text.to_owned()).ok_or_else(expected)
+                })
+                .unwrap_or_else(|| "english".to_owned()),
             workers: reader.number("PAYERBASE_WORKERS", 1, 256).unwrap_or(half),
             lanes: LaneCounts {
                 write: reader.number("PAYERBASE_WRITE_LANES", 1, 64).unwrap_or(half),
@@ -265,6 +307,8 @@ impl fmt::Debug for Config {
             public_url,
             origins,
             clicks_kept,
+            embeddings,
+            language,
             workers,
             lanes,
             pool_max,
@@ -280,6 +324,9 @@ impl fmt::Debug for Config {
             .field("public_url", public_url)
             .field("origins", origins)
             .field("clicks_kept", clicks_kept)
+            // The key in it prints as redacted.
+            .field("embeddings", embeddings)
+            .field("language", language)
             .field("workers", workers)
             .field("lanes", lanes)
             .field("pool_max", pool_max)
@@ -332,6 +379,9 @@ mod tests {
             ("PAYERBASE_COUNTRY_HEADER", "hunter2 and more"),
             ("PAYERBASE_MAXMIND_FILE", "/dev/null/hunter2"),
             ("PAYERBASE_CLICKS_KEPT_DAYS", "0"),
+            ("PAYERBASE_EMBEDDINGS", "https://root:hunter2@localhost/v1"),
+            ("PAYERBASE_EMBEDDINGS_KEY", "hunter2 hunter2"),
+            ("PAYERBASE_LANGUAGE", "hunter2"),
             ("PAYERBASE_WORKERS", "0"),
             ("PAYERBASE_WRITE_LANES", "many"),
             ("PAYERBASE_READ_LANES", "-1"),
@@ -341,7 +391,7 @@ mod tests {
             ("PAYERBASE_LOG_FORMAT", "xml"),
         ]);
         let text = mistakes.unwrap_err().to_string();
-        assert_eq!(text.lines().count(), 17, "{text}");
+        assert_eq!(text.lines().count(), 20, "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 
@@ -351,6 +401,8 @@ mod tests {
             ("DATABASE_URL", "postgres://u:hunter2@localhost/x"),
             ("REDIS_URL", "redis://u:hunter2@localhost"),
             ("PAYERBASE_APP_PASSWORD", "hunter2hunter2hunter2"),
+            ("PAYERBASE_EMBEDDINGS", "https://localhost/v1?model=m"),
+            ("PAYERBASE_EMBEDDINGS_KEY", "hunter2"),
         ]);
         assert!(!format!("{:?}", config.unwrap()).contains("hunter2"));
     }

@@ -1,6 +1,6 @@
 //! Any JSON that callers give us to keep.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -27,14 +27,38 @@ impl Json {
     }
 }
 
+/// A member that may be absent, null or a value: for `#[serde(default)]` fields of merge patches.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// A member that may be absent and must not be null.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 impl TryFrom<Value> for Json {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        match is_deeper_than(&value, DEPTH_MAX) {
-            false => Ok(Self(value)),
-            true => Err(format!("must be nested at most {DEPTH_MAX} levels deep")),
-        }
+        check_depth([&value], DEPTH_MAX).map(|()| Self(value))
+    }
+}
+
+/// Refuses values of which one is nested deeper than that.
+///
+/// # Errors
+/// Says how deep they may be.
+pub(crate) fn check_depth<'a>(values: impl IntoIterator<Item = &'a Value>, depth: usize) -> Result<(), String> {
+    match values.into_iter().any(|value| is_deeper_than(value, depth)) {
+        false => Ok(()),
+        true => Err(format!("must be nested at most {DEPTH_MAX} levels deep")),
     }
 }
 

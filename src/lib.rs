@@ -10,13 +10,16 @@ pub mod cli;
 pub mod config;
 pub mod counters;
 pub mod db;
+pub mod embeddings;
 pub mod http;
 pub mod json;
 pub mod links;
 pub mod locks;
 pub mod me;
+pub mod memories;
 pub mod name;
 pub mod number;
+pub mod package;
 pub mod page;
 pub mod problem;
 pub mod queues;
@@ -25,6 +28,7 @@ pub mod sweeper;
 pub mod time;
 pub mod transaction;
 pub mod turn;
+pub mod vector;
 
 use std::sync::LazyLock;
 
@@ -33,7 +37,8 @@ use turn::Entry;
 /// Every method there is, slice by slice.
 #[must_use]
 pub fn methods() -> &'static [Entry] {
-    static METHODS: LazyLock<Vec<Entry>> =
-        LazyLock::new(|| [counters::METHODS, links::METHODS, locks::METHODS, queues::METHODS, me::METHODS].concat());
+    static METHODS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        [counters::METHODS, links::METHODS, locks::METHODS, queues::METHODS, memories::METHODS, me::METHODS].concat()
+    });
     &METHODS
 }

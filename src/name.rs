@@ -15,6 +15,11 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub struct Name(String);
 
 impl Name {
+    /// A name of ours, which is known to be one.
+    pub(crate) fn ours(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

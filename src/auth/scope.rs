@@ -37,6 +37,8 @@ scopes! {
     LocksWrite "locks:write"
     QueuesRead "queues:read"
     QueuesWrite "queues:write"
+    MemoriesRead "memories:read"
+    MemoriesWrite "memories:write"
 }
 
 impl Scope {

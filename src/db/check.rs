@@ -30,6 +30,9 @@ pub enum Refusal {
     /// `payerbase migrate` has not run, or ran from another version.
     #[error("the database is not migrated to this version; run `payerbase migrate`")]
     NotMigrated,
+    /// The language is not one of PostgreSQL's.
+    #[error("PAYERBASE_LANGUAGE: PostgreSQL has no text search configuration {0}")]
+    UnknownLanguage(String),
     /// The payers are spread over several nodes.
     #[error("tenant.routes() names {0} nodes; this version serves databases of one node")]
     ManyNodes(usize),
@@ -42,12 +45,12 @@ pub enum Refusal {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result<(), Refusal> {
+pub async fn check(database: &Database, language: &str, login_may_be_privileged: bool) -> Result<(), Refusal> {
     let roles = sqlx::query(
         "select r.rolname::text as role, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
             exists (select from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p')) as owns_tables,
             exists (select from pg_roles o
-              where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper') and pg_has_role(r.oid, o.oid, 'member')
+              where o.rolname in ('payerbase_owner', 'payerbase_rpc', 'payerbase_auth', 'payerbase_slug', 'payerbase_sweeper', 'payerbase_search') and pg_has_role(r.oid, o.oid, 'member')
             ) as is_member,
             current_setting('server_encoding') as encoding, current_setting('server_version') as version, current_setting('server_version_num')::integer as version_num
           from pg_roles r
@@ -75,6 +78,11 @@ pub async fn check(database: &Database, login_may_be_privileged: bool) -> Result
                 return Err(Refusal::Privileged { role: row.try_get("role")?, reason });
             }
         }
+    }
+    let known =
+        sqlx::query("select from pg_ts_config where cfgname = $1 and cfgnamespace = 'pg_catalog'::regnamespace");
+    if known.bind(language).fetch_all(database.pool()).await?.is_empty() {
+        return Err(Refusal::UnknownLanguage(language.to_owned()));
     }
     if !migrate::is_current(database.pool()).await? {
         return Err(Refusal::NotMigrated);

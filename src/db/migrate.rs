@@ -13,11 +13,15 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("set local role payerbase_auth", include_str!("../auth/rpc.sql")),
     ("set local role payerbase_slug", include_str!("../links/slug.sql")),
     ("set local role payerbase_sweeper", include_str!("../sweeper/find.sql")),
+    ("set local role payerbase_search", include_str!("../memories/find.sql")),
     ("set local role payerbase_rpc", include_str!("../turn/turn.sql")),
     ("set local role payerbase_rpc", include_str!("../counters/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../links/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../locks/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../queues/rpc.sql")),
+    ("set local role payerbase_rpc", include_str!("../memories/rpc.sql")),
+    ("set local role payerbase_rpc", include_str!("../memories/graph.sql")),
+    ("set local role payerbase_rpc", include_str!("../memories/search.sql")),
     ("set local role payerbase_rpc", include_str!("../me/rpc.sql")),
 ];
 
@@ -62,7 +66,7 @@ async fn install_functions(admin: &mut PgConnection) -> Result<(), sqlx::Error> 
         "do $$
          declare v_function regprocedure;
          begin
-           for v_function in select oid from pg_proc where pronamespace in ('rpc'::regnamespace, 'auth'::regnamespace, 'slug'::regnamespace, 'sweep'::regnamespace) loop
+           for v_function in select oid from pg_proc where pronamespace in ('rpc'::regnamespace, 'auth'::regnamespace, 'slug'::regnamespace, 'sweep'::regnamespace, 'search'::regnamespace) loop
              execute format('drop function %s cascade', v_function);
            end loop;
          end $$",

@@ -21,8 +21,10 @@ use serde_path_to_error::Segment;
 use crate::name::Name;
 use crate::problem::{Code, Problem, pointer};
 use crate::turn::{Around, Guard, IdempotencyKey, Operation, Path, Request};
+use crate::vector;
 
-/// The largest body, in bytes: room for every documented value, and no more to hold in memory for a slow sender.
+/// The largest body of most operations, in bytes: room for every documented value, and no more to hold in memory for a slow
+/// sender.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// How much of a wrong value its problem repeats, in characters.
 const ECHO_CHARS_MAX: usize = 200;
@@ -54,7 +56,7 @@ impl<M: Operation> FromRequest for Request<M> {
                 true if parameters.len() > path_count => {
                     return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
                 }
-                true => Some(read_body(&request, payload).await?),
+                true => Some(read_body(&request, payload, M::BODY_BYTES_MAX).await?),
                 false => None,
             };
             let around = around::<M>(request.headers(), &parameters, body.as_deref())?;
@@ -167,11 +169,11 @@ fn refuse_nul(text: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
+async fn read_body(request: &HttpRequest, mut payload: Payload, bytes_max: usize) -> Result<web::Bytes, Problem> {
     let headers = request.headers();
-    let too_large = || Problem::new(Code::PayloadTooLarge).member("limitBytes", BODY_BYTES_MAX);
+    let too_large = || Problem::new(Code::PayloadTooLarge).member("limitBytes", bytes_max);
     let declared = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
+    if declared.is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
     let read = async {
@@ -181,7 +183,7 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
                 tracing::debug!(%error, "a body broke off");
                 Problem::new(Code::InvalidJson).detail("The body broke off.")
             })?;
-            if body.len() + chunk.len() > BODY_BYTES_MAX {
+            if body.len() + chunk.len() > bytes_max {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
@@ -253,6 +255,9 @@ fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Pro
     // serde_json adds the line and column; where it can, the pointer says it better.
     let detail = shortened(error.split(" at line ").next().unwrap_or(error));
     let pointer = shortened(&pointer(path.iter().filter_map(segment)));
+    if detail.starts_with(vector::REFUSED) {
+        return Problem::new(Code::InvalidVector).field(pointer, detail);
+    }
     let about_value = ["must ", "invalid value", "unknown variant"];
     if about_value.iter().any(|wording| detail.starts_with(wording)) {
         return Problem::new(Code::InvalidValue).field(pointer, detail);
@@ -386,6 +391,14 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
         }
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        match self.text {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            _ => Err(E::custom("must be `true` or `false`")),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         visitor.visit_some(self)
     }
@@ -395,7 +408,7 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct enum identifier ignored_any
     }
 }

@@ -76,6 +76,7 @@ struct ProblemBody {
         (name = "links", description = "Short URLs that count who follows them."),
         (name = "locks", description = "Leases with a fencing token, on the database's clock."),
         (name = "queues", description = "Jobs with priority, retries, leases and dead letters; each is run at least once."),
+        (name = "memories", description = "What an agent should remember, found again by words and by meaning."),
         (name = "transactions", description = "Many calls as one: all of them happen, or none."),
         (name = "account", description = "Who is calling."),
         (name = "operations", description = "For those who run payerbase."),
@@ -199,7 +200,9 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         false => &[Code::InvalidPath, Code::InvalidQuery],
     };
     let written: &[Code] = match spec.path {
-        Path::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
+        Path::Write | Path::WriteApart => {
+            &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence]
+        }
         Path::Read | Path::SlowRead => &[],
     };
     let scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };

@@ -1,11 +1,11 @@
 //! What goes into the methods of links, and what comes out.
 
 use chrono::NaiveDate;
-use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::json::patched;
 use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit};
 use crate::time::Time;
@@ -233,12 +233,6 @@ pub struct CreateLink {
 pub struct GetLink {
     /// The link.
     pub slug: Slug,
-}
-
-/// A member that may be absent, null or a value.
-#[expect(clippy::option_option, reason = "absent keeps, null clears")]
-fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Changes a link: a JSON merge patch (RFC 7396).

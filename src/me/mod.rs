@@ -42,6 +42,9 @@ pub struct Usage {
     /// Jobs, finished ones that are still kept included, counted up to 100,000.
     #[schema(example = 12)]
     pub jobs: i64,
+    /// Memories, ended ones that have not been swept yet included.
+    #[schema(example = 40)]
+    pub memories: i64,
 }
 
 /// The limits that hold for every payer.

@@ -8,6 +8,7 @@ declare
   v_links bigint;
   v_locks bigint;
   v_jobs bigint;
+  v_memories bigint;
 begin
   -- Counted up to a limit, so that who has much does not read it all for a number.
   select count(*) into v_counters
@@ -18,6 +19,9 @@ begin
     from (select from tenant.locks where payer = p_payer limit 100000) counted;
   select count(*) into v_jobs
     from (select from tenant.jobs where payer = p_payer limit 100000) counted;
+  select coalesce(sum(memories), 0) into v_memories
+    from tenant.memory_spaces
+    where payer = p_payer;
   return json_build_object('ok', json_build_object(
-    'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs));
+    'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs, 'memories', v_memories));
 end $$;

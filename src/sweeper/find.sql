@@ -147,7 +147,51 @@ as $$
     order by slug
 $$;
 
+-- The next payers with memories that end, each a step along their index: one is due whose first one has.
+create function sweep.memories(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_memory record;
+begin
+  for i in 1 .. 1000 loop
+    select payer, expires_at into v_memory
+      from tenant.memories
+      where payer > p_payer and expires_at is not null
+      order by payer, expires_at
+      limit 1;
+    exit when not found;
+    p_payer := v_memory.payer;
+    payer := p_payer;
+    key := '';
+    due := v_memory.expires_at <= v_now;
+    return next;
+  end loop;
+end $$;
+
+-- Of the next ten thousand spaces of memories, those with vectors that are to go into their graph, and the last one. The
+-- key is the model and the dimensions, with U+0001 between them, which no model has in its name.
+create function sweep.graphs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, model || chr(1) || dimensions, due
+    from (
+      select payer, model, dimensions, lead(payer) over (order by payer, model, dimensions) is null as last,
+          dimensions between 1 and 3072 and last_place > grown_until and (grown_until > 0 or memories > tenant.exact_max()) as due
+        from tenant.memory_spaces
+        where (payer, model, dimensions) > (p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
+        order by payer, model, dimensions
+        limit 10000
+    ) stretch
+    where due or last
+    order by payer, model, dimensions
+$$;
+
 grant execute on function
   sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
-  sweep.links(text, text, bigint), sweep.slugs(text, text, bigint)
+  sweep.links(text, text, bigint), sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint)
   to payerbase_app;

@@ -63,6 +63,32 @@ impl Method for SweepIdempotency {
     }
 }
 
+/// Forgets memories that have ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepMemories {}
+
+impl Method for SweepMemories {
+    type Output = u64;
+    const SPEC: Spec = sweep("sweepMemories");
+
+    fn weight(&self) -> usize {
+        BITE
+    }
+}
+
+/// Puts vectors of a large space into its graph.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct GrowGraph {
+    pub model: String,
+    pub dimensions: i32,
+    pub bite: u64,
+}
+
+impl Method for GrowGraph {
+    type Output = u64;
+    const SPEC: Spec = Spec { path: Path::WriteApart, ..sweep("growGraph") };
+}
+
 /// Adds up the clicks of a link and forgets those that were kept for long enough.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,9 +1,11 @@
 //! The sweeper: does what no call brings about. Leases that ran out, jobs and clicks and idempotency records that were kept
-//! for long enough, locks that nobody uses, slugs without a link.
+//! for long enough, locks that nobody uses, slugs without a link, memories that have ended; and vectors that go into the graph
+//! of a large space.
 //!
 //! One server sweeps at a time (`sweep.lead`). It walks over what there is in stretches (`find.sql`), and for every payer
 //! with something due it calls methods of its own, which run in turns like everybody's: in bites, so that no caller waits
-//! for long. A round gives each kind a quarter of a second, and the next one goes on where it ended.
+//! for long. A round gives each kind a quarter of a second, and the next one goes on where it ended. Between two rounds
+//! graphs grow, with pauses that are as long as the work.
 
 mod methods;
 
@@ -21,7 +23,7 @@ use uuid::Uuid;
 use crate::auth::Sweep;
 use crate::db::Database;
 use crate::turn::{Around, Method, Request, Turns};
-use methods::{SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepQueues};
+use methods::{GrowGraph, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues};
 
 /// How often a server sweeps, or looks whether it may.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +33,10 @@ const ROUNDS_MISSED_MAX: u32 = 4;
 const ROUND_MAX: Duration = Duration::from_millis(250);
 /// Most bites of one payer in a round, so that no payer keeps the others waiting.
 const BITES_MAX: usize = 20;
+/// Vectors that go into a graph in one turn, each in a millisecond or more.
+const GRAPH_BITE: u64 = 16;
+/// What parts the model from the dimensions in the key of a space.
+const KEY_PARTS: char = '\u{1}';
 
 /// How to sweep.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +87,8 @@ enum Kind {
     Idempotency,
     Links,
     Slugs,
+    Memories,
+    Graphs,
 }
 
 /// A walk over one kind of thing.
@@ -97,7 +105,9 @@ pub struct Sweeper {
     settings: SweepSettings,
     metrics: Metrics,
     holder: String,
-    walks: [Walk; 6],
+    walks: [Walk; 7],
+    graphs: Walk,
+    leads: bool,
 }
 
 impl Sweeper {
@@ -105,9 +115,12 @@ impl Sweeper {
     #[must_use]
     pub fn new(database: Database, turns: Arc<Turns>, settings: SweepSettings, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
-        let walks = [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links, Kind::Slugs];
-        let walks = walks.map(|kind| Walk { kind, after: Default::default() });
-        Self { database, turns, settings, metrics, holder: Uuid::now_v7().to_string(), walks }
+        let kinds =
+            [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links, Kind::Slugs, Kind::Memories];
+        let walk = |kind| Walk { kind, after: Default::default() };
+        let (walks, graphs) = (kinds.map(walk), walk(Kind::Graphs));
+        let holder = Uuid::now_v7().to_string();
+        Self { database, turns, settings, metrics, holder, walks, graphs, leads: false }
     }
 
     /// Sweeps for as long as it is polled.
@@ -120,6 +133,51 @@ impl Sweeper {
                 tracing::warn!(%error, "a round of the sweeper failed");
             }
             self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
+            if self.leads
+                && let Err(error) = self.grow(started + self.settings.every).await
+            {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, "the sweeper could not look for graphs");
+            }
+        }
+    }
+
+    /// Lets graphs grow until then, or until there is nothing to put in.
+    async fn grow(&mut self, until: Instant) -> sqlx::Result<()> {
+        for (payer, key, is_due) in self.stretch(&self.graphs).await? {
+            if is_due && let (Ok(payer), Some((model, dimensions))) = (payer.parse(), key.split_once(KEY_PARTS)) {
+                let (model, dimensions) = (model.to_owned(), dimensions.parse().unwrap_or_default());
+                let grow = GrowGraph { model, dimensions, bite: GRAPH_BITE };
+                self.grow_one(&Sweep::new(payer, &self.turns), &grow, until).await;
+            }
+            if Instant::now() >= until {
+                // Others are next the next time.
+                self.graphs.after = (payer, key);
+                return Ok(());
+            }
+        }
+        self.graphs.after = Default::default();
+        Ok(())
+    }
+
+    async fn grow_one(&self, sweep: &Sweep, grow: &GrowGraph, until: Instant) {
+        while Instant::now() < until {
+            let started = Instant::now();
+            match sweep.call(Request { method: grow.clone(), around: Around::default() }).await {
+                Ok(grown) => {
+                    let method = <GrowGraph as Method>::SPEC.name;
+                    self.metrics.swept.get_or_create(&Swept { method }).inc_by(grown);
+                    if grown < GRAPH_BITE {
+                        return;
+                    }
+                }
+                Err(problem) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!(%problem, "a graph could not grow");
+                    return;
+                }
+            }
+            tokio::time::sleep(started.elapsed()).await;
         }
     }
 
@@ -131,8 +189,10 @@ impl Sweeper {
     }
 
     async fn round(&mut self) -> sqlx::Result<()> {
-        let leads = self.leads_for((self.settings.every + ROUND_MAX * 6) * ROUNDS_MISSED_MAX).await;
-        self.metrics.leads.set(i64::from(matches!(leads, Ok(true))));
+        // A round, and what grows after it.
+        let leads = self.leads_for((self.settings.every * 2 + ROUND_MAX * 7) * ROUNDS_MISSED_MAX).await;
+        self.leads = matches!(leads, Ok(true));
+        self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
             return Ok(());
         }
@@ -176,6 +236,9 @@ impl Sweeper {
                             self.sweep(&payer, &SweepLinks { slug, keep_ms }).await
                         }
                         Kind::Slugs => self.free(&payer, &key).await?,
+                        Kind::Memories => self.sweep(&payer, &SweepMemories {}).await,
+                        // They grow between the rounds.
+                        Kind::Graphs => false,
                     };
                 }
                 after = (payer, key);
@@ -206,6 +269,8 @@ impl Sweeper {
             Kind::Idempotency => "select payer, key, due from sweep.idempotency($1, $2, $3)",
             Kind::Links => "select payer, key, due from sweep.links($1, $2, $3)",
             Kind::Slugs => "select payer, key, due from sweep.slugs($1, $2, $3)",
+            Kind::Memories => "select payer, key, due from sweep.memories($1, $2, $3)",
+            Kind::Graphs => "select payer, key, due from sweep.graphs($1, $2, $3)",
         };
         let (payer, key) = &walk.after;
         sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.commons()).await

@@ -11,13 +11,18 @@ use url::Url;
 use super::around::{Around, IdempotencyKey};
 use super::waiting::{Wait, Wake};
 use crate::auth::Scope;
+use crate::http::call::BODY_BYTES_MAX;
+use crate::name::Name;
 use crate::problem::{Code, Problem};
+use crate::vector::Vector;
 
 /// On which way a method runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// In a turn, under the payer's lock, in a batch.
     Write,
+    /// In a turn, under the payer's lock, and alone on a connection of the pool: for long work of the server's own.
+    WriteApart,
     /// Without a lock, in a batch.
     Read,
     /// Without a lock and alone, so that it never stands before a fast call: listings and statistics.
@@ -41,10 +46,14 @@ pub struct Spec {
 pub trait Operation: DeserializeOwned + 'static {
     /// What there is to know about it.
     const SPEC: Spec;
+
+    /// The largest body, in bytes.
+    const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
 }
 
 impl<M: Method> Operation for M {
     const SPEC: Spec = <M as Method>::SPEC;
+    const BODY_BYTES_MAX: usize = <M as Method>::BODY_BYTES_MAX;
 }
 
 /// An operation that a payer can call: its value is the parameters, parsed.
@@ -54,6 +63,9 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
 
     /// What there is to know about it.
     const SPEC: Spec;
+
+    /// The largest body, in bytes.
+    const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
 
     /// The parameters for which a transaction may take a member of an earlier result (`$ref`), each with a value that
     /// stands in for it while the others are parsed. SQL refuses what does not fit.
@@ -66,6 +78,14 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
     fn prepare(&mut self, _seed: &Seed<'_>) -> Result<(), Problem> {
         Ok(())
     }
+
+    /// The texts that want to become vectors before the turn, if there is a model.
+    fn texts(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Takes the vectors of the texts, in their order, and what made them.
+    fn embedded(&mut self, _vectors: Vec<Vector>, _model: &Name) {}
 
     /// How much work it is at most, in calls that do one thing. What is much work runs apart from what is little.
     fn weight(&self) -> usize {
@@ -149,6 +169,10 @@ pub struct Seed<'a> {
     pub(super) place: usize,
     /// Where we are.
     pub site: &'a Site,
+    /// The text search configuration by which texts are read.
+    pub language: &'a str,
+    /// Whether there is a model that makes vectors.
+    pub can_embed: bool,
 }
 
 impl Seed<'_> {
@@ -187,6 +211,8 @@ fn parse<M: Method>(params: Value) -> Result<Box<dyn AnyMethod>, Problem> {
 /// A method whose type is known to nobody: a call of a transaction.
 pub(super) trait AnyMethod: Send {
     fn prepare(&mut self, seed: &Seed<'_>) -> Result<(), Problem>;
+    fn texts(&self) -> Vec<&str>;
+    fn embedded(&mut self, vectors: Vec<Vector>, model: &Name);
     fn weight(&self) -> usize;
     fn reserves(&self) -> Option<&str>;
     fn is_taken(&mut self) -> bool;
@@ -198,6 +224,14 @@ pub(super) trait AnyMethod: Send {
 impl<M: Method> AnyMethod for M {
     fn prepare(&mut self, seed: &Seed<'_>) -> Result<(), Problem> {
         Method::prepare(self, seed)
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        Method::texts(self)
+    }
+
+    fn embedded(&mut self, vectors: Vec<Vector>, model: &Name) {
+        Method::embedded(self, vectors, model);
     }
 
     fn weight(&self) -> usize {

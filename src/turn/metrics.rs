@@ -29,6 +29,12 @@ struct CallLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EmbeddedLabels {
+    /// `ok` or `failed`.
+    outcome: &'static str,
+}
+
 /// The metrics of one kind of lane.
 #[derive(Clone)]
 struct OfKind {
@@ -42,6 +48,8 @@ struct OfKind {
 /// The metrics of all calls and lanes.
 pub(super) struct Metrics {
     calls: Family<CallLabels, Counter>,
+    embedded: Family<EmbeddedLabels, Counter>,
+    embedding: Histogram,
     write: OfKind,
     read: OfKind,
 }
@@ -72,6 +80,15 @@ impl Metrics {
             Unit::Seconds,
             commit.clone(),
         );
+        let embedded = Family::<EmbeddedLabels, Counter>::default();
+        let embedding = Histogram::new(exponential_buckets(0.001, 2.0, 17));
+        registry.register("embedded_texts", "Texts that became vectors, by outcome", embedded.clone());
+        registry.register_with_unit(
+            "embedding",
+            "Time a call waited for its vectors",
+            Unit::Seconds,
+            embedding.clone(),
+        );
         let of = |lane| {
             let labels = LaneLabels { lane };
             OfKind {
@@ -82,7 +99,7 @@ impl Metrics {
                 commit: commit.get_or_create_owned(&labels),
             }
         };
-        Self { calls, write: of(LaneKind::Write), read: of(LaneKind::Read) }
+        Self { calls, embedded, embedding, write: of(LaneKind::Write), read: of(LaneKind::Read) }
     }
 
     fn of(&self, kind: Kind) -> &OfKind {
@@ -94,6 +111,12 @@ impl Metrics {
 
     pub fn called(&self, method: &'static str, outcome: &'static str) {
         self.calls.get_or_create(&CallLabels { method, outcome }).inc();
+    }
+
+    pub fn embedded(&self, texts: usize, time: Duration, is_ok: bool) {
+        let outcome = if is_ok { "ok" } else { "failed" };
+        self.embedded.get_or_create(&EmbeddedLabels { outcome }).inc_by(u64::try_from(texts).unwrap_or(u64::MAX));
+        self.embedding.observe(time.as_secs_f64());
     }
 
     pub fn waited(&self, kind: Kind, time: Duration) {

@@ -36,19 +36,25 @@ pub use waiting::{Kind as WaitFor, LOOK_EVERY, WAITING_MAX, WAITING_PAYER_MAX, W
 
 use crate::auth::{Payer, Tenant};
 use crate::db::Database;
+use crate::embeddings::Embeddings;
+use crate::name::Name;
 use crate::problem::{Code, Problem};
+use crate::vector::Vector;
 use busy::BusyPath;
 use lane::Lane;
 use metrics::Metrics;
 use outcome::{Failure, Outcome};
 use queue::{Call, Queue, Work};
 use replicas::Untold;
-use slow::SlowReads;
+use slow::Places;
 use statement::Kind;
 use waiting::Lines;
 
 /// How long a call may take before it is answered with 503: what has not begun by then never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a write on the pool waits for the payer's lock.
+const APART_LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Tenant {
     /// Runs a method for this payer: the only way to data.
@@ -73,6 +79,9 @@ impl Tenant {
             self.require(scope)?;
         }
         method.prepare(&self.seed(&around, 0))?;
+        if let Some((vectors, model)) = self.embed(&method.texts()).await? {
+            method.embedded(vectors, &model);
+        }
         while let Some(slug) = method.reserves() {
             if self.reserve(slug).await? {
                 break;
@@ -128,7 +137,28 @@ impl Tenant {
     }
 
     fn seed<'a>(&'a self, around: &'a Around, place: usize) -> Seed<'a> {
-        Seed { payer: self.payer().as_str(), key: around.key.as_ref(), place, site: self.turns().site() }
+        let settings = &self.turns().settings;
+        Seed {
+            payer: self.payer().as_str(),
+            key: around.key.as_ref(),
+            place,
+            site: self.turns().site(),
+            language: &settings.language,
+            can_embed: settings.embeddings.is_some(),
+        }
+    }
+
+    /// Makes vectors of texts, and says what made them: nothing without texts or without a model.
+    async fn embed(&self, texts: &[&str]) -> Result<Option<(Vec<Vector>, Name)>, Problem> {
+        let Some(embeddings) = self.turns().settings.embeddings.as_ref().filter(|_| !texts.is_empty()) else {
+            return Ok(None);
+        };
+        let place = self.turns().embedding.enter(self.payer())?;
+        let _turn = place.turn().await;
+        let started = Instant::now();
+        let vectors = embeddings.embed(self.payer(), texts).await;
+        self.turns().metrics.embedded(texts.len(), started.elapsed(), vectors.is_ok());
+        Ok(Some((vectors?, embeddings.model().clone())))
     }
 
     /// Makes a slug this payer's, before the turn that uses it, unless it is another's: slugs belong to all payers
@@ -163,22 +193,28 @@ pub struct LaneCounts {
 }
 
 /// How to run turns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct TurnSettings {
     /// How many lanes.
     pub lanes: LaneCounts,
     /// How often the first of those who wait looks for itself, for what nobody says.
     pub look_every: Duration,
+    /// The text search configuration by which texts are read, beside `simple`.
+    pub language: String,
+    /// What makes vectors of texts.
+    pub embeddings: Option<Arc<Embeddings>>,
 }
 
 /// All lanes of this process.
 pub struct Turns {
     database: Database,
+    settings: TurnSettings,
     site: Site,
     metrics: Arc<Metrics>,
     write: Vec<Arc<Queue>>,
     read: Vec<Arc<Queue>>,
-    slow: SlowReads,
+    slow: Places,
+    embedding: Places,
     busy: Arc<BusyPath>,
     lines: Arc<Lines>,
     untold: Untold,
@@ -212,13 +248,15 @@ impl Turns {
         }
         Arc::new(Self {
             database,
+            lines: Arc::new(Lines::new(settings.look_every, registry)),
+            settings,
             site,
             metrics,
             write,
             read,
-            slow: SlowReads::default(),
+            slow: Places::default(),
+            embedding: Places::default(),
             busy: Arc::clone(&busy),
-            lines: Arc::new(Lines::new(settings.look_every, registry)),
             untold: Untold::default(),
             idle: Mutex::new(idle),
             next_id: AtomicU64::new(0),
@@ -272,7 +310,8 @@ impl Turns {
         let queues = match spec.path {
             Path::Write => &self.write,
             Path::Read => &self.read,
-            Path::SlowRead => return self.run_slowly(call).await,
+            Path::WriteApart => return self.run_apart(Kind::Write, call).await,
+            Path::SlowRead => return self.run_apart(Kind::Read, call).await,
         };
         let payer = call.payer.clone();
         let queue = lane_of(queues, &payer).ok_or(Failure::Unavailable)?;
@@ -289,18 +328,19 @@ impl Turns {
         }
     }
 
-    /// A slow read: one autocommit statement on the pool, in no call's way. A payer gets a few at a time; the others
-    /// wait for a place like everybody's.
-    async fn run_slowly(&self, call: Call) -> Result<String, Failure> {
+    /// One autocommit statement on the pool, in no call's way. A payer gets a few at a time; the others wait for a place
+    /// like everybody's.
+    async fn run_apart(&self, kind: Kind, call: Call) -> Result<String, Failure> {
         let place = self.slow.enter(&call.payer)?;
         let calls = [call];
         let statement = async {
             let _turn = place.turn().await;
-            statement::run(self.database.pool(), Kind::Read, &calls, Duration::ZERO).await
+            statement::run(self.database.pool(), kind, &calls, APART_LOCK_WAIT).await
         };
         match tokio::time::timeout(CALL_TIMEOUT, statement).await {
             Ok(Ok(answers)) => answers.results.into_iter().next().ok_or(Failure::Refused),
-            Ok(Err(fault)) => Err(calls.first().map_or(Failure::Refused, |call| fault.end(Kind::Read, call.method))),
+            Ok(Err(fault)) => Err(calls.first().map_or(Failure::Refused, |call| fault.end(kind, call.method))),
+            Err(_elapsed) if kind == Kind::Write => Err(Failure::Unknown),
             Err(_elapsed) => Err(Failure::Overloaded),
         }
     }

@@ -1,4 +1,4 @@
-//! Slow reads: how many of them a payer may have under way.
+//! What is slow and runs apart, slow reads and texts that become vectors: how many of them a payer may have under way.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,36 +8,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::outcome::Failure;
 use crate::auth::Payer;
 
-/// Slow reads of one payer that run at the same time: the pool has room for those of several payers.
+/// How many of one payer run at the same time: there is room for those of several payers.
 const PAYER_RUNNING_MAX: usize = 2;
-/// Slow reads of one payer that run or wait.
+/// How many of one payer run or wait.
 const PAYER_WAITING_MAX: usize = 32;
 
-/// The slow reads under way, by payer.
+/// What is under way, by payer.
 #[derive(Default)]
-pub(super) struct SlowReads {
-    payers: Mutex<HashMap<Payer, Weak<Places>>>,
+pub(super) struct Places {
+    payers: Mutex<HashMap<Payer, Weak<OfPayer>>>,
 }
 
-/// The places of one payer, as long as one of its reads is under way.
-struct Places {
+/// The places of one payer, as long as something of it is under way.
+struct OfPayer {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
-/// A place among a payer's slow reads.
+/// A place among those of a payer.
 pub(super) struct Place {
-    places: Arc<Places>,
+    places: Arc<OfPayer>,
     _waiting: OwnedSemaphorePermit,
 }
 
-impl SlowReads {
-    /// Lets a read in, unless too many of its payer are under way.
+impl Places {
+    /// Lets one in, unless too many of its payer are under way.
     pub fn enter(&self, payer: &Payer) -> Result<Place, Failure> {
         let mut payers = self.payers.lock().unwrap_or_else(PoisonError::into_inner);
         let places = payers.get(payer).and_then(Weak::upgrade).unwrap_or_else(|| {
             payers.retain(|_payer, places| places.strong_count() > 0);
-            let places = Arc::new(Places {
+            let places = Arc::new(OfPayer {
                 running: Arc::new(Semaphore::new(PAYER_RUNNING_MAX)),
                 waiting: Arc::new(Semaphore::new(PAYER_WAITING_MAX)),
             });

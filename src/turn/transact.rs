@@ -130,7 +130,6 @@ impl Tenant {
         let Request { method: transaction, around } = request;
         let mut calls = compile(transaction, methods)?;
         let weight = calls.iter().map(|call| call.method.weight() + call.references.len()).sum();
-        let mut params = Vec::new();
         for (place, call) in calls.iter_mut().enumerate() {
             let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
             if let Some(scope) = call.spec.scope {
@@ -138,6 +137,18 @@ impl Tenant {
             }
             let prepared = call.method.prepare(&self.seed(&around, place));
             prepared.map_err(|problem| named(problem.within(&format!("/calls/{place}/params"))))?;
+        }
+        let texts: Vec<&str> = calls.iter().flat_map(|call| call.method.texts()).collect();
+        if let Some((vectors, model)) = self.embed(&texts).await? {
+            let mut vectors = vectors.into_iter();
+            for call in &mut calls {
+                let count = call.method.texts().len();
+                call.method.embedded(vectors.by_ref().take(count).collect(), &model);
+            }
+        }
+        let mut params = Vec::new();
+        for (place, call) in calls.iter_mut().enumerate() {
+            let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
             while let Some(slug) = call.method.reserves() {
                 if self.reserve(slug).await? {
                     break;
@@ -343,10 +354,10 @@ impl Finder<'_> {
         let member = path.first().ok_or_else(refused)?;
         let (_, stand_in) = entry.refs.iter().find(|(name, _)| name == member).ok_or_else(refused)?;
         let stand_in: Value = serde_json::from_str(stand_in).unwrap_or_default();
-        // Inside of a member that may be any JSON, null stands in as well as anything.
+        // Inside of a member that may be any JSON, or any object, null stands in as well as anything.
         match (path.len(), &stand_in) {
             (1, _) => Ok(stand_in),
-            (_, Value::Null) => Ok(Value::Null),
+            (_, Value::Null | Value::Object(_)) => Ok(Value::Null),
             _ => Err(refused()),
         }
     }

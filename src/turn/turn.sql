@@ -41,6 +41,12 @@ begin
     when 'sweepQueues' then return rpc.sweep_queues(p_payer);
     when 'sweepJobs' then return rpc.sweep_jobs(p_payer);
     when 'sweepLinks' then return rpc.sweep_links(p_payer, p_params);
+    when 'storeMemory' then return rpc.store_memory(p_payer, p_params);
+    when 'storeMemories' then return rpc.store_memories(p_payer, p_params);
+    when 'updateMemory' then return rpc.update_memory(p_payer, p_params);
+    when 'forgetMemory' then return rpc.forget_memory(p_payer, p_params);
+    when 'sweepMemories' then return rpc.sweep_memories(p_payer);
+    when 'growGraph' then return rpc.grow_graph(p_payer, p_params);
     else raise exception 'no write method %', p_method;
   end case;
 end $$;
@@ -62,6 +68,9 @@ begin
     when 'listQueues' then return rpc.list_queues(p_payer, p_params);
     when 'listLinks' then return rpc.list_links(p_payer, p_params);
     when 'getLinkStats' then return rpc.get_link_stats(p_payer, p_params);
+    when 'recallMemory' then return rpc.recall_memory(p_payer, p_params);
+    when 'searchMemories' then return rpc.search_memories(p_payer, p_params);
+    when 'listMemories' then return rpc.list_memories(p_payer, p_params);
     when 'getMe' then return rpc.get_me(p_payer);
     else raise exception 'no read method %', p_method;
   end case;

@@ -138,7 +138,7 @@ async fn me_says_who_is_calling() {
     assert_eq!(me["tokenId"], &caller.token.as_ref().unwrap().expose_secret()[8..24]);
     assert_eq!(
         (&me["tokenName"], &me["usage"], &me["scopes"]),
-        (&json!("test"), &json!({"counters": 1, "links": 0, "locks": 0, "jobs": 0}), &json!(["*"]))
+        (&json!("test"), &json!({"counters": 1, "links": 0, "locks": 0, "jobs": 0, "memories": 0}), &json!(["*"]))
     );
     assert_eq!(me["limits"]["nameBytesMax"], 256);
 }

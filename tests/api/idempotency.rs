@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::world::{operations, owner};
+use crate::support::world::{Operation, operations, owner};
 use crate::support::{Answer, Caller, TestApp};
 
 fn with_key(caller: &Caller, key: &str) -> Caller {
@@ -35,7 +35,9 @@ async fn the_same_key_sent_a_hundred_times_at_once_runs_once() {
 #[tokio::test]
 async fn every_write_can_be_repeated() {
     let app = TestApp::spawn().await;
-    for operation in operations().iter().filter(|operation| operation.verb != Method::GET) {
+    // A search takes a body and writes nothing.
+    let is_write = |operation: &&Operation| operation.verb != Method::GET && operation.name != "searchMemories";
+    for operation in operations().iter().filter(is_write) {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
             let (caller, things) = owner(&app).await;
             let caller = with_key(&caller, "every write can be repeated");

@@ -21,6 +21,8 @@ mod links;
 mod locks;
 mod locks_linearizable;
 mod locks_model;
+mod memories;
+mod memories_search;
 mod pages;
 mod problems;
 mod queues;

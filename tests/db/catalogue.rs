@@ -9,6 +9,8 @@ const KEYED_OTHERWISE: &[(&str, &str)] = &[
     ("auth.tokens", "looked up before the payer is known"),
     ("slug.slugs", "the one namespace that payers share"),
     ("sweep.leader", "one row, of no payer"),
+    ("tenant.memories tenant.memories_by_key", "every key in it is a hash of the payer and something"),
+    ("tenant.memory_graph", "an HNSW index has one column; it is read in partitions of payers, through the policy"),
 ];
 
 async fn database() -> PgConnection {
@@ -31,7 +33,7 @@ async fn every_table_is_fenced() {
         "row-level security is enabled and forced",
         "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relkind in ('r', 'p')
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind in ('r', 'p')
           and not (c.relrowsecurity and c.relforcerowsecurity)",
     )
     .await;
@@ -40,19 +42,19 @@ async fn every_table_is_fenced() {
         "tables are owned by payerbase_owner",
         "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relowner <> 'payerbase_owner'::regrole",
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relowner <> 'payerbase_owner'::regrole",
     )
     .await;
     none(&mut db, "nothing is kept outside of our schemas", "
         select c.oid::regclass::text from pg_class c
         where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relname <> '_sqlx_migrations'
-          and c.relnamespace::regnamespace::text not in ('tenant', 'auth', 'slug', 'sweep', 'pg_catalog', 'information_schema', 'pg_toast')").await;
+          and c.relnamespace::regnamespace::text not in ('tenant', 'auth', 'slug', 'sweep', 'search', 'pg_catalog', 'information_schema', 'pg_toast')").await;
     none(&mut db, "no views, no materialised views, no sequences: they have no fence, or tell how many", "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'rpc') and c.relkind not in ('r', 'p', 'i', 'I', 't', 'c')").await;
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search', 'rpc') and c.relkind not in ('r', 'p', 'i', 'I', 't', 'c')").await;
     none(&mut db, "every table has one policy, for one role, with USING and WITH CHECK", "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relkind in ('r', 'p')
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind in ('r', 'p')
           and (select count(*) from pg_policy p where p.polrelid = c.oid and p.polcmd = '*' and cardinality(p.polroles) = 1
             and p.polqual is not null and p.polwithcheck is not null and 0 <> all (p.polroles)) <> 1").await;
     none(
@@ -61,7 +63,7 @@ async fn every_table_is_fenced() {
         "
         select p.polrelid::regclass::text from pg_policy p join pg_class c on c.oid = p.polrelid
         where c.relnamespace = 'tenant'::regnamespace
-          and not (p.polcmd = 'r' and p.polroles = array['payerbase_sweeper'::regrole::oid])
+          and not (p.polcmd = 'r' and p.polroles in (array['payerbase_sweeper'::regrole::oid], array['payerbase_search'::regrole::oid]))
           and (pg_get_expr(p.polqual, p.polrelid) <> '(payer = tenant.current_payer())'
             or pg_get_expr(p.polwithcheck, p.polrelid) <> '(payer = tenant.current_payer())'
             or p.polroles <> array['payerbase_rpc'::regrole::oid])",
@@ -82,14 +84,14 @@ async fn the_payer_leads_every_key() {
     none(&mut db, "payer is the first column of every index, primary keys and unique keys too", "
         select i.indrelid::regclass::text || ' ' || i.indexrelid::regclass::text from pg_index i
         join pg_class c on c.oid = i.indrelid
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep')
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search')
           and (select a.attname from pg_attribute a where a.attrelid = i.indrelid and a.attnum = i.indkey[0]) is distinct from 'payer'").await;
     none(
         &mut db,
         "every table has a primary key and a payer that is never null, compared byte by byte",
         "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relkind in ('r', 'p')
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind in ('r', 'p')
           and (not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
             or not exists (select from pg_attribute a join pg_collation l on l.oid = a.attcollation
               where a.attrelid = c.oid and a.attname = 'payer' and a.attnotnull and l.collname = 'C'))",
@@ -109,7 +111,7 @@ async fn the_payer_leads_every_key() {
         "no column is an identity or a serial: they break order on a cluster, and tell how many",
         "
         select a.attrelid::regclass::text || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relkind = 'r'
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind = 'r'
           and (a.attidentity <> '' or (a.atthasdef and not a.attisdropped))",
     )
     .await;
@@ -142,7 +144,7 @@ async fn roles_have_no_more_rights_than_they_need() {
         select m.member::regrole::text from pg_auth_members m join pg_roles r on r.oid = m.member where r.rolname like 'payerbase%'").await;
     none(&mut db, "the server has no right on any table", "
         select c.oid::regclass::text from pg_class c
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'public') and c.relkind in ('r', 'p', 'v')
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search', 'public') and c.relkind in ('r', 'p', 'v')
           and has_table_privilege('payerbase_app', c.oid, 'select, insert, update, delete, truncate, references, trigger')").await;
     none(
         &mut db,
@@ -150,7 +152,7 @@ async fn roles_have_no_more_rights_than_they_need() {
         "
         select c.oid::regclass::text || ' ' || coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
         from pg_class c, aclexplode(c.relacl) a
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and a.grantee <> c.relowner
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and a.grantee <> c.relowner
           and not exists (select from pg_policy p where p.polrelid = c.oid and a.grantee = any (p.polroles))",
     )
     .await;
@@ -159,7 +161,7 @@ async fn roles_have_no_more_rights_than_they_need() {
         "nobody empties tables or hangs triggers on them",
         "
         select c.oid::regclass::text || ' ' || a.privilege_type from pg_class c, aclexplode(c.relacl) a
-        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and a.grantee <> c.relowner
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and a.grantee <> c.relowner
           and a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')",
     )
     .await;
@@ -175,7 +177,8 @@ async fn roles_have_no_more_rights_than_they_need() {
           or has_schema_privilege('payerbase_app', 'rpc', 'create')
           or has_schema_privilege('payerbase_app', 'auth', 'create')
           or has_schema_privilege('payerbase_app', 'slug', 'create')
-          or has_schema_privilege('payerbase_app', 'sweep', 'create')",
+          or has_schema_privilege('payerbase_app', 'sweep', 'create')
+          or has_schema_privilege('payerbase_app', 'search', 'usage')",
     )
     .await;
 }
@@ -184,10 +187,15 @@ async fn roles_have_no_more_rights_than_they_need() {
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "clicked_at",
     "created_at",
+    "dimensions",
     "due_at",
     "expires_at",
+    "grown_until",
     "key_sha256",
     "last_click_at",
+    "last_place",
+    "memories",
+    "model",
     "name",
     "payer",
     "queue",
@@ -215,7 +223,7 @@ async fn the_sweeper_sees_what_is_due_and_nothing_else() {
         select c.oid::regclass::text || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid,
           aclexplode(a.attacl) x
         where c.relnamespace = 'tenant'::regnamespace
-          and (x.privilege_type <> 'SELECT' or x.grantee <> 'payerbase_sweeper'::regrole)",
+          and (x.privilege_type <> 'SELECT' or x.grantee not in ('payerbase_sweeper'::regrole, 'payerbase_search'::regrole))",
     )
     .await;
 }

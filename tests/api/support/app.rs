@@ -46,7 +46,12 @@ impl TestApp {
 
     /// One that looks for itself so often, and hears others through this Redis.
     pub fn with(database: TestDatabase, look_every: Duration, redis: Option<Redis>) -> Self {
-        let turns = TurnSettings { lanes: LaneCounts { write: 2, read: 1 }, look_every };
+        let turns = TurnSettings {
+            lanes: LaneCounts { write: 2, read: 1 },
+            look_every,
+            language: "english".to_owned(),
+            embeddings: None,
+        };
         let options = database.app.clone();
         let (started, address) = std::sync::mpsc::channel();
         let ended = std::thread::spawn(move || {
@@ -67,6 +72,8 @@ impl TestApp {
             })
         });
         let (address, server) = address.recv().unwrap();
+        // A client of HTTP wants to know how TLS would be spoken.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
         Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
     }
@@ -182,8 +189,12 @@ impl Caller {
         Ok(Answer { status: response.status(), headers: response.headers().clone(), text: response.text().await? })
     }
 
+    pub async fn send_json(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.send(method, path, Some(("application/json", body.to_string().into_bytes()))).await
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::POST, path, Some(("application/json", body.to_string().into_bytes()))).await
+        self.send_json(Method::POST, path, body).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

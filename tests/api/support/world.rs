@@ -42,14 +42,14 @@ pub fn operations() -> Vec<Operation> {
             }
         }
     }
-    assert!(operations.len() >= 34, "the document lists the operations");
+    assert!(operations.len() >= 41, "the document lists the operations");
     operations
 }
 
 /// What stands in paths and bodies for things that exist, or for things that do not.
 #[derive(Clone, Debug)]
 pub struct Things {
-    /// A counter, a queue, and a lock that is held.
+    /// A counter, a queue, a memory, and a lock that is held.
     pub name: String,
     pub slug: String,
     /// A job that waits, and one that runs.
@@ -89,6 +89,8 @@ impl Things {
         let leased = caller.post("/v1/queues/theirs/pop", json!({"leaseMs": 600_000})).await.ok();
         assert_eq!(leased["id"], things.running);
         things.lease = leased["lease"].as_str().unwrap().to_owned();
+        let memory = json!({"content": "Ada prefers theirs", "embedding": [0.12, -0.5, 0.33], "tags": ["theirs"]});
+        caller.send_json(Method::PUT, "/v1/memories/theirs", memory).await.ok();
         let link = json!({"url": "https://theirs.example/", "slug": things.slug, "title": "theirs"});
         caller.post("/v1/links", link).await.ok();
         things
@@ -102,6 +104,7 @@ impl Things {
             _ => self.name.clone(),
         };
         let id = match operation.name.as_str() {
+            "storeMemory" | "recallMemory" | "updateMemory" | "forgetMemory" => &self.name,
             "completeJob" | "failJob" | "extendJob" => &self.running,
             _ => &self.pending,
         };
@@ -191,7 +194,7 @@ pub fn without_drawn(body: &Value) -> Value {
             *value = json!("..");
         }
     }
-    for list in ["items", "jobs", "results"] {
+    for list in ["items", "jobs", "memories", "results"] {
         let items = body.get_mut(list).and_then(Value::as_array_mut);
         items.into_iter().flatten().for_each(|item| *item = without_drawn(item));
     }

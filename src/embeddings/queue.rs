@@ -1,0 +1,165 @@
+//! What waits to be embedded: bounded, and shared out between payers.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Failure;
+use crate::auth::Payer;
+
+/// Most tokens of one call: what a core embeds in half a minute or so.
+pub(super) const CALL_TOKENS_MAX: usize = 1 << 17;
+/// Most tokens that wait.
+const WAITING_TOKENS_MAX: usize = 4 * CALL_TOKENS_MAX;
+/// Tokens that are embedded together. More would hardly be faster, and the last one would wait for all.
+const BATCH_TOKENS: usize = 512;
+
+/// A part of a text, as the model reads it.
+pub(super) struct Part {
+    pub tokens: Vec<u32>,
+    pub reply: oneshot::Sender<Result<Vec<f32>, String>>,
+}
+
+/// What waits, by payer.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<Payer, VecDeque<Part>>,
+    /// Whose parts are next, one part each.
+    turns: VecDeque<Payer>,
+    tokens: usize,
+    is_closed: bool,
+}
+
+impl State {
+    fn take(&mut self) -> Vec<Part> {
+        let (mut parts, mut tokens) = (Vec::new(), 0);
+        while let Some(payer) = self.turns.pop_front() {
+            let Some(of_payer) = self.waiting.get_mut(&payer) else { continue };
+            let Some(part) = of_payer.pop_front() else { continue };
+            if of_payer.is_empty() {
+                self.waiting.remove(&payer);
+            } else {
+                self.turns.push_back(payer);
+            }
+            self.tokens -= part.tokens.len();
+            // Whoever asked may have gone.
+            if !part.reply.is_closed() {
+                tokens += part.tokens.len();
+                parts.push(part);
+            }
+            if tokens >= BATCH_TOKENS {
+                break;
+            }
+        }
+        parts
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the parts of a call in: all or none.
+    pub fn push(&self, payer: &Payer, parts: Vec<Part>) -> Result<(), Failure> {
+        let tokens: usize = parts.iter().map(|part| part.tokens.len()).sum();
+        if tokens > CALL_TOKENS_MAX {
+            return Err(Failure::TooLong { tokens, limit: CALL_TOKENS_MAX });
+        }
+        let mut state = self.state();
+        if state.is_closed || state.tokens + tokens > WAITING_TOKENS_MAX {
+            return Err(Failure::Overloaded);
+        }
+        state.tokens += tokens;
+        let of_payer = state.waiting.entry(payer.clone()).or_default();
+        let is_first = of_payer.is_empty() && !parts.is_empty();
+        of_payer.extend(parts);
+        if is_first {
+            state.turns.push_back(payer.clone());
+        }
+        drop(state);
+        self.arrived.notify_all();
+        Ok(())
+    }
+
+    /// Waits for parts, about a batch of them, of every payer in turn. None when the queue is closed.
+    pub fn take(&self) -> Option<Vec<Part>> {
+        let mut state = self.state();
+        while !state.is_closed {
+            let parts = state.take();
+            if !parts.is_empty() {
+                return Some(parts);
+            }
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    /// Ends it: who waits hears that it failed.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.waiting.clear();
+        drop(state);
+        self.arrived.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payer(number: u8) -> Payer {
+        format!("0x{number:040x}").parse().unwrap()
+    }
+
+    fn parts(count: usize, tokens: usize) -> (Vec<Part>, Vec<oneshot::Receiver<Result<Vec<f32>, String>>>) {
+        let parts = (0..count).map(|_| {
+            let (reply, answer) = oneshot::channel();
+            (Part { tokens: vec![7; tokens], reply }, answer)
+        });
+        parts.unzip()
+    }
+
+    #[test]
+    fn a_payer_with_little_does_not_wait_for_one_with_much() {
+        let queue = Queue::default();
+        let (much, _much) = parts(400, 256);
+        let (little, _little) = parts(1, 10);
+        queue.push(&payer(1), much).unwrap();
+        queue.push(&payer(2), little).unwrap();
+        let first: Vec<usize> = queue.take().unwrap().iter().map(|part| part.tokens.len()).collect();
+        assert_eq!(first, [256, 10, 256]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_who_is_gone_is_left_out() {
+        let queue = Queue::default();
+        let (too_long, _kept) = parts(513, 256);
+        assert!(matches!(queue.push(&payer(1), too_long), Err(Failure::TooLong { .. })));
+        for place in 0..5 {
+            let (call, answers) = parts(512, 256);
+            assert_eq!(queue.push(&payer(place), call).is_ok(), place < 4);
+            drop(answers);
+        }
+        let (call, _kept) = parts(1, 5);
+        queue.take_all_gone();
+        queue.push(&payer(9), call).unwrap();
+        assert_eq!(queue.take().unwrap().len(), 1);
+        queue.close();
+        assert!(queue.take().is_none() && queue.push(&payer(1), Vec::new()).is_err());
+    }
+
+    impl Queue {
+        fn take_all_gone(&self) {
+            assert!(self.state().take().is_empty());
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! An endpoint that speaks OpenAI's protocol for embeddings: `POST {"model": .., "input": [..]}`.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use reqwest::{Client, Response, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::{Endpoint, Failure};
+use crate::vector::Vector;
+
+/// Most texts of one request.
+const TEXTS_MAX: usize = 64;
+/// The longest part of a text, in bytes: fewer tokens than the 8,192 that such models read, in any script.
+const PART_BYTES_MAX: usize = 6_000;
+/// The largest answer, in bytes: 64 vectors of 4,096 numbers, each of them long.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Requests under way at the same time.
+const REQUESTS_MAX: usize = 16;
+/// How long to wait for a connection, and for an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may take with everything that is tried again.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How often to try again.
+const RETRIES_MAX: u32 = 2;
+/// The first pause before that, at most; the next one is twice as long.
+const PAUSE_MAX: Duration = Duration::from_millis(300);
+
+/// The endpoint.
+pub(super) struct Remote {
+    client: Client,
+    endpoint: Endpoint,
+    requests: Semaphore,
+    /// Of the vectors that it makes: what was asked for, or what came first.
+    dimensions: OnceLock<usize>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    index: usize,
+    embedding: Vector,
+}
+
+/// Why a request did not succeed, and whether the next one may.
+struct Refused {
+    reason: String,
+    retry: bool,
+}
+
+impl Refused {
+    fn finally(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry: false }
+    }
+}
+
+impl Remote {
+    pub fn new(endpoint: Endpoint) -> Result<Self, reqwest::Error> {
+        // The one that PostgreSQL is spoken to with. Whoever was first chose the same.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            // A key must not follow wherever an answer leads.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("payerbase/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let dimensions = endpoint.dimensions.map(OnceLock::from).unwrap_or_default();
+        Ok(Self { client, endpoint, requests: Semaphore::new(REQUESTS_MAX), dimensions })
+    }
+
+    pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Failure> {
+        let parts: Vec<Vec<&str>> = texts.iter().map(|text| split(text)).collect();
+        let all: Vec<&str> = parts.iter().flatten().copied().collect();
+        let deadline = Instant::now() + PATIENCE;
+        let mut vectors = Vec::with_capacity(all.len());
+        for some in all.chunks(TEXTS_MAX) {
+            vectors.extend(self.request_until(some, deadline).await?);
+        }
+        let mut vectors = vectors.into_iter();
+        let of_texts = parts.into_iter().map(|parts| {
+            let of_parts: Vec<(Vector, &str)> = vectors.by_ref().zip(parts).collect();
+            match of_parts.as_slice() {
+                [(vector, _)] => Some(vector.clone()),
+                several => Vector::mean(several.iter().map(|(vector, part)| (vector.as_slice(), weight(part)))),
+            }
+        });
+        let of_texts: Option<Vec<Vector>> = of_texts.collect();
+        of_texts.ok_or_else(|| Failure::Failed("the vectors of a text's parts have no mean".to_owned()))
+    }
+
+    async fn request_until(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vector>, Failure> {
+        let mut retries = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let permit = tokio::time::timeout(left, self.requests.acquire()).await;
+            let Ok(Ok(_permit)) = permit else { return Err(Failure::Overloaded) };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let refused = match tokio::time::timeout(left, self.request(texts)).await {
+                Ok(Ok(vectors)) => return Ok(vectors),
+                Ok(Err(refused)) => refused,
+                Err(_elapsed) => Refused::finally("the endpoint did not answer in time"),
+            };
+            if !refused.retry || retries == RETRIES_MAX {
+                return Err(Failure::Failed(refused.reason));
+            }
+            let jitter: f64 = rand::rng().random();
+            tokio::time::sleep(PAUSE_MAX.mul_f64(jitter) * 2_u32.pow(retries)).await;
+            retries += 1;
+        }
+    }
+
+    async fn request(&self, texts: &[&str]) -> Result<Vec<Vector>, Refused> {
+        let mut body = json!({"model": self.endpoint.model, "input": texts, "encoding_format": "float"});
+        if let (Some(dimensions), Some(members)) = (self.endpoint.dimensions, body.as_object_mut()) {
+            members.insert("dimensions".to_owned(), dimensions.into());
+        }
+        let mut request = self.client.post(self.endpoint.url.clone()).json(&body);
+        if let Some(key) = &self.endpoint.key {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        let response = request.send().await.map_err(|error| Refused {
+            // The reason without the URL, which is nobody's business in a log.
+            reason: format!("the endpoint cannot be reached: {}", error.without_url()),
+            retry: true,
+        })?;
+        let status = response.status();
+        if !status.is_success() {
+            let retry = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            return Err(Refused { reason: format!("the endpoint answered {status}"), retry });
+        }
+        let body = read(response).await?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| Refused::finally(format!("the endpoint answered something else: {error}")))?;
+        self.check(answer, texts.len())
+    }
+
+    /// The vectors in the order of the texts, all of the dimensions that they always had.
+    fn check(&self, mut answer: Answer, count: usize) -> Result<Vec<Vector>, Refused> {
+        answer.data.sort_by_key(|item| item.index);
+        if !answer.data.iter().map(|item| item.index).eq(0..count) {
+            return Err(Refused::finally("the endpoint answered another number of vectors than of texts"));
+        }
+        for item in &answer.data {
+            let dimensions = item.embedding.as_slice().len();
+            let expected = *self.dimensions.get_or_init(|| dimensions);
+            if dimensions != expected {
+                return Err(Refused::finally(format!(
+                    "the endpoint answered a vector of {dimensions} dimensions, expected {expected}"
+                )));
+            }
+        }
+        Ok(answer.data.into_iter().map(|item| item.embedding).collect())
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, Refused> {
+    let broke = |error: reqwest::Error| Refused {
+        reason: format!("the endpoint's answer broke off: {}", error.without_url()),
+        retry: true,
+    };
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broke)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(Refused::finally("the endpoint's answer has no end"));
+        }
+    }
+    Ok(body)
+}
+
+#[expect(clippy::as_conversions, reason = "a length in bytes is far below 2^53")]
+fn weight(part: &str) -> f64 {
+    part.len() as f64
+}
+
+/// A text in parts that the model can read, cut at spaces where there are any.
+fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.len() > PART_BYTES_MAX {
+        let (head, _) = rest.split_at(rest.floor_char_boundary(PART_BYTES_MAX));
+        let end = head.rfind(char::is_whitespace).filter(|end| *end > 0).unwrap_or(head.len());
+        let (part, after) = rest.split_at(end);
+        parts.push(part);
+        rest = after;
+    }
+    parts.push(rest);
+    // A part of spaces alone says nothing.
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_at_spaces_and_nothing_of_it_is_lost() {
+        let text = "word ".repeat(5_000);
+        let parts = split(&text);
+        assert!(parts.len() == 5 && parts.iter().all(|part| part.len() <= PART_BYTES_MAX), "{}", parts.len());
+        assert_eq!(parts.iter().flat_map(|part| part.split_whitespace()).count(), 5_000);
+        let text = "\u{6771}".repeat(100_000);
+        assert_eq!(split(&text).concat(), text);
+        assert_eq!(split("short"), ["short"]);
+    }
+}

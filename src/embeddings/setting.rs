@@ -1,0 +1,127 @@
+//! `PAYERBASE_EMBEDDINGS`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use crate::name::Name;
+use crate::vector::DIMENSIONS_MAX;
+
+/// What makes vectors.
+#[derive(Clone, Debug, Default)]
+pub enum Setting {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The model in a folder.
+    Local(PathBuf),
+    /// An endpoint.
+    Remote(Endpoint),
+}
+
+/// An endpoint that speaks OpenAI's protocol for embeddings.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where requests go.
+    pub url: Url,
+    /// The model to ask for.
+    pub model: Name,
+    /// How many dimensions to ask for.
+    pub dimensions: Option<usize>,
+    /// What proves who pays.
+    pub key: Option<SecretString>,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Some(folder) = text.strip_prefix("local:").filter(|folder| !folder.is_empty()) {
+            return Ok(Self::Local(PathBuf::from(folder)));
+        }
+        Endpoint::parse(text).map(Self::Remote)
+    }
+}
+
+impl Endpoint {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "expected `off`, `local:<folder>` or `https://host/v1?model=<model>`".to_owned();
+        let mut url = Url::parse(text).map_err(|_no_url| expected())?;
+        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() || url.fragment().is_some() {
+            return Err(expected());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must not hold a user or a password: the key goes into PAYERBASE_EMBEDDINGS_KEY".to_owned());
+        }
+        let (mut model, mut dimensions) = (None, None);
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "model" => model = Name::try_from(value.into_owned()).ok(),
+                "dimensions" => {
+                    let number = value.parse().ok().filter(|number| (1..=DIMENSIONS_MAX).contains(number));
+                    dimensions = Some(number.ok_or_else(|| format!("`dimensions` must be 1 to {DIMENSIONS_MAX}"))?);
+                }
+                _ => return Err("`model` and `dimensions` are all that can follow the `?`".to_owned()),
+            }
+        }
+        let model = model.ok_or("must name the model: `https://host/v1?model=<model>`")?;
+        url.set_query(None);
+        let path = url.path().trim_end_matches('/');
+        if !path.ends_with("/embeddings") {
+            let path = format!("{path}/embeddings");
+            url.set_path(&path);
+        }
+        Ok(Self { url, model, dimensions, key: None })
+    }
+
+    /// Whether a key may go there: not where others could read it on its way.
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        let is_here = match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        self.url.scheme() == "https" || is_here
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_off_a_folder_or_an_endpoint() {
+        assert!(matches!("off".parse(), Ok(Setting::Off)));
+        assert!(matches!("local:/models/a b".parse(), Ok(Setting::Local(folder)) if folder.ends_with("a b")));
+        for (text, url) in [
+            ("https://api.example/v1?model=m", "https://api.example/v1/embeddings"),
+            ("https://api.example/v1/?model=m&dimensions=256", "https://api.example/v1/embeddings"),
+            ("http://localhost:11434/v1/embeddings?model=m", "http://localhost:11434/v1/embeddings"),
+        ] {
+            let Ok(Setting::Remote(endpoint)) = text.parse() else { panic!("{text}") };
+            assert_eq!((endpoint.url.as_str(), endpoint.model.as_str()), (url, "m"));
+        }
+        for bad in [
+            "",
+            "on",
+            "local:",
+            "/models/a",
+            "ftp://api.example/v1?model=m",
+            "https://api.example/v1",
+            "https://api.example/v1?model=",
+            "https://user:secret@api.example/v1?model=m",
+            "https://api.example/v1?model=m&dimensions=0",
+            "https://api.example/v1?model=m&dimensions=4097",
+            "https://api.example/v1?model=m&key=secret",
+        ] {
+            assert!(bad.parse::<Setting>().is_err(), "{bad}");
+        }
+    }
+}

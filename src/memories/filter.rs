@@ -1,0 +1,303 @@
+//! Filters over metadata: `{"key": value}`, `{"key": {"$gt": 5}}`, `$and`, `$or`, `$not`.
+//!
+//! A filter becomes one `jsonpath`, which PostgreSQL takes as a parameter: no SQL is built of it. In there, a condition on
+//! something that is missing, or of another type, is neither true nor false; the negations are therefore pushed down to
+//! the conditions, where "not" means "not true".
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Most levels of a filter.
+const DEPTH_MAX: usize = 16;
+/// Most conditions of a filter; each value of an `$in` is one.
+const CONDITIONS_MAX: usize = 256;
+/// The longest key or text in a filter, in bytes.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+/// What the metadata of a memory must be like. A member is a key of the metadata, `a.b` for one further inside, with a value
+/// that it must equal or with conditions: `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` (one of a list), `$contains` (a
+/// list has the value, a text has the part). `$and` and `$or` take a list of filters, `$not` takes one. Members and
+/// conditions that stand together must all hold. Where the metadata has a list, one of its values is enough. What is
+/// missing equals `null` and nothing else. At most 16 levels, 256 conditions, and texts of 1,024 bytes.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(try_from = "Map<String, Value>")]
+#[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
+pub struct Filter(Compiled);
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    path: String,
+    equals: Vec<(String, Value)>,
+}
+
+impl Filter {
+    /// Keys and values that it cannot hold without.
+    #[must_use]
+    pub fn equals(&self) -> &[(String, Value)] {
+        &self.0.equals
+    }
+}
+
+/// As `jsonpath`.
+impl Serialize for Filter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.path)
+    }
+}
+
+impl TryFrom<Map<String, Value>> for Filter {
+    type Error = String;
+
+    fn try_from(members: Map<String, Value>) -> Result<Self, String> {
+        let mut reader = Reader { conditions: 0, equals: Vec::new() };
+        let expression = reader.filter(members, 1, true)?;
+        let mut path = String::new();
+        expression.write(false, &mut path);
+        Ok(Self(Compiled { path, equals: reader.equals }))
+    }
+}
+
+/// What a filter says.
+enum Expression {
+    All(Vec<Expression>),
+    Any(Vec<Expression>),
+    Not(Box<Expression>),
+    /// A predicate of `jsonpath`.
+    Condition(String),
+}
+
+impl Expression {
+    fn write(&self, is_negated: bool, path: &mut String) {
+        match self {
+            Self::Not(inner) => inner.write(!is_negated, path),
+            Self::All(parts) | Self::Any(parts) if parts.is_empty() => {
+                path.push_str(if matches!(self, Self::All(_)) == is_negated { "(1 != 1)" } else { "(1 == 1)" });
+            }
+            Self::All(parts) | Self::Any(parts) => {
+                let joint = if matches!(self, Self::All(_)) == is_negated { " || " } else { " && " };
+                for (place, part) in parts.iter().enumerate() {
+                    path.push_str(if place == 0 { "(" } else { joint });
+                    part.write(is_negated, path);
+                }
+                path.push(')');
+            }
+            Self::Condition(predicate) if is_negated => {
+                path.push_str(&format!("(!({predicate}) || (({predicate}) is unknown))"));
+            }
+            Self::Condition(predicate) => path.push_str(&format!("({predicate})")),
+        }
+    }
+}
+
+struct Reader {
+    conditions: usize,
+    equals: Vec<(String, Value)>,
+}
+
+impl Reader {
+    /// `is_demanded`: nothing is found that it does not hold for.
+    fn filter(&mut self, members: Map<String, Value>, depth: usize, is_demanded: bool) -> Result<Expression, String> {
+        if depth > DEPTH_MAX {
+            return Err(format!("must be nested at most {DEPTH_MAX} levels deep"));
+        }
+        let mut parts = Vec::new();
+        for (key, value) in members {
+            parts.push(match (key.as_str(), value) {
+                ("$and", Value::Array(filters)) if !filters.is_empty() => {
+                    let filters = filters.into_iter().map(|filter| self.inner("$and", filter, depth, is_demanded));
+                    Expression::All(filters.collect::<Result<_, _>>()?)
+                }
+                ("$or", Value::Array(filters)) if !filters.is_empty() => {
+                    let filters = filters.into_iter().map(|filter| self.inner("$or", filter, depth, false));
+                    Expression::Any(filters.collect::<Result<_, _>>()?)
+                }
+                ("$not", filter) => Expression::Not(Box::new(self.inner("$not", filter, depth, false)?)),
+                ("$and" | "$or", _) => return Err(format!("must have a list of filters in `{key}`")),
+                (operator, _) if operator.starts_with('$') => {
+                    let operator = shortened(operator);
+                    return Err(format!(
+                        "must use `$and`, `$or` or `$not` around keys of the metadata, not `{operator}`"
+                    ));
+                }
+                (_, Value::Object(conditions)) => self.conditions(&key, conditions, is_demanded)?,
+                (_, value) => self.condition(&key, "$eq", value, is_demanded)?,
+            });
+        }
+        Ok(Expression::All(parts))
+    }
+
+    fn inner(&mut self, of: &str, filter: Value, depth: usize, is_demanded: bool) -> Result<Expression, String> {
+        let Value::Object(members) = filter else {
+            return Err(format!("must have a filter, which is an object, in `{of}`"));
+        };
+        self.filter(members, depth + 1, is_demanded)
+    }
+
+    fn conditions(
+        &mut self,
+        key: &str,
+        conditions: Map<String, Value>,
+        is_demanded: bool,
+    ) -> Result<Expression, String> {
+        if conditions.is_empty() {
+            return Err(format!("must have a condition for `{}`", shortened(key)));
+        }
+        let conditions = conditions.into_iter();
+        let conditions = conditions.map(|(operator, value)| self.condition(key, &operator, value, is_demanded));
+        conditions.collect::<Result<_, _>>().map(Expression::All)
+    }
+
+    fn condition(&mut self, key: &str, operator: &str, value: Value, is_demanded: bool) -> Result<Expression, String> {
+        let place = accessor(key)?;
+        let condition = |predicate: String| Ok(Expression::Condition(predicate));
+        self.count()?;
+        match operator {
+            "$eq" => {
+                let equal = equal(&place, operator, &value)?;
+                if is_demanded && !value.is_null() && !key.contains('.') {
+                    self.equals.push((key.to_owned(), value));
+                }
+                condition(equal)
+            }
+            "$ne" => Ok(Expression::Not(Box::new(Expression::Condition(equal(&place, operator, &value)?)))),
+            "$gt" => condition(format!("{place} > {}", ordered(operator, &value)?)),
+            "$gte" => condition(format!("{place} >= {}", ordered(operator, &value)?)),
+            "$lt" => condition(format!("{place} < {}", ordered(operator, &value)?)),
+            "$lte" => condition(format!("{place} <= {}", ordered(operator, &value)?)),
+            "$in" => {
+                let Value::Array(values) = value else { return Err("must have a list of values in `$in`".to_owned()) };
+                let mut parts = Vec::new();
+                for value in values {
+                    self.count()?;
+                    parts.push(Expression::Condition(equal(&place, operator, &value)?));
+                }
+                Ok(Expression::Any(parts))
+            }
+            "$contains" => {
+                let value = scalar(operator, &value)?;
+                let in_list = format!("{place}.type() == \"array\" && {place}[*] == {value}");
+                match value.starts_with('"') {
+                    true => condition(format!(
+                        "({in_list}) || ({place}.type() == \"string\" && {place} like_regex {value} flag \"q\")"
+                    )),
+                    false => condition(in_list),
+                }
+            }
+            _ => Err(format!(
+                "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`",
+                shortened(operator)
+            )),
+        }
+    }
+
+    fn count(&mut self) -> Result<(), String> {
+        self.conditions += 1;
+        match self.conditions <= CONDITIONS_MAX {
+            true => Ok(()),
+            false => Err(format!("must have at most {CONDITIONS_MAX} conditions")),
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// Where a key is in the metadata.
+fn accessor(key: &str) -> Result<String, String> {
+    let segments = key.split('.').map(|segment| quoted(segment).map(|segment| format!(".{segment}")));
+    Ok(format!("${}", segments.collect::<Result<String, _>>()?))
+}
+
+/// A text in `jsonpath` is one in JSON.
+fn quoted(text: &str) -> Result<String, String> {
+    match text.len() <= TEXT_BYTES_MAX {
+        true => Ok(Value::from(text).to_string()),
+        false => Err(format!("must have keys and texts of at most {TEXT_BYTES_MAX} bytes")),
+    }
+}
+
+fn equal(place: &str, operator: &str, value: &Value) -> Result<String, String> {
+    match value.is_null() {
+        true => Ok(format!("{place} == null || !exists({place})")),
+        false => Ok(format!("{place} == {}", scalar(operator, value)?)),
+    }
+}
+
+fn scalar(operator: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Array(_) | Value::Object(_) => {
+            Err(format!("must have texts, numbers, booleans or null in `{operator}`"))
+        }
+    }
+}
+
+fn ordered(operator: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(_) | Value::Number(_) => scalar(operator, value),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(format!("must have a number or a text in `{operator}`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(filter: Value) -> Result<Filter, String> {
+        serde_json::from_value(filter).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_it_demands_is_known() {
+        let filter = json!({
+            "a": 1, "b": {"$eq": "x", "$ne": "y"}, "c.d": 1, "e": null, "$and": [{"f": true}, {"$not": {"g": 1}}], "$or": [{"h": 1}]
+        });
+        let demanded: Vec<String> = parse(filter).unwrap().equals().iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(demanded, ["a", "b", "f"]);
+    }
+
+    #[test]
+    fn quotes_stay_inside() {
+        let filter = parse(json!({"a\"b": "\" || 1 == 1 || \"\\"})).unwrap();
+        assert_eq!(filter.0.path, r#"(($."a\"b" == "\" || 1 == 1 || \"\\"))"#);
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        let nested = |levels: usize| (1..levels).fold(json!({"a": 1}), |inner, _| json!({"$not": inner}));
+        assert!(parse(nested(16)).is_ok());
+        let many = |keys: usize| (0..keys).map(|key| (key.to_string(), json!(1))).collect::<Map<_, _>>();
+        assert!(parse(many(256).into()).is_ok());
+        for bad in [
+            json!({"$where": "1"}),
+            json!({"a": {"$regex": "x"}}),
+            json!({"a": {"b": 1}}),
+            json!({"a": {}}),
+            json!({"a": [1]}),
+            json!({"a": {"$in": 1}}),
+            json!({"a": {"$in": [[1]]}}),
+            json!({"a": {"$gt": true}}),
+            json!({"a": {"$not": {"$eq": 1}}}),
+            json!({"$and": []}),
+            json!({"$or": {"a": 1}}),
+            json!({"$and": [1]}),
+            json!({"$not": [{"a": 1}]}),
+            json!({"a": "x".repeat(1_025)}),
+            json!({"x".repeat(1_025): 1}),
+            json!({"a": {"$in": vec![1; 256]}}),
+            nested(17),
+            nested(100),
+            many(10_000).into(),
+        ] {
+            let error = parse(bad.clone()).expect_err(&bad.to_string());
+            assert!(error.starts_with("must "), "{error}");
+        }
+    }
+}

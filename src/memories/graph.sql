@@ -1,0 +1,106 @@
+-- Memories: what the sweeper does with them. Installed as payerbase_rpc; run inside a turn, which holds the payer's lock.
+
+-- Forgets memories that have ended, five hundred at a time.
+create function rpc.sweep_memories(p_payer text) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_ids text[];
+  v_left record;
+  v_space tenant.memory_spaces;
+  v_count integer := 0;
+begin
+  v_ids := array(
+    select id
+      from tenant.memories
+      where payer = p_payer and expires_at <= v_now
+      order by expires_at
+      limit 500);
+  for v_left in
+    select model, dimensions, count(*)::integer as memories
+      from tenant.memories
+      where payer = p_payer and id = any (v_ids)
+      group by model, dimensions
+  loop
+    v_space := rpc.count_in_space(p_payer, v_left.model, v_left.dimensions, -v_left.memories, 0);
+    v_count := v_count + v_left.memories;
+  end loop;
+  delete from tenant.memory_graph
+    where payer = p_payer and id = any (v_ids);
+  delete from tenant.memories
+    where payer = p_payer and id = any (v_ids);
+  return json_build_object('ok', v_count);
+end $$;
+
+-- To how many dimensions vectors of so many are padded in the graph; null where there is no graph for them.
+create function rpc.graph_width(p_dimensions integer) returns integer
+language sql immutable
+as $$
+  select case
+    when p_dimensions <= 384 then 384
+    when p_dimensions <= 768 then 768
+    when p_dimensions <= 1536 then 1536
+    when p_dimensions <= 3072 then 3072
+  end
+$$;
+
+-- A vector as the graph has it: of length 1, so that half precision can hold it, and padded.
+create function rpc.for_graph(p_vector public.vector) returns public.halfvec
+language plpgsql immutable
+as $$
+declare
+  v_missing integer := rpc.graph_width(public.vector_dims(p_vector)) - public.vector_dims(p_vector);
+  v_unit public.vector := public.l2_normalize(p_vector);
+begin
+  if v_missing > 0 then
+    v_unit := v_unit operator(public.||) array_fill(0::real, array[v_missing])::public.vector;
+  end if;
+  return v_unit::public.halfvec;
+end $$;
+
+-- Puts the next vectors of a space into its graph, in the order of their writing. Answers how many: fewer than "bite" when
+-- that is all. Each takes a millisecond or more.
+create function rpc.grow_graph(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_model text := p_params->>'model';
+  v_dimensions integer := p_params->>'dimensions';
+  v_width integer := rpc.graph_width(v_dimensions);
+  v_bite integer := p_params->>'bite';
+  v_space tenant.memory_spaces;
+  v_memory record;
+  v_count integer := 0;
+begin
+  select * into v_space
+    from tenant.memory_spaces
+    where payer = p_payer and model = v_model and dimensions = v_dimensions;
+  if not found or v_width is null then
+    return '{"ok":0}';
+  end if;
+  for v_memory in
+    select id, place, rpc.for_graph(embedding) as embedding
+      from tenant.memories
+      where payer = p_payer and model = v_model and dimensions = v_dimensions and dimensions > 0 and place > v_space.grown_until
+      order by place
+      limit v_bite
+  loop
+    insert into tenant.memory_graph (payer, id, width, model, dimensions, embedding)
+      values (p_payer, v_memory.id, v_width, v_model, v_dimensions, v_memory.embedding)
+      on conflict (payer, id) do update
+        set width = excluded.width, model = excluded.model, dimensions = excluded.dimensions, embedding = excluded.embedding;
+    v_space.grown_until := v_memory.place;
+    v_count := v_count + 1;
+  end loop;
+  if v_count < v_bite then
+    -- What had the numbers behind the last one is gone.
+    v_space.grown_until := v_space.last_place;
+  end if;
+  update tenant.memory_spaces
+    set grown_until = v_space.grown_until
+    where payer = p_payer and model = v_model and dimensions = v_dimensions;
+  return json_build_object('ok', v_count);
+end $$;

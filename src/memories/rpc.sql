@@ -1,0 +1,319 @@
+-- Memories: the methods that store, read and delete. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql),
+-- which holds the payer's lock.
+
+create function rpc.memory(p_memory tenant.memories) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object(
+    'id', p_memory.id, 'namespace', p_memory.namespace, 'content', p_memory.content, 'metadata', p_memory.metadata,
+    'tags', to_jsonb(p_memory.tags), 'importance', p_memory.importance, 'hasEmbedding', p_memory.embedding is not null,
+    'embeddingModel', nullif(p_memory.model, ''), 'dimensions', nullif(p_memory.dimensions, 0),
+    'expiresAt', p_memory.expires_at, 'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
+$$;
+
+-- The words of a text: stems with their positions, and the words as they stand, so that what is no word of the language is
+-- found too. What is very long is kept without stems and positions: a tsvector has room for 1 MiB.
+--   p_reading  "language", the text search configuration; "searchText", what to read instead of the text as it stands
+create function rpc.words(p_reading jsonb, p_text text) returns tsvector
+language plpgsql stable
+as $$
+declare
+  v_language text := p_reading->>'language';
+  v_text text := coalesce(p_reading->>'searchText', p_text);
+  v_words tsvector := to_tsvector('simple', v_text);
+begin
+  if octet_length(v_text) > 200000 then
+    return strip(v_words);
+  elsif v_language = 'simple' then
+    return v_words;
+  end if;
+  return to_tsvector(v_language::regconfig, v_text) || strip(v_words);
+end $$;
+
+-- Counts memories that come into a space or leave it, and vectors that are written in it. Answers the space.
+create function rpc.count_in_space(p_payer text, p_model text, p_dimensions integer, p_memories integer, p_places integer) returns tenant.memory_spaces
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_space tenant.memory_spaces;
+begin
+  update tenant.memory_spaces
+    set memories = memories + p_memories, last_place = last_place + p_places
+    where payer = p_payer and model = p_model and dimensions = p_dimensions
+    returning * into v_space;
+  if not found then
+    insert into tenant.memory_spaces (payer, model, dimensions, memories, last_place, grown_until)
+      values (p_payer, p_model, p_dimensions, p_memories, p_places, 0)
+      returning * into v_space;
+  elsif v_space.memories = 0 then
+    delete from tenant.memory_spaces
+      where payer = p_payer and model = p_model and dimensions = p_dimensions;
+  end if;
+  return v_space;
+end $$;
+
+-- Writes a memory: what is to be is in p_memory, what was in p_old (its id is null if there was nothing). A vector that is
+-- replaced leaves the graph; the new one comes in later.
+create function rpc.put_memory(p_payer text, p_memory tenant.memories, p_old tenant.memories) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_comes boolean := p_old.id is null or p_old.model <> p_memory.model or p_old.dimensions <> p_memory.dimensions;
+  v_leaves boolean := v_comes and p_old.id is not null;
+  v_is_new_vector boolean := p_memory.dimensions > 0 and (v_comes or p_old.embedding operator(public.<>) p_memory.embedding);
+  v_space tenant.memory_spaces;
+  v_grown_until bigint;
+begin
+  p_memory.place := case when v_comes then 0 else p_old.place end;
+  if v_comes or v_is_new_vector then
+    v_space := rpc.count_in_space(p_payer, p_memory.model, p_memory.dimensions, v_comes::integer, v_is_new_vector::integer);
+    p_memory.place := case when v_is_new_vector then v_space.last_place else 0 end;
+    v_grown_until := v_space.grown_until;
+  end if;
+  if v_leaves then
+    v_space := rpc.count_in_space(p_payer, p_old.model, p_old.dimensions, -1, 0);
+    v_grown_until := v_space.grown_until;
+  end if;
+  if p_old.dimensions > 0 and p_old.place <= v_grown_until then
+    delete from tenant.memory_graph
+      where payer = p_payer and id = p_old.id;
+  end if;
+  insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, embedding, words, place, expires_at, created_at, updated_at)
+    values (p_payer, p_memory.id, p_memory.namespace, p_memory.content, p_memory.metadata, p_memory.tags, p_memory.importance,
+      p_memory.model, p_memory.dimensions, p_memory.embedding, p_memory.words, p_memory.place, p_memory.expires_at, p_memory.created_at, p_memory.updated_at)
+    on conflict (payer, id) do update
+      set namespace = excluded.namespace, content = excluded.content, metadata = excluded.metadata, tags = excluded.tags,
+        importance = excluded.importance, model = excluded.model, dimensions = excluded.dimensions, embedding = excluded.embedding,
+        words = excluded.words, place = excluded.place, expires_at = excluded.expires_at, created_at = excluded.created_at,
+        updated_at = excluded.updated_at;
+end $$;
+
+-- The moment that a call names as `expiresAt` or `ttlMs`.
+create function rpc.expiry(p_params jsonb, p_now timestamptz) returns timestamptz
+language sql immutable
+as $$
+  select coalesce((p_params->>'expiresAt')::timestamptz, p_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0))
+$$;
+
+-- Stores one memory in the place of what was there, and answers it.
+--   params: as the call has them, and "reading" (rpc.words); the vector as text
+create function rpc.store(p_payer text, p_params jsonb, p_now timestamptz) returns jsonb
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_memory tenant.memories;
+  v_old tenant.memories;
+  v_replaced boolean;
+begin
+  v_memory.id := p_params->>'id';
+  select * into v_old
+    from tenant.memories
+    where payer = p_payer and id = v_memory.id;
+  v_replaced := found and coalesce(v_old.expires_at > p_now, true);
+  v_memory.namespace := p_params->>'namespace';
+  v_memory.content := p_params->>'content';
+  v_memory.metadata := p_params->'metadata';
+  v_memory.tags := array(select jsonb_array_elements_text(p_params->'tags'));
+  v_memory.importance := p_params->>'importance';
+  v_memory.embedding := p_params->>'embedding';
+  v_memory.model := coalesce(p_params->>'embeddingModel', '');
+  v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
+  v_memory.words := rpc.words(p_params->'reading', v_memory.content);
+  v_memory.expires_at := rpc.expiry(p_params, p_now);
+  v_memory.created_at := case when v_replaced then v_old.created_at else p_now end;
+  v_memory.updated_at := p_now;
+  perform rpc.put_memory(p_payer, v_memory, v_old);
+  return rpc.memory(v_memory) || jsonb_build_object('replaced', v_replaced);
+end $$;
+
+create function rpc.store_memory(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+begin
+  return json_build_object('ok', rpc.store(p_payer, p_params, rpc.now()));
+end $$;
+
+create function rpc.store_memories(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+declare
+  v_now timestamptz := rpc.now();
+  v_memories json[] := '{}';
+begin
+  for i in 0 .. jsonb_array_length(p_params->'memories') - 1 loop
+    v_memories := v_memories || rpc.store(p_payer, p_params->'memories'->i, v_now)::json;
+  end loop;
+  return json_build_object('ok', json_build_object('memories', array_to_json(v_memories)));
+end $$;
+
+create function rpc.recall_memory(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_id text := p_params->>'id';
+  v_memory tenant.memories;
+begin
+  select * into v_memory
+    from tenant.memories
+    where payer = p_payer and id = v_id and coalesce(expires_at > v_now, true);
+  if not found then
+    return rpc.problem('not-found');
+  end if;
+  return json_build_object('ok', case when (p_params->>'includeEmbedding')::boolean
+    then rpc.memory(v_memory) || jsonb_build_object('embedding', v_memory.embedding::text::jsonb)
+    else rpc.memory(v_memory) end);
+end $$;
+
+-- What a merge patch (RFC 7396) makes of an object.
+create function rpc.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb
+language plpgsql immutable
+as $$
+declare
+  v_result jsonb := case when jsonb_typeof(p_target) = 'object' then p_target else '{}' end;
+  v_member record;
+begin
+  if jsonb_typeof(p_patch) <> 'object' then
+    return p_patch;
+  end if;
+  for v_member in select key, value from jsonb_each(p_patch) loop
+    if jsonb_typeof(v_member.value) = 'null' then
+      v_result := v_result - v_member.key;
+    else
+      v_result := v_result || jsonb_build_object(v_member.key, rpc.merge_patch(v_result->v_member.key, v_member.value));
+    end if;
+  end loop;
+  return v_result;
+end $$;
+
+-- A merge patch: what it does not name stays, null is as if it had never been given. A vector that was made of the content
+-- follows the content; one that the caller gave stays until the caller says something else.
+--   params: as in rpc.store; "embedding" null takes the vector away; "isMade": it was made of the content
+create function rpc.update_memory(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_id text := p_params->>'id';
+  v_old tenant.memories;
+  v_memory tenant.memories;
+  v_metadata jsonb;
+begin
+  select * into v_old
+    from tenant.memories
+    where payer = p_payer and id = v_id and coalesce(expires_at > v_now, true);
+  if not found then
+    return rpc.problem('not-found');
+  end if;
+  v_memory := v_old;
+  v_memory.updated_at := v_now;
+  v_memory.namespace := coalesce(p_params->>'namespace', v_old.namespace);
+  v_memory.importance := coalesce((p_params->>'importance')::double precision, v_old.importance);
+  if p_params ? 'tags' then
+    v_memory.tags := array(select jsonb_array_elements_text(p_params->'tags'));
+  end if;
+  if p_params ? 'metadata' then
+    v_metadata := case when jsonb_typeof(p_params->'metadata') = 'null' then '{}' else rpc.merge_patch(v_old.metadata, p_params->'metadata') end;
+    -- As the domain has it.
+    if octet_length(v_metadata::text) > 32768 then
+      return rpc.problem('payload-too-large', '{"limitBytes": 32768, "detail": "The metadata would become larger than the limit."}');
+    end if;
+    v_memory.metadata := v_metadata;
+  end if;
+  if p_params ?| '{expiresAt,ttlMs}' then
+    v_memory.expires_at := rpc.expiry(p_params, v_now);
+  end if;
+  if p_params ? 'content' then
+    v_memory.content := p_params->>'content';
+    v_memory.words := rpc.words(p_params->'reading', v_memory.content);
+  end if;
+  if p_params ? 'embedding' and not (coalesce((p_params->>'isMade')::boolean, false) and v_old.embedding is not null and v_old.model = '') then
+    v_memory.embedding := p_params->>'embedding';
+    v_memory.model := coalesce(p_params->>'embeddingModel', '');
+    v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
+  end if;
+  perform rpc.put_memory(p_payer, v_memory, v_old);
+  return json_build_object('ok', rpc.memory(v_memory));
+end $$;
+
+create function rpc.forget_memory(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_id text := p_params->>'id';
+  v_old record;
+  v_space tenant.memory_spaces;
+begin
+  delete from tenant.memories
+    where payer = p_payer and id = v_id
+    returning model, dimensions, place, expires_at into v_old;
+  if not found then
+    return rpc.problem('not-found');
+  end if;
+  v_space := rpc.count_in_space(p_payer, v_old.model, v_old.dimensions, -1, 0);
+  if v_old.place <= v_space.grown_until then
+    delete from tenant.memory_graph
+      where payer = p_payer and id = v_id;
+  end if;
+  -- One that has ended goes as well, and was not there.
+  return case when v_old.expires_at <= v_now then rpc.problem('not-found') else '{"ok":null}' end;
+end $$;
+
+-- A page of memories in the order of their ids; those with a tag are found by it.
+create function rpc.list_memories(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_prefix text := coalesce(p_params->>'prefix', '');
+  v_last text := v_prefix || repeat(chr(1114111), 65);
+  v_after text := coalesce(p_params->>'cursor', '');
+  v_limit integer := (p_params->>'limit')::integer;
+  v_namespace text := p_params->>'namespace';
+  v_tag text := p_params->>'tag';
+  v_ids text[];
+  v_items json;
+begin
+  if v_tag is not null then
+    v_ids := array(
+      select id
+        from unnest(search.having_all(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null)) as id
+        where id collate "C" > v_after and id >= v_prefix and id <= v_last);
+    v_ids := array(
+      select id
+        from tenant.memories
+        where payer = p_payer and id = any (v_ids) and tags @> array[v_tag] and coalesce(expires_at > v_now, true)
+          and (v_namespace is null or namespace = v_namespace)
+        order by id
+        limit v_limit + 1);
+  elsif v_namespace is not null then
+    v_ids := array(
+      select id
+        from tenant.memories
+        where payer = p_payer and namespace = v_namespace and id > v_after and id >= v_prefix and id <= v_last
+          and coalesce(expires_at > v_now, true)
+        order by id
+        limit v_limit + 1);
+  else
+    v_ids := array(
+      select id
+        from tenant.memories
+        where payer = p_payer and id > v_after and id >= v_prefix and id <= v_last and coalesce(expires_at > v_now, true)
+        order by id
+        limit v_limit + 1);
+  end if;
+  select json_agg(rpc.memory(memories) order by id) into v_items
+    from tenant.memories
+    where payer = p_payer and id = any (v_ids[:v_limit]);
+  return json_build_object('ok', json_build_object(
+    'items', coalesce(v_items, '[]'), 'nextCursor', case when cardinality(v_ids) > v_limit then v_ids[v_limit] end));
+end $$;
+

@@ -1,0 +1,395 @@
+-- Memories: search. Installed as payerbase_rpc; a slow read, under the payer's policy (src/turn/turn.sql).
+--
+-- Filters, tags, namespaces and ends hold before the best are taken, on every way:
+--   all      every vector in scope is compared. The way of every space of up to tenant.exact_max() vectors.
+--   keys     what the filter names is looked up in the index first, and only those are compared. As exact.
+--   graph    the neighbours of the query along the graph, more than are wanted, and what is not in the graph yet; these are
+--            compared. Not exact. When the graph finds too few, all are compared.
+
+-- Whether a memory is there and is what the search asks for. One expression, which is inlined.
+create function rpc.is_wanted(
+  p_expires_at timestamptz, p_tags text[], p_metadata jsonb, p_at timestamptz, p_all text[], p_any text[], p_filter jsonpath
+) returns boolean
+language sql immutable
+as $$
+  select coalesce(p_expires_at > p_at, true) and coalesce(p_tags @> p_all, true) and coalesce(p_tags && p_any, true)
+    and (p_filter is null or p_metadata @@ p_filter)
+$$;
+
+-- The nearest of all in scope. searched: how many were compared; skipped: how many could not be; mismatched: how many of
+-- these have a vector, of another space.
+create function rpc.nearest_of_all(
+  p_payer text, q tenant.memory_query,
+  out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
+)
+language sql stable
+as $$
+  with scope as materialized (
+    select id, dimensions,
+        case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
+      from tenant.memories
+      where payer = p_payer and namespace >= q.namespace_min and namespace <= q.namespace_max
+        and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+  ), best as (
+    select id, score
+      from scope
+      where score is not null
+      order by score desc, id
+      limit q.depth
+  )
+  select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
+      count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
+    from scope
+$$;
+
+-- The nearest of some, otherwise the same.
+create function rpc.nearest_of(
+  p_payer text, q tenant.memory_query, p_ids text[],
+  out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
+)
+language sql stable
+as $$
+  with scope as materialized (
+    select id, dimensions,
+        case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
+      from tenant.memories
+      where payer = p_payer and id = any (p_ids) and namespace >= q.namespace_min and namespace <= q.namespace_max
+        and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+  ), best as (
+    select id, score
+      from scope
+      where score is not null
+      order by score desc, id
+      limit q.depth
+  )
+  select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
+      count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
+    from scope
+$$;
+
+-- The first p_count in scope that the graph finds: along the graph, each is looked at. An index has one width, so each
+-- width has its statement; what else the planner could do is switched off.
+create function rpc.along_graph(p_payer text, q tenant.memory_query, p_count integer) returns text[]
+language plpgsql stable
+set hnsw.ef_search = 100
+set hnsw.iterative_scan = relaxed_order
+set enable_sort = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  v_query public.halfvec := rpc.for_graph(q.embedding);
+begin
+  case rpc.graph_width(q.dimensions)
+    when 384 then
+      return array(
+        select memory_graph.id
+          from tenant.memory_graph
+          cross join lateral (
+            select
+              from tenant.memories
+              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+              limit 1
+          ) wanted
+          where payer = p_payer and width = 384 and model = q.model and dimensions = q.dimensions
+          order by embedding::public.halfvec(384) operator(public.<=>) v_query
+          limit p_count);
+    when 768 then
+      return array(
+        select memory_graph.id
+          from tenant.memory_graph
+          cross join lateral (
+            select
+              from tenant.memories
+              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+              limit 1
+          ) wanted
+          where payer = p_payer and width = 768 and model = q.model and dimensions = q.dimensions
+          order by embedding::public.halfvec(768) operator(public.<=>) v_query
+          limit p_count);
+    when 1536 then
+      return array(
+        select memory_graph.id
+          from tenant.memory_graph
+          cross join lateral (
+            select
+              from tenant.memories
+              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+              limit 1
+          ) wanted
+          where payer = p_payer and width = 1536 and model = q.model and dimensions = q.dimensions
+          order by embedding::public.halfvec(1536) operator(public.<=>) v_query
+          limit p_count);
+    when 3072 then
+      return array(
+        select memory_graph.id
+          from tenant.memory_graph
+          cross join lateral (
+            select
+              from tenant.memories
+              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+              limit 1
+          ) wanted
+          where payer = p_payer and width = 3072 and model = q.model and dimensions = q.dimensions
+          order by embedding::public.halfvec(3072) operator(public.<=>) v_query
+          limit p_count);
+    else return '{}';
+  end case;
+end $$;
+
+-- The nearest, on the way that fits. A large space is searched exactly only if p_exact says so.
+create function rpc.nearest(
+  p_payer text, q tenant.memory_query, p_space tenant.memory_spaces, p_total bigint, p_exact boolean,
+  out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint, out is_exact boolean
+)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_by_graph boolean := p_space.memories > tenant.exact_max() and not coalesce(p_exact, false)
+    -- What is not in the graph yet is compared vector by vector: not if it is much.
+    and p_space.last_place - p_space.grown_until <= 20000;
+  -- More steps through the index than this are slower than the other way.
+  v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
+  v_ids text[];
+begin
+  is_exact := true;
+  if cardinality(q.keys) > 0 then
+    v_ids := search.having_all(p_payer, q.keys, v_keyed_max + 1);
+    if cardinality(v_ids) <= v_keyed_max then
+      select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of(p_payer, q, v_ids);
+      return;
+    end if;
+  end if;
+  if v_by_graph then
+    v_ids := rpc.along_graph(p_payer, q, q.depth * 2 + 20);
+    if cardinality(v_ids) >= q.depth then
+      v_ids := v_ids || array(
+        select id
+          from tenant.memories
+          where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and place > p_space.grown_until);
+      select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of(p_payer, q, v_ids);
+      is_exact := false;
+      searched := p_space.memories;
+      skipped := p_total - p_space.memories;
+      return;
+    end if;
+  end if;
+  select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of_all(p_payer, q);
+end $$;
+
+-- The words of a query as rpc.words keeps them: stems, and the words as they stand unless the language takes no notice of
+-- them; all of them if it takes notice of none.
+create function rpc.query_words(p_reading jsonb, p_text text) returns text[]
+language plpgsql stable
+as $$
+declare
+  v_language text := p_reading->>'language';
+  v_text text := coalesce(p_reading->>'searchText', p_text);
+  v_plain text[] := tsvector_to_array(to_tsvector('simple', v_text));
+  v_words text[] := v_plain;
+begin
+  if v_language <> 'simple' then
+    v_words := array(
+      select unnest(tsvector_to_array(to_tsvector(v_language::regconfig, v_text)))
+      union
+      select word
+        from unnest(v_plain) as word
+        where to_tsvector(v_language::regconfig, word) <> '');
+    if cardinality(v_words) = 0 then
+      v_words := v_plain;
+    end if;
+  end if;
+  -- Of very long queries, the longest words: they say most.
+  return array(
+    select word
+      from unnest(v_words) as word
+      order by length(word) desc, word
+      limit 64);
+end $$;
+
+-- Those in scope that have some of the words, the best first, by BM25 (Robertson and Zaragoza, 2009; k1 = 1.2, b = 0.75): rare
+-- words count more, and so do words that come often for the length of the text. For a single word ts_rank_cd counts how
+-- often it comes.
+--   p_total  how many memories the payer has
+create function rpc.best_worded(p_payer text, q tenant.memory_query, p_words text[], p_total bigint, out ids text[], out scores float8[])
+language sql stable
+as $$
+  with asked as materialized (
+    select word, ('''' || replace(replace(word, '\', '\\'), '''', '''''') || '''')::tsquery as query
+      from unnest(p_words) as word
+  ), scope as materialized (
+    select id, words, length(words) as size
+      from tenant.memories
+      where payer = p_payer
+        and id = any (search.having_any(p_payer, array(select tenant.memory_key(p_payer, 'w', word) from unnest(p_words) as word)))
+        and namespace >= q.namespace_min and namespace <= q.namespace_max
+        and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
+  ), hits as materialized (
+    select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1) as times,
+        scope.size / avg(scope.size) over () as size
+      from scope
+      join asked on scope.words @@ asked.query
+  ), rarities as (
+    select word, ln(1 + (greatest(p_total, count(*)) - count(*) + 0.5) / (count(*) + 0.5)) as rarity
+      from hits
+      group by word
+  ), best as (
+    select id, sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size)))::float8 as score
+      from hits
+      join rarities using (word)
+      group by id
+      order by score desc, id
+      limit q.depth
+  )
+  select array_agg(id order by score desc, id), array_agg(score order by score desc, id)
+    from best
+$$;
+
+-- The space that a query vector is compared in. One that does not say what made it goes into the space of those that do
+-- not either, or into the only one of its dimensions.
+create function rpc.space_of(p_payer text, p_model text, p_dimensions integer) returns tenant.memory_spaces
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_spaces tenant.memory_spaces[];
+begin
+  v_spaces := array(
+    select memory_spaces
+      from tenant.memory_spaces
+      where payer = p_payer and dimensions = p_dimensions and (model = p_model or p_model is null)
+      order by model
+      limit 2);
+  return case when cardinality(v_spaces) = 1 or v_spaces[1].model = '' then v_spaces[1] end;
+end $$;
+
+--   params: "mode": vector, text or hybrid, "isDefault" if the caller left it to us; "query", "reading" (rpc.words);
+--     "embedding" as text, "embeddingModel", "isMade" of the query; "exact"; "limit", "minScore"; "includeEmbedding";
+--     "namespace", "tags", "tagsMatch", "filter" as jsonpath, "equals": [[name, value]] that the filter demands
+create function rpc.search_memories(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_mode text := p_params->>'mode';
+  v_limit integer := p_params->>'limit';
+  v_namespace text := p_params->>'namespace';
+  v_tags text[] := array(select jsonb_array_elements_text(p_params->'tags'));
+  v_model text := p_params->>'embeddingModel';
+  q tenant.memory_query;
+  v_space tenant.memory_spaces;
+  v_total bigint;
+  v_near_ids text[];
+  v_near_scores float8[];
+  v_worded_ids text[];
+  v_worded_scores float8[];
+  v_mismatched bigint;
+  v_is_exact boolean := true;
+  v_searched bigint;
+  v_skipped bigint := 0;
+  v_results json;
+begin
+  select coalesce(sum(memories), 0) into v_total
+    from tenant.memory_spaces
+    where payer = p_payer;
+  q.at := rpc.now();
+  q.namespace_min := coalesce(v_namespace, '');
+  q.namespace_max := coalesce(v_namespace, repeat(chr(1114111), 65));
+  q.filter := p_params->>'filter';
+  if cardinality(v_tags) > 0 and p_params->>'tagsMatch' = 'any' then
+    q.tags_any := v_tags;
+  elsif cardinality(v_tags) > 0 then
+    q.tags_all := v_tags;
+  end if;
+  q.keys := array(
+    select tenant.memory_key(p_payer, 't', tag)
+      from unnest(q.tags_all) as tag
+    union all
+    select tenant.metadata_key(p_payer, equal->>0, equal->1)
+      from jsonb_array_elements(p_params->'equals') as equal);
+  -- Two lists become one by the places in them, so they are longer than what is wanted.
+  q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 100) else v_limit end;
+
+  if v_mode <> 'text' then
+    q.embedding := p_params->>'embedding';
+    q.dimensions := public.vector_dims(q.embedding);
+    v_space := rpc.space_of(p_payer, v_model, q.dimensions);
+    q.model := v_space.model;
+    select * into v_near_ids, v_near_scores, v_searched, v_skipped, v_mismatched, v_is_exact
+      from rpc.nearest(p_payer, q, v_space, v_total, (p_params->>'exact')::boolean);
+    if v_searched = 0 and v_mismatched > 0 then
+      if not ((p_params->>'isDefault')::boolean and (p_params->>'isMade')::boolean) then
+        return rpc.problem('dimension-mismatch', json_build_object(
+          'dimensions', q.dimensions, 'embeddingModel', nullif(v_model, ''), 'stored', rpc.stored_spaces(p_payer)));
+      end if;
+      v_mode := 'text';
+    end if;
+  end if;
+  if v_mode <> 'vector' then
+    select * into v_worded_ids, v_worded_scores
+      from rpc.best_worded(p_payer, q, rpc.query_words(p_params->'reading', p_params->>'query'), v_total);
+  end if;
+  if v_mode = 'text' then
+    v_searched := v_total;
+    v_skipped := 0;
+  end if;
+
+  with near as (
+    select id, score, place
+      from unnest(v_near_ids, v_near_scores) with ordinality as near (id, score, place)
+  ), worded as (
+    select id, score, place
+      from unnest(v_worded_ids, v_worded_scores) with ordinality as worded (id, score, place)
+  ), fused as (
+    select id, near.score as near, worded.score as worded,
+        case v_mode
+          when 'vector' then near.score
+          when 'text' then worded.score
+          -- Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), k = 60.
+          else coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0)
+        end::float8 as score
+      from near
+      full join worded using (id)
+  ), best as (
+    select id, near, worded, score
+      from fused
+      where coalesce(score >= (p_params->>'minScore')::float8, true)
+      order by score desc, id
+      limit v_limit
+  )
+  select json_agg(
+      rpc.memory(memories) || jsonb_build_object('score', score)
+        || case when v_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
+        || case when (p_params->>'includeEmbedding')::boolean then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
+      order by score desc, best.id) into v_results
+    from best
+    join tenant.memories on memories.payer = p_payer and memories.id = best.id;
+  return json_build_object('ok', json_build_object(
+    'mode', v_mode, 'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
+end $$;
+
+-- What vectors a payer has, for the caller whose vector fits none.
+create function rpc.stored_spaces(p_payer text) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_stored json;
+begin
+  select json_agg(json_build_object('dimensions', dimensions, 'embeddingModel', nullif(model, ''), 'memories', memories) order by memories desc)
+    into v_stored
+    from (
+      select model, dimensions, memories
+        from tenant.memory_spaces
+        where payer = p_payer and dimensions > 0
+        order by memories desc
+        limit 10
+    ) spaces;
+  return v_stored;
+end $$;

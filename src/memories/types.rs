@@ -1,0 +1,571 @@
+//! What goes into the methods of memories, and what comes out.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::filter::Filter;
+use crate::json::{DEPTH_MAX, check_depth, patched, present};
+use crate::name::Name;
+use crate::number::Bounded;
+use crate::page::{Cursor, Limit};
+use crate::time::Time;
+use crate::vector::Vector;
+
+/// The longest content, in characters.
+const CONTENT_CHARS_MAX: usize = 100_000;
+/// The longest query, in characters.
+const QUERY_CHARS_MAX: usize = 10_000;
+/// The largest metadata of one call, in bytes as JSON.
+const METADATA_BYTES_MAX: usize = 16 << 10;
+/// Most tags of a memory or of a search.
+const TAGS_MAX: usize = 32;
+/// Most memories of one call.
+const BATCH_MAX: usize = 100;
+
+/// How long a memory lives, in milliseconds: 1 second to 10 years.
+pub type MemoryTtlMs = Bounded<1_000, 315_360_000_000>;
+/// How many memories a search finds at most.
+pub type SearchLimit = Bounded<1, 100>;
+
+/// What to remember: 1 to 100,000 characters, not only spaces.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 100000, example = "Ada prefers tea, without sugar.")]
+pub struct Content(pub String);
+
+impl TryFrom<String> for Content {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        is_text(&text, CONTENT_CHARS_MAX).map(|()| Self(text))
+    }
+}
+
+/// What to look for: 1 to 10,000 characters, not only spaces.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 10000, example = "What does Ada like to drink?")]
+pub struct Query(pub String);
+
+impl TryFrom<String> for Query {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        is_text(&text, QUERY_CHARS_MAX).map(|()| Self(text))
+    }
+}
+
+fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
+    match !text.trim().is_empty() && (text.len() <= chars_max || text.chars().count() <= chars_max) {
+        true => Ok(()),
+        false => Err(format!("must be 1 to {chars_max} characters, not only spaces")),
+    }
+}
+
+/// What else to know of a memory, and to filter by: a JSON object of at most 16 KiB, nested at most 64 levels deep.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "Map<String, Value>")]
+#[schema(value_type = Object, example = json!({"kind": "preference"}))]
+pub struct Metadata(Map<String, Value>);
+
+impl TryFrom<Map<String, Value>> for Metadata {
+    type Error = String;
+
+    fn try_from(members: Map<String, Value>) -> Result<Self, String> {
+        check_depth(members.values(), DEPTH_MAX - 1)?;
+        match serde_json::to_string(&members) {
+            Ok(json) if json.len() <= METADATA_BYTES_MAX => Ok(Self(members)),
+            _ => Err(format!("must be at most {METADATA_BYTES_MAX} bytes as JSON")),
+        }
+    }
+}
+
+/// Up to 32 names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "Vec<Name>")]
+#[schema(value_type = Vec<Name>, max_items = 32, example = json!(["preferences"]))]
+pub struct Tags(Vec<Name>);
+
+impl TryFrom<Vec<Name>> for Tags {
+    type Error = String;
+
+    fn try_from(mut tags: Vec<Name>) -> Result<Self, String> {
+        let mut seen = HashSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        match tags.len() <= TAGS_MAX {
+            true => Ok(Self(tags)),
+            false => Err(format!("must be at most {TAGS_MAX} tags")),
+        }
+    }
+}
+
+/// How important a memory is: 0 to 1. For the caller's own use: no search looks at it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "f64")]
+#[schema(value_type = f64, minimum = 0, maximum = 1, default = 0.5)]
+pub struct Importance(f64);
+
+impl Default for Importance {
+    fn default() -> Self {
+        Self(0.5)
+    }
+}
+
+impl TryFrom<f64> for Importance {
+    type Error = &'static str;
+
+    fn try_from(importance: f64) -> Result<Self, Self::Error> {
+        match (0.0..=1.0).contains(&importance) {
+            true => Ok(Self(importance)),
+            false => Err("must be 0 to 1"),
+        }
+    }
+}
+
+/// A place for memories of one kind, such as those about one user.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Name, default = "default", example = "user-42")]
+pub struct Namespace(Name);
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self(Name::ours("default"))
+    }
+}
+
+/// A memory.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// What the payer calls it.
+    pub id: Name,
+    /// Where it is.
+    pub namespace: Namespace,
+    /// What is remembered.
+    pub content: String,
+    /// What else is known of it.
+    #[schema(value_type = Metadata)]
+    pub metadata: Map<String, Value>,
+    /// Its tags.
+    pub tags: Tags,
+    /// How important it is.
+    pub importance: Importance,
+    /// Whether it can be found by meaning.
+    #[schema(example = true)]
+    pub has_embedding: bool,
+    /// What made its vector; `null` where the caller gave it and did not say.
+    #[schema(required, example = "all-MiniLM-L6-v2:53aa5117")]
+    pub embedding_model: Option<Name>,
+    /// Of its vector.
+    #[schema(required, example = 384)]
+    pub dimensions: Option<u32>,
+    /// Its vector, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vector>)]
+    pub embedding: Option<Vec<f32>>,
+    /// When it ends.
+    #[schema(required, example = json!(null))]
+    pub expires_at: Option<Time>,
+    /// When it was stored first.
+    pub created_at: Time,
+    /// When it was last written.
+    pub updated_at: Time,
+}
+
+/// A memory that was stored.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StoredMemory {
+    /// The memory.
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// Whether it took the place of another one.
+    #[schema(example = false)]
+    pub replaced: bool,
+}
+
+/// Memories that were stored.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StoredMemories {
+    /// In the order of the call.
+    pub memories: Vec<StoredMemory>,
+}
+
+/// Stores a memory in the place of whatever had its id.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreMemory {
+    /// What the payer calls it.
+    #[serde(default = "drawn_id")]
+    #[schema(ignore)]
+    pub id: Name,
+    /// What to remember.
+    pub content: Content,
+    /// What it means, for searches by meaning. Left out, it is made from the content by the server's model, if it has one;
+    /// `null`: none.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vector>)]
+    pub embedding: Option<Option<Vector>>,
+    /// What made the vector: only vectors of the same model and dimensions are compared. Only with `embedding`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "text-embedding-3-small")]
+    pub embedding_model: Option<Name>,
+    /// What else to know of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Metadata>)]
+    pub metadata: Metadata,
+    /// Its tags.
+    #[serde(default)]
+    #[schema(value_type = Option<Tags>)]
+    pub tags: Tags,
+    /// How important it is.
+    #[serde(default)]
+    #[schema(value_type = Option<Importance>)]
+    pub importance: Importance,
+    /// Where it goes.
+    #[serde(default)]
+    #[schema(value_type = Option<Namespace>)]
+    pub namespace: Namespace,
+    /// When it ends; at once if that is past. Not together with `ttlMs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// How long it lives, in milliseconds: up to 10 years.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
+    pub ttl_ms: Option<MemoryTtlMs>,
+    /// How it is read.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub reading: Reading,
+}
+
+/// How a text is read to be found by its words: what the server knows and the database does not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// The text search configuration.
+    pub language: String,
+    /// What the words are taken from, if not the text as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_text: Option<String>,
+}
+
+fn drawn_id() -> Name {
+    Name::ours(Uuid::now_v7().to_string())
+}
+
+/// One memory of a batch.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is only described: a StoreMemory is read")]
+pub struct BatchedMemory {
+    /// What the payer calls it; else a UUID of version 7.
+    #[schema(example = "tea")]
+    id: Option<Name>,
+    #[schema(inline = false)]
+    #[serde(flatten)]
+    memory: StoreMemory,
+}
+
+/// Stores memories: all or none.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StoreMemories {
+    /// 1 to 100 memories, of different ids.
+    #[serde(deserialize_with = "batch")]
+    #[schema(value_type = Vec<BatchedMemory>, min_items = 1, max_items = 100)]
+    pub memories: Vec<StoreMemory>,
+}
+
+fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreMemory>, D::Error> {
+    let memories = Vec::<StoreMemory>::deserialize(deserializer)?;
+    let refused = |detail: String| Err(serde::de::Error::custom(detail));
+    if memories.is_empty() || memories.len() > BATCH_MAX {
+        return refused(format!("must be 1 to {BATCH_MAX} memories"));
+    }
+    let mut ids = HashSet::new();
+    match memories.iter().find(|memory| !ids.insert(&memory.id)) {
+        Some(_twice) => refused("must have each id once".to_owned()),
+        None => Ok(memories),
+    }
+}
+
+/// Reads a memory.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RecallMemory {
+    /// The memory.
+    #[param(ignore)]
+    pub id: Name,
+    /// Whether to answer its vector too.
+    #[serde(default)]
+    #[param(value_type = Option<bool>, default = false)]
+    pub include_embedding: bool,
+}
+
+/// Changes a memory: a JSON merge patch (RFC 7396).
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateMemory {
+    /// The memory.
+    #[schema(ignore)]
+    pub id: Name,
+    /// What to remember instead. A vector that the server made is made anew; one that the caller gave stays.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Content>)]
+    pub content: Option<Content>,
+    /// What it means; `null` takes the vector away.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vector>)]
+    pub embedding: Option<Option<Vector>>,
+    /// What made the vector. Only with `embedding`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "text-embedding-3-small")]
+    pub embedding_model: Option<Name>,
+    /// Whether the server made the vector.
+    #[serde(skip_deserializing, default)]
+    #[schema(ignore)]
+    pub is_made: bool,
+    /// Patched member by member; `null` clears it. At most 32 KiB may come of it.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Metadata>)]
+    pub metadata: Option<Option<Metadata>>,
+    /// All of its tags from now on; `null`: none.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Tags>)]
+    pub tags: Option<Option<Tags>>,
+    /// How important it is; `null`: 0.5.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Importance>)]
+    pub importance: Option<Option<Importance>>,
+    /// Where it goes; `null`: to `default`.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Namespace>)]
+    pub namespace: Option<Option<Namespace>>,
+    /// When it ends; `null`: never. Not together with `ttlMs`.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Time>)]
+    pub expires_at: Option<Option<Time>>,
+    /// How long it lives from now on, in milliseconds; `null`: for ever.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
+    pub ttl_ms: Option<Option<MemoryTtlMs>>,
+    /// How it is read.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub reading: Reading,
+}
+
+/// Deletes a memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetMemory {
+    /// The memory.
+    pub id: Name,
+}
+
+/// Reads a page of memories in the order of their ids.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListMemories {
+    /// Only memories in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "user-42")]
+    pub namespace: Option<Name>,
+    /// Only memories with this tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "preferences")]
+    pub tag: Option<Name>,
+    /// Only memories whose ids start with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "te")]
+    pub prefix: Option<Name>,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<Limit>)]
+    pub limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Cursor>)]
+    pub cursor: Option<Cursor>,
+}
+
+/// How a search finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum Mode {
+    /// By meaning: the vectors that are nearest to the query's.
+    Vector,
+    /// By words: stems in the server's language, and words as they stand.
+    Text,
+    /// By both.
+    Hybrid,
+}
+
+impl TryFrom<String> for Mode {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "vector" => Ok(Self::Vector),
+            "text" => Ok(Self::Text),
+            "hybrid" => Ok(Self::Hybrid),
+            _ => Err("must be `vector`, `text` or `hybrid`"),
+        }
+    }
+}
+
+/// Which memories a tag search takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum TagsMatch {
+    /// Those with all of the tags.
+    #[default]
+    All,
+    /// Those with one of the tags.
+    Any,
+}
+
+impl TryFrom<String> for TagsMatch {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "all" => Ok(Self::All),
+            "any" => Ok(Self::Any),
+            _ => Err("must be `all` or `any`"),
+        }
+    }
+}
+
+/// Finds memories.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SearchMemories {
+    /// What to look for. By words; by meaning too, if there is an `embedding` of it or the server has a model to make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
+    /// What it means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vector>,
+    /// What made the vector. Left out, the vector is compared with those that were stored without a model, or else with
+    /// those of the same dimensions if one model made them all. Only with `embedding`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "text-embedding-3-small")]
+    pub embedding_model: Option<Name>,
+    /// Whether the server made the vector.
+    #[serde(skip_deserializing, default)]
+    #[schema(ignore)]
+    pub is_made: bool,
+    /// How to find. Left out: `hybrid` if both are possible, else the one that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Mode>)]
+    pub mode: Option<Mode>,
+    /// Whether the mode is ours to choose.
+    #[serde(skip_deserializing, default)]
+    #[schema(ignore)]
+    pub is_default: bool,
+    /// How many at most.
+    #[serde(default = "Bounded::of::<10>")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10)]
+    pub limit: SearchLimit,
+    /// Only those with this score or more. It is the score that the mode makes: see `scoring`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0.3)]
+    pub min_score: Option<f64>,
+    /// Only those whose metadata is like this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// What the filter demands.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub equals: Vec<(String, Value)>,
+    /// Only those in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "user-42")]
+    pub namespace: Option<Name>,
+    /// Only those with these tags.
+    #[serde(default)]
+    #[schema(value_type = Option<Tags>)]
+    pub tags: Tags,
+    /// Whether they need all of the tags or any.
+    #[serde(default)]
+    #[schema(value_type = Option<TagsMatch>, default = "all")]
+    pub tags_match: TagsMatch,
+    /// Whether to answer vectors too.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, default = false)]
+    pub include_embedding: bool,
+    /// Whether every vector must be compared. Left out: up to 50,000 vectors. `false` prefers speed where there is a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
+    pub exact: Option<bool>,
+    /// How the query is read.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub reading: Reading,
+}
+
+/// What a score is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scoring {
+    /// Of `vector`: from -1 to 1, the same direction.
+    CosineSimilarity,
+    /// Of `text`: from 0, the higher the better; how high depends on the memories and the query.
+    Bm25,
+    /// Of `hybrid`: the sum of 1 / (60 + place) over both lists, at most 0.033.
+    ReciprocalRankFusion,
+}
+
+/// A memory that was found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundMemory {
+    /// The memory.
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// How good it is.
+    #[schema(example = 0.0325)]
+    pub score: f64,
+    /// In `hybrid`: its cosine similarity, or `null` if it is not among the nearest.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, example = 0.71)]
+    pub vector_score: Option<Option<f64>>,
+    /// In `hybrid`: its BM25, or `null` if it is not among the best by words.
+    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, example = 4.2)]
+    pub text_score: Option<Option<f64>>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// How it was found.
+    pub mode: Mode,
+    /// What the scores are.
+    #[serde(default = "unknown")]
+    pub scoring: Scoring,
+    /// Whether these are the best for certain. If not, some of the best may be missing: a large space was searched along
+    /// its graph.
+    #[schema(example = true)]
+    pub exact: bool,
+    /// With how many memories the query was compared; along a graph, and by words: how many there are.
+    #[schema(example = 1204)]
+    pub searched: u64,
+    /// How many memories have no vector that it could be compared with.
+    #[schema(example = 0)]
+    pub skipped: u64,
+    /// The best first.
+    pub results: Vec<FoundMemory>,
+}
+
+fn unknown() -> Scoring {
+    Scoring::CosineSimilarity
+}

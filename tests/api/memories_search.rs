@@ -1,0 +1,340 @@
+//! Memories, found again.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use sqlx::Executor as _;
+
+use crate::memories::ids;
+use crate::support::{Caller, TestApp, TestDatabase};
+
+/// Memories with what they are found by, and the caller they belong to.
+async fn with(app: &TestApp, memories: Value) -> Caller {
+    let caller = app.caller().await;
+    caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
+    caller
+}
+
+#[tokio::test]
+async fn words_are_found_by_stem_and_as_they_stand_and_rare_ones_count_more() {
+    let app = TestApp::spawn().await;
+    let caller = with(
+        &app,
+        json!([
+            {"id": "runs", "content": "She runs the nightly builds on build-box-7."},
+            {"id": "running", "content": "Running is what she likes."},
+            {"id": "umlaut", "content": "\u{c4}RGER mit dem Caf\u{e9} \u{201c}Zentral\u{201d}"},
+            {"id": "tokyo", "content": "\u{6771}\u{4eac}\u{90fd}\u{306b}\u{4f4f}\u{3093}\u{3067}\u{3044}\u{307e}\u{3059}"},
+            {"id": "ratio", "content": "It's a/b: 'quoted' and C:\\temp\\x, isn't it?"},
+            {"id": "long", "content": format!("the builds {}", "and other things of no importance ".repeat(50))},
+            {"id": "mail", "content": "Write to ada@example.com about https://shop.example/sale"}
+        ]),
+    )
+    .await;
+    let found = async |query: &str| caller.found(json!({"query": query})).await;
+    assert_eq!(
+        found("run").await.into_iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["runs".into(), "running".into()])
+    );
+    assert_eq!(found("running").await[0], "running", "the word as it stands is better than its stem");
+    assert_eq!(found("builds").await, ["runs", "long"], "better in the shorter one");
+    assert_eq!(found("\u{e4}rger").await, ["umlaut"]);
+    assert_eq!(found("caf\u{e9} zentral").await, ["umlaut"]);
+    assert_eq!(found("\u{4eac}\u{90fd}").await, ["tokyo"], "a part of a sentence without spaces");
+    assert_eq!(found("\\temp 'quoted'").await, ["ratio"]);
+    assert_eq!(found("ada@example.com").await, ["mail"]);
+    assert!(found("the and is it's").await.contains(&"long".to_owned()), "when there are no other words");
+    assert!(!found("the builds").await.contains(&"ratio".to_owned()), "else they say nothing");
+    assert!(found("nothing-similar").await.is_empty());
+    assert!(found("?!, --").await.is_empty());
+    let answer = caller.search(json!({"query": "builds"})).await.ok();
+    assert_eq!((&answer["mode"], &answer["scoring"], &answer["exact"]), (&json!("text"), &json!("bm25"), &json!(true)));
+    assert_eq!((&answer["searched"], &answer["skipped"]), (&json!(7), &json!(0)));
+    let scores: Vec<f64> = answer["results"].as_array().unwrap().iter().map(|r| r["score"].as_f64().unwrap()).collect();
+    assert!(scores[0] > scores[1] && scores[1] > 0.0, "{scores:?}");
+    let between = (scores[0] + scores[1]) / 2.0;
+    assert_eq!(caller.found(json!({"query": "builds", "minScore": between})).await, ["runs"]);
+}
+
+#[tokio::test]
+async fn vectors_are_compared_by_their_cosine() {
+    let app = TestApp::spawn().await;
+    let caller = with(
+        &app,
+        json!([
+            {"id": "same", "content": "a", "embedding": [3, 4]}, {"id": "near", "content": "b", "embedding": [4, 3]},
+            {"id": "across", "content": "c", "embedding": [-8, 6]}, {"id": "against", "content": "d", "embedding": [-3, -4]},
+            {"id": "none", "content": "e"}
+        ]),
+    )
+    .await;
+    let answer = caller.search(json!({"embedding": [0.3, 0.4]})).await.ok();
+    assert_eq!(ids(&answer["results"]), ["same", "near", "across", "against"]);
+    for (place, cosine) in [1.0, 0.96, 0.0, -1.0].into_iter().enumerate() {
+        let score = answer["results"][place]["score"].as_f64().unwrap();
+        assert!((score - cosine).abs() < 1e-6, "{answer}");
+    }
+    assert_eq!((&answer["mode"], &answer["scoring"]), (&json!("vector"), &json!("cosine-similarity")));
+    assert_eq!((&answer["exact"], &answer["searched"], &answer["skipped"]), (&json!(true), &json!(4), &json!(1)));
+    assert_eq!(caller.found(json!({"embedding": [3, 4], "minScore": 0.5})).await, ["same", "near"]);
+    assert_eq!(caller.found(json!({"embedding": [3, 4], "limit": 1, "exact": false})).await, ["same"]);
+    let answer = caller.search(json!({"embedding": [3, 4], "limit": 1, "includeEmbedding": true})).await.ok();
+    assert_eq!(answer["results"][0]["embedding"], json!([3.0, 4.0]));
+}
+
+#[tokio::test]
+async fn both_ways_make_one_list() {
+    let app = TestApp::spawn().await;
+    let caller = with(
+        &app,
+        json!([
+            {"id": "both", "content": "tea", "embedding": [1, 0.1]}, {"id": "word", "content": "tea and more", "embedding": [-1, 0]},
+            {"id": "meaning", "content": "drink", "embedding": [1, 0]}, {"id": "blind", "content": "tea without a vector at all"}
+        ]),
+    )
+    .await;
+    let answer = caller.search(json!({"query": "tea", "embedding": [1, 0]})).await.ok();
+    assert_eq!((&answer["mode"], &answer["scoring"]), (&json!("hybrid"), &json!("reciprocal-rank-fusion")));
+    assert_eq!(ids(&answer["results"])[0], "both");
+    let of = |id: &str| answer["results"].as_array().unwrap().iter().find(|result| result["id"] == id).unwrap().clone();
+    let (both, meaning, blind) = (of("both"), of("meaning"), of("blind"));
+    assert!((both["score"].as_f64().unwrap() - (1.0 / 62.0 + 1.0 / 61.0)).abs() < 1e-9, "{both}");
+    assert!(both["textScore"].as_f64().unwrap() > 0.0 && both["vectorScore"].as_f64().unwrap() > 0.99);
+    assert_eq!((&meaning["textScore"], &blind["vectorScore"]), (&Value::Null, &Value::Null));
+    assert_eq!((&answer["searched"], &answer["skipped"]), (&json!(3), &json!(1)));
+    assert_eq!(caller.found(json!({"query": "tea", "embedding": [1, 0], "limit": 1})).await, ["both"]);
+    assert_eq!(caller.found(json!({"query": "tea", "embedding": [1, 0], "mode": "vector"})).await.len(), 3);
+}
+
+/// Each filter, the places of the memories below that it finds, and how it would be with `$not` around: the others.
+#[tokio::test]
+async fn filters_are_as_they_are_described() {
+    let app = TestApp::spawn().await;
+    let metadata = [
+        json!({"n": 1, "s": "apple", "b": true, "list": ["x", "y"], "deep": {"k": "v"}}),
+        json!({"n": 1.0, "s": "banana", "b": false, "list": [], "deep": {"k": 7}}),
+        json!({"n": 2.5, "s": "Apple", "b": null, "list": "x", "deep": [{"k": "v"}, {"k": "w"}]}),
+        json!({"n": "1", "s": "", "list": [1, "x", null], "deep": null}),
+        json!({}),
+        json!({"n": -3e10, "s": "\"quoted\\\" $or", "a.b": 1, "list": [["x"]], "b": "true"}),
+    ];
+    let memories: Value = metadata
+        .iter()
+        .enumerate()
+        .map(|(n, metadata)| json!({"id": n.to_string(), "content": "c", "embedding": [1], "metadata": metadata}))
+        .collect();
+    let caller = with(&app, memories).await;
+    let all: BTreeSet<String> = (0..metadata.len()).map(|n| n.to_string()).collect();
+    for (filter, found) in [
+        (json!({}), "012345"),
+        (json!({"n": 1}), "01"),
+        (json!({"n": 1.0}), "01"),
+        (json!({"n": "1"}), "3"),
+        (json!({"n": {"$ne": 1}}), "2345"),
+        (json!({"n": {"$gt": 1}}), "2"),
+        (json!({"n": {"$gte": 1, "$lt": 2.5}}), "01"),
+        (json!({"n": {"$lt": 0}}), "5"),
+        (json!({"n": {"$lte": "1"}}), "3"),
+        (json!({"n": {"$in": [1, "1", 7]}}), "013"),
+        (json!({"n": {"$in": []}}), ""),
+        (json!({"s": "apple"}), "0"),
+        (json!({"s": {"$gt": "apple"}}), "1"),
+        (json!({"s": {"$contains": "pp"}}), "02"),
+        (json!({"s": {"$contains": ".*"}}), ""),
+        (json!({"s": "\"quoted\\\" $or"}), "5"),
+        (json!({"s": {"$contains": "\\\" $"}}), "5"),
+        (json!({"b": true}), "0"),
+        (json!({"b": null}), "234"),
+        (json!({"b": {"$ne": null}}), "015"),
+        (json!({"b": {"$in": [false, null]}}), "1234"),
+        (json!({"list": "x"}), "023"),
+        (json!({"list": {"$contains": "x"}}), "0235"),
+        (json!({"list": {"$contains": 1}}), "3"),
+        (json!({"list": {"$ne": "x"}}), "145"),
+        (json!({"deep.k": "v"}), "02"),
+        (json!({"deep.k": {"$gt": 5}}), "1"),
+        (json!({"deep.k": null}), "345"),
+        (json!({"a.b": 1}), ""),
+        (json!({"n": 1, "s": "apple"}), "0"),
+        (json!({"$or": [{"n": 2.5}, {"s": "banana"}, {"$and": [{"n": 1}, {"b": true}]}]}), "012"),
+        (json!({"$not": {"$or": [{"n": 1}, {"$not": {"list": "x"}}]}}), "23"),
+        (json!({"$and": [{"n": {"$gt": 0}}, {"$not": {"n": {"$gt": 2}}}]}), "01"),
+        (json!({"missing": {"$gt": 0}}), ""),
+        (json!({"missing": {"$ne": 0}}), "012345"),
+    ] {
+        let found: BTreeSet<String> = found.chars().map(String::from).collect();
+        for (filter, expected) in [(filter.clone(), found.clone()), (json!({"$not": filter}), &all - &found)] {
+            for search in [json!({"embedding": [1], "filter": filter}), json!({"query": "c", "filter": filter})] {
+                let result: BTreeSet<String> = caller.found(search).await.into_iter().collect();
+                assert_eq!(result, expected, "{filter}");
+            }
+        }
+    }
+    for bad in [
+        json!({"n": {"$regex": "x"}}),
+        json!({"$where": []}),
+        (0..100).fold(json!({"a": 1}), |inner, _| json!({"$not": inner})),
+        (0..10_000).map(|n| (n.to_string(), json!(1))).collect::<serde_json::Map<_, _>>().into(),
+    ] {
+        let problem = caller.search(json!({"query": "c", "filter": bad})).await.problem(422, "invalid-value");
+        assert_eq!(problem["errors"][0]["pointer"], "/filter");
+    }
+    caller.search(json!({"query": "c", "filter": [1]})).await.problem(400, "invalid-json");
+    caller.search(json!({"query": "c", "filter": "' or true --"})).await.problem(400, "invalid-json");
+}
+
+/// The original filtered after it had cut: pages came back empty while memories matched.
+#[tokio::test]
+async fn filters_hold_before_the_best_are_taken() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for batch in 0..3 {
+        let memories: Vec<Value> = (0..100)
+            .map(|n| {
+                let n = batch * 100 + n;
+                // The nearer, the less it is one of the few that are looked for.
+                let is_wanted = n >= 295;
+                json!({
+                    "id": format!("{n:03}"), "content": "tea", "embedding": [1.0, f64::from(n) / 100.0],
+                    "tags": if is_wanted { json!(["rare", "odd"]) } else { json!(["odd"]) }, "namespace": if n % 2 == 0 { "even" } else { "odd" },
+                    "metadata": {"wanted": is_wanted}
+                })
+            })
+            .collect();
+        caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
+    }
+    for narrow in [
+        json!({"tags": ["rare"]}),
+        json!({"tags": ["rare", "odd"]}),
+        json!({"tags": ["rare", "nothing"], "tagsMatch": "any"}),
+        json!({"filter": {"wanted": true}}),
+        json!({"filter": {"wanted": {"$ne": false}}}),
+    ] {
+        for search in
+            [json!({"embedding": [1, 0]}), json!({"query": "tea"}), json!({"query": "tea", "embedding": [1, 0]})]
+        {
+            let mut search = search.as_object().unwrap().clone();
+            search.extend(narrow.as_object().unwrap().clone());
+            let found: BTreeSet<String> = caller.found(search.clone().into()).await.into_iter().collect();
+            assert_eq!(found, (295..300).map(|n| n.to_string()).collect(), "{search:?}");
+            search.insert("namespace".into(), json!("odd"));
+            assert_eq!(caller.found(search.into()).await.len(), 3);
+        }
+    }
+    assert!(caller.found(json!({"query": "tea", "tags": ["rare", "nothing"]})).await.is_empty());
+    let answer = caller.search(json!({"embedding": [1, 0], "namespace": "odd", "limit": 100})).await.ok();
+    assert_eq!((answer["results"].as_array().unwrap().len(), &answer["searched"]), (100, &json!(150)));
+}
+
+#[tokio::test]
+async fn mixed_vectors_neither_fail_the_innocent_nor_find_nothing_in_silence() {
+    let app = TestApp::spawn().await;
+    let caller = with(
+        &app,
+        json!([
+            {"id": "two", "content": "tea", "embedding": [1, 0]}, {"id": "three", "content": "tea", "embedding": [1, 0, 0], "namespace": "other"},
+            {"id": "m", "content": "tea", "embedding": [1, 0], "embeddingModel": "m"},
+            {"id": "four", "content": "tea", "embedding": [1, 0, 0, 0], "embeddingModel": "m"}, {"id": "none", "content": "tea", "namespace": "bare"}
+        ]),
+    )
+    .await;
+    assert_eq!(caller.found(json!({"embedding": [1, 0]})).await, ["two"], "of those that say nothing either");
+    assert_eq!(caller.found(json!({"embedding": [1, 0], "embeddingModel": "m"})).await, ["m"]);
+    assert_eq!(caller.found(json!({"embedding": [0, 0, 0, 1]})).await, ["four"], "the only ones of these dimensions");
+    let answer = caller.search(json!({"embedding": [1, 0]})).await.ok();
+    assert_eq!((&answer["searched"], &answer["skipped"]), (&json!(1), &json!(4)));
+    for search in [
+        json!({"embedding": [1, 0, 0, 0, 0]}),
+        json!({"embedding": [1, 0, 0], "embeddingModel": "m"}),
+        json!({"embedding": [1, 0], "namespace": "other"}),
+        json!({"embedding": [1, 0, 0, 0, 0], "query": "tea"}),
+    ] {
+        let problem = caller.search(search).await.problem(422, "dimension-mismatch");
+        assert_eq!(problem["stored"].as_array().unwrap().len(), 4, "{problem}");
+    }
+    assert!(
+        caller.found(json!({"embedding": [1, 0], "namespace": "bare"})).await.is_empty(),
+        "there is nothing to mismatch"
+    );
+    caller.remember("n", json!({"content": "tea", "embedding": [0, 0, 0, 1], "embeddingModel": "n"})).await.ok();
+    caller.search(json!({"embedding": [1, 0, 0, 0]})).await.problem(422, "dimension-mismatch");
+    assert!(app.caller().await.found(json!({"embedding": [1, 0]})).await.is_empty(), "there is nothing at all");
+}
+
+#[tokio::test]
+async fn what_is_no_search_is_refused() {
+    let app = TestApp::spawn().await;
+    let caller = with(&app, json!([{"id": "a", "content": "tea", "embedding": [1, 0]}])).await;
+    for (bad, status, code) in [
+        (json!({}), 422, "invalid-value"),
+        (json!({"mode": "vector"}), 422, "invalid-value"),
+        (json!({"query": "tea", "mode": "vector"}), 422, "no-embedding-model"),
+        (json!({"query": "tea", "mode": "hybrid"}), 422, "no-embedding-model"),
+        (json!({"embedding": [1, 0], "mode": "text"}), 422, "invalid-value"),
+        (json!({"embedding": [1, 0], "mode": "hybrid"}), 422, "invalid-value"),
+        (json!({"embedding": [1, 0], "query": "tea", "mode": "text"}), 422, "invalid-value"),
+        (json!({"query": ""}), 422, "invalid-value"),
+        (json!({"query": "x".repeat(10_001)}), 422, "invalid-value"),
+        (json!({"query": "tea", "limit": 0}), 422, "invalid-value"),
+        (json!({"query": "tea", "limit": 101}), 422, "invalid-value"),
+        (json!({"query": "tea", "limit": -1}), 422, "invalid-value"),
+        (json!({"query": "tea", "mode": "magic"}), 422, "invalid-value"),
+        (json!({"query": "tea", "tagsMatch": "some"}), 422, "invalid-value"),
+        (json!({"query": "tea", "embeddingModel": "m"}), 422, "invalid-value"),
+        (json!({"embedding": [0, 0]}), 422, "invalid-vector"),
+        (json!({"query": "tea", "minScore": "high"}), 400, "invalid-json"),
+        (json!({"query": "tea", "language": "english"}), 400, "invalid-json"),
+        (json!({"query": "tea", "isMade": true}), 400, "invalid-json"),
+        (json!({"query": "tea", "equals": [["a", 1]]}), 400, "invalid-json"),
+    ] {
+        caller.search(bad).await.problem(status, code);
+    }
+    let hostile = "tea') or true -- \\ '' $$ & | ! :* <-> ( ".repeat(200);
+    assert_eq!(caller.found(json!({"query": hostile.chars().take(10_000).collect::<String>()})).await, ["a"]);
+}
+
+/// A large space: its vectors go into a graph, searches along it say so, and nothing is missing that is not in it yet.
+#[tokio::test]
+async fn a_large_space_gets_a_graph() {
+    let database = TestDatabase::own().await;
+    let mut admin = database.admin().await;
+    admin
+        .execute("create or replace function tenant.exact_max() returns bigint language sql immutable as 'select 200::bigint'")
+        .await
+        .unwrap();
+    let app = TestApp::on(database);
+    let caller = app.caller().await;
+    let at = |n: usize| [(n as f64 / 100.0).cos(), (n as f64 / 100.0).sin()];
+    let memory = |n: usize| json!({"id": format!("{n:03}"), "content": "c", "embedding": at(n), "metadata": {"n": n, "third": n.is_multiple_of(3)}});
+    for batch in 0..3 {
+        let memories: Vec<Value> = (batch * 100..batch * 100 + 100).map(memory).collect();
+        caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
+    }
+    // Others share the graph's partition.
+    let other = app.caller().await;
+    other.remember("000", json!({"content": "c", "embedding": at(0)})).await.ok();
+    let near = async |search: Value| caller.search(search).await.ok();
+    app.until(async || near(json!({"embedding": at(50), "limit": 3})).await["exact"] == false).await;
+    let answer = near(json!({"embedding": at(50), "limit": 3})).await;
+    let found: BTreeSet<String> = ids(&answer["results"]).into_iter().collect();
+    assert_eq!(found, BTreeSet::from(["049".into(), "050".into(), "051".into()]));
+    assert_eq!((&answer["searched"], &answer["skipped"]), (&json!(300), &json!(0)));
+    for exact in [json!({"embedding": at(50), "exact": true}), json!({"embedding": at(50), "filter": {"n": 7}})] {
+        assert_eq!(near(exact).await["exact"], true);
+    }
+    let thirds = near(json!({"embedding": at(50), "limit": 5, "filter": {"third": {"$ne": false}}})).await;
+    assert_eq!(ids(&thirds["results"]), ["051", "048", "054", "045", "057"]);
+    // Fewer than are wanted: all are compared.
+    let few = near(json!({"embedding": at(50), "filter": {"n": {"$lt": 4}}})).await;
+    assert_eq!((ids(&few["results"]).len(), &few["exact"]), (4, &json!(true)));
+    // What is written is found at once, wherever it is, and what is gone is not.
+    caller.remember("new", json!({"content": "c", "embedding": at(50)})).await.ok();
+    caller.delete("/v1/memories/049").await.ok();
+    caller.remember("051", json!({"content": "c", "embedding": at(200)})).await.ok();
+    caller.remember("052", json!({"content": "c", "embedding": [1, 0, 0]})).await.ok();
+    let answer = near(json!({"embedding": at(50), "limit": 3})).await;
+    let found: BTreeSet<String> = ids(&answer["results"]).into_iter().collect();
+    assert_eq!(found, ["new", "050", "048"].map(String::from).into_iter().collect::<BTreeSet<_>>());
+    assert_eq!(answer["exact"], false);
+    assert_eq!(other.found(json!({"embedding": at(0)})).await, ["000"]);
+}
