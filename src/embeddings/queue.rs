@@ -18,8 +18,11 @@ const BATCH_TOKENS: usize = 512;
 /// A part of a text, as the model reads it.
 pub(super) struct Part {
     pub tokens: Vec<u32>,
-    pub reply: oneshot::Sender<Result<Vec<f32>, String>>,
+    pub reply: oneshot::Sender<Answer>,
 }
+
+/// The vector of a part, or why there is none.
+pub(super) type Answer = Result<Vec<f32>, String>;
 
 /// What waits, by payer.
 #[derive(Default)]
@@ -120,7 +123,7 @@ mod tests {
         format!("0x{number:040x}").parse().unwrap()
     }
 
-    fn parts(count: usize, tokens: usize) -> (Vec<Part>, Vec<oneshot::Receiver<Result<Vec<f32>, String>>>) {
+    fn parts(count: usize, tokens: usize) -> (Vec<Part>, Vec<oneshot::Receiver<Answer>>) {
         let parts = (0..count).map(|_| {
             let (reply, answer) = oneshot::channel();
             (Part { tokens: vec![7; tokens], reply }, answer)

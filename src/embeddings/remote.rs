@@ -25,7 +25,7 @@ const REQUESTS_MAX: usize = 16;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call may take with everything that is tried again.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often to try again.
 const RETRIES_MAX: u32 = 2;
 /// The first pause before that, at most; the next one is twice as long.

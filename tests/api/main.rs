@@ -14,6 +14,8 @@ mod counters;
 mod counters_model;
 mod dev;
 mod drift;
+mod embeddings;
+mod embeddings_local;
 mod faults;
 mod idempotency;
 mod isolation;

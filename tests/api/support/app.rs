@@ -1,11 +1,13 @@
 //! A server on a free port of loopback, and those who call it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use payerbase::app::{Application, DRAIN_TIMEOUT, Settings};
 use payerbase::auth::{Payer, Scope, create_token};
 use payerbase::db::Database;
+use payerbase::embeddings::Embeddings;
 use payerbase::http::drain::Stop;
 use payerbase::links::visitor::Origins;
 use payerbase::redis::Redis;
@@ -41,31 +43,45 @@ impl TestApp {
     }
 
     pub fn on(database: TestDatabase) -> Self {
-        Self::with(database, LOOK_EVERY, None)
+        Self::set(database, |_as_it_is| {})
     }
 
     /// One that looks for itself so often, and hears others through this Redis.
     pub fn with(database: TestDatabase, look_every: Duration, redis: Option<Redis>) -> Self {
+        Self::set(database, |settings| {
+            settings.turns.look_every = look_every;
+            settings.redis = redis;
+        })
+    }
+
+    /// One whose texts become vectors.
+    pub fn embedding(database: TestDatabase, embeddings: Embeddings) -> Self {
+        Self::set(database, |settings| settings.turns.embeddings = Some(Arc::new(embeddings)))
+    }
+
+    /// One with other settings.
+    pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         let turns = TurnSettings {
             lanes: LaneCounts { write: 2, read: 1 },
-            look_every,
+            look_every: LOOK_EVERY,
             language: "english".to_owned(),
             embeddings: None,
         };
+        let mut settings = Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            workers: 2,
+            turns,
+            redis: None,
+            public_url: None,
+            origins: Origins::default(),
+            sweep: SweepSettings { every: SWEEP_EVERY, clicks_kept: Duration::from_hours(24 * 90) },
+        };
+        change(&mut settings);
         let options = database.app.clone();
         let (started, address) = std::sync::mpsc::channel();
         let ended = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let settings = Settings {
-                    listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-                    workers: 2,
-                    turns,
-                    redis,
-                    public_url: None,
-                    origins: Origins::default(),
-                    sweep: SweepSettings { every: SWEEP_EVERY, clicks_kept: Duration::from_hours(24 * 90) },
-                };
                 let application = Application::build(Database::new(options, 6), &settings).unwrap();
                 started.send((application.address(), application.stop())).unwrap();
                 application.run().await

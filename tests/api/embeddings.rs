@@ -1,0 +1,236 @@
+//! An endpoint makes the vectors: one on loopback that speaks the protocol, well or badly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use payerbase::embeddings::{Embeddings, Setting};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::support::{Caller, TestApp, TestDatabase};
+
+/// An endpoint of four dimensions: what a text is about, by its words.
+struct Endpoint {
+    url: String,
+    requests: Arc<AtomicUsize>,
+}
+
+const TOPICS: [&str; 4] = ["tea", "build", "sea", ""];
+
+fn vector(text: &str) -> Vec<f32> {
+    TOPICS.iter().map(|topic| text.matches(topic).count() as f32).collect()
+}
+
+/// What it answers depends on the words of the texts, as does what it is asked for.
+async fn answer(request: HttpRequest, body: web::Json<Value>, requests: web::Data<AtomicUsize>) -> HttpResponse {
+    let number = requests.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(request.headers().get("authorization").unwrap(), "Bearer the-key");
+    assert_eq!((&body["model"], &body["encoding_format"]), (&json!("topics"), &json!("float")));
+    let texts: Vec<&str> = body["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    assert!(!texts.is_empty() && texts.len() <= 64 && texts.iter().all(|text| text.len() <= 6_000 && !text.is_empty()));
+    let says = |word: &str| texts.iter().any(|text| text.contains(word));
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        // In whatever order.
+        .rev()
+        .map(|(index, text)| json!({"object": "embedding", "index": index, "embedding": vector(text)}))
+        .collect();
+    if says("hangs") {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    } else if says("garbage") {
+        return HttpResponse::Ok().body("<html>it works</html>");
+    } else if says("refuses") {
+        return HttpResponse::Unauthorized().json(json!({"error": "no"}));
+    } else if says("redirects") {
+        return HttpResponse::Found().insert_header(("location", "http://127.0.0.1:1/")).finish();
+    } else if says("stumbles") && number.is_multiple_of(2) {
+        return HttpResponse::TooManyRequests().finish();
+    } else if says("fails") {
+        return HttpResponse::InternalServerError().finish();
+    } else if says("forgets") {
+        return HttpResponse::Ok().json(json!({"data": []}));
+    } else if says("shrinks") {
+        return HttpResponse::Ok().json(json!({"data": [{"index": 0, "embedding": [1, 2, 3]}]}));
+    } else if says("zeros") {
+        return HttpResponse::Ok().json(json!({"data": [{"index": 0, "embedding": [0, 0, 0, 0]}]}));
+    }
+    HttpResponse::Ok().json(json!({"data": data, "model": "topics"}))
+}
+
+impl Endpoint {
+    fn start() -> Self {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let data = web::Data::from(Arc::clone(&requests));
+        let (bound, address) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let run = async move {
+                let json = web::JsonConfig::default().limit(8 << 20);
+                let app = move || {
+                    let route = web::post().to(answer);
+                    App::new().app_data(data.clone()).app_data(json.clone()).route("/v1/embeddings", route)
+                };
+                let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+                bound.send(server.addrs()[0]).unwrap();
+                server.run().await.unwrap();
+            };
+            actix_web::rt::System::new().block_on(run);
+        });
+        Self { url: format!("http://{}/v1?model=topics", address.recv().unwrap()), requests }
+    }
+
+    async fn app(&self) -> TestApp {
+        TestApp::embedding(TestDatabase::shared().await, open(&self.url))
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn open(url: &str) -> Embeddings {
+    let Ok(Setting::Remote(mut endpoint)) = url.parse() else { panic!("{url}") };
+    endpoint.key = Some(SecretString::from("the-key"));
+    Embeddings::open(&Setting::Remote(endpoint)).unwrap().unwrap()
+}
+
+async fn topic(caller: &Caller, id: &str) -> Value {
+    caller.get(&format!("/v1/memories/{id}?includeEmbedding=true")).await.ok()["embedding"].clone()
+}
+
+#[tokio::test]
+async fn contents_and_queries_become_vectors_by_themselves() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    let stored = caller.remember("t", json!({"content": "tea"})).await.ok();
+    assert_eq!((&stored["embeddingModel"], &stored["dimensions"]), (&json!("topics"), &json!(4)));
+    let memories: Vec<Value> =
+        (0..100).map(|n| json!({"id": format!("b{n:02}"), "content": format!("build {n}")})).collect();
+    let before = endpoint.requests();
+    caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
+    assert_eq!(endpoint.requests() - before, 2, "in batches");
+    let answer = caller.search(json!({"query": "a tea"})).await.ok();
+    assert_eq!((&answer["mode"], &answer["results"][0]["id"]), (&json!("hybrid"), &json!("t")));
+    let answer = caller.search(json!({"query": "tea tea tea", "mode": "vector", "limit": 1})).await.ok();
+    assert_eq!((&answer["mode"], &answer["results"][0]["id"]), (&json!("vector"), &json!("t")));
+    let before = endpoint.requests();
+    caller.search(json!({"query": "tea", "mode": "text"})).await.ok();
+    caller.remember("own", json!({"content": "tea", "embedding": [1, 2]})).await.ok();
+    let without = caller.remember("without", json!({"content": "tea", "embedding": null})).await.ok();
+    assert_eq!((endpoint.requests(), &without["hasEmbedding"]), (before, &json!(false)), "no more than it must");
+}
+
+#[tokio::test]
+async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    caller.remember("made", json!({"content": "tea"})).await.ok();
+    caller.remember("given", json!({"content": "tea", "embedding": [9, 8, 7, 6]})).await.ok();
+    caller.remember("none", json!({"content": "tea", "embedding": null})).await.ok();
+    for id in ["made", "given", "none"] {
+        caller.patch_memory(id, json!({"content": "sea"})).await.ok();
+    }
+    assert_eq!(topic(&caller, "made").await, json!([0.0, 0.0, 1.0, 4.0]));
+    assert_eq!(topic(&caller, "given").await, json!([9.0, 8.0, 7.0, 6.0]));
+    assert_eq!(topic(&caller, "none").await, json!([0.0, 0.0, 1.0, 4.0]));
+    caller.patch_memory("made", json!({"content": "tea", "embedding": [1, 1]})).await.ok();
+    assert_eq!(topic(&caller, "made").await, json!([1.0, 1.0]));
+}
+
+#[tokio::test]
+async fn a_transaction_embeds_before_it_runs() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    let store = |id: &str, content: &str| json!({"method": "storeMemory", "params": {"id": id, "content": content}});
+    let calls = json!([
+        store("a", "tea"), {"method": "increment", "params": {"name": "n"}}, store("b", "sea"),
+        {"method": "storeMemories", "params": {"memories": [{"id": "c", "content": "build"}, {"id": "d", "content": "x", "embedding": [1]}]}}
+    ]);
+    caller.post("/v1/transaction", json!({"calls": calls})).await.ok();
+    assert_eq!(endpoint.requests(), 1);
+    for (id, topic_of) in [
+        ("a", json!([1.0, 0.0, 0.0, 4.0])),
+        ("b", json!([0.0, 0.0, 1.0, 4.0])),
+        ("c", json!([0.0, 1.0, 0.0, 6.0])),
+        ("d", json!([1.0])),
+    ] {
+        assert_eq!(topic(&caller, id).await, topic_of, "{id}");
+    }
+    let calls = json!([{"method": "increment", "params": {"name": "n"}}, store("e", "garbage")]);
+    caller.post("/v1/transaction", json!({"calls": calls})).await.problem(502, "embedding-failed");
+    assert_eq!(caller.value("n").await, 1);
+}
+
+#[tokio::test]
+async fn a_long_content_is_embedded_in_parts() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    // A model that cut it would see nothing but tea.
+    let content = format!("{}{}", "tea ".repeat(2_000), "sea ".repeat(6_000));
+    caller.remember("long", json!({"content": content})).await.ok();
+    let topic = topic(&caller, "long").await;
+    let of = |place: usize| topic[place].as_f64().unwrap();
+    assert!(of(2) > of(0) && of(0) > 0.0, "{topic}");
+}
+
+#[tokio::test]
+async fn what_the_endpoint_does_wrong_stores_nothing() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    caller.remember("first", json!({"content": "tea"})).await.ok();
+    for wrong in ["garbage", "refuses", "redirects", "fails", "forgets", "shrinks", "zeros"] {
+        caller.remember("m", json!({"content": wrong})).await.problem(502, "embedding-failed");
+        let both = json!({"memories": [{"id": "m", "content": "tea"}, {"content": wrong}]});
+        caller.post("/v1/memories/batch", both).await.problem(502, "embedding-failed");
+        caller.search(json!({"query": wrong})).await.problem(502, "embedding-failed");
+        caller.patch_memory("first", json!({"content": wrong})).await.problem(502, "embedding-failed");
+        caller.recall("m").await.problem(404, "not-found");
+    }
+    assert_eq!(caller.recall("first").await.ok()["content"], "tea");
+    caller.remember("m", json!({"content": "it stumbles"})).await.ok();
+    caller.search(json!({"query": "garbage", "mode": "text"})).await.ok();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_or_is_not_there_is_given_up() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    let hang = caller.remember("m", json!({"content": "it hangs"}));
+    let meanwhile = caller.remember("other", json!({"content": "tea"}));
+    let (hang, meanwhile) = tokio::join!(hang, meanwhile);
+    meanwhile.ok();
+    hang.problem(502, "embedding-failed");
+    caller.recall("m").await.problem(404, "not-found");
+    let nowhere = TestApp::embedding(TestDatabase::shared().await, open("http://127.0.0.1:1/v1?model=topics"));
+    nowhere.caller().await.remember("m", json!({"content": "tea"})).await.problem(502, "embedding-failed");
+}
+
+/// What was stored by another model, or with other dimensions, is skipped and not compared.
+#[tokio::test]
+async fn another_model_finds_by_words_what_it_cannot_compare() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let caller = app.caller().await;
+    caller
+        .remember("old", json!({"content": "tea", "embedding": [1, 0, 0, 0], "embeddingModel": "old-model"}))
+        .await
+        .ok();
+    let answer = caller.search(json!({"query": "tea"})).await.ok();
+    assert_eq!((&answer["mode"], &answer["results"][0]["id"]), (&json!("text"), &json!("old")));
+    for mode in ["vector", "hybrid"] {
+        let problem = caller.search(json!({"query": "tea", "mode": mode})).await.problem(422, "dimension-mismatch");
+        assert_eq!(problem["stored"], json!([{"dimensions": 4, "embeddingModel": "old-model", "memories": 1}]));
+    }
+    caller.remember("new", json!({"content": "tea"})).await.ok();
+    let answer = caller.search(json!({"query": "tea"})).await.ok();
+    assert_eq!((&answer["mode"], &answer["searched"], &answer["skipped"]), (&json!("hybrid"), &json!(1), &json!(1)));
+    assert_eq!(answer["results"].as_array().unwrap().len(), 2);
+}
