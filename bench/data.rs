@@ -25,6 +25,11 @@ impl Tokens {
         &self.0
     }
 
+    /// Of one payer.
+    pub fn of(&self, payer: usize) -> &str {
+        self.0.get(payer).expect("a token")
+    }
+
     /// Of the first payer alone.
     pub fn one(&self) -> &[String] {
         self.0.get(..1).expect("a token")
@@ -91,6 +96,8 @@ pub async fn prepare(admin: &mut PgConnection, load: Load) {
         | Load::Get
         | Load::Redirect
         | Load::RedirectHot
+        | Load::Search
+        | Load::Store
         | Load::Transact => return,
     }
     run(admin, "vacuum analyze tenant.jobs, tenant.queues, tenant.locks").await;
@@ -127,6 +134,6 @@ pub async fn bloat(admin: &mut PgConnection) -> (i64, i64, i64) {
     .expect("statistics")
 }
 
-async fn run(admin: &mut PgConnection, statements: &str) {
+pub async fn run(admin: &mut PgConnection, statements: &str) {
     admin.execute(AssertSqlSafe(statements.to_owned())).await.expect("it runs");
 }

@@ -30,6 +30,10 @@ pub enum Load {
     PopMillion,
     /// `transact` of five increments.
     Transact,
+    /// `searchMemories` by vector, of one payer.
+    Search,
+    /// `storeMemory` with a vector, of many payers.
+    Store,
 }
 
 impl Load {
@@ -71,6 +75,8 @@ impl Load {
             Self::PopThousand => "popJob, one payer, queues of 1,000",
             Self::PopMillion => "popJob, one payer, a queue of 1,000,000",
             Self::Transact => "transact of 5 increments, 10,000 payers",
+            Self::Search => "searchMemories by vector",
+            Self::Store => "storeMemory with a vector",
         }
     }
 
@@ -86,7 +92,9 @@ impl Load {
             | Self::WorkHot
             | Self::Cycle
             | Self::PopThousand
-            | Self::PopMillion => &[64],
+            | Self::PopMillion
+            | Self::Search
+            | Self::Store => &[64],
         }
     }
 }

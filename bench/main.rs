@@ -6,7 +6,10 @@
 //! Linux and `wrk` (Debian: `apt-get install wrk`); pgbench comes with PostgreSQL.
 //!
 //! `cargo bench -- long` pushes, pops and completes jobs for minutes, to see whether the line stays flat;
-//! `cargo bench -- two` runs loads against two server processes of one database beside one.
+//! `cargo bench -- two` runs loads against two server processes of one database beside one;
+//! `cargo bench -- memories` searches among a million (`BENCH_MEMORIES`) memories of a thousand payers;
+//! `cargo bench --features local-embeddings -- embeddings` embeds texts, beside sentence-transformers if `BENCH_PYTHON` is a
+//! Python that has it; `-- relevance` (with the feature too) says how good what is found is.
 //!
 //! `BENCH_SECONDS` (default 3) is the time of one cell in one round, `BENCH_ROUNDS` (default 3) the number of rounds,
 //! `BENCH_ONLY` words with commas between: only loads with one of them in their names are run; `BENCH_MINUTES`
@@ -19,7 +22,10 @@
 )]
 
 mod data;
+#[cfg(feature = "local-embeddings")]
+mod embeddings;
 mod load;
+mod memories;
 mod pgbench;
 mod proc;
 mod stage;
@@ -40,6 +46,16 @@ async fn main() {
         long().await;
     } else if wants("two") {
         two().await;
+    } else if wants("memories") {
+        memories::run().await;
+    } else if wants("embeddings") || wants("relevance") {
+        #[cfg(feature = "local-embeddings")]
+        match wants("relevance") {
+            true => embeddings::relevance().await,
+            false => embeddings::speed().await,
+        }
+        #[cfg(not(feature = "local-embeddings"))]
+        panic!("add `--features local-embeddings`");
     } else {
         table().await;
     }
@@ -52,7 +68,7 @@ async fn table() {
     let mut cells: Vec<Cell> = wanted
         .flat_map(|load| load.connections().iter().map(move |connections| Cell::new(load, *connections)))
         .collect();
-    let mut stage = Stage::set(1).await;
+    let mut stage = Stage::set(1, &[]).await;
     println!("{} cells, {rounds} rounds of {seconds} s each", cells.len());
     stage.warm_up().await;
     for _ in 0..rounds {
@@ -112,7 +128,7 @@ fn report(cells: &[Cell], stage: &Stage) {
 async fn long() {
     const SEGMENT_SECONDS: usize = 15;
     let segments = number("BENCH_MINUTES", 5) * 60 / SEGMENT_SECONDS;
-    let mut stage = Stage::set(1).await;
+    let mut stage = Stage::set(1, &[]).await;
     stage.warm_up().await;
     println!("{}, 64 connections\n", Load::Cycle.name());
     println!(
@@ -132,7 +148,7 @@ async fn long() {
 /// One hot payer, served by two processes: they wait for each other's turns.
 async fn two() {
     let (seconds, rounds) = (number("BENCH_SECONDS", 3), number("BENCH_ROUNDS", 3));
-    let mut stage = Stage::set(2).await;
+    let mut stage = Stage::set(2, &[]).await;
     stage.warm_up().await;
     println!("\n64 connections:\n\n| load | one process, req/s | two, req/s | ratio |\n|---|---|---|---|");
     for load in [Load::IncrementSpread, Load::IncrementHot, Load::PushHot, Load::WorkHot] {

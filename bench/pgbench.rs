@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::load::{Cpu, Sample};
 
-const FLOOR: &str = "\\set payer random(1, 10000)
+pub const FLOOR: &str = "\\set payer random(1, 10000)
 insert into public.floor as f (payer, name, value, updated_at) \
 values ('0x00000000000000000000000000000000000' || :payer, 'visits', 1, now()) \
 on conflict (payer, name) do update set value = f.value + 1, updated_at = excluded.updated_at \
@@ -14,12 +14,19 @@ returning value, updated_at;
 ";
 
 /// Runs `pgbench` (the program at that path) on the database at `url`, in the folder `dir`.
-pub fn run(program: &Path, url: &str, dir: &Path, clients: usize, seconds: usize) -> Sample {
-    fs::write(dir.join("floor.sql"), FLOOR).expect("written");
+pub fn run(program: &Path, url: &str, dir: &Path, scripts: &[String], clients: usize, seconds: usize) -> Sample {
+    let mut files = Vec::new();
+    for (place, script) in scripts.iter().enumerate() {
+        let file = format!("pgbench{place}.sql");
+        fs::write(dir.join(&file), script).expect("written");
+        files.extend(["-f".to_owned(), file]);
+    }
     let threads = clients.min(2).to_string();
     let output = Command::new(program)
         .args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads, "-T", &seconds.to_string()])
-        .args(["-l", "--sampling-rate=0.25", "-f", "floor.sql", url])
+        .args(["-l", "--sampling-rate=0.25"])
+        .args(files)
+        .arg(url)
         .current_dir(dir)
         .output()
         .expect("pgbench");

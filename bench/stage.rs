@@ -1,7 +1,7 @@
 //! The database, the servers and the load generators.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use payerbase::db::embedded::{Cluster, Engine};
 use payerbase::db::migrate;
 use sqlx::{ConnectOptions as _, PgConnection};
 
+use crate::data::Tokens;
 use crate::load::{Cpu, Load, Sample};
 use crate::{data, pgbench, proc, wrk};
 
@@ -17,16 +18,19 @@ pub struct Stage {
     engine: Engine,
     cluster: Cluster,
     servers: Vec<Server>,
+    pub tokens: Tokens,
     pub admin: PgConnection,
 }
 
 impl Stage {
-    /// Sets up everything that is measured, with so many server processes.
-    pub async fn set(servers: usize) -> Self {
+    /// Sets up everything that is measured, with so many server processes, and these settings of theirs.
+    pub async fn set(servers: usize, environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("payerbase-bench-").tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
         let engine = Engine::find().expect("PostgreSQL");
-        let cluster = Cluster::start(&dir.path().join("cluster"), engine.clone(), &["max_connections=400"]).await;
+        let cluster =
+            Cluster::start(&dir.path().join("cluster"), engine.clone(), &["max_connections=400", "shared_buffers=2GB"])
+                .await;
         let cluster = cluster.expect("a cluster");
         let mut admin = cluster.access().admin().connect().await.expect("a connection");
         migrate::migrate(&mut admin, Some(&cluster.access().app_password())).await.expect("migrated");
@@ -40,8 +44,8 @@ impl Stage {
         }
         let tokens = data::make(&mut admin, dir.path()).await;
         wrk::lay_out(dir.path(), &tokens);
-        let servers = (0..servers).map(|_| Server::start(&cluster)).collect();
-        Self { dir, engine, cluster, servers, admin }
+        let servers = (0..servers).map(|_| Server::start(&cluster, environment)).collect();
+        Self { dir, engine, cluster, servers, tokens, admin }
     }
 
     /// Makes the rows and fills the caches, so that every round measures the same.
@@ -67,7 +71,7 @@ impl Stage {
         let before = self.cpu();
         let started = Instant::now();
         let mut sample = if load == Load::Floor {
-            self.pgbench(connections, seconds)
+            self.pgbench(&[pgbench::FLOOR.to_owned()], connections, seconds)
         } else {
             let shares = self.servers.iter().take(servers);
             let start =
@@ -86,12 +90,23 @@ impl Stage {
         sample
     }
 
-    fn pgbench(&self, clients: usize, seconds: usize) -> Sample {
+    /// Runs scripts of pgbench's, one of them for each transaction.
+    pub fn pgbench(&self, scripts: &[String], clients: usize, seconds: usize) -> Sample {
         let program: PathBuf = self.engine.program("pgbench");
         let mut url = self.cluster.access().admin().to_url_lossy();
         // The parameters are sqlx's own.
         url.set_query(None);
-        pgbench::run(&program, url.as_str(), self.dir.path(), clients, seconds)
+        pgbench::run(&program, url.as_str(), self.dir.path(), scripts, clients, seconds)
+    }
+
+    /// The folder of what is sent.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the first server listens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.servers.first().expect("a server").port)
     }
 
     fn cpu(&self) -> Cpu {
@@ -117,13 +132,14 @@ struct Server {
 }
 
 impl Server {
-    fn start(cluster: &Cluster) -> Self {
+    fn start(cluster: &Cluster, environment: &[(&str, &str)]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let port = free.expect("a port").port();
         let process = Command::new(env!("CARGO_BIN_EXE_payerbase"))
             .args(["serve", "--port", &port.to_string()])
             .env("DATABASE_URL", cluster.access().app().to_url_lossy().as_str())
             .env("PAYERBASE_LOG", "warn")
+            .envs(environment.iter().copied())
             .spawn()
             .expect("the server");
         let server = Self { process, port };

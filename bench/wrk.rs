@@ -33,7 +33,9 @@ pub fn lay_out(dir: &Path, tokens: &Tokens) {
 fn requests(load: Load, tokens: &Tokens) -> Option<String> {
     const ONE_JOB: &str = r#"{"payload":{"order":1}}"#;
     let lines: Vec<(&str, String, &str, String)> = match load {
-        Load::Floor | Load::Locks | Load::Work | Load::WorkHot | Load::Cycle => return None,
+        Load::Floor | Load::Locks | Load::Work | Load::WorkHot | Load::Cycle | Load::Search | Load::Store => {
+            return None;
+        }
         Load::Constant => vec![("GET", "/healthz".into(), "", String::new())],
         Load::IncrementSpread => each(tokens.all(), "/v1/counters/visits/increment", ""),
         Load::IncrementHot => each(tokens.one(), "/v1/counters/visits/increment", ""),
@@ -59,11 +61,16 @@ fn requests(load: Load, tokens: &Tokens) -> Option<String> {
             each(tokens.all(), "/v1/transaction", &format!(r#"{{"calls":[{}]}}"#, calls.join(",")))
         }
     };
+    Some(text(&lines))
+}
+
+/// Requests as the script reads them.
+pub fn text(lines: &[(&str, String, &str, String)]) -> String {
     let mut text = String::new();
     for (verb, path, token, body) in lines {
         writeln!(text, "{verb}\t{path}\t{token}\t{body}").expect("written");
     }
-    Some(text)
+    text
 }
 
 fn each<'a>(tokens: &'a [String], path: &str, body: &str) -> Vec<(&'static str, String, &'a str, String)> {
