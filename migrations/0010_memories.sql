@@ -175,13 +175,13 @@ begin
   end loop;
 end $$;
 create index memory_graph_384 on tenant.memory_graph using hnsw ((embedding::public.halfvec(384)) public.halfvec_cosine_ops)
-  where width = 384;
+  with (ef_construction = 128) where width = 384;
 create index memory_graph_768 on tenant.memory_graph using hnsw ((embedding::public.halfvec(768)) public.halfvec_cosine_ops)
-  where width = 768;
+  with (ef_construction = 128) where width = 768;
 create index memory_graph_1536 on tenant.memory_graph using hnsw ((embedding::public.halfvec(1536)) public.halfvec_cosine_ops)
-  where width = 1536;
+  with (ef_construction = 128) where width = 1536;
 create index memory_graph_3072 on tenant.memory_graph using hnsw ((embedding::public.halfvec(3072)) public.halfvec_cosine_ops)
-  where width = 3072;
+  with (ef_construction = 128) where width = 3072;
 
 -- What a search looks for, taken apart once (rpc.search_memories).
 create type tenant.memory_query as (

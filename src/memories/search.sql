@@ -1,10 +1,12 @@
 -- Memories: search. Installed as payerbase_rpc; a slow read, under the payer's policy (src/turn/turn.sql).
 --
 -- Filters, tags, namespaces and ends hold before the best are taken, on every way:
---   all      every vector in scope is compared. The way of every space of up to tenant.exact_max() vectors.
---   keys     what the filter names is looked up in the index first, and only those are compared. As exact.
+--   space    every vector of the space is compared: nothing narrows the search.
+--   scope    every memory that fits is looked at, and its vector compared.
+--   keys     what the search demands is looked up in the index first, and only those are compared. As exact.
 --   graph    the neighbours of the query along the graph, more than are wanted, and what is not in the graph yet; these are
---            compared. Not exact. When the graph finds too few, all are compared.
+--            compared. Not exact. The way of spaces with more than tenant.exact_max() vectors, unless the caller wants it
+--            otherwise; when the graph finds too few, the other ways are gone.
 
 -- Whether a memory is there and is what the search asks for. One expression, which is inlined.
 create function rpc.is_wanted(
@@ -16,14 +18,32 @@ as $$
     and (p_filter is null or p_metadata @@ p_filter)
 $$;
 
--- The nearest of all in scope. searched: how many were compared; skipped: how many could not be; mismatched: how many of
+-- The nearest of a space.
+create function rpc.nearest_in_space(p_payer text, q tenant.memory_query, out ids text[], out scores float8[])
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+  select array_agg(id), array_agg(score) into ids, scores
+    from (
+      select id, 1 - (embedding operator(public.<=>) q.embedding) as score
+        from tenant.memories
+        where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and coalesce(expires_at > q.at, true)
+        order by score desc, id
+        limit q.depth
+    ) best;
+end $$;
+
+-- The nearest in scope. searched: how many were compared; skipped: how many could not be; mismatched: how many of
 -- these have a vector, of another space.
-create function rpc.nearest_of_all(
+create function rpc.nearest_in_scope(
   p_payer text, q tenant.memory_query,
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
 )
-language sql stable
+language plpgsql stable
 as $$
+#variable_conflict use_column
+begin
   with scope as materialized (
     select id, dimensions,
         case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
@@ -39,16 +59,19 @@ as $$
   )
   select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
       count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
-    from scope
-$$;
+    into nearest_in_scope.ids, nearest_in_scope.scores, nearest_in_scope.searched, nearest_in_scope.skipped, nearest_in_scope.mismatched
+    from scope;
+end $$;
 
 -- The nearest of some, otherwise the same.
 create function rpc.nearest_of(
   p_payer text, q tenant.memory_query, p_ids text[],
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
 )
-language sql stable
+language plpgsql stable
 as $$
+#variable_conflict use_column
+begin
   with scope as materialized (
     select id, dimensions,
         case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
@@ -64,14 +87,16 @@ as $$
   )
   select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
       count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
-    from scope
-$$;
+    into nearest_of.ids, nearest_of.scores, nearest_of.searched, nearest_of.skipped, nearest_of.mismatched
+    from scope;
+end $$;
 
 -- The first p_count in scope that the graph finds: along the graph, each is looked at. An index has one width, so each
 -- width has its statement; what else the planner could do is switched off.
 create function rpc.along_graph(p_payer text, q tenant.memory_query, p_count integer) returns text[]
 language plpgsql stable
-set hnsw.ef_search = 100
+set hnsw.ef_search = 200
+set hnsw.max_scan_tuples = 8000
 set hnsw.iterative_scan = relaxed_order
 set enable_sort = off
 set enable_hashjoin = off
@@ -143,19 +168,22 @@ begin
 end $$;
 
 -- The nearest, on the way that fits. A large space is searched exactly only if p_exact says so.
+--   p_total, p_vectors  how many memories the payer has, and how many of them have a vector
 create function rpc.nearest(
-  p_payer text, q tenant.memory_query, p_space tenant.memory_spaces, p_total bigint, p_exact boolean,
+  p_payer text, q tenant.memory_query, p_space tenant.memory_spaces, p_total bigint, p_vectors bigint, p_exact boolean,
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint, out is_exact boolean
 )
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
+  v_is_narrowed boolean := q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
   v_by_graph boolean := p_space.memories > tenant.exact_max() and not coalesce(p_exact, false)
     -- What is not in the graph yet is compared vector by vector: not if it is much.
     and p_space.last_place - p_space.grown_until <= 20000;
   -- More steps through the index than this are slower than the other way.
   v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
+  v_candidates integer := q.depth * 2 + 20;
   v_ids text[];
 begin
   is_exact := true;
@@ -166,21 +194,26 @@ begin
       return;
     end if;
   end if;
+  searched := coalesce(p_space.memories, 0);
+  skipped := p_total - searched;
+  mismatched := p_vectors - searched;
   if v_by_graph then
-    v_ids := rpc.along_graph(p_payer, q, q.depth * 2 + 20);
-    if cardinality(v_ids) >= q.depth then
+    v_ids := rpc.along_graph(p_payer, q, v_candidates);
+    if cardinality(v_ids) = v_candidates then
       v_ids := v_ids || array(
         select id
           from tenant.memories
           where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and place > p_space.grown_until);
-      select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of(p_payer, q, v_ids);
+      select near.ids, near.scores into ids, scores from rpc.nearest_of(p_payer, q, v_ids) as near;
       is_exact := false;
-      searched := p_space.memories;
-      skipped := p_total - p_space.memories;
       return;
     end if;
   end if;
-  select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of_all(p_payer, q);
+  if v_is_narrowed then
+    select * into ids, scores, searched, skipped, mismatched from rpc.nearest_in_scope(p_payer, q);
+  else
+    select * into ids, scores from rpc.nearest_in_space(p_payer, q);
+  end if;
 end $$;
 
 -- The words of a query as rpc.words keeps them: stems, and the words as they stand unless the language takes no notice of
@@ -285,6 +318,7 @@ declare
   q tenant.memory_query;
   v_space tenant.memory_spaces;
   v_total bigint;
+  v_vectors bigint;
   v_near_ids text[];
   v_near_scores float8[];
   v_worded_ids text[];
@@ -295,7 +329,7 @@ declare
   v_skipped bigint := 0;
   v_results json;
 begin
-  select coalesce(sum(memories), 0) into v_total
+  select coalesce(sum(memories), 0), coalesce(sum(memories) filter (where dimensions > 0), 0) into v_total, v_vectors
     from tenant.memory_spaces
     where payer = p_payer;
   q.at := rpc.now();
@@ -322,7 +356,7 @@ begin
     v_space := rpc.space_of(p_payer, v_model, q.dimensions);
     q.model := v_space.model;
     select * into v_near_ids, v_near_scores, v_searched, v_skipped, v_mismatched, v_is_exact
-      from rpc.nearest(p_payer, q, v_space, v_total, (p_params->>'exact')::boolean);
+      from rpc.nearest(p_payer, q, v_space, v_total, v_vectors, (p_params->>'exact')::boolean);
     if v_searched = 0 and v_mismatched > 0 then
       if not ((p_params->>'isDefault')::boolean and (p_params->>'isMade')::boolean) then
         return rpc.problem('dimension-mismatch', json_build_object(
