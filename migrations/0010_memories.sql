@@ -100,6 +100,7 @@ revoke execute on all functions in schema tenant from public;
 -- that sees what is in it for all payers, and ids, and nothing else (src/memories/find.sql).
 create policy memories_to_search on tenant.memories for select to payerbase_search using (true);
 grant select (payer, id, words, tags, metadata) on tenant.memories to payerbase_search;
+grant execute on function tenant.current_payer(), tenant.no_payer() to payerbase_search;
 -- New entries are collected in a list, so that a store does not pay for each of its words; whoever makes it longer than
 -- this, in KiB, merges it.
 create index memories_by_key on tenant.memories using gin (tenant.memory_keys(payer, words, tags, metadata))

@@ -183,7 +183,8 @@ declare
     and p_space.last_place - p_space.grown_until <= 20000;
   -- More steps through the index than this are slower than the other way.
   v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
-  v_candidates integer := q.depth * 2 + 20;
+  -- The fewer fit, the less the first ones that the graph finds are the nearest.
+  v_candidates integer := case when v_is_narrowed then q.depth * 4 else q.depth * 2 end + 20;
   v_ids text[];
 begin
   is_exact := true;
@@ -324,6 +325,10 @@ declare
   v_worded_ids text[];
   v_worded_scores float8[];
   v_mismatched bigint;
+  v_ids text[];
+  v_scores float8[];
+  v_score_min float8 := p_params->>'minScore';
+  v_with_vectors boolean := p_params->>'includeEmbedding';
   v_is_exact boolean := true;
   v_searched bigint;
   v_skipped bigint := 0;
@@ -374,36 +379,33 @@ begin
     v_skipped := 0;
   end if;
 
-  with near as (
-    select id, score, place
-      from unnest(v_near_ids, v_near_scores) with ordinality as near (id, score, place)
-  ), worded as (
-    select id, score, place
-      from unnest(v_worded_ids, v_worded_scores) with ordinality as worded (id, score, place)
-  ), fused as (
-    select id, near.score as near, worded.score as worded,
-        case v_mode
-          when 'vector' then near.score
-          when 'text' then worded.score
-          -- Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), k = 60.
-          else coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0)
-        end::float8 as score
-      from near
-      full join worded using (id)
-  ), best as (
-    select id, near, worded, score
-      from fused
-      where coalesce(score >= (p_params->>'minScore')::float8, true)
-      order by score desc, id
-      limit v_limit
-  )
+  case v_mode
+    when 'vector' then
+      v_ids := v_near_ids;
+      v_scores := v_near_scores;
+    when 'text' then
+      v_ids := v_worded_ids;
+      v_scores := v_worded_scores;
+    else
+      -- Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), k = 60.
+      select array_agg(id), array_agg(score), array_agg(near), array_agg(worded) into v_ids, v_scores, v_near_scores, v_worded_scores
+        from (
+          select id, near.score as near, worded.score as worded,
+              (coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0))::float8 as score
+            from unnest(v_near_ids, v_near_scores) with ordinality as near (id, score, place)
+            full join unnest(v_worded_ids, v_worded_scores) with ordinality as worded (id, score, place) using (id)
+            order by score desc, id
+            limit v_limit
+        ) fused;
+  end case;
   select json_agg(
-      rpc.memory(memories) || jsonb_build_object('score', score)
+      rpc.memory(memories) || jsonb_build_object('score', found.score)
         || case when v_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
-        || case when (p_params->>'includeEmbedding')::boolean then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
-      order by score desc, best.id) into v_results
-    from best
-    join tenant.memories on memories.payer = p_payer and memories.id = best.id;
+        || case when v_with_vectors then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
+      order by found.score desc, found.id) into v_results
+    from unnest(v_ids, v_scores, v_near_scores, v_worded_scores) as found (id, score, near, worded)
+    join tenant.memories on memories.payer = p_payer and memories.id = found.id
+    where coalesce(found.score >= v_score_min, true);
   return json_build_object('ok', json_build_object(
     'mode', v_mode, 'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
 end $$;

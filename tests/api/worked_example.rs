@@ -1,4 +1,4 @@
-//! The page docs/WORKED-EXAMPLE.md, run from top to bottom.
+//! The pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md, run from top to bottom.
 
 use std::collections::HashMap;
 
@@ -33,12 +33,22 @@ fn matches(said: &Value, answered: &Value, known: &mut HashMap<String, String>) 
 
 #[tokio::test]
 async fn the_worked_example_works() {
+    assert!(run(include_str!("../../docs/WORKED-EXAMPLE.md")).await >= 9);
+}
+
+#[tokio::test]
+async fn an_agent_remembers_as_the_page_says() {
+    assert!(run(include_str!("../../docs/MEMORIES.md")).await >= 8);
+}
+
+/// Sends the requests of a page, and compares the answers with what it says. Answers how many there were.
+async fn run(page: &str) -> usize {
     let app = TestApp::spawn().await;
     let payer = app.caller().await;
     let mut known = HashMap::new();
     let mut answer = None;
     let mut compared = 0;
-    for (language, text) in blocks(include_str!("../../docs/WORKED-EXAMPLE.md")) {
+    for (language, text) in blocks(page) {
         let text =
             known.iter().fold(text.to_owned(), |text, (name, value): (&String, &String)| text.replace(name, value));
         if language == "json" {
@@ -63,5 +73,5 @@ async fn the_worked_example_works() {
         let body = (!body.is_empty()).then(|| ("application/json", body.into_bytes()));
         answer = Some(caller.send(verb.parse().unwrap(), path, body).await.json());
     }
-    assert!(compared >= 9, "{compared}");
+    compared
 }

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod functions;
+mod memories;
 mod migrate;
 mod plans;
 

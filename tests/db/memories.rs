@@ -1,0 +1,176 @@
+//! How memories are found: the plans, with row-level security in force, and the role that sees more than one payer.
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+
+use crate::database::TestDatabase;
+
+/// Two payers, each with memories of the same words: `0xa` a few, `0xb` many.
+async fn filled() -> PgConnection {
+    let mut db = TestDatabase::own().await.admin().await;
+    db.execute(
+        "insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, embedding, words, place, created_at, updated_at)
+           select payer, payer || n, 'default', 'tea ' || n, jsonb_build_object('n', n, 'kind', 'fact'), '{t}', 0.5, '', 3,
+               array[1, n, 1]::public.vector, to_tsvector('simple', 'tea ' || n), n, now(), now()
+             from (values ('0xa', 200), ('0xb', 30000)) p (payer, count), generate_series(1, count) n;
+         insert into tenant.memory_spaces select payer, '', 3, count(*), count(*), 0 from tenant.memories group by payer",
+    )
+    .await
+    .unwrap();
+    db
+}
+
+/// The generic plan of a statement as a role runs it, in a turn of `0xa`.
+async fn plan(db: &mut PgConnection, role: &str, settings: &str, prepare: &str) -> String {
+    let begin = format!(
+        "begin; set local role {role}; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan;
+         set local enable_seqscan = off; set local enable_bitmapscan = off; {settings}"
+    );
+    db.execute(AssertSqlSafe(begin)).await.unwrap();
+    db.execute(AssertSqlSafe(format!("prepare the_statement as {prepare}"))).await.unwrap();
+    let parameters = (1..).take_while(|number| prepare.contains(&format!("${number}"))).count();
+    // The first parameter is the payer.
+    let others = ", null".repeat(parameters - 1);
+    let explain = format!("explain (costs off) execute the_statement ('0xa'{others})");
+    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *db).await.unwrap();
+    db.execute("deallocate the_statement; rollback").await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn words_tags_and_metadata_are_found_through_their_index() {
+    let mut db = filled().await;
+    let settings = "set local enable_bitmapscan = on; set local enable_indexscan = off";
+    for operator in ["@>", "&&"] {
+        let statement = format!(
+            "select id from tenant.memories
+               where (payer = $1) is true and $1 = tenant.current_payer() and tenant.memory_keys(payer, words, tags, metadata) {operator} $2::bigint[]"
+        );
+        let plan = plan(&mut db, "payerbase_search", settings, &statement).await;
+        assert!(plan.contains("Bitmap Index Scan on memories_by_key") && plan.contains(operator), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
+    let mut db = filled().await;
+    let settings = "set local enable_sort = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+    for width in [384, 768, 1_536, 3_072] {
+        let statement = format!(
+            "select memory_graph.id
+               from tenant.memory_graph
+               cross join lateral (
+                 select from tenant.memories
+                   where payer = $1 and id = memory_graph.id and namespace >= $2 and namespace <= $3
+                     and rpc.is_wanted(expires_at, tags, metadata, $4, $5, $6, $7)
+                   limit 1
+               ) wanted
+               where payer = $1 and width = {width} and model = $8 and dimensions = $9
+               order by embedding::public.halfvec({width}) operator(public.<=>) $10::public.halfvec
+               limit $11"
+        );
+        let plan = plan(&mut db, "payerbase_rpc", settings, &statement).await;
+        assert!(plan.contains("Order By: ((embedding)::halfvec") && !plan.contains("->  Sort"), "{plan}");
+        assert!(plan.contains("Subplans Removed: 15"), "one partition is read: {plan}");
+        let by_key = plan.lines().find(|line| line.contains("Index Cond") && line.contains("memory_graph"));
+        assert!(by_key.is_some_and(|line| line.contains("payer") && line.contains("id")), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn an_exact_search_reads_the_vectors_of_its_scope() {
+    let mut db = filled().await;
+    let in_space = "select id, 1 - (embedding operator(public.<=>) $4) as score from tenant.memories
+        where payer = $1 and model = $2 and dimensions = $3 and dimensions > 0 order by score desc, id limit 10";
+    let plan_of_space = plan(&mut db, "payerbase_rpc", "", in_space).await;
+    assert!(plan_of_space.contains("memories_by_space"), "{plan_of_space}");
+    let in_scope = "select id from tenant.memories where payer = $1 and namespace >= $2 and namespace <= $3
+        and rpc.is_wanted(expires_at, tags, metadata, $4, $5, $6, $7)";
+    let plan_of_scope = plan(&mut db, "payerbase_rpc", "", in_scope).await;
+    assert!(plan_of_scope.contains("memories_by_namespace"), "{plan_of_scope}");
+    assert!(!plan_of_scope.contains("is_wanted"), "one expression, without a call: {plan_of_scope}");
+    let tail = "select id from tenant.memories where payer = $1 and model = $2 and dimensions = $3 and dimensions > 0 and place > $4";
+    let tail = plan(&mut db, "payerbase_rpc", "", tail).await;
+    assert!(tail.contains("memories_by_space") && tail.contains("place >"), "{tail}");
+}
+
+/// Blocks of tables and indexes that were looked at so far.
+async fn blocks(db: &mut PgConnection) -> i64 {
+    db.execute("select pg_stat_force_next_flush()").await.unwrap();
+    let blocks =
+        "select sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::bigint from pg_statio_user_tables";
+    sqlx::query_scalar(blocks).fetch_one(db).await.unwrap()
+}
+
+/// What a search by words costs does not depend on others who have the same words.
+#[tokio::test]
+async fn a_search_by_words_reads_nothing_of_others() {
+    let mut db = filled().await;
+    db.execute("vacuum analyze tenant.memories").await.unwrap();
+    let search = async |db: &mut PgConnection, query: &str| -> Value {
+        let params = json!({"mode": "text", "query": query, "reading": {"language": "english"}, "limit": 10, "tags": [], "equals": [], "includeEmbedding": false});
+        let read = "select results[1] from rpc.read('0xa', array['0xa'], array['searchMemories'], array[$1])";
+        let answer: String = sqlx::query_scalar(read).bind(params.to_string()).fetch_one(db).await.unwrap();
+        serde_json::from_str(&answer).unwrap()
+    };
+    assert_eq!(search(&mut db, "tea 7").await["ok"]["results"][0]["id"], "0xa7");
+    let before = blocks(&mut db).await;
+    for _ in 0..10 {
+        search(&mut db, "tea").await;
+    }
+    let blocks = (blocks(&mut db).await - before) / 10;
+    println!("{blocks} blocks for a search by a word of 200 memories, among 30,200 with that word");
+    assert!(blocks < 1_500, "{blocks}");
+}
+
+#[tokio::test]
+async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_payer_of_the_turn() {
+    let mut db = filled().await;
+    let seen: Vec<String> = sqlx::query_scalar(
+        "select distinct c.relname || '.' || a.attname collate \"C\" from pg_attribute a join pg_class c on c.oid = a.attrelid
+           where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep') and c.relkind in ('r', 'p') and a.attnum > 0
+             and has_column_privilege('payerbase_search', c.oid, a.attnum, 'select, insert, update, references') order by 1",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    assert_eq!(seen, ["memories.id", "memories.metadata", "memories.payer", "memories.tags", "memories.words"]);
+
+    let of = async |db: &mut PgConnection, payer: &str| -> Vec<String> {
+        let ids = format!(
+            "select search.having_any('{payer}', array[tenant.memory_key('{payer}', 'w', 'tea')])
+               || search.having_all('{payer}', array[tenant.memory_key('{payer}', 't', 't')], 1000000)"
+        );
+        sqlx::query_scalar(AssertSqlSafe(ids)).fetch_one(db).await.unwrap()
+    };
+    db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
+    assert_eq!(of(&mut db, "0xa").await.len(), 400);
+    assert_eq!(of(&mut db, "0xb").await, Vec::<String>::new(), "a turn of one payer finds no id of another");
+    let theirs = "select search.having_any('0xa', array[tenant.memory_key('0xb', 'w', 'tea')])";
+    let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_one(&mut db).await.unwrap();
+    assert_eq!(theirs, Vec::<String>::new(), "nor by the keys of another");
+    db.execute("set local payerbase.payer = ''").await.unwrap();
+    let none = db.execute("select search.having_any('0xa', array[tenant.memory_key('0xa', 'w', 'tea')])").await;
+    assert!(none.unwrap_err().to_string().contains("no payer is set"));
+    db.execute("rollback; begin; set local role payerbase_app").await.unwrap();
+    let direct = db.execute("select search.having_any('0xa', '{1}')").await.unwrap_err().to_string();
+    assert!(direct.contains("permission denied"), "{direct}");
+}
+
+/// A partition that is read by its own name has the fence too.
+#[tokio::test]
+async fn partitions_of_the_graph_are_fenced_one_by_one() {
+    let mut db = filled().await;
+    let grow = "select rpc.turn('0xb', array['0xb'], array['growGraph'], array['{\"model\":\"\",\"dimensions\":3,\"bite\":50}'], array[null], 0)";
+    db.execute(grow).await.unwrap();
+    let partition: String = sqlx::query_scalar("select tableoid::regclass::text from tenant.memory_graph limit 1")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    db.execute(AssertSqlSafe(format!("grant select on {partition} to payerbase_rpc"))).await.unwrap();
+    db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
+    for table in ["tenant.memory_graph", partition.as_str()] {
+        let count = AssertSqlSafe(format!("select count(*) from {table}"));
+        assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut db).await.unwrap(), 0, "{table}");
+    }
+}
