@@ -352,8 +352,8 @@ begin
     union all
     select tenant.metadata_key(p_payer, equal->>0, equal->1)
       from jsonb_array_elements(p_params->'equals') as equal);
-  -- Two lists become one by the places in them, so they are longer than what is wanted.
-  q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 100) else v_limit end;
+  -- Of lists that become one by the places in them, what stands far behind is noise: a list is as long as what is wanted.
+  q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
 
   if v_mode <> 'text' then
     q.embedding := p_params->>'embedding';
