@@ -16,26 +16,27 @@ alter domain tenant.metadata owner to payerbase_owner;
 
 -- Memories.
 create table tenant.memories (
+  -- What has a fixed width stands first, and what a search looks at before the rest: rows are taken apart from the left.
+  -- The number of the vector in its space: a new one with every write of a vector, under the payer's lock.
+  place bigint not null,
+  importance double precision not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  -- 0: no vector.
+  dimensions integer not null,
+  expires_at timestamptz,
   payer text collate "C" not null,
   id tenant.name not null,
-  namespace tenant.name not null,
-  content text not null,
-  metadata tenant.metadata not null,
-  tags text[] collate "C" not null,
-  importance double precision not null,
   -- What made the vector; '' where the caller gave it and did not say. Vectors can be compared where model and dimensions
   -- are the same: that is a space.
   model text collate "C" not null,
-  -- 0: no vector.
-  dimensions integer not null,
   embedding public.vector,
+  namespace tenant.name not null,
+  tags text[] collate "C" not null,
+  metadata tenant.metadata not null,
+  content text not null,
   -- The lexemes of the content: stems with their positions, and the words as they stand, without.
-  words tsvector not null,
-  -- The number of the vector in its space: a new one with every write of a vector, under the payer's lock.
-  place bigint not null,
-  expires_at timestamptz,
-  created_at timestamptz not null,
-  updated_at timestamptz not null
+  words tsvector not null
 )
 -- An exact search reads every vector of the payer: they stay in the row as long as that fits into a page.
 with (fillfactor = 100, toast_tuple_target = 8160, autovacuum_vacuum_insert_scale_factor = 0.05);
@@ -104,7 +105,7 @@ grant execute on function tenant.current_payer(), tenant.no_payer() to payerbase
 -- New entries are collected in a list, so that a store does not pay for each of its words; whoever makes it longer than
 -- this, in KiB, merges it.
 create index memories_by_key on tenant.memories using gin (tenant.memory_keys(payer, words, tags, metadata))
-  with (fastupdate = on, gin_pending_list_limit = 1024);
+  with (fastupdate = on, gin_pending_list_limit = 256);
 -- Search and lists within a namespace.
 create index memories_by_namespace on tenant.memories (payer, namespace, id);
 -- What has ended.

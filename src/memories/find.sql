@@ -21,8 +21,8 @@ as $$
       limit p_max)
 $$;
 
--- Those that have one of the keys.
-create function search.having_any(p_payer text, p_keys bigint[]) returns text[]
+-- Those that have one of the keys, p_max of them at most.
+create function search.having_any(p_payer text, p_keys bigint[], p_max integer) returns text[]
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = on
@@ -33,7 +33,8 @@ as $$
     select id
       from tenant.memories
       where (payer = p_payer) is true and p_payer = tenant.current_payer()
-        and tenant.memory_keys(payer, words, tags, metadata) && p_keys)
+        and tenant.memory_keys(payer, words, tags, metadata) && p_keys
+      limit p_max)
 $$;
 
-grant execute on function search.having_all(text, bigint[], integer), search.having_any(text, bigint[]) to payerbase_rpc;
+grant execute on function search.having_all(text, bigint[], integer), search.having_any(text, bigint[], integer) to payerbase_rpc;

@@ -2,11 +2,12 @@
 //!
 //! `rpc.sql` says what the methods do, `search.sql` how they are found, `graph.sql` how large spaces get an index for
 //! approximate search. Limits: 100,000 characters of content, vectors of 4,096 dimensions, metadata of 16 KiB, 32 tags, 100
-//! memories in a batch, 100 results of a search; filters of 16 levels and 256 conditions.
+//! memories and 512 KiB of contents in a batch, 100 results of a search; filters of 16 levels and 256 conditions.
 
 pub mod filter;
 pub mod routes;
-mod searchable;
+pub mod search;
+pub mod searchable;
 pub mod types;
 
 use crate::auth::Scope;
@@ -15,9 +16,10 @@ use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::turn::{Entry, Method, Path, Seed, Site, Spec, Wake};
 use crate::vector::Vector;
+use search::{Found, Mode, Scoring, SearchMemories};
 use types::{
-    ForgetMemory, Found, ListMemories, Memory, Mode, RecallMemory, Scoring, SearchMemories, StoreMemories, StoreMemory,
-    StoredMemories, StoredMemory, UpdateMemory,
+    ForgetMemory, ListMemories, Memory, RecallMemory, StoreMemories, StoreMemory, StoredMemories, StoredMemory,
+    UpdateMemory,
 };
 
 /// The methods of memories.
@@ -32,7 +34,7 @@ pub const METHODS: &[Entry] = &[
 ];
 
 /// So many bytes of text are as much work as a call: their words are found and put into the index.
-const WEIGHT_BYTES: usize = 1_000;
+const WEIGHT_BYTES: usize = 250;
 
 const fn write(name: &'static str, problems: &'static [Code]) -> Spec {
     Spec { name, path: Path::Write, scope: Some(Scope::MemoriesWrite), problems }

@@ -3,9 +3,10 @@
 use actix_web::{Either, delete, get, patch, post, put};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::search::{Found, SearchMemories};
 use super::types::{
-    ForgetMemory, Found, ListMemories, Memory, RecallMemory, SearchMemories, StoreMemories, StoreMemory,
-    StoredMemories, StoredMemory, UpdateMemory,
+    ForgetMemory, ListMemories, Memory, RecallMemory, StoreMemories, StoreMemory, StoredMemories, StoredMemory,
+    UpdateMemory,
 };
 use crate::auth::Tenant;
 use crate::http::reply::Created;
@@ -52,7 +53,7 @@ async fn store_memory(
 
 /// Stores memories: all or none.
 ///
-/// 1 to 100 memories, in a body of at most 8 MiB.
+/// 1 to 100 memories with contents of at most 512 KiB together, in a body of at most 8 MiB.
 #[utoipa::path(operation_id = "storeMemories", tag = "memories",
     request_body(content = StoreMemories, examples(
         ("two" = (summary = "Two facts", value = json!({"memories": [

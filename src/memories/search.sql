@@ -96,7 +96,7 @@ end $$;
 create function rpc.along_graph(p_payer text, q tenant.memory_query, p_count integer) returns text[]
 language plpgsql stable
 set hnsw.ef_search = 200
-set hnsw.max_scan_tuples = 8000
+set hnsw.max_scan_tuples = 5000
 set hnsw.iterative_scan = relaxed_order
 set enable_sort = off
 set enable_hashjoin = off
@@ -247,22 +247,24 @@ begin
       limit 64);
 end $$;
 
--- Those in scope that have some of the words, the best first, by BM25 (Robertson and Zaragoza, 2009; k1 = 1.2, b = 0.75): rare
--- words count more, and so do words that come often for the length of the text. For a single word ts_rank_cd counts how
--- often it comes.
+-- Those of p_ids in scope that have some of the words, the best first, by BM25 (Robertson and Zaragoza, 2009; k1 = 1.2,
+-- b = 0.75): rare words count more, and so do words that come often for the length of the text. For a single word
+-- ts_rank_cd counts how often it comes.
 --   p_total  how many memories the payer has
-create function rpc.best_worded(p_payer text, q tenant.memory_query, p_words text[], p_total bigint, out ids text[], out scores float8[])
-language sql stable
+create function rpc.best_worded(
+  p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, out ids text[], out scores float8[]
+)
+language plpgsql stable
 as $$
+#variable_conflict use_column
+begin
   with asked as materialized (
     select word, ('''' || replace(replace(word, '\', '\\'), '''', '''''') || '''')::tsquery as query
       from unnest(p_words) as word
   ), scope as materialized (
     select id, words, length(words) as size
       from tenant.memories
-      where payer = p_payer
-        and id = any (search.having_any(p_payer, array(select tenant.memory_key(p_payer, 'w', word) from unnest(p_words) as word)))
-        and namespace >= q.namespace_min and namespace <= q.namespace_max
+      where payer = p_payer and id = any (p_ids) and namespace >= q.namespace_min and namespace <= q.namespace_max
         and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
   ), hits as materialized (
     select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1) as times,
@@ -281,9 +283,9 @@ as $$
       order by score desc, id
       limit q.depth
   )
-  select array_agg(id order by score desc, id), array_agg(score order by score desc, id)
-    from best
-$$;
+  select array_agg(id order by score desc, id), array_agg(score order by score desc, id) into best_worded.ids, best_worded.scores
+    from best;
+end $$;
 
 -- The space that a query vector is compared in. One that does not say what made it goes into the space of those that do
 -- not either, or into the only one of its dimensions.
@@ -325,6 +327,8 @@ declare
   v_worded_ids text[];
   v_worded_scores float8[];
   v_mismatched bigint;
+  v_words text[];
+  v_worded_max constant integer := 50000;
   v_ids text[];
   v_scores float8[];
   v_score_min float8 := p_params->>'minScore';
@@ -371,8 +375,13 @@ begin
     end if;
   end if;
   if v_mode <> 'vector' then
+    v_words := rpc.query_words(p_params->'reading', p_params->>'query');
+    v_ids := search.having_any(
+      p_payer, array(select tenant.memory_key(p_payer, 'w', word) from unnest(v_words) as word), v_worded_max + 1);
+    -- Words that so many memories have say little, and to order them all would take too long.
+    v_is_exact := v_is_exact and cardinality(v_ids) <= v_worded_max;
     select * into v_worded_ids, v_worded_scores
-      from rpc.best_worded(p_payer, q, rpc.query_words(p_params->'reading', p_params->>'query'), v_total);
+      from rpc.best_worded(p_payer, q, v_words, v_ids[:v_worded_max], v_total);
   end if;
   if v_mode = 'text' then
     v_searched := v_total;

@@ -5,9 +5,19 @@
 //! one (NFKC), letters are made small, what is neither letter nor digit parts words, and scripts without spaces between
 //! words become pairs of characters (as Lucene's CJK analyzer has it), which find every part of a sentence.
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::types::Reading;
+/// How a text is read to be found by its words: what the server knows and the database does not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// The text search configuration.
+    pub language: String,
+    /// What the words are taken from, if not the text as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_text: Option<String>,
+}
 
 /// How a text is read. What is ASCII stays as it stands: the parser knows addresses, URLs and numbers in it.
 pub(super) fn read(language: &str, text: &str) -> Reading {

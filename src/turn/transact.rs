@@ -47,7 +47,7 @@ pub struct TransactedCall {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
-    /// 1 to 50 calls, run in order. In all, their batches may have 500 jobs; a purge counts as 100.
+    /// 1 to 50 calls, run in order. In all, their batches may have 500 jobs; a purge counts as 100, and so do 25,000 bytes of memories' contents.
     #[schema(min_items = 1, max_items = 50)]
     pub calls: Vec<TransactedCall>,
 }
@@ -261,8 +261,9 @@ fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>,
         }
         weight += method.weight();
         if weight > WEIGHT_MAX {
-            let detail =
-                format!("must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100");
+            let detail = format!(
+                "must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100, a memory a call for each 250 bytes"
+            );
             return Err(invalid("", &detail));
         }
         reference_count += references.len();

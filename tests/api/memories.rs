@@ -131,6 +131,11 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
         (json!({"memories": []}), "/memories"),
         (batch(101), "/memories"),
         (json!({"memories": [{"id": "a", "content": "a"}, {"id": "a", "content": "b"}]}), "/memories"),
+        (
+            json!({"memories": [{"content": "x".repeat(100_000)}, {"content": "y".repeat(100_000)}, {"content": "z".repeat(100_000)},
+            {"content": "x".repeat(100_000)}, {"content": "y".repeat(100_000)}, {"content": "z".repeat(25_000)}]}),
+            "/memories",
+        ),
         (json!({"memories": [{"id": "x", "content": "a"}, {"content": ""}]}), "/memories/1/content"),
         (
             json!({"memories": [{"id": "x", "content": "a"}, {"content": "a", "ttlMs": 1_000, "expiresAt": "2030-01-01T00:00:00Z"}]}),

@@ -138,7 +138,7 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
 
     let of = async |db: &mut PgConnection, payer: &str| -> Vec<String> {
         let ids = format!(
-            "select search.having_any('{payer}', array[tenant.memory_key('{payer}', 'w', 'tea')])
+            "select search.having_any('{payer}', array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)
                || search.having_all('{payer}', array[tenant.memory_key('{payer}', 't', 't')], 1000000)"
         );
         sqlx::query_scalar(AssertSqlSafe(ids)).fetch_one(db).await.unwrap()
@@ -146,14 +146,14 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
     assert_eq!(of(&mut db, "0xa").await.len(), 400);
     assert_eq!(of(&mut db, "0xb").await, Vec::<String>::new(), "a turn of one payer finds no id of another");
-    let theirs = "select search.having_any('0xa', array[tenant.memory_key('0xb', 'w', 'tea')])";
+    let theirs = "select search.having_any('0xa', array[tenant.memory_key('0xb', 'w', 'tea')], 10)";
     let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_one(&mut db).await.unwrap();
     assert_eq!(theirs, Vec::<String>::new(), "nor by the keys of another");
     db.execute("set local payerbase.payer = ''").await.unwrap();
-    let none = db.execute("select search.having_any('0xa', array[tenant.memory_key('0xa', 'w', 'tea')])").await;
+    let none = db.execute("select search.having_any('0xa', array[tenant.memory_key('0xa', 'w', 'tea')], 10)").await;
     assert!(none.unwrap_err().to_string().contains("no payer is set"));
     db.execute("rollback; begin; set local role payerbase_app").await.unwrap();
-    let direct = db.execute("select search.having_any('0xa', '{1}')").await.unwrap_err().to_string();
+    let direct = db.execute("select search.having_any('0xa', '{1}', 10)").await.unwrap_err().to_string();
     assert!(direct.contains("permission denied"), "{direct}");
 }
 
