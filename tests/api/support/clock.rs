@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use tokio::sync::Mutex;
 
 use super::{Caller, TestApp, TestDatabase};
@@ -44,12 +44,17 @@ impl Clock {
         now.fetch_one(&mut *self.0.lock().await).await.unwrap()
     }
 
-    /// Moves the clock of a payer on.
+    /// Moves the clock of a payer on, while no turn of the payer runs: a write happens at one time.
     pub async fn pass(&self, caller: &Caller, time: Duration) -> sqlx::Result<()> {
+        let mut admin = self.0.lock().await;
+        let mut transaction = admin.begin().await?;
+        let alone = sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))").bind(caller.payer.as_str());
+        alone.execute(&mut *transaction).await?;
         let pass = "insert into rpc.clock values ($1, $2::timestamptz + $3)
                     on conflict (payer) do update set time = clock.time + $3";
         let pass = sqlx::query(pass).bind(caller.payer.as_str()).bind(START).bind(time);
-        pass.execute(&mut *self.0.lock().await).await.map(|_done| ())
+        pass.execute(&mut *transaction).await?;
+        transaction.commit().await
     }
 }
 
