@@ -24,6 +24,8 @@ create table tenant.memories (
   updated_at timestamptz not null,
   -- 0: no vector.
   dimensions integer not null,
+  -- Whether the server made the vector, of the content.
+  is_made boolean not null,
   expires_at timestamptz,
   payer text collate "C" not null,
   id tenant.name not null,
@@ -53,7 +55,7 @@ grant select (payer, expires_at) on tenant.memories to payerbase_sweeper;
 
 -- What a memory can be found by, each as one number that no other payer's memories have (but by a chance of one in 2^64):
 -- words, tags, and the scalars of its metadata and of the arrays in it. For the one index that is over all payers.
---   kind  w: word, t: tag, m: the name of the metadata and its value
+--   kind  n: namespace, t: tag, w: word; metadata_key: the name of the metadata and its value
 create function tenant.memory_key(p_payer text, p_kind text, p_what text) returns bigint
 language sql immutable parallel safe
 as $$
@@ -65,10 +67,12 @@ language sql immutable parallel safe
 as $$
   select hashtextextended('m' || p_payer || ' ' || p_name || ' ' || case jsonb_typeof(p_value) when 'number' then trim_scale(p_value::numeric)::text else p_value::text end, 0)
 $$;
-create function tenant.memory_keys(p_payer text, p_words tsvector, p_tags text[], p_metadata jsonb) returns bigint[]
+create function tenant.memory_keys(p_payer text, p_namespace text, p_words tsvector, p_tags text[], p_metadata jsonb) returns bigint[]
 language sql immutable parallel safe
 as $$
   select array(
+    select tenant.memory_key(p_payer, 'n', p_namespace)
+    union all
     select tenant.memory_key(p_payer, 'w', word)
       from unnest(tsvector_to_array(p_words)) as word
     union all
@@ -82,9 +86,9 @@ as $$
 $$;
 alter function tenant.memory_key(text, text, text) owner to payerbase_owner;
 alter function tenant.metadata_key(text, text, jsonb) owner to payerbase_owner;
-alter function tenant.memory_keys(text, tsvector, text[], jsonb) owner to payerbase_owner;
+alter function tenant.memory_keys(text, text, tsvector, text[], jsonb) owner to payerbase_owner;
 grant execute on function
-  tenant.memory_key(text, text, text), tenant.metadata_key(text, text, jsonb), tenant.memory_keys(text, tsvector, text[], jsonb)
+  tenant.memory_key(text, text, text), tenant.metadata_key(text, text, jsonb), tenant.memory_keys(text, text, tsvector, text[], jsonb)
   to payerbase_rpc, payerbase_search;
 
 -- How many vectors a space may have that has no graph, and is searched exactly unless the caller wants it otherwise.
@@ -100,11 +104,11 @@ revoke execute on all functions in schema tenant from public;
 -- Row-level security keeps a GIN index from being used, for its operators are not leakproof. So it is read by one role
 -- that sees what is in it for all payers, and ids, and nothing else (src/memories/find.sql).
 create policy memories_to_search on tenant.memories for select to payerbase_search using (true);
-grant select (payer, id, words, tags, metadata) on tenant.memories to payerbase_search;
+grant select (payer, id, namespace, words, tags, metadata) on tenant.memories to payerbase_search;
 grant execute on function tenant.current_payer(), tenant.no_payer() to payerbase_search;
 -- New entries are collected in a list, so that a store does not pay for each of its words; whoever makes it longer than
 -- this, in KiB, merges it.
-create index memories_by_key on tenant.memories using gin (tenant.memory_keys(payer, words, tags, metadata))
+create index memories_by_key on tenant.memories using gin (tenant.memory_keys(payer, namespace, words, tags, metadata))
   with (fastupdate = on, gin_pending_list_limit = 256);
 -- Search and lists within a namespace.
 create index memories_by_namespace on tenant.memories (payer, namespace, id);
@@ -193,8 +197,9 @@ create type tenant.memory_query as (
   filter jsonpath,
   tags_all text[],
   tags_any text[],
-  -- What a memory that fits must have in the index: all of these.
+  -- What a memory that fits must have in the index: all of these. Those of tags and metadata, and that of the namespace.
   keys bigint[],
+  namespace_keys bigint[],
   model text,
   dimensions integer,
   embedding public.vector,

@@ -27,7 +27,8 @@ use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{Replicas, Site, TurnSettings, Turns};
 use crate::{counters, links, locks, me, memories, methods, queues, transaction};
 
-/// How long requests may take to finish once the server has been told to stop: more than any call takes.
+/// How long requests may take to finish once the server has been told to stop: more than any call takes that has begun. One
+/// whose texts are still becoming vectors has not.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long connections may then take to close. Together less than the ten seconds after which containers are killed.
 const CLOSE_TIMEOUT_S: u64 = 2;

@@ -52,7 +52,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PAYERBASE_CLICKS_KEPT_DAYS", "Days that single clicks are kept, 1 to 3650; their totals stay. Default `90`."),
     (
         "PAYERBASE_EMBEDDINGS",
-        "What makes vectors of memories and queries: `off`; `local:<folder>`, a model of sentence-transformers (BERT) run by the server itself, if it is built with the feature `local-embeddings`; `https://host/v1?model=<model>`, with `&dimensions=<number>` if need be, any endpoint that speaks OpenAI's protocol for embeddings (`http://` too, without a key). Default `off`.",
+        "What makes vectors of memories and queries: `off`; `local:<folder>`, a model of sentence-transformers (BERT) run by the server itself, if it is built with the feature `local-embeddings`; `https://host/v1?model=<model>`, any endpoint that speaks OpenAI's protocol for embeddings (`http://` too, without a key), with `&dimensions=<number>` to ask for as many, and `&maxBytes=<number>` if the model reads less than the 8,192 tokens that 6,000 bytes can be: longer texts are sent in parts. Default `off`.",
     ),
     ("PAYERBASE_EMBEDDINGS_KEY", "The key of that endpoint. It is sent to `https://` and to this machine only."),
     (

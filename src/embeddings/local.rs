@@ -4,9 +4,9 @@
 //! what waits, a part of each payer in turn.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
 use serde::Deserialize;
@@ -21,8 +21,6 @@ use crate::auth::Payer;
 use crate::name::Name;
 use crate::vector::Vector;
 
-/// How long a call waits for its vectors.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// How far the threads step back behind others.
 const NICENESS: i32 = 10;
 
@@ -121,21 +119,17 @@ impl Local {
             answers.push(of_text.collect::<Vec<_>>());
         }
         self.queue.push(payer, parts)?;
-        let collect = async {
-            let mut vectors = Vec::with_capacity(answers.len());
-            for text in answers {
-                let mut of_parts = Vec::with_capacity(text.len());
-                for (weight, answer) in text {
-                    let vector = answer.await.map_err(|_closed| Failure::Overloaded)?.map_err(Failure::Failed)?;
-                    of_parts.push((vector, u32::try_from(weight).unwrap_or(u32::MAX)));
-                }
-                let mean =
-                    Vector::mean(of_parts.iter().map(|(vector, weight)| (vector.as_slice(), f64::from(*weight))));
-                vectors.push(mean.ok_or_else(|| Failure::Failed("the parts of a text have no mean".to_owned()))?);
+        let mut vectors = Vec::with_capacity(answers.len());
+        for text in answers {
+            let mut of_parts = Vec::with_capacity(text.len());
+            for (weight, answer) in text {
+                let vector = answer.await.map_err(|_closed| Failure::Overloaded)?.map_err(Failure::Failed)?;
+                of_parts.push((vector, u32::try_from(weight).unwrap_or(u32::MAX)));
             }
-            Ok(vectors)
-        };
-        tokio::time::timeout(PATIENCE, collect).await.unwrap_or(Err(Failure::Overloaded))
+            let mean = Vector::mean(of_parts.iter().map(|(vector, weight)| (vector.as_slice(), f64::from(*weight))));
+            vectors.push(mean.ok_or_else(|| Failure::Failed("the parts of a text have no mean".to_owned()))?);
+        }
+        Ok(vectors)
     }
 }
 
@@ -151,7 +145,12 @@ fn work(bert: &Bert, queue: &Queue) {
     let _as_before = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     while let Some(parts) = queue.take() {
         let (tokens, replies): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.tokens, part.reply)).unzip();
-        let vectors = bert.embed(&tokens).map_err(|error| error.to_string());
+        // A panic on a thread of a pool would end the process.
+        let vectors = catch_unwind(AssertUnwindSafe(|| bert.embed(&tokens)));
+        let vectors = match vectors {
+            Ok(vectors) => vectors.map_err(|error| error.to_string()),
+            Err(_panic) => Err("the model panicked".to_owned()),
+        };
         for (place, reply) in replies.into_iter().enumerate() {
             let answer = match &vectors {
                 Ok(vectors) => vectors.get(place).cloned().ok_or_else(|| "a vector is missing".to_owned()),

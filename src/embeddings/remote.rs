@@ -1,6 +1,5 @@
 //! An endpoint that speaks OpenAI's protocol for embeddings: `POST {"model": .., "input": [..]}`.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
@@ -15,8 +14,6 @@ use crate::vector::Vector;
 
 /// Most texts of one request.
 const TEXTS_MAX: usize = 64;
-/// The longest part of a text, in bytes: fewer tokens than the 8,192 that such models read, in any script.
-const PART_BYTES_MAX: usize = 6_000;
 /// The largest answer, in bytes: 64 vectors of 4,096 numbers, each of them long.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Requests under way at the same time.
@@ -36,8 +33,6 @@ pub(super) struct Remote {
     client: Client,
     endpoint: Endpoint,
     requests: Semaphore,
-    /// Of the vectors that it makes: what was asked for, or what came first.
-    dimensions: OnceLock<usize>,
 }
 
 #[derive(Deserialize)]
@@ -74,18 +69,18 @@ impl Remote {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("payerbase/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let dimensions = endpoint.dimensions.map(OnceLock::from).unwrap_or_default();
-        Ok(Self { client, endpoint, requests: Semaphore::new(REQUESTS_MAX), dimensions })
+        Ok(Self { client, endpoint, requests: Semaphore::new(REQUESTS_MAX) })
     }
 
     pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Failure> {
-        let parts: Vec<Vec<&str>> = texts.iter().map(|text| split(text)).collect();
+        let parts: Vec<Vec<&str>> = texts.iter().map(|text| split(text, self.endpoint.part_bytes_max)).collect();
         let all: Vec<&str> = parts.iter().flatten().copied().collect();
         let deadline = Instant::now() + PATIENCE;
         let mut vectors = Vec::with_capacity(all.len());
         for some in all.chunks(TEXTS_MAX) {
             vectors.extend(self.request_until(some, deadline).await?);
         }
+        self.check_dimensions(&vectors)?;
         let mut vectors = vectors.into_iter();
         let of_texts = parts.into_iter().map(|parts| {
             let of_parts: Vec<(Vector, &str)> = vectors.by_ref().zip(parts).collect();
@@ -141,26 +136,31 @@ impl Remote {
         let body = read(response).await?;
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|error| Refused::finally(format!("the endpoint answered something else: {error}")))?;
-        self.check(answer, texts.len())
+        in_order(answer, texts.len())
     }
 
-    /// The vectors in the order of the texts, all of the dimensions that they always had.
-    fn check(&self, mut answer: Answer, count: usize) -> Result<Vec<Vector>, Refused> {
-        answer.data.sort_by_key(|item| item.index);
-        if !answer.data.iter().map(|item| item.index).eq(0..count) {
-            return Err(Refused::finally("the endpoint answered another number of vectors than of texts"));
+    /// All vectors of a call must have the dimensions that were asked for, or those of the first one. From one call to the
+    /// next they may change: others are of another space.
+    fn check_dimensions(&self, vectors: &[Vector]) -> Result<(), Failure> {
+        let mut dimensions = vectors.iter().map(|vector| vector.as_slice().len());
+        let expected = self.endpoint.dimensions.or_else(|| dimensions.clone().next());
+        match dimensions.find(|dimensions| Some(*dimensions) != expected) {
+            Some(other) => Err(Failure::Failed(format!(
+                "the endpoint answered a vector of {other} dimensions, expected {}",
+                expected.unwrap_or_default()
+            ))),
+            None => Ok(()),
         }
-        for item in &answer.data {
-            let dimensions = item.embedding.as_slice().len();
-            let expected = *self.dimensions.get_or_init(|| dimensions);
-            if dimensions != expected {
-                return Err(Refused::finally(format!(
-                    "the endpoint answered a vector of {dimensions} dimensions, expected {expected}"
-                )));
-            }
-        }
-        Ok(answer.data.into_iter().map(|item| item.embedding).collect())
     }
+}
+
+/// The vectors in the order of the texts.
+fn in_order(mut answer: Answer, count: usize) -> Result<Vec<Vector>, Refused> {
+    answer.data.sort_by_key(|item| item.index);
+    if !answer.data.iter().map(|item| item.index).eq(0..count) {
+        return Err(Refused::finally("the endpoint answered another number of vectors than of texts"));
+    }
+    Ok(answer.data.into_iter().map(|item| item.embedding).collect())
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Refused> {
@@ -184,11 +184,11 @@ fn weight(part: &str) -> f64 {
 }
 
 /// A text in parts that the model can read, cut at spaces where there are any.
-fn split(text: &str) -> Vec<&str> {
+fn split(text: &str, bytes_max: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
-    while rest.len() > PART_BYTES_MAX {
-        let (head, _) = rest.split_at(rest.floor_char_boundary(PART_BYTES_MAX));
+    while rest.len() > bytes_max {
+        let (head, _) = rest.split_at(rest.floor_char_boundary(bytes_max));
         let end = head.rfind(char::is_whitespace).filter(|end| *end > 0).unwrap_or(head.len());
         let (part, after) = rest.split_at(end);
         parts.push(part);
@@ -207,11 +207,11 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_at_spaces_and_nothing_of_it_is_lost() {
         let text = "word ".repeat(5_000);
-        let parts = split(&text);
-        assert!(parts.len() == 5 && parts.iter().all(|part| part.len() <= PART_BYTES_MAX), "{}", parts.len());
+        let parts = split(&text, 6_000);
+        assert!(parts.len() == 5 && parts.iter().all(|part| part.len() <= 6_000), "{}", parts.len());
         assert_eq!(parts.iter().flat_map(|part| part.split_whitespace()).count(), 5_000);
         let text = "\u{6771}".repeat(100_000);
-        assert_eq!(split(&text).concat(), text);
-        assert_eq!(split("short"), ["short"]);
+        assert_eq!(split(&text, 6_000).concat(), text);
+        assert_eq!(split("short", 6_000), ["short"]);
     }
 }

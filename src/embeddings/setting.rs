@@ -1,5 +1,6 @@
 //! `PAYERBASE_EMBEDDINGS`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -30,6 +31,8 @@ pub struct Endpoint {
     pub model: Name,
     /// How many dimensions to ask for.
     pub dimensions: Option<usize>,
+    /// The longest text to send, in bytes; a longer one is sent in parts.
+    pub part_bytes_max: usize,
     /// What proves who pays.
     pub key: Option<SecretString>,
 }
@@ -48,6 +51,10 @@ impl FromStr for Setting {
     }
 }
 
+/// [`Endpoint::part_bytes_max`] by itself: fewer tokens than the 8,192 that such models read, in any script.
+const PART_BYTES_DEFAULT: usize = 6_000;
+const PART_BYTES: RangeInclusive<usize> = 100..=100_000;
+
 impl Endpoint {
     fn parse(text: &str) -> Result<Self, String> {
         let expected = || "expected `off`, `local:<folder>` or `https://host/v1?model=<model>`".to_owned();
@@ -58,7 +65,7 @@ impl Endpoint {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not hold a user or a password: the key goes into PAYERBASE_EMBEDDINGS_KEY".to_owned());
         }
-        let (mut model, mut dimensions) = (None, None);
+        let (mut model, mut dimensions, mut part_bytes_max) = (None, None, PART_BYTES_DEFAULT);
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
                 "model" => model = Name::try_from(value.into_owned()).ok(),
@@ -66,7 +73,12 @@ impl Endpoint {
                     let number = value.parse().ok().filter(|number| (1..=DIMENSIONS_MAX).contains(number));
                     dimensions = Some(number.ok_or_else(|| format!("`dimensions` must be 1 to {DIMENSIONS_MAX}"))?);
                 }
-                _ => return Err("`model` and `dimensions` are all that can follow the `?`".to_owned()),
+                "maxBytes" => {
+                    let number = value.parse().ok().filter(|number| PART_BYTES.contains(number));
+                    let (min, max) = PART_BYTES.into_inner();
+                    part_bytes_max = number.ok_or_else(|| format!("`maxBytes` must be {min} to {max}"))?;
+                }
+                _ => return Err("`model`, `dimensions` and `maxBytes` are all that can follow the `?`".to_owned()),
             }
         }
         let model = model.ok_or("must name the model: `https://host/v1?model=<model>`")?;
@@ -76,7 +88,7 @@ impl Endpoint {
             let path = format!("{path}/embeddings");
             url.set_path(&path);
         }
-        Ok(Self { url, model, dimensions, key: None })
+        Ok(Self { url, model, dimensions, part_bytes_max, key: None })
     }
 
     /// Whether a key may go there: not where others could read it on its way.
@@ -102,7 +114,7 @@ mod tests {
         assert!(matches!("local:/models/a b".parse(), Ok(Setting::Local(folder)) if folder.ends_with("a b")));
         for (text, url) in [
             ("https://api.example/v1?model=m", "https://api.example/v1/embeddings"),
-            ("https://api.example/v1/?model=m&dimensions=256", "https://api.example/v1/embeddings"),
+            ("https://api.example/v1/?model=m&dimensions=256&maxBytes=1500", "https://api.example/v1/embeddings"),
             ("http://localhost:11434/v1/embeddings?model=m", "http://localhost:11434/v1/embeddings"),
         ] {
             let Ok(Setting::Remote(endpoint)) = text.parse() else { panic!("{text}") };
@@ -119,6 +131,7 @@ mod tests {
             "https://user:secret@api.example/v1?model=m",
             "https://api.example/v1?model=m&dimensions=0",
             "https://api.example/v1?model=m&dimensions=4097",
+            "https://api.example/v1?model=m&maxBytes=99",
             "https://api.example/v1?model=m&key=secret",
         ] {
             assert!(bad.parse::<Setting>().is_err(), "{bad}");

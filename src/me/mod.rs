@@ -51,15 +51,19 @@ pub struct Usage {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Bytes of a request's body; some routes take more, as the OpenAPI document says.
     #[schema(example = 1048576)]
     pub body_bytes_max: usize,
     /// Bytes of a name, in UTF-8.
     #[schema(example = 256)]
     pub name_bytes_max: usize,
-    /// Milliseconds that a call may take before it is answered with 503.
+    /// Milliseconds that a call may take before it is answered with 503, beside the time that its texts take to become
+    /// vectors.
     #[schema(example = 5000)]
     pub call_ms_max: u128,
+    /// Milliseconds that texts may take to become vectors before the call is answered with 503.
+    #[schema(example = 60000)]
+    pub embedding_ms_max: u128,
 }
 
 /// The caller.
@@ -110,6 +114,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Proble
             body_bytes_max: BODY_BYTES_MAX,
             name_bytes_max: NAME_BYTES_MAX,
             call_ms_max: turn::CALL_TIMEOUT.as_millis(),
+            embedding_ms_max: turn::EMBEDDING_TIMEOUT.as_millis(),
         },
     }))
 }

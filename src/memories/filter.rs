@@ -14,12 +14,15 @@ const DEPTH_MAX: usize = 16;
 const CONDITIONS_MAX: usize = 256;
 /// The longest key or text in a filter, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
+/// How far inside of the metadata a key may look: as deep as metadata can be.
+const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
 
 /// What the metadata of a memory must be like. A member is a key of the metadata, `a.b` for one further inside, with a value
 /// that it must equal or with conditions: `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` (one of a list), `$contains` (a
 /// list has the value, a text has the part). `$and` and `$or` take a list of filters, `$not` takes one. Members and
 /// conditions that stand together must all hold. Where the metadata has a list, one of its values is enough. What is
-/// missing equals `null` and nothing else. At most 16 levels, 256 conditions, and texts of 1,024 bytes.
+/// missing equals `null` and nothing else. At most 16 levels, 256 conditions, and keys and
+/// texts of 1,024 bytes.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
@@ -206,6 +209,10 @@ fn shortened(text: &str) -> String {
 
 /// Where a key is in the metadata.
 fn accessor(key: &str) -> Result<String, String> {
+    let _key_is_short = quoted(key)?;
+    if key.split('.').count() > KEY_LEVELS_MAX {
+        return Err(format!("must have keys of at most {KEY_LEVELS_MAX} levels"));
+    }
     let segments = key.split('.').map(|segment| quoted(segment).map(|segment| format!(".{segment}")));
     Ok(format!("${}", segments.collect::<Result<String, _>>()?))
 }
@@ -271,6 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused() {
+        assert!(parse(json!({".".repeat(63): 1})).is_ok());
         let nested = |levels: usize| (1..levels).fold(json!({"a": 1}), |inner, _| json!({"$not": inner}));
         assert!(parse(nested(16)).is_ok());
         let many = |keys: usize| (0..keys).map(|key| (key.to_string(), json!(1))).collect::<Map<_, _>>();
@@ -291,6 +299,8 @@ mod tests {
             json!({"$not": [{"a": 1}]}),
             json!({"a": "x".repeat(1_025)}),
             json!({"x".repeat(1_025): 1}),
+            json!({".x".repeat(600): 1}),
+            json!({".".repeat(64): 1}),
             json!({"a": {"$in": vec![1; 256]}}),
             nested(17),
             nested(100),

@@ -14,9 +14,9 @@ use crate::auth::Scope;
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
-use crate::turn::{Entry, Method, Path, Seed, Site, Spec, Wake};
+use crate::turn::{Entry, Method, Path, Seed, Spec};
 use crate::vector::Vector;
-use search::{Found, Mode, Scoring, SearchMemories};
+use search::{Found, Mode, SearchMemories};
 use types::{
     ForgetMemory, ListMemories, Memory, RecallMemory, StoreMemories, StoreMemory, StoredMemories, StoredMemory,
     UpdateMemory,
@@ -65,6 +65,7 @@ impl StoreMemory {
 
     fn take_vector(&mut self, vector: Option<Vector>, model: &Name) {
         (self.embedding, self.embedding_model) = (Some(vector), Some(model.clone()));
+        self.is_made = true;
     }
 }
 
@@ -204,15 +205,6 @@ impl Method for SearchMemories {
     fn embedded(&mut self, vectors: Vec<Vector>, model: &Name) {
         (self.embedding, self.embedding_model) = (vectors.into_iter().next(), Some(model.clone()));
         self.is_made = true;
-    }
-
-    fn done(&self, found: &mut Found, _: &Site) -> Option<Wake> {
-        found.scoring = match found.mode {
-            Mode::Vector => Scoring::CosineSimilarity,
-            Mode::Text => Scoring::Bm25,
-            Mode::Hybrid => Scoring::ReciprocalRankFusion,
-        };
-        None
     }
 }
 

@@ -31,7 +31,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// Stores a memory.
 ///
 /// In the place of whatever had its id. Without an `embedding`, the server makes one of the content, if it has a model
-/// (long contents in parts, whose mean it takes); if that fails, nothing is stored.
+/// (long contents in parts, whose mean it takes); if that fails, nothing is stored. A model in the server reads at most
+/// 131,072 tokens of one call.
 #[utoipa::path(operation_id = "storeMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
     request_body(content = StoreMemory, examples(
         ("fact" = (summary = "A fact about a user", value = json!({
@@ -53,7 +54,8 @@ async fn store_memory(
 
 /// Stores memories: all or none.
 ///
-/// 1 to 100 memories with contents of at most 512 KiB together, in a body of at most 8 MiB.
+/// 1 to 100 memories with contents of at most 512 KiB together, in a body of at most 8 MiB. A model in the server reads at
+/// most 131,072 tokens of one call.
 #[utoipa::path(operation_id = "storeMemories", tag = "memories",
     request_body(content = StoreMemories, examples(
         ("two" = (summary = "Two facts", value = json!({"memories": [
@@ -78,8 +80,8 @@ async fn recall_memory(tenant: Tenant, call: Request<RecallMemory>) -> Result<An
 /// Changes a memory.
 ///
 /// A JSON merge patch (RFC 7396): what it does not name stays, in the metadata too; `null` is as if it had never been given.
-/// When the content changes, a vector that the server made is made anew; one that the caller gave stays until the caller
-/// gives another one, or `null`.
+/// When the content changes, a vector that the server made is made anew, or taken away if it has no model any more; one that
+/// the caller gave stays until the caller gives another one, or `null`.
 #[utoipa::path(operation_id = "updateMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
     request_body(content = UpdateMemory, examples(
         ("metadata" = (summary = "One member more", value = json!({"metadata": {"seen": 3}}))),

@@ -20,14 +20,17 @@ as $$
 declare
   v_language text := p_reading->>'language';
   v_text text := coalesce(p_reading->>'searchText', p_text);
-  v_words tsvector := to_tsvector('simple', v_text);
+  v_half integer;
 begin
   if octet_length(v_text) > 200000 then
-    return strip(v_words);
+    -- In two parts, cut between words: with positions the words of the whole may not fit.
+    v_half := length(v_text) / 2;
+    v_half := v_half + strpos(substr(v_text, v_half + 1), ' ');
+    return strip(to_tsvector('simple', left(v_text, v_half))) || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
   elsif v_language = 'simple' then
-    return v_words;
+    return to_tsvector('simple', v_text);
   end if;
-  return to_tsvector(v_language::regconfig, v_text) || strip(v_words);
+  return to_tsvector(v_language::regconfig, v_text) || strip(to_tsvector('simple', v_text));
 end $$;
 
 -- Counts memories that come into a space or leave it, and vectors that are written in it. Answers the space.
@@ -80,13 +83,13 @@ begin
     delete from tenant.memory_graph
       where payer = p_payer and id = p_old.id;
   end if;
-  insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, embedding, words, place, expires_at, created_at, updated_at)
+  insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, is_made, embedding, words, place, expires_at, created_at, updated_at)
     values (p_payer, p_memory.id, p_memory.namespace, p_memory.content, p_memory.metadata, p_memory.tags, p_memory.importance,
-      p_memory.model, p_memory.dimensions, p_memory.embedding, p_memory.words, p_memory.place, p_memory.expires_at, p_memory.created_at, p_memory.updated_at)
+      p_memory.model, p_memory.dimensions, p_memory.is_made, p_memory.embedding, p_memory.words, p_memory.place, p_memory.expires_at, p_memory.created_at, p_memory.updated_at)
     on conflict (payer, id) do update
       set namespace = excluded.namespace, content = excluded.content, metadata = excluded.metadata, tags = excluded.tags,
-        importance = excluded.importance, model = excluded.model, dimensions = excluded.dimensions, embedding = excluded.embedding,
-        words = excluded.words, place = excluded.place, expires_at = excluded.expires_at, created_at = excluded.created_at,
+        importance = excluded.importance, model = excluded.model, dimensions = excluded.dimensions, is_made = excluded.is_made,
+        embedding = excluded.embedding, words = excluded.words, place = excluded.place, expires_at = excluded.expires_at, created_at = excluded.created_at,
         updated_at = excluded.updated_at;
 end $$;
 
@@ -97,8 +100,21 @@ as $$
   select coalesce((p_params->>'expiresAt')::timestamptz, p_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0))
 $$;
 
+-- What does not go into the metadata of a memory although it is 16 KiB as callers write it: the database writes spaces, and
+-- every digit of a number. Nothing: it does.
+create function rpc.metadata_problem(p_metadata jsonb, p_within text) returns json
+language plpgsql immutable
+as $$
+begin
+  -- As the domain has it.
+  if octet_length(p_metadata::text) > 32768 then
+    return rpc.invalid_value(p_within || '/metadata', 'must be at most 16384 bytes of JSON, and 32768 with spaces and all digits of its numbers');
+  end if;
+  return null;
+end $$;
+
 -- Stores one memory in the place of what was there, and answers it.
---   params: as the call has them, and "reading" (rpc.words); the vector as text
+--   params: as the call has them, and "reading" (rpc.words); the vector as text; "isMade": the server made it
 create function rpc.store(p_payer text, p_params jsonb, p_now timestamptz) returns jsonb
 language plpgsql
 as $$
@@ -121,6 +137,7 @@ begin
   v_memory.embedding := p_params->>'embedding';
   v_memory.model := coalesce(p_params->>'embeddingModel', '');
   v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
+  v_memory.is_made := p_params->>'isMade';
   v_memory.words := rpc.words(p_params->'reading', v_memory.content);
   v_memory.expires_at := rpc.expiry(p_params, p_now);
   v_memory.created_at := case when v_replaced then v_old.created_at else p_now end;
@@ -132,7 +149,12 @@ end $$;
 create function rpc.store_memory(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
+declare
+  v_problem json := rpc.metadata_problem(p_params->'metadata', '');
 begin
+  if v_problem is not null then
+    return v_problem;
+  end if;
   return json_build_object('ok', rpc.store(p_payer, p_params, rpc.now()));
 end $$;
 
@@ -142,7 +164,14 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_memories json[] := '{}';
+  v_problem json;
 begin
+  for i in 0 .. jsonb_array_length(p_params->'memories') - 1 loop
+    v_problem := rpc.metadata_problem(p_params->'memories'->i->'metadata', '/memories/' || i);
+    if v_problem is not null then
+      return v_problem;
+    end if;
+  end loop;
   for i in 0 .. jsonb_array_length(p_params->'memories') - 1 loop
     v_memories := v_memories || rpc.store(p_payer, p_params->'memories'->i, v_now)::json;
   end loop;
@@ -191,7 +220,8 @@ begin
 end $$;
 
 -- A merge patch: what it does not name stays, null is as if it had never been given. A vector that was made of the content
--- follows the content; one that the caller gave stays until the caller says something else.
+-- follows the content, and goes if there is nothing to make one with; one that the caller gave stays until the caller says
+-- something else.
 --   params: as in rpc.store; "embedding" null takes the vector away; "isMade": it was made of the content
 create function rpc.update_memory(p_payer text, p_params jsonb) returns json
 language plpgsql
@@ -232,10 +262,14 @@ begin
     v_memory.content := p_params->>'content';
     v_memory.words := rpc.words(p_params->'reading', v_memory.content);
   end if;
-  if p_params ? 'embedding' and not (coalesce((p_params->>'isMade')::boolean, false) and v_old.embedding is not null and v_old.model = '') then
+  if (case
+    when (p_params->>'isMade')::boolean then v_old.is_made or v_old.embedding is null
+    else p_params ? 'embedding' or (v_old.is_made and p_params ? 'content')
+  end) then
     v_memory.embedding := p_params->>'embedding';
     v_memory.model := coalesce(p_params->>'embeddingModel', '');
     v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
+    v_memory.is_made := p_params->>'isMade';
   end if;
   perform rpc.put_memory(p_payer, v_memory, v_old);
   return json_build_object('ok', rpc.memory(v_memory));
@@ -285,8 +319,9 @@ begin
   if v_tag is not null then
     v_ids := array(
       select id
-        from unnest(search.having_all(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null)) as id
-        where id collate "C" > v_after and id >= v_prefix and id <= v_last);
+        from unnest(search.having(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null, null)) as id
+        -- Not as the database sorts texts.
+        where id collate "C" > v_after and id collate "C" >= v_prefix and id collate "C" <= v_last);
     v_ids := array(
       select id
         from tenant.memories

@@ -187,10 +187,9 @@ pub struct Found {
     /// How it was found.
     pub mode: Mode,
     /// What the scores are.
-    #[serde(default = "unknown")]
     pub scoring: Scoring,
     /// Whether these are the best for certain. If not, some of the best may be missing: a large space was searched along
-    /// its graph, or more than 50,000 memories have one of the words.
+    /// its graph, or more than 50,000 memories have one of the words, of which some are put in order, and of rare ones all.
     #[schema(example = true)]
     pub exact: bool,
     /// With how many memories the query was compared; along a graph, and by words: how many there are.
@@ -201,8 +200,4 @@ pub struct Found {
     pub skipped: u64,
     /// The best first.
     pub results: Vec<FoundMemory>,
-}
-
-fn unknown() -> Scoring {
-    Scoring::CosineSimilarity
 }

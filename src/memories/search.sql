@@ -181,6 +181,8 @@ declare
   v_by_graph boolean := p_space.memories > tenant.exact_max() and not coalesce(p_exact, false)
     -- What is not in the graph yet is compared vector by vector: not if it is much.
     and p_space.last_place - p_space.grown_until <= 20000;
+  -- A namespace alone is found as well by the other ways, unless these go along the graph.
+  v_keys bigint[] := case when v_by_graph or cardinality(q.keys) > 0 then q.keys || q.namespace_keys end;
   -- More steps through the index than this are slower than the other way.
   v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
   -- The fewer fit, the less the first ones that the graph finds are the nearest.
@@ -188,8 +190,8 @@ declare
   v_ids text[];
 begin
   is_exact := true;
-  if cardinality(q.keys) > 0 then
-    v_ids := search.having_all(p_payer, q.keys, v_keyed_max + 1);
+  if cardinality(v_keys) > 0 then
+    v_ids := search.having(p_payer, v_keys, null, v_keyed_max + 1);
     if cardinality(v_ids) <= v_keyed_max then
       select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of(p_payer, q, v_ids);
       return;
@@ -247,9 +249,16 @@ begin
       limit 64);
 end $$;
 
+-- What finds one word.
+create function rpc.word_query(p_word text) returns tsquery
+language sql immutable
+as $$
+  select ('''' || replace(replace(p_word, '\', '\\'), '''', '''''') || '''')::tsquery
+$$;
+
 -- Those of p_ids in scope that have some of the words, the best first, by BM25 (Robertson and Zaragoza, 2009; k1 = 1.2,
--- b = 0.75): rare words count more, and so do words that come often for the length of the text. For a single word
--- ts_rank_cd counts how often it comes.
+-- b = 0.75): rare words count more, and so do words that come often for the length of the text, which is the number of its
+-- different words here, beside the average of what is in scope. For a single word ts_rank_cd counts how often it comes.
 --   p_total  how many memories the payer has
 create function rpc.best_worded(
   p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, out ids text[], out scores float8[]
@@ -259,24 +268,23 @@ as $$
 #variable_conflict use_column
 begin
   with asked as materialized (
-    select word, ('''' || replace(replace(word, '\', '\\'), '''', '''''') || '''')::tsquery as query
+    select word, rpc.word_query(word) as query
       from unnest(p_words) as word
   ), scope as materialized (
-    select id, words, length(words) as size
+    select id, words, length(words) / greatest(avg(length(words)::float8) over (), 1) as size
       from tenant.memories
       where payer = p_payer and id = any (p_ids) and namespace >= q.namespace_min and namespace <= q.namespace_max
         and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
   ), hits as materialized (
-    select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1) as times,
-        scope.size / avg(scope.size) over () as size
+    select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1)::float8 as times, scope.size
       from scope
       join asked on scope.words @@ asked.query
-  ), rarities as (
-    select word, ln(1 + (greatest(p_total, count(*)) - count(*) + 0.5) / (count(*) + 0.5)) as rarity
+  ), rarities as materialized (
+    select word, ln(1 + ((greatest(p_total, count(*)) - count(*) + 0.5) / (count(*) + 0.5))::float8) as rarity
       from hits
       group by word
   ), best as (
-    select id, sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size)))::float8 as score
+    select id, sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size))) as score
       from hits
       join rarities using (word)
       group by id
@@ -285,6 +293,37 @@ begin
   )
   select array_agg(id order by score desc, id), array_agg(score order by score desc, id) into best_worded.ids, best_worded.scores
     from best;
+end $$;
+
+-- Memories in scope that have some of the words: all of them, or where these are more than p_max, some, of rare words
+-- nevertheless all. Those that only a filter tells apart are then looked for one by one.
+create function rpc.worded(p_payer text, q tenant.memory_query, p_words text[], p_max integer, out ids text[], out is_all boolean)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_all bigint[] := q.keys || q.namespace_keys;
+  v_any bigint[] := array(select tenant.memory_key(p_payer, 'w', word) from unnest(p_words) as word);
+  v_query tsquery;
+begin
+  ids := search.having(p_payer, v_all, v_any, p_max + 1);
+  is_all := cardinality(ids) <= p_max;
+  if is_all then
+    return;
+  end if;
+  ids := array(
+    select id
+      from unnest(v_any) as word
+      cross join lateral unnest(search.having(p_payer, v_all, array[word], p_max / cardinality(v_any))) as id);
+  if q.filter is not null or q.tags_any is not null then
+    v_query := (select string_agg(rpc.word_query(word)::text, '|')::tsquery from unnest(p_words) as word);
+    ids := ids || array(
+      select id
+        from tenant.memories
+        where payer = p_payer and namespace >= q.namespace_min and namespace <= q.namespace_max
+          and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter) and words @@ v_query
+        limit p_max);
+  end if;
 end $$;
 
 -- The space that a query vector is compared in. One that does not say what made it goes into the space of those that do
@@ -328,7 +367,6 @@ declare
   v_worded_scores float8[];
   v_mismatched bigint;
   v_words text[];
-  v_worded_max constant integer := 50000;
   v_ids text[];
   v_scores float8[];
   v_score_min float8 := p_params->>'minScore';
@@ -356,6 +394,7 @@ begin
     union all
     select tenant.metadata_key(p_payer, equal->>0, equal->1)
       from jsonb_array_elements(p_params->'equals') as equal);
+  q.namespace_keys := case when v_namespace is null then '{}' else array[tenant.memory_key(p_payer, 'n', v_namespace)] end;
   -- Of lists that become one by the places in them, what stands far behind is noise: a list is as long as what is wanted.
   q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
 
@@ -376,12 +415,11 @@ begin
   end if;
   if v_mode <> 'vector' then
     v_words := rpc.query_words(p_params->'reading', p_params->>'query');
-    v_ids := search.having_any(
-      p_payer, array(select tenant.memory_key(p_payer, 'w', word) from unnest(v_words) as word), v_worded_max + 1);
-    -- Words that so many memories have say little, and to order them all would take too long.
-    v_is_exact := v_is_exact and cardinality(v_ids) <= v_worded_max;
+    -- Words that more memories have say little, and to order all of these would take too long.
+    select ids, v_is_exact and is_all into v_ids, v_is_exact
+      from rpc.worded(p_payer, q, v_words, 50000);
     select * into v_worded_ids, v_worded_scores
-      from rpc.best_worded(p_payer, q, v_words, v_ids[:v_worded_max], v_total);
+      from rpc.best_worded(p_payer, q, v_words, v_ids, v_total);
   end if;
   if v_mode = 'text' then
     v_searched := v_total;
@@ -416,7 +454,8 @@ begin
     join tenant.memories on memories.payer = p_payer and memories.id = found.id
     where coalesce(found.score >= v_score_min, true);
   return json_build_object('ok', json_build_object(
-    'mode', v_mode, 'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
+    'mode', v_mode, 'scoring', case v_mode when 'vector' then 'cosine-similarity' when 'text' then 'bm25' else 'reciprocal-rank-fusion' end,
+    'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
 end $$;
 
 -- What vectors a payer has, for the caller whose vector fits none.

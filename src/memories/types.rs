@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::searchable::Reading;
@@ -198,6 +199,10 @@ pub struct StoreMemory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "text-embedding-3-small")]
     pub embedding_model: Option<Name>,
+    /// Whether the server made the vector.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub is_made: bool,
     /// What else to know of it.
     #[serde(default)]
     #[schema(value_type = Option<Metadata>)]
@@ -231,16 +236,28 @@ fn drawn_id() -> Name {
     Name::ours(Uuid::now_v7().to_string())
 }
 
-/// One memory of a batch.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it is only described: a StoreMemory is read")]
-pub struct BatchedMemory {
-    /// What the payer calls it; else a UUID of version 7.
-    #[schema(example = "tea")]
-    id: Option<Name>,
-    #[schema(inline = false)]
-    #[serde(flatten)]
-    memory: StoreMemory,
+/// One memory of a batch: a [`StoreMemory`] with its id. It is only described; a `StoreMemory` is read.
+pub struct BatchedMemory;
+
+impl PartialSchema for BatchedMemory {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = StoreMemory::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.description = Some("One memory of a batch.".to_owned());
+            let id = Ref::builder()
+                .ref_location_from_schema_name(Name::name())
+                .description(Some("What the payer calls it; else a UUID of version 7."));
+            object.properties.insert("id".to_owned(), id.build().into());
+        }
+        schema
+    }
+}
+
+impl ToSchema for BatchedMemory {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Name::name().into_owned(), Name::schema()));
+        StoreMemory::schemas(schemas);
+    }
 }
 
 /// Stores memories: all or none.
@@ -290,9 +307,10 @@ pub struct UpdateMemory {
     /// The memory.
     #[schema(ignore)]
     pub id: Name,
-    /// What to remember instead. A vector that the server made is made anew; one that the caller gave stays.
+    /// What to remember instead. A vector that the server made is made anew, or taken away if it has no model any more; one
+    /// that the caller gave stays.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Content>)]
+    #[schema(value_type = Content, required = false)]
     pub content: Option<Content>,
     /// What it means; `null` takes the vector away.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
@@ -303,7 +321,7 @@ pub struct UpdateMemory {
     #[schema(example = "text-embedding-3-small")]
     pub embedding_model: Option<Name>,
     /// Whether the server made the vector.
-    #[serde(skip_deserializing, default)]
+    #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub is_made: bool,
     /// Patched member by member; `null` clears it. At most 32 KiB may come of it.

@@ -144,19 +144,20 @@ impl Sweeper {
 
     /// Lets graphs grow until then, or until there is nothing to put in.
     async fn grow(&mut self, until: Instant) -> sqlx::Result<()> {
-        for (payer, key, is_due) in self.stretch(&self.graphs).await? {
+        let stretch = self.stretch(&self.graphs).await?;
+        // The next time goes on behind what is looked at now, and begins anew behind the last one.
+        self.graphs.after = Default::default();
+        for (payer, key, is_due) in stretch {
             if is_due && let (Ok(payer), Some((model, dimensions))) = (payer.parse(), key.split_once(KEY_PARTS)) {
                 let (model, dimensions) = (model.to_owned(), dimensions.parse().unwrap_or_default());
                 let grow = GrowGraph { model, dimensions, bite: GRAPH_BITE };
                 self.grow_one(&Sweep::new(payer, &self.turns), &grow, until).await;
             }
+            self.graphs.after = (payer, key);
             if Instant::now() >= until {
-                // Others are next the next time.
-                self.graphs.after = (payer, key);
-                return Ok(());
+                break;
             }
         }
-        self.graphs.after = Default::default();
         Ok(())
     }
 
@@ -199,7 +200,8 @@ impl Sweeper {
         for place in 0..self.walks.len() {
             if let Err(error) = self.walk(place).await {
                 self.metrics.failures.inc();
-                tracing::warn!(%error, "a walk of the sweeper failed; the others go on");
+                let kind = self.walks.get(place).map(|walk| walk.kind);
+                tracing::warn!(?kind, %error, "a walk of the sweeper failed; the others go on");
             }
         }
         self.metrics.rounds.inc();

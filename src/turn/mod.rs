@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -46,12 +47,18 @@ use metrics::Metrics;
 use outcome::{Failure, Outcome};
 use queue::{Call, Queue, Work};
 use replicas::Untold;
-use slow::Places;
+use slow::{Place, Places};
 use statement::Kind;
 use waiting::Lines;
 
 /// How long a call may take before it is answered with 503: what has not begun by then never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long texts may wait to become vectors, before the call goes its way: then it is answered with 503, and has not begun.
+pub const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Whether a write runs no more, for it has been answered under its key.
+const HAS_ANSWER: Spec = Spec { name: "hasAnswer", path: Path::Read, scope: None, problems: &[] };
 
 /// How long a write on the pool waits for the payer's lock.
 const APART_LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -79,7 +86,7 @@ impl Tenant {
             self.require(scope)?;
         }
         method.prepare(&self.seed(&around, 0))?;
-        if let Some((vectors, model)) = self.embed(&method.texts()).await? {
+        if let Some((vectors, model)) = self.embed(&method.texts(), &around).await? {
             method.embedded(vectors, &model);
         }
         while let Some(slug) = method.reserves() {
@@ -148,15 +155,25 @@ impl Tenant {
         }
     }
 
-    /// Makes vectors of texts, and says what made them: nothing without texts or without a model.
-    async fn embed(&self, texts: &[&str]) -> Result<Option<(Vec<Vector>, Name)>, Problem> {
+    /// Makes vectors of texts, and says what made them: nothing without texts or without a model, or for a write that has
+    /// been answered already, which runs no more.
+    async fn embed(&self, texts: &[&str], around: &Around) -> Result<Option<(Vec<Vector>, Name)>, Problem> {
         let Some(embeddings) = self.turns().settings.embeddings.as_ref().filter(|_| !texts.is_empty()) else {
             return Ok(None);
         };
+        if let Some(key) = around.params().filter(|_| around.key.is_some())
+            && self.settle::<bool>(&HAS_ANSWER, Work::new(key, 1), &Around::default()).await?.output
+        {
+            return Ok(None);
+        }
         let place = self.turns().embedding.enter(self.payer())?;
-        let _turn = place.turn().await;
         let started = Instant::now();
-        let vectors = embeddings.embed(self.payer(), texts).await;
+        let vectors = async {
+            let _turn = place.turn().await;
+            embeddings.embed(self.payer(), texts).await
+        };
+        let vectors = tokio::time::timeout(EMBEDDING_TIMEOUT, vectors).await;
+        let vectors = vectors.unwrap_or_else(|_elapsed| Err(Problem::new(Code::Overloaded)));
         self.turns().metrics.embedded(texts.len(), started.elapsed(), vectors.is_ok());
         Ok(Some((vectors?, embeddings.model().clone())))
     }
@@ -331,10 +348,14 @@ impl Turns {
     /// One autocommit statement on the pool, in no call's way. A payer gets a few at a time; the others wait for a place
     /// like everybody's.
     async fn run_apart(&self, kind: Kind, call: Call) -> Result<String, Failure> {
-        let place = self.slow.enter(&call.payer)?;
+        let place = match kind {
+            Kind::Read => Some(self.slow.enter(&call.payer)?),
+            // The sweeper's, one at a time.
+            Kind::Write => None,
+        };
         let calls = [call];
         let statement = async {
-            let _turn = place.turn().await;
+            let _turn = OptionFuture::from(place.as_ref().map(Place::turn)).await;
             statement::run(self.database.pool(), kind, &calls, APART_LOCK_WAIT).await
         };
         match tokio::time::timeout(CALL_TIMEOUT, statement).await {

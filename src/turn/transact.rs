@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::around::Guard;
+use super::around::{Around, Guard};
 use super::method::{Answer, AnyMethod, Entry, Operation, Path, Request, Spec};
 use super::{Work, unreadable};
 use crate::auth::Tenant;
@@ -138,14 +138,7 @@ impl Tenant {
             let prepared = call.method.prepare(&self.seed(&around, place));
             prepared.map_err(|problem| named(problem.within(&format!("/calls/{place}/params"))))?;
         }
-        let texts: Vec<&str> = calls.iter().flat_map(|call| call.method.texts()).collect();
-        if let Some((vectors, model)) = self.embed(&texts).await? {
-            let mut vectors = vectors.into_iter();
-            for call in &mut calls {
-                let count = call.method.texts().len();
-                call.method.embedded(vectors.by_ref().take(count).collect(), &model);
-            }
-        }
+        self.embed_all(&mut calls, &around).await?;
         let mut params = Vec::new();
         for (place, call) in calls.iter_mut().enumerate() {
             let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
@@ -169,6 +162,27 @@ impl Tenant {
             self.wake(done.1);
         }
         Ok(answer)
+    }
+
+    /// Makes vectors of the texts of all calls at once. If that fails, the first call with a text is named.
+    async fn embed_all(&self, calls: &mut [Compiled], around: &Around) -> Result<(), Problem> {
+        let texts: Vec<&str> = calls.iter().flat_map(|call| call.method.texts()).collect();
+        let embedded = self.embed(&texts, around).await;
+        let mut with_texts =
+            calls.iter_mut().enumerate().filter(|(_, call)| !call.method.texts().is_empty()).peekable();
+        let first = with_texts.peek().map(|(place, call)| (*place, call.spec.name));
+        let embedded = embedded.map_err(|problem| match first {
+            Some((place, name)) => problem.member("index", place).member("method", name),
+            None => problem,
+        })?;
+        if let Some((vectors, model)) = embedded {
+            let mut vectors = vectors.into_iter();
+            for (_, call) in with_texts {
+                let count = call.method.texts().len();
+                call.method.embedded(vectors.by_ref().take(count).collect(), &model);
+            }
+        }
+        Ok(())
     }
 }
 

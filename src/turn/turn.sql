@@ -72,6 +72,7 @@ begin
     when 'searchMemories' then return rpc.search_memories(p_payer, p_params);
     when 'listMemories' then return rpc.list_memories(p_payer, p_params);
     when 'getMe' then return rpc.get_me(p_payer);
+    when 'hasAnswer' then return rpc.has_answer(p_payer, p_params);
     else raise exception 'no read method %', p_method;
   end case;
 end $$;
@@ -90,6 +91,17 @@ begin
   return rpc.problem('invalid-value', json_build_object(
     'errors', json_build_array(json_build_object('pointer', p_pointer, 'detail', p_detail))));
 end $$;
+
+-- Whether a write has been answered under its key and will be for some time: it runs no more.
+--   p_around  as in rpc.write_around
+create function rpc.has_answer(p_payer text, p_around jsonb) returns json
+language sql stable
+as $$
+  select json_build_object('ok', exists (
+    select
+      from tenant.idempotency
+      where payer = p_payer and key_sha256 = decode(p_around->>'key', 'hex') and created_at > rpc.now() - interval '23 hours 59 minutes'))
+$$;
 
 -- A write with what its caller put around it. Its idempotency record is written with it, or neither is.
 --   p_around  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}}; key and request are SHA-256 in hex

@@ -83,6 +83,20 @@ async fn the_examples_of_requests_are_real() {
     assert!(sent >= 25, "{sent}");
 }
 
+/// What has no room for other members cannot be a part of something that has more.
+#[test]
+fn no_part_of_a_schema_refuses_the_other_parts() {
+    let document: Value = serde_json::from_str(&document().json).unwrap();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            let pointer = part["$ref"].as_str().unwrap_or("#").trim_start_matches('#');
+            let closed = [Some(part), document.pointer(pointer).filter(|_| !pointer.is_empty())];
+            let is_closed = closed.iter().flatten().any(|part| part["additionalProperties"] == false);
+            assert!(!is_closed, "{name}: {part}");
+        }
+    }
+}
+
 /// Clients that are made from the document can send its examples.
 #[test]
 fn the_examples_of_requests_have_only_members_that_the_document_knows() {

@@ -9,6 +9,7 @@ use payerbase::embeddings::{Embeddings, Setting};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use crate::idempotency::with_key;
 use crate::support::{Caller, TestApp, TestDatabase};
 
 /// An endpoint of four dimensions: what a text is about, by its words.
@@ -53,7 +54,8 @@ async fn answer(request: HttpRequest, body: web::Json<Value>, requests: web::Dat
     } else if says("forgets") {
         return HttpResponse::Ok().json(json!({"data": []}));
     } else if says("shrinks") {
-        return HttpResponse::Ok().json(json!({"data": [{"index": 0, "embedding": [1, 2, 3]}]}));
+        let item = |index: usize| json!({"index": index, "embedding": vec![1; 4 - index % 2]});
+        return HttpResponse::Ok().json(json!({"data": (0..texts.len()).map(item).collect::<Vec<_>>()}));
     } else if says("zeros") {
         return HttpResponse::Ok().json(json!({"data": [{"index": 0, "embedding": [0, 0, 0, 0]}]}));
     }
@@ -139,6 +141,48 @@ async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays
     assert_eq!(topic(&caller, "none").await, json!([0.0, 0.0, 1.0, 4.0]));
     caller.patch_memory("made", json!({"content": "tea", "embedding": [1, 1]})).await.ok();
     assert_eq!(topic(&caller, "made").await, json!([1.0, 1.0]));
+    // Given, whatever made it.
+    let named = json!({"content": "tea", "embedding": [1, 2], "embeddingModel": "own"});
+    caller.remember("named", named).await.ok();
+    caller.patch_memory("named", json!({"content": "sea"})).await.ok();
+    assert_eq!(topic(&caller, "named").await, json!([1.0, 2.0]));
+    // Where there is no model any more, a vector of what the content was would be wrong.
+    let without = TestApp::on(app.database.clone());
+    let later = Caller { url: without.url.clone(), ..caller.clone() };
+    caller.remember("made", json!({"content": "tea"})).await.ok();
+    for id in ["made", "named"] {
+        later.patch_memory(id, json!({"importance": 1})).await.ok();
+        assert_eq!(later.recall(id).await.ok()["hasEmbedding"], true);
+        later.patch_memory(id, json!({"content": "sea"})).await.ok();
+    }
+    let made = later.recall("made").await.ok();
+    assert_eq!((&made["hasEmbedding"], &made["embeddingModel"]), (&json!(false), &Value::Null));
+    assert_eq!(topic(&later, "named").await, json!([1.0, 2.0]));
+}
+
+/// What was answered is answered again, whatever has become of the model; nobody pays for it twice.
+#[tokio::test]
+async fn a_write_that_was_answered_is_embedded_no_more() {
+    let endpoint = Endpoint::start();
+    let app = endpoint.app().await;
+    let nowhere = TestApp::embedding(app.database.clone(), open("http://127.0.0.1:1/v1?model=topics"));
+    let caller = app.caller().await;
+    let later = Caller { url: nowhere.url.clone(), ..caller.clone() };
+    let transaction = json!({"calls": [{"method": "storeMemory", "params": {"id": "t", "content": "tea"}}]});
+    for (path, body) in
+        [("/v1/memories/batch", json!({"memories": [{"id": "m", "content": "tea"}]})), ("/v1/transaction", transaction)]
+    {
+        let (caller, later) = (with_key(&caller, path), with_key(&later, path));
+        let first = caller.post(path, body.clone()).await.ok();
+        let before = endpoint.requests();
+        assert_eq!(caller.post(path, body.clone()).await.ok(), first);
+        assert_eq!(later.post(path, body).await.ok(), first);
+        assert_eq!(endpoint.requests(), before);
+        let other = json!({"content": "sea"});
+        later.remember("other", other).await.problem(422, "idempotency-mismatch");
+    }
+    assert_eq!(topic(&caller, "m").await, json!([1.0, 0.0, 0.0, 4.0]));
+    later.remember("new", json!({"content": "tea"})).await.problem(502, "embedding-failed");
 }
 
 #[tokio::test]
@@ -149,6 +193,8 @@ async fn a_transaction_embeds_before_it_runs() {
     let store = |id: &str, content: &str| json!({"method": "storeMemory", "params": {"id": id, "content": content}});
     let calls = json!([
         store("a", "tea"), {"method": "increment", "params": {"name": "n"}}, store("b", "sea"),
+        {"method": "storeMemory", "params": {"id": "own", "content": "sea", "embedding": [2, 1]}},
+        {"method": "updateMemory", "params": {"id": "b", "importance": 1}},
         {"method": "storeMemories", "params": {"memories": [{"id": "c", "content": "build"}, {"id": "d", "content": "x", "embedding": [1]}]}}
     ]);
     caller.post("/v1/transaction", json!({"calls": calls})).await.ok();
@@ -158,11 +204,13 @@ async fn a_transaction_embeds_before_it_runs() {
         ("b", json!([0.0, 0.0, 1.0, 4.0])),
         ("c", json!([0.0, 1.0, 0.0, 6.0])),
         ("d", json!([1.0])),
+        ("own", json!([2.0, 1.0])),
     ] {
         assert_eq!(topic(&caller, id).await, topic_of, "{id}");
     }
     let calls = json!([{"method": "increment", "params": {"name": "n"}}, store("e", "garbage")]);
-    caller.post("/v1/transaction", json!({"calls": calls})).await.problem(502, "embedding-failed");
+    let problem = caller.post("/v1/transaction", json!({"calls": calls})).await.problem(502, "embedding-failed");
+    assert_eq!((&problem["index"], &problem["method"]), (&json!(1), &json!("storeMemory")));
     assert_eq!(caller.value("n").await, 1);
 }
 
@@ -185,7 +233,10 @@ async fn what_the_endpoint_does_wrong_stores_nothing() {
     let app = endpoint.app().await;
     let caller = app.caller().await;
     caller.remember("first", json!({"content": "tea"})).await.ok();
-    for wrong in ["garbage", "refuses", "redirects", "fails", "forgets", "shrinks", "zeros"] {
+    let shrink = json!({"memories": [{"id": "m", "content": "it shrinks"}, {"content": "it shrinks"}]});
+    caller.post("/v1/memories/batch", shrink).await.problem(502, "embedding-failed");
+    caller.recall("m").await.problem(404, "not-found");
+    for wrong in ["garbage", "refuses", "redirects", "fails", "forgets", "zeros"] {
         caller.remember("m", json!({"content": wrong})).await.problem(502, "embedding-failed");
         let both = json!({"memories": [{"id": "m", "content": "tea"}, {"content": wrong}]});
         caller.post("/v1/memories/batch", both).await.problem(502, "embedding-failed");

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::world::{Operation, operations, owner};
 use crate::support::{Answer, Caller, TestApp};
 
-fn with_key(caller: &Caller, key: &str) -> Caller {
+pub fn with_key(caller: &Caller, key: &str) -> Caller {
     let mut caller = caller.clone();
     caller.headers.insert("idempotency-key", key.parse().unwrap());
     caller

@@ -282,6 +282,30 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
     let words: String = (0..25_000_u32).map(|n| format!("{n:x} ")).collect();
     caller.remember("words", json!({"content": words.chars().take(100_000).collect::<String>()})).await.ok();
     assert_eq!(caller.found(json!({"query": "4d2"})).await, ["words"]);
+    // As many different pairs of characters as there can be.
+    let rare = |n: usize| char::from_u32(0x20000 + (n * [1, 11, 13][n / 42_000] % 42_000) as u32).unwrap();
+    let content: String = (0..100_000).map(rare).collect();
+    caller.remember("rare", json!({"content": content})).await.ok();
+    for n in [5, 49_999, 50_000, 99_998] {
+        let pair: String = [rare(n), rare(n + 1)].iter().collect();
+        assert_eq!(caller.found(json!({"query": pair})).await, ["rare"]);
+    }
+}
+
+/// What is small as callers write it and large in the database fails alone: the calls that share its batch do not.
+#[tokio::test]
+async fn metadata_that_becomes_too_large_is_refused() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let grows = json!({"a": vec![1e308; 120]});
+    let problem = caller.remember("m", json!({"content": "a", "metadata": grows})).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/metadata");
+    let batch = json!({"memories": [{"id": "m", "content": "a"}, {"content": "a", "metadata": grows}]});
+    let problem = caller.post("/v1/memories/batch", batch).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/memories/1/metadata");
+    caller.recall("m").await.problem(404, "not-found");
+    caller.remember("m", json!({"content": "a"})).await.ok();
+    caller.patch_memory("m", json!({"metadata": grows})).await.problem(413, "payload-too-large");
 }
 
 /// Whatever is done to memories, their number, their spaces and what is in the graph add up.
@@ -323,7 +347,10 @@ async fn spaces_are_counted_through_every_change() {
              from (select m.* from tenant.memories m join tenant.memory_spaces s using (payer, model, dimensions) where m.dimensions > 0 and m.place <= s.grown_until) m
              full join tenant.memory_graph g using (payer, id)
              where g.id is null or m.id is null or g.model <> m.model or g.dimensions <> m.dimensions
-               or g.embedding <> rpc.for_graph(m.embedding)";
+               or g.embedding <> rpc.for_graph(m.embedding)
+           union all
+           select 'vector: ' || id from tenant.memories
+             where (dimensions > 0) <> (embedding is not null) or (dimensions = 0 and (model <> '' or is_made))";
         let wrong: Vec<Option<String>> = sqlx::query_scalar(wrong).fetch_all(&mut admin).await.unwrap();
         assert_eq!(wrong, []);
     }

@@ -302,6 +302,9 @@ async fn a_large_space_gets_a_graph() {
         .execute("create or replace function tenant.exact_max() returns bigint language sql immutable as 'select 200::bigint'")
         .await
         .unwrap();
+    // More small spaces than the sweeper looks at in one go stand before it.
+    let others = "insert into tenant.memory_spaces select '0x' || lpad(n::text, 6, '0'), '', 2, 1, 1, 0 from generate_series(1, 10001) n";
+    admin.execute(others).await.unwrap();
     let app = TestApp::on(database);
     let caller = app.caller().await;
     let at = |n: usize| [(n as f64 / 100.0).cos(), (n as f64 / 100.0).sin()];
