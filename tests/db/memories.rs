@@ -20,17 +20,29 @@ async fn filled() -> PgConnection {
     db
 }
 
-/// The generic plan of a statement as a role runs it, in a turn of `0xa`.
-async fn plan(db: &mut PgConnection, role: &str, settings: &str, prepare: &str) -> String {
+/// What the database runs.
+const SOURCES: [&str; 2] = [include_str!("../../src/memories/find.sql"), include_str!("../../src/memories/search.sql")];
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The generic plan of a statement of ours, which has these variables, as a role runs it in a turn of `0xa`.
+async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: &str, variables: &[&str]) -> String {
+    let statement = words(statement);
+    assert!(SOURCES.iter().any(|source| words(source).contains(&statement)), "not ours: {statement}");
+    let (names, types): (Vec<&str>, Vec<&str>) =
+        variables.iter().map(|variable| variable.split_once(' ').unwrap()).unzip();
+    let numbered = (1..).zip(names).fold(statement, |statement, (n, name)| statement.replace(name, &format!("${n}")));
+    let prepare = format!("prepare the_statement ({}) as {numbered}", types.join(", "));
     let begin = format!(
         "begin; set local role {role}; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan;
          set local enable_seqscan = off; set local enable_bitmapscan = off; {settings}"
     );
     db.execute(AssertSqlSafe(begin)).await.unwrap();
-    db.execute(AssertSqlSafe(format!("prepare the_statement as {prepare}"))).await.unwrap();
-    let parameters = (1..).take_while(|number| prepare.contains(&format!("${number}"))).count();
-    // The first parameter is the payer.
-    let others = ", null".repeat(parameters - 1);
+    db.execute(AssertSqlSafe(prepare)).await.unwrap();
+    // The first variable is the payer.
+    let others = ", null".repeat(variables.len() - 1);
     let explain = format!("explain (costs off) execute the_statement ('0xa'{others})");
     let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *db).await.unwrap();
     db.execute("deallocate the_statement; rollback").await.unwrap();
@@ -41,15 +53,33 @@ async fn plan(db: &mut PgConnection, role: &str, settings: &str, prepare: &str) 
 async fn words_tags_and_metadata_are_found_through_their_index() {
     let mut db = filled().await;
     let settings = "set local enable_bitmapscan = on; set local enable_indexscan = off";
-    for operator in ["@>", "&&"] {
+    for keys in ["@> p_all", "&& p_any"] {
         let statement = format!(
-            "select id from tenant.memories where (payer = $1) is true and $1 = tenant.current_payer()
-               and tenant.memory_keys(payer, namespace, words, tags, metadata) {operator} $2::bigint[]"
+            "select id from tenant.memories where (payer = p_payer) is true and p_payer = tenant.current_payer()
+               and tenant.memory_keys(payer, namespace, words, tags, metadata) {keys} limit p_max"
         );
-        let plan = plan(&mut db, "payerbase_search", settings, &statement).await;
-        assert!(plan.contains("Bitmap Index Scan on memories_by_key") && plan.contains(operator), "{plan}");
+        let variables = ["p_payer text", "p_all bigint[]", "p_any bigint[]", "p_max integer"];
+        let plan = plan(&mut db, "payerbase_search", settings, &statement, &variables).await;
+        assert!(plan.contains("Bitmap Index Scan on memories_by_key"), "{plan}");
     }
 }
+
+/// The variables of a search.
+const QUERY: [&str; 13] = [
+    "p_payer text",
+    "q.namespace_min text",
+    "q.namespace_max text",
+    "q.at timestamptz",
+    "q.tags_all text[]",
+    "q.tags_any text[]",
+    "q.filter jsonpath",
+    "q.model text",
+    "q.dimensions integer",
+    "q.embedding public.vector",
+    "q.depth integer",
+    "v_query public.halfvec",
+    "p_count integer",
+];
 
 #[tokio::test]
 async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
@@ -60,16 +90,17 @@ async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
             "select memory_graph.id
                from tenant.memory_graph
                cross join lateral (
-                 select from tenant.memories
-                   where payer = $1 and id = memory_graph.id and namespace >= $2 and namespace <= $3
-                     and rpc.is_wanted(expires_at, tags, metadata, $4, $5, $6, $7)
+                 select
+                   from tenant.memories
+                   where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+                     and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
                    limit 1
                ) wanted
-               where payer = $1 and width = {width} and model = $8 and dimensions = $9
-               order by embedding::public.halfvec({width}) operator(public.<=>) $10::public.halfvec
-               limit $11"
+               where payer = p_payer and width = {width} and model = q.model and dimensions = q.dimensions
+               order by embedding::public.halfvec({width}) operator(public.<=>) v_query
+               limit p_count"
         );
-        let plan = plan(&mut db, "payerbase_rpc", settings, &statement).await;
+        let plan = plan(&mut db, "payerbase_rpc", settings, &statement, &QUERY).await;
         assert!(plan.contains("Order By: ((embedding)::halfvec") && !plan.contains("->  Sort"), "{plan}");
         assert!(plan.contains("Subplans Removed: 15"), "one partition is read: {plan}");
         let by_key = plan.lines().find(|line| line.contains("Index Cond") && line.contains("memory_graph"));
@@ -80,17 +111,22 @@ async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
 #[tokio::test]
 async fn an_exact_search_reads_the_vectors_of_its_scope() {
     let mut db = filled().await;
-    let in_space = "select id, 1 - (embedding operator(public.<=>) $4) as score from tenant.memories
-        where payer = $1 and model = $2 and dimensions = $3 and dimensions > 0 order by score desc, id limit 10";
-    let plan_of_space = plan(&mut db, "payerbase_rpc", "", in_space).await;
+    let in_space = "select id, 1 - (embedding operator(public.<=>) q.embedding) as score from tenant.memories
+        where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and coalesce(expires_at > q.at, true)
+        order by score desc, id limit q.depth";
+    let plan_of_space = plan(&mut db, "payerbase_rpc", "", in_space, &QUERY).await;
     assert!(plan_of_space.contains("memories_by_space"), "{plan_of_space}");
-    let in_scope = "select id from tenant.memories where payer = $1 and namespace >= $2 and namespace <= $3
-        and rpc.is_wanted(expires_at, tags, metadata, $4, $5, $6, $7)";
-    let plan_of_scope = plan(&mut db, "payerbase_rpc", "", in_scope).await;
+    let in_scope = "select id, dimensions,
+          case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
+        from tenant.memories where payer = p_payer and namespace >= q.namespace_min and namespace <= q.namespace_max
+          and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)";
+    let plan_of_scope = plan(&mut db, "payerbase_rpc", "", in_scope, &QUERY).await;
     assert!(plan_of_scope.contains("memories_by_namespace"), "{plan_of_scope}");
     assert!(!plan_of_scope.contains("is_wanted"), "one expression, without a call: {plan_of_scope}");
-    let tail = "select id from tenant.memories where payer = $1 and model = $2 and dimensions = $3 and dimensions > 0 and place > $4";
-    let tail = plan(&mut db, "payerbase_rpc", "", tail).await;
+    let tail = "select id from tenant.memories
+        where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and place > p_space.grown_until";
+    let variables = [&QUERY[..], &["p_space.grown_until bigint"]].concat();
+    let tail = plan(&mut db, "payerbase_rpc", "", tail, &variables).await;
     assert!(tail.contains("memories_by_space") && tail.contains("place >"), "{tail}");
 }
 
@@ -175,7 +211,7 @@ async fn of_frequent_words_nothing_rare_is_lost() {
         );
         sqlx::query_as(AssertSqlSafe(statement)).fetch_one(db).await.unwrap()
     };
-    assert_eq!(worded(&mut db, "{tea}", "{}", 200).await.1, true);
+    assert!(worded(&mut db, "{tea}", "{}", 200).await.1);
     let (ids, is_all) = worded(&mut db, "{tea,77}", "{}", 40).await;
     assert!(!is_all && ids.contains(&"0xa77".to_owned()) && ids.len() <= 40, "{ids:?}");
     let narrowed = r#"{"filter": "$.n == 150"}"#;
