@@ -31,6 +31,7 @@ pub async fn run() {
     let kept = fill(&mut stage.admin, &world, all).await;
     grow(&mut stage.admin).await;
     recall(&stage, &world, &kept).await;
+    by_words(&stage).await;
     latency(&mut stage, &world, &kept, seconds, rounds).await;
     store(&mut stage, &world, seconds, rounds);
     stage.clear().await;
@@ -150,15 +151,23 @@ async fn grow(admin: &mut PgConnection) {
     println!("{count} vectors into the graph in {:.0} s; its indexes: {size}", started.elapsed().as_secs_f64());
 }
 
+fn client() -> Client {
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().timeout(Duration::from_secs(30)).build().expect("a client")
+}
+
+async fn found(stage: &Stage, client: &Client, number: usize, body: &Value) -> Value {
+    let request =
+        client.post(format!("{}/v1/memories/search", stage.url())).bearer_auth(stage.tokens.of(number)).json(body);
+    request.send().await.expect("sent").error_for_status().expect("found").json().await.expect("JSON")
+}
+
 async fn search(stage: &Stage, client: &Client, number: usize, query: &[f32], more: &Value) -> (Vec<usize>, bool) {
     let mut body = json!({"embedding": query});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
     }
-    let request =
-        client.post(format!("{}/v1/memories/search", stage.url())).bearer_auth(stage.tokens.of(number)).json(&body);
-    let answer: Value =
-        request.send().await.expect("sent").error_for_status().expect("found").json().await.expect("JSON");
+    let answer = found(stage, client, number, &body).await;
     let exact = answer.get("exact").and_then(Value::as_bool).expect("exact");
     let results = answer.get("results").and_then(Value::as_array).expect("results");
     let id = |result: &Value| result.get("id").and_then(Value::as_str)?.strip_prefix('m')?.parse().ok();
@@ -177,8 +186,7 @@ struct Case<'a> {
 }
 
 async fn recall(stage: &Stage, world: &World, kept: &Kept) {
-    let _chosen = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+    let client = client();
     println!(
         "\n| search of ten, 384 dimensions | exact | recall@10 | p50 ms | p95 ms | aim |\n|---|---|---|---|---|---|"
     );
@@ -213,15 +221,37 @@ async fn recall(stage: &Stage, world: &World, kept: &Kept) {
             found += ids.iter().filter(|id| known.contains(id)).count();
             exact += usize::from(is_exact);
         }
-        times.sort_by(f64::total_cmp);
-        let at = |q: usize| times.get(times.len() * q / 100).copied().unwrap_or(f64::NAN);
+        let (p50, p95) = quantiles(times);
         let recall = ratio(found, queries * 10);
-        println!(
-            "| {what} | {:.0} % | {recall:.4} | {:.2} | {:.2} | {aim} |",
-            100.0 * ratio(exact, queries),
-            at(50),
-            at(95)
-        );
+        println!("| {what} | {:.0} % | {recall:.4} | {:.2} | {:.2} | {aim} |", 100.0 * ratio(exact, queries), p50, p95);
+    }
+}
+
+/// The median, and what 95 % stay below.
+fn quantiles(mut times: Vec<f64>) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    let at = |q: usize| times.get(times.len() * q / 100).copied().unwrap_or(f64::NAN);
+    (at(50), at(95))
+}
+
+/// By words, among the memories of the large payer: a word that all of them have, and others that a hundred have.
+async fn by_words(stage: &Stage) {
+    let client = client();
+    println!("\n| search of ten by words, 100,000 memories | exact | p50 ms | p95 ms |\n|---|---|---|---|");
+    for (what, query) in [
+        ("a word of a hundred", "123"),
+        ("four words of a hundred each", "123 456 789 321"),
+        ("a word of all, three of a hundred", "fact 123 456 789"),
+    ] {
+        let body = json!({"query": query, "mode": "text"});
+        let (mut times, mut exact) = (Vec::new(), Value::Null);
+        for _ in 0..QUERIES / 4 {
+            let started = Instant::now();
+            exact = found(stage, &client, LARGE.0, &body).await.get("exact").cloned().unwrap_or_default();
+            times.push(started.elapsed().as_secs_f64() * 1_000.0);
+        }
+        let (p50, p95) = quantiles(times);
+        println!("| {what} | {exact} | {p50:.2} | {p95:.2} |");
     }
 }
 
@@ -267,14 +297,8 @@ async fn latency(stage: &mut Stage, world: &World, kept: &Kept, seconds: usize, 
         ours.push(stage.go_on(Load::Search, 1, seconds, 1));
         theirs.push(by_hand(&mut stage.admin, &queries, seconds).await);
     }
-    let median = |samples: &[Sample]| {
-        let mut all: Vec<f64> = samples.iter().map(|sample| sample.p50_ms).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    let (floor, ours) = (median(&floor), median(&ours));
-    theirs.sort_by(f64::total_cmp);
-    let theirs = theirs.get(theirs.len() / 2).copied().unwrap_or(f64::NAN);
+    let median = |samples: &[Sample]| quantiles(samples.iter().map(|sample| sample.p50_ms).collect()).0;
+    let (floor, ours, theirs) = (median(&floor), median(&ours), quantiles(theirs).0);
     println!("\n| a tenant of {memories}, by vector, one connection | p50 ms |\n|---|---|");
     println!(
         "| bare SQL by pgbench | {floor:.3} |\n| `searchMemories` over HTTP | {ours:.3} |\n| JSON parsed and compared row by row | {theirs:.3} |"
@@ -317,8 +341,7 @@ async fn by_hand(admin: &mut PgConnection, queries: &[Vector], seconds: usize) -
         assert_eq!(scored.iter().take(10).count(), 10);
         times.push(started.elapsed().as_secs_f64() * 1_000.0);
     }
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+    quantiles(times).0
 }
 
 /// Stores, with a vector of the caller's.
