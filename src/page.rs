@@ -75,6 +75,6 @@ pub struct Page<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
     /// Send it as `cursor` for the next page; `null` on the last one.
-    #[schema(value_type = Option<String>, example = json!(null))]
+    #[schema(required, value_type = Option<String>, example = json!(null))]
     pub next_cursor: Option<NextCursor>,
 }

@@ -75,13 +75,17 @@ async fn run(
     let token = demo_token(&mut connection, &database, data_dir).await?;
     drop(connection);
 
-    let application = Application::build(database, &settings(config, args.port).await?)?;
+    let settings = settings(config, args.port).await?;
+    let model =
+        settings.turns.embeddings.as_ref().map(|embeddings| format!("\n  model  {}", embeddings.model().as_str()));
+    let application = Application::build(database, &settings)?;
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
     // What is printed must work when pasted.
     let address = nearby(application.address());
     println!(
-        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}\n\nTry it:\n\n  \
+        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}{}\n\nTry it:\n\n  \
          curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",
+        model.unwrap_or_default(),
         token.expose_secret()
     );
     let stopped = async {

@@ -33,8 +33,8 @@ pub(super) enum TokenCommand {
         /// Who pays: an EVM or Stacks address.
         #[arg(long, value_name = "ADDRESS")]
         payer: Payer,
-        /// What it may do: `*` for everything, or `counters:read`, `counters:write`, and so for `links`, `locks` and
-        /// `queues`; repeat for more.
+        /// What it may do: `*` for everything, or `counters:read`, `counters:write`, and so for `links`, `locks`,
+        /// `queues` and `memories`; repeat for more.
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
         /// After what time it ends, at most 366d.
@@ -93,8 +93,9 @@ fn admin(config: &Config, place: Place) -> Result<PgConnectOptions, Box<dyn std:
         (data_dir, _) => {
             let data_dir = data_dir.unwrap_or_else(data_dir_of_environment);
             let access = Access::to(&data_dir);
-            let access =
-                access.map_err(|error| format!("{error}\nStart `payerbase dev` on it, or set DATABASE_URL."))?;
+            let access = access.map_err(|error| {
+                format!("{error}\nStart `payerbase dev` on it, name its `--data-dir`, or set DATABASE_URL.")
+            })?;
             Ok(access.admin())
         }
     }

@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// The program has no code for local models.
     #[error(
-        "PAYERBASE_EMBEDDINGS: this payerbase was built without local models; build it with `cargo build --features local-embeddings`"
+        "PAYERBASE_EMBEDDINGS, --embeddings: this payerbase was built without local models; build it with `cargo build --features local-embeddings`"
     )]
     NotBuilt,
     /// No HTTP client.

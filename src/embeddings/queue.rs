@@ -33,8 +33,9 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<Payer, VecDeque<Part>>,
-    /// Whose parts are next, one part each.
+    /// The calls of each, and the parts of each call.
+    waiting: HashMap<Payer, VecDeque<VecDeque<Part>>>,
+    /// Whose parts are next, one part each: of their calls in turn, so that no question waits for a long text.
     turns: VecDeque<Payer>,
     tokens: usize,
     is_closed: bool,
@@ -45,12 +46,17 @@ impl State {
         let (mut parts, mut tokens) = (Vec::new(), 0);
         while let Some(payer) = self.turns.pop_front() {
             let Some(of_payer) = self.waiting.get_mut(&payer) else { continue };
-            let Some(part) = of_payer.pop_front() else { continue };
+            let Some(mut call) = of_payer.pop_front() else { continue };
+            let part = call.pop_front();
+            if !call.is_empty() {
+                of_payer.push_back(call);
+            }
             if of_payer.is_empty() {
                 self.waiting.remove(&payer);
             } else {
                 self.turns.push_back(payer);
             }
+            let Some(part) = part else { continue };
             self.tokens -= part.tokens.len();
             // Whoever asked may have gone.
             if !part.reply.is_closed() {
@@ -82,8 +88,8 @@ impl Queue {
         }
         state.tokens += tokens;
         let of_payer = state.waiting.entry(payer.clone()).or_default();
-        let is_first = of_payer.is_empty() && !parts.is_empty();
-        of_payer.extend(parts);
+        let is_first = of_payer.is_empty();
+        of_payer.push_back(parts.into());
         if is_first {
             state.turns.push_back(payer.clone());
         }
@@ -140,6 +146,10 @@ mod tests {
         queue.push(&payer(2), little).unwrap();
         let first: Vec<usize> = queue.take().unwrap().iter().map(|part| part.tokens.len()).collect();
         assert_eq!(first, [256, 10, 256]);
+        let (question, _question) = parts(1, 10);
+        queue.push(&payer(1), question).unwrap();
+        let next: Vec<usize> = queue.take().unwrap().iter().map(|part| part.tokens.len()).collect();
+        assert_eq!(next, [256, 10, 256], "nor does a question of its own");
     }
 
     #[test]

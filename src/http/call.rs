@@ -209,7 +209,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     let (kind, parameters) = media.split_once(';').unwrap_or((&media, ""));
     let is_utf8 = parameters.trim().strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
     let is_plain = text(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
-    kind.trim() == "application/json" && is_utf8 && is_plain
+    // The other one is what merge patches are called (RFC 7396).
+    matches!(kind.trim(), "application/json" | "application/merge-patch+json") && is_utf8 && is_plain
 }
 
 /// Makes the method's value of what the request carries.
@@ -292,7 +293,8 @@ fn without_path(problem: &mut Problem, in_path: &[&str]) {
                 [name] => format!("{unknown}, expected {name}"),
                 names => format!("{unknown}, expected one of {}", names.join(", ")),
             };
-        } else if in_path.iter().any(|name| error.detail == format!("duplicate field `{name}`")) {
+        } else if let Some(name) = in_path.iter().find(|name| error.detail == format!("duplicate field `{name}`")) {
+            error.pointer = format!("/{name}");
             error.detail = "stands in the path, and nowhere else".to_owned();
         }
     }

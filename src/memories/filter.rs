@@ -116,7 +116,7 @@ impl Reader {
                     Expression::Any(filters.collect::<Result<_, _>>()?)
                 }
                 ("$not", filter) => Expression::Not(Box::new(self.inner("$not", filter, depth, false)?)),
-                ("$and" | "$or", _) => return Err(format!("must have a list of filters in `{key}`")),
+                ("$and" | "$or", _) => return Err(format!("must have a list of at least one filter in `{key}`")),
                 (operator, _) if operator.starts_with('$') => {
                     let operator = shortened(operator);
                     return Err(format!(
@@ -124,6 +124,12 @@ impl Reader {
                     ));
                 }
                 (_, Value::Object(conditions)) => self.conditions(&key, conditions, is_demanded)?,
+                (_, Value::Array(_)) => {
+                    let key = shortened(&key);
+                    return Err(format!(
+                        "must compare `{key}` with one value: `$in` is for lists, `$contains` for a part"
+                    ));
+                }
                 (_, value) => self.condition(&key, "$eq", value, is_demanded)?,
             });
         }
@@ -188,7 +194,7 @@ impl Reader {
                 }
             }
             _ => Err(format!(
-                "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`",
+                "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`; what is inside of an object is `key.member`",
                 shortened(operator)
             )),
         }

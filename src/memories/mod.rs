@@ -136,7 +136,8 @@ impl Method for UpdateMemory {
 
     fn prepare(&mut self, seed: &Seed<'_>) -> Result<(), Problem> {
         let has_vector = matches!(self.embedding, Some(Some(_)));
-        check_pairs(self.ttl_ms.is_some(), self.expires_at.is_some(), self.embedding_model.is_some(), has_vector)?;
+        let (has_ttl, has_end) = (matches!(self.ttl_ms, Some(Some(_))), matches!(self.expires_at, Some(Some(_))));
+        check_pairs(has_ttl, has_end, self.embedding_model.is_some(), has_vector)?;
         if let Some(content) = &self.content {
             self.reading = searchable::read(seed.language, &content.0);
         }
@@ -188,6 +189,15 @@ impl Method for SearchMemories {
         }
         if mode == Mode::Text && self.embedding.is_some() {
             return Err(invalid("/embedding", "must not be given in mode `text`"));
+        }
+        let best = match mode {
+            Mode::Vector => 1.0,
+            Mode::Hybrid => 2.0 / 61.0,
+            Mode::Text => f64::INFINITY,
+        };
+        if self.min_score.is_some_and(|score| score > best) {
+            let detail = format!("must be at most {best:.4} in this mode: no memory can have a higher score");
+            return Err(invalid("/minScore", &detail));
         }
         self.mode = Some(mode);
         self.equals = self.filter.as_ref().map(|filter| filter.equals().to_vec()).unwrap_or_default();

@@ -30,7 +30,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 
 /// Stores a memory.
 ///
-/// In the place of whatever had its id. Without an `embedding`, the server makes one of the content, if it has a model
+/// In the place of whatever had its id, in any namespace. Without an `embedding`, the server makes one of the content, if it has a model
 /// (long contents in parts, whose mean it takes); if that fails, nothing is stored. A model in the server reads at most
 /// 131,072 tokens of one call.
 #[utoipa::path(operation_id = "storeMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
@@ -59,7 +59,7 @@ async fn store_memory(
 #[utoipa::path(operation_id = "storeMemories", tag = "memories",
     request_body(content = StoreMemories, examples(
         ("two" = (summary = "Two facts", value = json!({"memories": [
-            {"id": "tea", "content": "Ada prefers tea, without sugar.", "namespace": "user-42"},
+            {"id": "user-42/drink", "content": "Ada prefers tea, without sugar.", "namespace": "user-42"},
             {"content": "Ada works from Stockholm on Fridays.", "namespace": "user-42"}]}))))),
     responses((status = 201, description = "The memories, in the order of the call.", body = StoredMemories)))]
 #[post("/memories/batch")]

@@ -109,11 +109,12 @@ pub struct SearchMemories {
     pub is_default: bool,
     /// How many at most.
     #[serde(default = "Bounded::of::<10>")]
-    #[schema(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10)]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 100, default = 10)]
     pub limit: SearchLimit,
-    /// Only those with this score or more. It is the score that the mode makes: see `scoring`.
+    /// Only those with this score or more. It is the score that the mode makes: up to 1 by vector, up to 2 / 61 = 0.0328 in
+    /// `hybrid`, without a bound by words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 0.3)]
+    #[schema(example = 0.02)]
     pub min_score: Option<f64>,
     /// Only those whose metadata is like this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,15 +129,15 @@ pub struct SearchMemories {
     pub namespace: Option<Name>,
     /// Only those with these tags.
     #[serde(default)]
-    #[schema(value_type = Option<Tags>)]
+    #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
     /// Whether they need all of the tags or any.
     #[serde(default)]
-    #[schema(value_type = Option<TagsMatch>, default = "all")]
+    #[schema(value_type = TagsMatch, required = false, default = "all")]
     pub tags_match: TagsMatch,
     /// Whether to answer vectors too.
     #[serde(default)]
-    #[schema(value_type = Option<bool>, default = false)]
+    #[schema(value_type = bool, required = false, default = false)]
     pub include_embedding: bool,
     /// Whether every vector must be compared. Left out: up to 50,000 vectors. `false` prefers speed where there is a choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]

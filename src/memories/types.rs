@@ -111,7 +111,7 @@ impl TryFrom<f64> for Importance {
     }
 }
 
-/// A place for memories of one kind, such as those about one user.
+/// A place for memories of one kind, such as those about one user. Ids are the payer's, and the same in all namespaces.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Name, default = "default", example = "user-42")]
@@ -205,19 +205,19 @@ pub struct StoreMemory {
     pub is_made: bool,
     /// What else to know of it.
     #[serde(default)]
-    #[schema(value_type = Option<Metadata>)]
+    #[schema(value_type = Metadata, required = false)]
     pub metadata: Metadata,
     /// Its tags.
     #[serde(default)]
-    #[schema(value_type = Option<Tags>)]
+    #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
     /// How important it is.
     #[serde(default)]
-    #[schema(value_type = Option<Importance>)]
+    #[schema(value_type = Importance, required = false)]
     pub importance: Importance,
     /// Where it goes.
     #[serde(default)]
-    #[schema(value_type = Option<Namespace>)]
+    #[schema(value_type = Namespace, required = false)]
     pub namespace: Namespace,
     /// When it ends; at once if that is past. Not together with `ttlMs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

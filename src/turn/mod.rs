@@ -173,7 +173,11 @@ impl Tenant {
             embeddings.embed(self.payer(), texts).await
         };
         let vectors = tokio::time::timeout(EMBEDDING_TIMEOUT, vectors).await;
-        let vectors = vectors.unwrap_or_else(|_elapsed| Err(Problem::new(Code::Overloaded)));
+        let vectors = vectors.unwrap_or_else(|_elapsed| {
+            Err(Problem::new(Code::Overloaded).detail(
+                "Nothing was changed: the texts did not become vectors within a minute. Try again later, or with fewer and shorter ones.",
+            ))
+        });
         self.turns().metrics.embedded(texts.len(), started.elapsed(), vectors.is_ok());
         Ok(Some((vectors?, embeddings.model().clone())))
     }

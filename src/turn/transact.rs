@@ -261,8 +261,14 @@ fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>,
         let invalid = |member: &str, detail: &str| {
             Problem::new(Code::InvalidValue).field(format!("{at}{member}"), detail).member("index", place)
         };
-        let entry = methods.iter().find(|entry| entry.spec.name == call.method && entry.spec.path != Path::SlowRead);
+        let entry = methods.iter().find(|entry| entry.spec.name == call.method);
         let entry = entry.ok_or_else(|| invalid("/method", "must be the operationId of a write or of a fast read"))?;
+        if entry.spec.path == Path::SlowRead {
+            return Err(invalid(
+                "/method",
+                "cannot be in a transaction: searches, lists and counts are calls of their own",
+            ));
+        }
         let mut params = Value::Object(call.params);
         let mut finder = Finder { aliases: &aliases, place, pointer: format!("{at}/params"), found: Vec::new() };
         finder.replace(&mut params, &mut Vec::new(), entry)?;

@@ -83,6 +83,34 @@ async fn the_examples_of_requests_are_real() {
     assert!(sent >= 25, "{sent}");
 }
 
+/// What the document lets be `null` is refused by nobody.
+#[tokio::test]
+async fn null_may_be_sent_where_the_document_says_so() {
+    let app = crate::support::TestApp::spawn().await;
+    let document: Value = serde_json::from_str(&document().json).unwrap();
+    let mut sent = 0;
+    for operation in operations() {
+        let verb = operation.verb.as_str().to_lowercase();
+        let body = &document["paths"][&operation.path][verb]["requestBody"]["content"]["application/json"]["schema"];
+        let Some(schema) = body["$ref"].as_str().and_then(|name| document.pointer(name.trim_start_matches('#'))) else {
+            continue;
+        };
+        for (member, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let one_of = schema["oneOf"].as_array().into_iter().flatten();
+            let types = one_of.map(|one| &one["type"]).chain(schema["type"].as_array().into_iter().flatten());
+            if types.into_iter().any(|of_type| of_type == "null") {
+                let (caller, things) = owner(&app).await;
+                let mut example = operation.examples[0].clone();
+                example[member] = Value::Null;
+                let answer = things.call(&caller, &operation, Some(&example)).await;
+                assert_ne!(answer.status, 400, "{} {example}: {answer:?}", operation.name);
+                sent += 1;
+            }
+        }
+    }
+    assert!(sent >= 20, "{sent}");
+}
+
 /// What has no room for other members cannot be a part of something that has more.
 #[test]
 fn no_part_of_a_schema_refuses_the_other_parts() {
