@@ -235,7 +235,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
         (json!({"content": "a\u{0}b"}), 422, "invalid-text", ""),
         (json!({"content": 1}), 400, "invalid-json", "/content"),
         (json!({}), 400, "invalid-json", ""),
-        (json!({"content": "a", "id": "other"}), 400, "invalid-json", ""),
+        (json!({"content": "a", "id": "other"}), 400, "invalid-json", "/id"),
         (json!({"content": "a", "vector": [1]}), 400, "invalid-json", "/vector"),
         (json!({"content": "a", "embedding": []}), 422, "invalid-vector", "/embedding"),
         (json!({"content": "a", "embedding": [0, 0.0]}), 422, "invalid-vector", "/embedding"),

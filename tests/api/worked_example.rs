@@ -51,6 +51,9 @@ async fn run(page: &str) -> usize {
     for (language, text) in blocks(page) {
         let text =
             known.iter().fold(text.to_owned(), |text, (name, value): (&String, &String)| text.replace(name, value));
+        if language == "sh" {
+            continue;
+        }
         if language == "json" {
             let (said, answer): (Value, Value) = (serde_json::from_str(&text).unwrap(), answer.take().unwrap());
             assert!(matches(&said, &answer, &mut known), "{said}\nis not\n{answer}");
