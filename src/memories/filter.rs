@@ -14,12 +14,14 @@ const DEPTH_MAX: usize = 16;
 const CONDITIONS_MAX: usize = 256;
 /// The longest key or text in a filter, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
+/// The longest filter, in bytes of `jsonpath`: each memory in scope is held against it.
+const PATH_BYTES_MAX: usize = 32 << 10;
 /// How far inside of the metadata a key may look: as deep as metadata can be.
 const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
 
 /// What the metadata of a memory must be like. A member is a key of the metadata, `a.b` for one further inside, with a value
 /// that it must equal or with conditions: `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` (one of a list), `$contains` (a
-/// list has the value, a text has the part). `$and` and `$or` take a list of filters, `$not` takes one. Members and
+/// list, or one in it, has the value; a text has the part). `$and` and `$or` take a list of filters, `$not` takes one. Members and
 /// conditions that stand together must all hold. Where the metadata has a list, one of its values is enough. What is
 /// missing equals `null` and nothing else. At most 16 levels, 256 conditions, and keys and
 /// texts of 1,024 bytes.
@@ -57,6 +59,9 @@ impl TryFrom<Map<String, Value>> for Filter {
         let expression = reader.filter(members, 1, true)?;
         let mut path = String::new();
         expression.write(false, &mut path);
+        if path.len() > PATH_BYTES_MAX {
+            return Err(format!("must be shorter: it becomes {} bytes, and the limit is {PATH_BYTES_MAX}", path.len()));
+        }
         Ok(Self(Compiled { path, equals: reader.equals }))
     }
 }
@@ -308,6 +313,7 @@ mod tests {
             json!({".x".repeat(600): 1}),
             json!({".".repeat(64): 1}),
             json!({"a": {"$in": vec![1; 256]}}),
+            json!({"a": {"$in": vec!["x".repeat(1_000); 40]}}),
             nested(17),
             nested(100),
             many(10_000).into(),

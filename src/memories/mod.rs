@@ -2,7 +2,7 @@
 //!
 //! `rpc.sql` says what the methods do, `search.sql` how they are found, `graph.sql` how large spaces get an index for
 //! approximate search. Limits: 100,000 characters of content, vectors of 4,096 dimensions, metadata of 16 KiB, 32 tags, 100
-//! memories and 512 KiB of contents in a batch, 100 results of a search; filters of 16 levels and 256 conditions.
+//! memories and 256 KiB of contents in a batch, 100 results of a search; filters of 16 levels and 256 conditions.
 
 pub mod filter;
 pub mod routes;
@@ -35,6 +35,9 @@ pub const METHODS: &[Entry] = &[
 
 /// So many bytes of text are as much work as a call: their words are found and put into the index.
 const WEIGHT_BYTES: usize = 250;
+
+/// Most bytes of text in a batch, as words are found in it: finding and indexing those of so much takes a fifth of a second.
+const BATCH_TEXT_BYTES_MAX: usize = 256 << 10;
 
 const fn write(name: &'static str, problems: &'static [Code]) -> Spec {
     Spec { name, path: Path::Write, scope: Some(Scope::MemoriesWrite), problems }
@@ -82,7 +85,7 @@ impl Method for StoreMemory {
     }
 
     fn weight(&self) -> usize {
-        1 + self.content.0.len() / WEIGHT_BYTES
+        1 + self.reading.bytes(&self.content.0) / WEIGHT_BYTES
     }
 
     fn texts(&self) -> Vec<&str> {
@@ -104,7 +107,15 @@ impl Method for StoreMemories {
         let mut memories = self.memories.iter_mut().enumerate();
         memories.try_for_each(|(place, memory)| {
             Method::prepare(memory, seed).map_err(|problem| problem.within(&format!("/memories/{place}")))
-        })
+        })?;
+        let bytes: usize = self.memories.iter().map(|memory| memory.reading.bytes(&memory.content.0)).sum();
+        if bytes > BATCH_TEXT_BYTES_MAX {
+            let detail = format!(
+                "must have contents of at most {BATCH_TEXT_BYTES_MAX} bytes together, as words are found in them"
+            );
+            return Err(invalid("/memories", &detail));
+        }
+        Ok(())
     }
 
     fn weight(&self) -> usize {
@@ -149,7 +160,7 @@ impl Method for UpdateMemory {
     }
 
     fn weight(&self) -> usize {
-        1 + self.content.as_ref().map_or(0, |content| content.0.len()) / WEIGHT_BYTES
+        1 + self.content.as_ref().map_or(0, |content| self.reading.bytes(&content.0)) / WEIGHT_BYTES
     }
 
     fn texts(&self) -> Vec<&str> {

@@ -54,7 +54,7 @@ async fn store_memory(
 
 /// Stores memories: all or none.
 ///
-/// 1 to 100 memories with contents of at most 512 KiB together, in a body of at most 8 MiB. A model in the server reads at
+/// 1 to 100 memories with contents of at most 256 KiB together, in a body of at most 8 MiB. A model in the server reads at
 /// most 131,072 tokens of one call.
 #[utoipa::path(operation_id = "storeMemories", tag = "memories",
     request_body(content = StoreMemories, examples(

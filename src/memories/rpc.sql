@@ -12,7 +12,8 @@ as $$
 $$;
 
 -- The words of a text: stems with their positions, and the words as they stand, so that what is no word of the language is
--- found too. What is very long is kept without stems and positions: a tsvector has room for 1 MiB.
+-- found too. What is very long, 256 KiB at most, is read in two parts and kept without positions: a tsvector has room for
+-- 1 MiB.
 --   p_reading  "language", the text search configuration; "searchText", what to read instead of the text as it stands
 create function rpc.words(p_reading jsonb, p_text text) returns tsvector
 language plpgsql stable
@@ -20,17 +21,21 @@ as $$
 declare
   v_language text := p_reading->>'language';
   v_text text := coalesce(p_reading->>'searchText', p_text);
-  v_half integer;
+  v_half integer := length(v_text) / 2;
+  v_words tsvector;
 begin
-  if octet_length(v_text) > 200000 then
-    -- In two parts, cut between words: with positions the words of the whole may not fit.
-    v_half := length(v_text) / 2;
-    v_half := v_half + strpos(substr(v_text, v_half + 1), ' ');
-    return strip(to_tsvector('simple', left(v_text, v_half))) || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
-  elsif v_language = 'simple' then
-    return to_tsvector('simple', v_text);
+  if octet_length(v_text) <= 100000 then
+    v_words := to_tsvector(v_language::regconfig, v_text);
+    return case when v_language = 'simple' then v_words else v_words || strip(to_tsvector('simple', v_text)) end;
   end if;
-  return to_tsvector(v_language::regconfig, v_text) || strip(to_tsvector('simple', v_text));
+  -- Cut between words.
+  v_half := v_half + strpos(substr(v_text, v_half + 1), ' ');
+  v_words := strip(to_tsvector('simple', left(v_text, v_half))) || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
+  if v_language <> 'simple' then
+    v_words := v_words || strip(to_tsvector(v_language::regconfig, left(v_text, v_half)));
+    v_words := v_words || strip(to_tsvector(v_language::regconfig, substr(v_text, v_half + 1)));
+  end if;
+  return v_words;
 end $$;
 
 -- Counts memories that come into a space or leave it, and vectors that are written in it. Answers the space.

@@ -6,7 +6,7 @@
 --   keys     what the search demands is looked up in the index first, and only those are compared. As exact.
 --   graph    the neighbours of the query along the graph, more than are wanted, and what is not in the graph yet; these are
 --            compared. Not exact. The way of spaces with more than tenant.exact_max() vectors, unless the caller wants it
---            otherwise; when the graph finds too few, the other ways are gone.
+--            otherwise; when the graph finds too few, the other ways are gone, which is not called exact either.
 
 -- Whether a memory is there and is what the search asks for. One expression, which is inlined.
 create function rpc.is_wanted(
@@ -178,7 +178,7 @@ as $$
 #variable_conflict use_column
 declare
   v_is_narrowed boolean := q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
-  v_by_graph boolean := p_space.memories > tenant.exact_max() and not coalesce(p_exact, false)
+  v_by_graph boolean := coalesce(p_space.memories, 0) > tenant.exact_max() and not coalesce(p_exact, false)
     -- What is not in the graph yet is compared vector by vector: not if it is much.
     and p_space.last_place - p_space.grown_until <= 20000;
   -- A namespace alone is found as well by the other ways, unless these go along the graph.
@@ -212,6 +212,9 @@ begin
       return;
     end if;
   end if;
+  -- After the graph, although all of them are compared now: that it found too few may be due to what others have stored
+  -- near by, and is nobody's business.
+  is_exact := not v_by_graph;
   if v_is_narrowed then
     select * into ids, scores, searched, skipped, mismatched from rpc.nearest_in_scope(p_payer, q);
   else

@@ -2,8 +2,8 @@
 //!
 //! The parser goes by the locale of the database: in some, letters beyond ASCII have no lower case, and a sentence without
 //! spaces is one word. So what is beyond ASCII is prepared here, for every database alike: compatibility forms are made
-//! one (NFKC), letters are made small, what is neither letter nor digit parts words, and scripts without spaces between
-//! words become pairs of characters (as Lucene's CJK analyzer has it), which find every part of a sentence.
+//! one (NFKC), letters are folded, what is neither letter nor digit parts words, and scripts without spaces between
+//! words become pairs of characters (as Lucene's CJK analyzer has it), which find every part of a sentence that has two.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
@@ -19,6 +19,21 @@ pub struct Reading {
     pub search_text: Option<String>,
 }
 
+/// The longest text that words are taken from, in bytes: what comes of one content in scripts that take much room, such as
+/// 37,000 Chinese characters, is as much as a lane can bear. What is ASCII is shorter.
+const TEXT_BYTES_MAX: usize = 256 << 10;
+/// From here on hyphens, dots and slashes part words: the parser would take what they join whole and in parts, which a
+/// tsvector may have no room for.
+const JOINED_BYTES_MAX: usize = 100 << 10;
+
+impl Reading {
+    /// How many bytes the words are taken from.
+    #[must_use]
+    pub fn bytes(&self, text: &str) -> usize {
+        self.search_text.as_ref().map_or(text.len(), String::len)
+    }
+}
+
 /// How a text is read. What is ASCII stays as it stands: the parser knows addresses, URLs and numbers in it.
 pub(super) fn read(language: &str, text: &str) -> Reading {
     Reading { language: language.to_owned(), search_text: (!text.is_ascii()).then(|| searchable(text)) }
@@ -27,22 +42,32 @@ pub(super) fn read(language: &str, text: &str) -> Reading {
 fn searchable(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + text.len() / 2);
     let mut last: Option<char> = None;
-    for c in text.nfkc().flat_map(char::to_lowercase) {
+    // Made large and small again, letters are folded: ß and ss are the same, and so are both small sigmas.
+    for c in text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+        if words.len() + 16 > TEXT_BYTES_MAX {
+            break;
+        }
         if is_without_spaces(c) {
             // A pair with the one before; the first of a run stands alone until there is a second.
             match last.filter(|last| is_without_spaces(*last)) {
                 Some(last) => words.extend([' ', last, c]),
                 None => words.extend([' ', c]),
             }
-        } else {
+        } else if !is_invisible(c) {
             if last.is_some_and(is_without_spaces) {
                 words.push(' ');
             }
-            words.push(if c.is_ascii() || c.is_alphanumeric() || is_mark(c) { c } else { ' ' });
+            let stays = c.is_alphanumeric() || is_mark(c) || (c.is_ascii() && words.len() < JOINED_BYTES_MAX);
+            words.push(if stays { c } else { ' ' });
         }
         last = Some(c);
     }
     words
+}
+
+/// What stands in words and is no part of them: where they may be hyphenated, and how their letters join.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 /// Han, Hiragana, Katakana, Thai, Lao, Burmese, Khmer: scripts that do not part words by spaces.
@@ -65,8 +90,22 @@ mod tests {
     #[test]
     fn words_are_the_same_in_every_locale() {
         assert_eq!(read("english", "Tea at 5, ada@example.com").search_text, None);
-        assert_eq!(searchable("\u{c4}RGER \u{201c}Stra\u{df}e\u{201d}"), "\u{e4}rger  stra\u{df}e ");
+        assert_eq!(searchable("\u{c4}RGER \u{201c}Stra\u{df}e\u{201d}"), "\u{e4}rger  strasse ");
+        assert_eq!(searchable("\u{3a3}\u{3a3} \u{3c3}\u{3c2}"), "\u{3c3}\u{3c3} \u{3c3}\u{3c3}");
+        assert_eq!(searchable("soft\u{ad}ware"), "software");
         assert_eq!(searchable("cafe\u{301} \u{fb01}ne"), "caf\u{e9} fine");
         assert_eq!(searchable("\u{6771}\u{4eac}\u{90fd} no 1"), " \u{6771} \u{6771}\u{4eac} \u{4eac}\u{90fd}  no 1");
+    }
+
+    /// One character may become eighteen, and a joined word is taken whole and in parts.
+    #[test]
+    fn what_a_text_becomes_is_bounded() {
+        for text in ["\u{fdfa}", "\u{6771}", "\u{fdf2}-\u{fdf4} ", "\u{20000}"] {
+            let words = searchable(&text.repeat(100_000 / text.chars().count()));
+            assert!(words.len() <= TEXT_BYTES_MAX, "{text}: {}", words.len());
+        }
+        let joined = searchable(&"\u{e4}-\u{f6} ".repeat(25_000));
+        assert!(joined.get(..JOINED_BYTES_MAX / 2).unwrap().contains('-'));
+        assert!(!joined.get(joined.len() - 1_000..).unwrap().contains('-'));
     }
 }

@@ -24,9 +24,6 @@ const METADATA_BYTES_MAX: usize = 16 << 10;
 const TAGS_MAX: usize = 32;
 /// Most memories of one call.
 const BATCH_MAX: usize = 100;
-/// Most bytes of their contents together: finding the words of so much takes a third of a second.
-const BATCH_CONTENT_BYTES_MAX: usize = 512 << 10;
-
 /// How long a memory lives, in milliseconds: 1 second to 10 years.
 pub type MemoryTtlMs = Bounded<1_000, 315_360_000_000>;
 /// What to remember: 1 to 100,000 characters, not only spaces.
@@ -264,7 +261,7 @@ impl ToSchema for BatchedMemory {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreMemories {
-    /// 1 to 100 memories, of different ids, with contents of at most 512 KiB together.
+    /// 1 to 100 memories, of different ids, with contents of at most 256 KiB together.
     #[serde(deserialize_with = "batch")]
     #[schema(value_type = Vec<BatchedMemory>, min_items = 1, max_items = 100)]
     pub memories: Vec<StoreMemory>,
@@ -275,9 +272,6 @@ fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreM
     let refused = |detail: String| Err(serde::de::Error::custom(detail));
     if memories.is_empty() || memories.len() > BATCH_MAX {
         return refused(format!("must be 1 to {BATCH_MAX} memories"));
-    }
-    if memories.iter().map(|memory| memory.content.0.len()).sum::<usize>() > BATCH_CONTENT_BYTES_MAX {
-        return refused(format!("must have contents of at most {BATCH_CONTENT_BYTES_MAX} bytes together"));
     }
     let mut ids = HashSet::new();
     match memories.iter().find(|memory| !ids.insert(&memory.id)) {

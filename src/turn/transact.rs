@@ -129,7 +129,6 @@ impl Tenant {
     ) -> Result<Answer<Results>, Problem> {
         let Request { method: transaction, around } = request;
         let mut calls = compile(transaction, methods)?;
-        let weight = calls.iter().map(|call| call.method.weight() + call.references.len()).sum();
         for (place, call) in calls.iter_mut().enumerate() {
             let named = |problem: Problem| problem.member("index", place).member("method", call.spec.name);
             if let Some(scope) = call.spec.scope {
@@ -138,6 +137,11 @@ impl Tenant {
             let prepared = call.method.prepare(&self.seed(&around, place));
             prepared.map_err(|problem| named(problem.within(&format!("/calls/{place}/params"))))?;
         }
+        // Only now it is known how much there is to do with a text.
+        if calls.iter().map(|call| call.method.weight()).sum::<usize>() > WEIGHT_MAX {
+            return Err(Problem::new(Code::InvalidValue).field("/calls", too_heavy()));
+        }
+        let weight = calls.iter().map(|call| call.method.weight() + call.references.len()).sum();
         self.embed_all(&mut calls, &around).await?;
         let mut params = Vec::new();
         for (place, call) in calls.iter_mut().enumerate() {
@@ -246,6 +250,12 @@ fn put(into: &mut Value, path: &[String], value: Value) {
     }
 }
 
+fn too_heavy() -> String {
+    format!(
+        "must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100, a memory a call for each 250 bytes"
+    )
+}
+
 /// Finds the method of each call and parses its parameters, but for what is only known in the turn.
 fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>, Problem> {
     let count = transaction.calls.len();
@@ -281,10 +291,7 @@ fn compile(transaction: Transaction, methods: &[Entry]) -> Result<Vec<Compiled>,
         }
         weight += method.weight();
         if weight > WEIGHT_MAX {
-            let detail = format!(
-                "must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100, a memory a call for each 250 bytes"
-            );
-            return Err(invalid("", &detail));
+            return Err(invalid("", &too_heavy()));
         }
         reference_count += references.len();
         if reference_count > REFS_MAX {

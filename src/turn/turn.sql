@@ -186,6 +186,14 @@ begin
         end loop;
         exit when v_bytes > v_bytes_max;
         v_params := array_to_string(v_pieces, '');
+        if exists (
+          select
+            from jsonb_each(v_params)
+            where key in ('id', 'name', 'queue', 'slug', 'lease', 'token') and jsonb_typeof(value) not in ('string', 'null')
+        ) then
+          v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'what a $ref stands for does not fit its place')->'problem')::jsonb;
+          raise exception using errcode = 'PB001', message = 'rolled back';
+        end if;
         -- 64 levels in a member, as for what is given.
         if v_params @? '$.**{66}' then
           v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'must be nested at most 64 levels deep')->'problem')::jsonb;

@@ -282,14 +282,21 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
     let words: String = (0..25_000_u32).map(|n| format!("{n:x} ")).collect();
     caller.remember("words", json!({"content": words.chars().take(100_000).collect::<String>()})).await.ok();
     assert_eq!(caller.found(json!({"query": "4d2"})).await, ["words"]);
-    // As many different pairs of characters as there can be.
+    // As many different pairs of characters as there can be; the first 256 KiB of them count.
     let rare = |n: usize| char::from_u32(0x20000 + (n * [1, 11, 13][n / 42_000] % 42_000) as u32).unwrap();
     let content: String = (0..100_000).map(rare).collect();
     caller.remember("rare", json!({"content": content})).await.ok();
-    for n in [5, 49_999, 50_000, 99_998] {
+    for n in [5, 14_000, 14_600, 29_000] {
         let pair: String = [rare(n), rare(n + 1)].iter().collect();
         assert_eq!(caller.found(json!({"query": pair})).await, ["rare"]);
     }
+    // One character becomes eighteen, and hyphens make words of words.
+    let letters = |n: usize| ["\u{fdf2}", "\u{fdf4}", "\u{fdf5}", "\u{fdf6}"][n % 4];
+    let word = |n: usize| (0..6).map(|place| letters(n >> (2 * place))).collect::<String>();
+    let joined: String = (0..7_000).map(|n| format!("{}-{} ", word(n), word(n * 31 + 7))).collect();
+    caller.remember("joined", json!({"content": joined})).await.ok();
+    caller.remember("grows", json!({"content": "\u{fdfa}".repeat(100_000)})).await.ok();
+    assert_eq!(caller.found(json!({"query": word(5)})).await[0], "joined");
 }
 
 /// What is small as callers write it and large in the database fails alone: the calls that share its batch do not.

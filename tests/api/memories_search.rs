@@ -329,7 +329,7 @@ async fn a_large_space_gets_a_graph() {
     assert_eq!(ids(&thirds["results"]), ["051", "048", "054", "045", "057"]);
     // Fewer than are wanted: all are compared.
     let few = near(json!({"embedding": at(50), "filter": {"n": {"$lt": 4}}})).await;
-    assert_eq!((ids(&few["results"]).len(), &few["exact"]), (4, &json!(true)));
+    assert_eq!((ids(&few["results"]).len(), &few["exact"]), (4, &json!(false)));
     // What is written is found at once, wherever it is, and what is gone is not.
     caller.remember("new", json!({"content": "c", "embedding": at(50)})).await.ok();
     caller.delete("/v1/memories/049").await.ok();

@@ -139,6 +139,12 @@ async fn a_reference_that_does_not_fit_changes_nothing() {
             "invalid-value",
             "/calls/1/params/amount",
         ),
+        // A number as a name.
+        (
+            json!({"method": "storeMemory", "params": {"id": {"$ref": "first.value"}, "content": "c"}}),
+            "invalid-value",
+            "/calls/1/params",
+        ),
         // Something that is there and is no amount, no name, no place for one.
         (
             json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "first.name"}}}),

@@ -358,8 +358,9 @@ fn signal(process: Option<u32>, signal: Signal) {
     }
 }
 
-/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it. Then
-/// the files that name it are stale: we hold the folder's lock, and its process id may be anybody's by now.
+/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it. One that
+/// was told so in the middle of a recovery may hang, and is told to drop everything: the next one recovers anyway. Then the
+/// files that name it are stale: we hold the folder's lock, and its process id may be anybody's by now.
 async fn stop_orphan(data: &Path, socket_dir: &Path) {
     let named = data.join("postmaster.pid");
     let orphan = || -> Option<u32> {
@@ -367,10 +368,12 @@ async fn stop_orphan(data: &Path, socket_dir: &Path) {
         let command = command_line(pid)?;
         (command.contains("postgres") && command.contains(&*data.to_string_lossy())).then_some(pid)
     };
-    signal(orphan(), Signal::INT);
-    let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
-    while orphan().is_some() && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for how in [Signal::INT, Signal::QUIT] {
+        signal(orphan(), how);
+        let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
+        while orphan().is_some() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
     if orphan().is_none() {
         for stale in [named, socket_dir.join(".s.PGSQL.5432.lock")] {
@@ -388,4 +391,37 @@ fn command_line(pid: u32) -> Option<String> {
     }
     let ps = std::process::Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output().ok()?;
     Some(String::from_utf8_lossy(&ps.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+
+    use super::*;
+
+    /// What PostgreSQL did that was told to stop in the middle of a recovery.
+    #[tokio::test]
+    async fn an_orphan_that_hangs_is_ended() {
+        let data = std::env::temp_dir().join(format!("payerbase-orphan-{:016x}", rand::random::<u64>()));
+        fs::create_dir(&data).unwrap();
+        let deaf = "import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+print('deaf', flush=True)
+time.sleep(60)";
+        let mut orphan = std::process::Command::new("python3")
+            .args(["-c", deaf, "postgres"])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(orphan.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        fs::write(data.join("postmaster.pid"), format!("{}\n", orphan.id())).unwrap();
+        let reaped = tokio::task::spawn_blocking(move || orphan.wait().unwrap());
+        stop_orphan(&data, &data).await;
+        assert!(!data.join("postmaster.pid").exists());
+        assert!(!reaped.await.unwrap().success());
+        fs::remove_dir_all(&data).unwrap();
+    }
 }
