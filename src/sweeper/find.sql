@@ -137,12 +137,15 @@ as $$
     from (
       select payer, slug, lead(slug) over (order by slug) is null as last,
           reserved_at < clock_timestamp() - interval '10 minutes'
-          and not exists (select from tenant.links where links.payer = slugs.payer and links.slug = slugs.slug) as due
-        from slug.slugs
-        where slug > p_key
-        order by slug
-        limit 2000
-    ) stretch
+          and not exists (select from tenant.links where links.payer = stretch.payer and links.slug = stretch.slug) as due
+        from (
+          select payer, slug, reserved_at
+            from slug.slugs
+            where slug > p_key
+            order by slug
+            limit 2000
+        ) stretch
+    ) walked
     where due or last
     order by slug
 $$;
@@ -182,11 +185,14 @@ as $$
     from (
       select payer, model, dimensions, lead(payer) over (order by payer, model, dimensions) is null as last,
           dimensions between 1 and 3072 and last_place > grown_until and (grown_until > 0 or memories > tenant.exact_max()) as due
-        from tenant.memory_spaces
-        where (payer, model, dimensions) > (p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
-        order by payer, model, dimensions
-        limit 10000
-    ) stretch
+        from (
+          select *
+            from tenant.memory_spaces
+            where (payer, model, dimensions) > (p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
+            order by payer, model, dimensions
+            limit 10000
+        ) stretch
+    ) walked
     where due or last
     order by payer, model, dimensions
 $$;

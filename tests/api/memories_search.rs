@@ -1,6 +1,7 @@
 //! Memories, found again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::Executor as _;
@@ -303,9 +304,10 @@ async fn a_large_space_gets_a_graph() {
         .await
         .unwrap();
     // More small spaces than the sweeper looks at in one go stand before it.
-    let others = "insert into tenant.memory_spaces select '0x' || lpad(n::text, 6, '0'), '', 2, 1, 1, 0 from generate_series(1, 10001) n";
+    let others = "insert into tenant.memory_spaces select '0x' || lpad(n::text, 40, '0'), '', 2, 1, 1, 0 from generate_series(1, 10001) n";
     admin.execute(others).await.unwrap();
-    let app = TestApp::on(database);
+    // Time enough to look at all of them, so that it goes on because it shall and not because its time is over.
+    let app = TestApp::set(database, |settings| settings.sweep.every = Duration::from_secs(1));
     let caller = app.caller().await;
     let at = |n: usize| [(n as f64 / 100.0).cos(), (n as f64 / 100.0).sin()];
     let memory = |n: usize| json!({"id": format!("{n:03}"), "content": "c", "embedding": at(n), "metadata": {"n": n, "third": n.is_multiple_of(3)}});
@@ -317,7 +319,12 @@ async fn a_large_space_gets_a_graph() {
     let other = app.caller().await;
     other.remember("000", json!({"content": "c", "embedding": at(0)})).await.ok();
     let near = async |search: Value| caller.search(search).await.ok();
-    app.until(async || near(json!({"embedding": at(50), "limit": 3})).await["exact"] == false).await;
+    let grown = "select grown_until from tenant.memory_spaces where payer = $1";
+    app.until(async || {
+        let mut admin = app.database.admin().await;
+        sqlx::query_scalar::<_, i64>(grown).bind(caller.payer.as_str()).fetch_one(&mut admin).await.unwrap() == 300
+    })
+    .await;
     let answer = near(json!({"embedding": at(50), "limit": 3})).await;
     let found: BTreeSet<String> = ids(&answer["results"]).into_iter().collect();
     assert_eq!(found, BTreeSet::from(["049".into(), "050".into(), "051".into()]));

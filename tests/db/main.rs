@@ -8,6 +8,7 @@ mod functions;
 mod memories;
 mod migrate;
 mod plans;
+mod sweep;
 
 #[path = "../api/support/database.rs"]
 #[expect(dead_code, reason = "the API's tests use the rest")]
