@@ -18,10 +18,14 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("set local role payerbase_rpc", include_str!("../counters/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../links/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../locks/rpc.sql")),
+    ("set local role payerbase_rpc", include_str!("../queues/state.sql")),
     ("set local role payerbase_rpc", include_str!("../queues/rpc.sql")),
+    ("set local role payerbase_rpc", include_str!("../queues/read.sql")),
     ("set local role payerbase_rpc", include_str!("../memories/rpc.sql")),
     ("set local role payerbase_rpc", include_str!("../memories/graph.sql")),
     ("set local role payerbase_rpc", include_str!("../memories/search.sql")),
+    ("set local role payerbase_rpc", include_str!("../memories/nearest.sql")),
+    ("set local role payerbase_rpc", include_str!("../memories/worded.sql")),
     ("set local role payerbase_rpc", include_str!("../me/rpc.sql")),
 ];
 

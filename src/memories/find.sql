@@ -1,8 +1,8 @@
 -- Which memories have words, tags or metadata: the one index of memories that is over all payers. Installed as
 -- payerbase_search, which may only read, and of memories only what is in the index, and ids. Row-level security would not
--- let the index be used, so the policy of this role lets it see all rows, and this function names the payer
--- itself, who must be the one of the turn: in each key that it looks for, and in the conditions. It answers ids; who
--- asks reads the memories under its own policy, and looks itself whether each is what it wants.
+-- let the index be used, so the policy of this role lets it see all rows, and this function names the payer itself, who must
+-- be the one of the turn: in each key that it looks for, and in the conditions. It answers ids; who asks reads the memories
+-- under its own policy, and looks itself whether each is what it wants.
 
 -- Those that have all of p_all and one of p_any (tenant.memory_key; null: all of them), p_max of them at most.
 create function search.having(p_payer text, p_all bigint[], p_any bigint[], p_max integer) returns text[]

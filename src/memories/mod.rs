@@ -1,7 +1,7 @@
 //! Memories: what an agent should remember, found again by words and by meaning.
 //!
-//! `rpc.sql` says what the methods do, `search.sql` how they are found, `graph.sql` how large spaces get an index for
-//! approximate search. Limits: 100,000 characters of content, vectors of 4,096 dimensions, metadata of 16 KiB, 32 tags, 100
+//! `rpc.sql` says what the methods do, `search.sql` how memories are found (`nearest.sql`, `worded.sql`), `graph.sql` how large
+//! spaces get an index for approximate search. Limits: 100,000 characters of content, vectors of 4,096 dimensions, metadata of 16 KiB, 32 tags, 100
 //! memories and 256 KiB of contents in a batch, 100 results of a search; filters of 16 levels and 256 conditions.
 
 pub mod filter;

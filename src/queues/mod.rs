@@ -3,6 +3,7 @@
 //! `rpc.sql` says what the methods do. Limits: payloads and results of 256 KiB, 100 jobs in a batch, 1,000 attempts, leases
 //! of 1 second to 24 hours, delays of a year. Completed jobs are kept for 24 hours, dead ones for 14 days.
 
+pub mod requests;
 pub mod routes;
 pub mod types;
 
@@ -13,11 +14,11 @@ use crate::name::Name;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::turn::{Answer, Entry, Method, Path, Seed, Site, Spec, Wait, WaitFor, Wake};
-use types::{
-    CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, Job, JobWithErrors, LeasedJob, LeasedJobs, ListJobs,
-    ListQueues, PopJob, PopJobs, PurgeQueue, Purged, PushJob, PushJobs, PushedJob, PushedJobs, QueueStatus,
-    ReadQueueStatus, Retried, RetryDead,
+use requests::{
+    CancelJob, CompleteJob, DelayMs, ExtendJob, FailJob, GetJob, ListJobs, ListQueues, PopJob, PopJobs, PurgeQueue,
+    PushJob, PushJobs, ReadQueueStatus, RetryDead,
 };
+use types::{Job, JobWithErrors, LeasedJob, LeasedJobs, Purged, PushedJob, PushedJobs, QueueStatus, Retried};
 
 /// The methods of queues.
 pub const METHODS: &[Entry] = &[
@@ -56,7 +57,7 @@ fn arrived(queue: &Name, count: usize) -> Option<Wake> {
     Some(Wake::of(WaitFor::Queue, queue, count))
 }
 
-fn not_both(delay: Option<types::DelayMs>, run_at: Option<crate::time::Time>, at: &str) -> Result<(), Problem> {
+fn not_both(delay: Option<DelayMs>, run_at: Option<crate::time::Time>, at: &str) -> Result<(), Problem> {
     match delay.is_some() && run_at.is_some() {
         true => Err(Problem::new(Code::InvalidValue).field(format!("{at}/runAt"), "must not be given with `delayMs`")),
         false => Ok(()),

@@ -3,10 +3,12 @@
 use actix_web::{Either, delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::requests::{
+    CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, ListJobs, ListQueues, PopJob, PopJobs, PurgeQueue, PushJob,
+    PushJobs, ReadQueueStatus, RetryDead,
+};
 use super::types::{
-    CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, Id, Job, JobWithErrors, LeasedJob, LeasedJobs, ListJobs,
-    ListQueues, PopJob, PopJobs, PurgeQueue, Purged, PushJob, PushJobs, PushedJob, PushedJobs, QueueStatus,
-    ReadQueueStatus, Retried, RetryDead,
+    Id, Job, JobWithErrors, LeasedJob, LeasedJobs, Purged, PushedJob, PushedJobs, QueueStatus, Retried,
 };
 use crate::auth::Tenant;
 use crate::http::reply::Created;

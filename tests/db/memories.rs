@@ -21,7 +21,8 @@ async fn filled() -> PgConnection {
 }
 
 /// What the database runs.
-const SOURCES: [&str; 2] = [include_str!("../../src/memories/find.sql"), include_str!("../../src/memories/search.sql")];
+const SOURCES: [&str; 2] =
+    [include_str!("../../src/memories/find.sql"), include_str!("../../src/memories/nearest.sql")];
 
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

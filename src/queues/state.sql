@@ -1,0 +1,313 @@
+-- Queues: what becomes of a job, of its group and of the row of its queue. Installed as payerbase_rpc.
+
+-- What callers call the state of a job.
+--   p_lost  whether it runs and its lease has run out
+create function rpc.status(p_state text, p_lost boolean, p_attempts integer, p_max_attempts integer) returns text
+language sql immutable
+as $$
+  select case
+    when p_state in ('delayed', 'waiting') then 'pending'
+    when p_lost and p_attempts >= p_max_attempts then 'dead'
+    when p_lost then 'pending'
+    else p_state
+  end
+$$;
+
+-- A job as callers see it. One whose lease has run out is what the next call will make of it.
+-- p_lease is for its holder.
+create function rpc.job(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
+language plpgsql stable
+as $$
+declare
+  v_lost boolean := p_job.state = 'running' and p_job.due_at <= p_now;
+begin
+  return json_build_object(
+    'id', p_job.id, 'queue', p_job.queue, 'payload', p_job.payload, 'priority', -1 - p_job.rank,
+    'status', rpc.status(p_job.state, v_lost, p_job.attempts, p_job.max_attempts),
+    'attempts', p_job.attempts, 'maxAttempts', p_job.max_attempts, 'backoffMs', p_job.backoff_ms, 'runAt', p_job.run_at,
+    'lease', p_lease, 'leaseExpiresAt', case when p_job.state = 'running' and not v_lost then p_job.due_at end,
+    'dedupKey', p_job.dedup_key, 'group', p_job."group", 'result', p_job.result, 'error', p_job.errors->-1->'error',
+    'createdAt', p_job.created_at, 'updatedAt', p_job.updated_at, 'finishedAt', p_job.finished_at);
+end $$;
+
+-- What is known of a queue is one row. A call reads it, hands it on as a value, and writes it at most once.
+
+-- Lets the next pop look at `p_place`: none of the pending jobs of this rank may stand before the head.
+create function rpc.open_rank(p_queue tenant.queues, p_rank smallint, p_place bigint) returns tenant.queues
+language plpgsql immutable
+as $$
+declare
+  v_known integer := cardinality(p_queue.ranks);
+  v_at integer := 1;
+begin
+  while p_queue.ranks[v_at] < p_rank loop
+    v_at := v_at + 1;
+  end loop;
+  if p_queue.ranks[v_at] = p_rank then
+    if p_queue.heads[v_at] > p_place then
+      p_queue.heads[v_at] := p_place;
+    end if;
+  elsif v_at <= v_known or not p_queue.has_more_ranks then
+    p_queue.ranks := p_queue.ranks[:v_at - 1] || p_rank || p_queue.ranks[v_at:];
+    p_queue.heads := p_queue.heads[:v_at - 1] || p_place || p_queue.heads[v_at:];
+    if v_known = 64 then
+      p_queue.ranks := p_queue.ranks[:64];
+      p_queue.heads := p_queue.heads[:64];
+      p_queue.has_more_ranks := true;
+    end if;
+  end if;
+  return p_queue;
+end $$;
+
+-- The first ranks that have pending jobs, when those that were known are used up and there may be more.
+create function rpc.find_ranks(p_payer text, p_queue tenant.queues) returns tenant.queues
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_rank integer := -32769;
+  v_first record;
+begin
+  for i in 1 .. 64 loop
+    select rank, place into v_first
+      from tenant.jobs
+      where payer = p_payer and queue = p_queue.queue and state = 'pending' and rank > v_rank
+      order by rank, place
+      limit 1;
+    if not found then
+      p_queue.has_more_ranks := false;
+      exit;
+    end if;
+    v_rank := v_first.rank;
+    p_queue.ranks[i] := v_first.rank;
+    p_queue.heads[i] := v_first.place;
+  end loop;
+  return p_queue;
+end $$;
+
+-- What is known of a queue; null in all members if there is none.
+create function rpc.queue(p_payer text, p_queue text) returns tenant.queues
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_queue tenant.queues;
+begin
+  select * into v_queue
+    from tenant.queues
+    where payer = p_payer and queue = p_queue;
+  return v_queue;
+end $$;
+
+-- Whatever a call made of a queue is written: as little as can be.
+--   p_before  as it is stored; null if it is not
+create function rpc.save_queue(p_payer text, p_queue tenant.queues, p_before tenant.queues) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  if p_queue is not distinct from p_before then
+    return;
+  elsif p_before.queue is null then
+    insert into tenant.queues (payer, queue, last_place, ranks, heads, has_more_ranks, due_at)
+      values (p_payer, p_queue.queue, p_queue.last_place, p_queue.ranks, p_queue.heads, p_queue.has_more_ranks, p_queue.due_at);
+  else
+    update tenant.queues
+      set last_place = p_queue.last_place, ranks = p_queue.ranks, heads = p_queue.heads,
+        has_more_ranks = p_queue.has_more_ranks, due_at = p_queue.due_at
+      where payer = p_payer and queue = p_queue.queue;
+  end if;
+end $$;
+
+-- Lets the first job of a group be popped, if none of them runs. Called after whatever happens to a job with a group.
+create function rpc.advance_group(p_payer text, p_queue tenant.queues, p_group text) returns tenant.queues
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_first record;
+begin
+  if p_group is null then
+    return p_queue;
+  end if;
+  select id into v_first
+    from tenant.jobs
+    where payer = p_payer and queue = p_queue.queue and "group" = p_group and state = 'running'
+    limit 1;
+  if found then
+    return p_queue;
+  end if;
+  select id, state, rank, place into v_first
+    from tenant.jobs
+    where payer = p_payer and queue = p_queue.queue and "group" = p_group and state in ('pending', 'waiting')
+    order by place
+    limit 1;
+  if not found or v_first.state = 'pending' then
+    return p_queue;
+  end if;
+  -- One that was first until an older one came back.
+  update tenant.jobs
+    set state = 'waiting'
+    where payer = p_payer and queue = p_queue.queue and "group" = p_group and state = 'pending';
+  update tenant.jobs
+    set state = 'pending'
+    where payer = p_payer and id = v_first.id;
+  return rpc.open_rank(p_queue, v_first.rank, v_first.place);
+end $$;
+
+-- Lets the next of a group be popped after a call that touched nothing else of its queue.
+create function rpc.leave_group(p_payer text, p_queue text, p_group text) returns void
+language plpgsql
+as $$
+declare
+  v_before tenant.queues;
+begin
+  if p_group is not null then
+    v_before := rpc.queue(p_payer, p_queue);
+    perform rpc.save_queue(p_payer, rpc.advance_group(p_payer, v_before, p_group), v_before);
+  end if;
+end $$;
+
+-- Puts a job back: to be popped at once, or when its time comes.
+create function rpc.requeue_job(
+  p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_run_at timestamptz, p_errors jsonb, p_now timestamptz
+) returns tenant.queues
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_state text := case when p_run_at > p_now then 'delayed' when p_job."group" is not null then 'waiting' else 'pending' end;
+  v_due_at timestamptz := case when v_state = 'delayed' then p_run_at end;
+begin
+  update tenant.jobs
+    set state = v_state, run_at = p_run_at, due_at = v_due_at, lease = null, errors = p_errors, updated_at = p_now,
+      finished_at = null, attempts = p_job.attempts
+    where payer = p_payer and id = p_job.id;
+  if v_state = 'pending' then
+    p_queue := rpc.open_rank(p_queue, p_job.rank, p_job.place);
+  end if;
+  p_queue.due_at := least(p_queue.due_at, v_due_at);
+  return rpc.advance_group(p_payer, p_queue, p_job."group");
+end $$;
+
+create function rpc.bury_job(p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_errors jsonb, p_now timestamptz) returns tenant.queues
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  update tenant.jobs
+    set state = 'dead', due_at = p_now + interval '14 days', lease = null, errors = p_errors, updated_at = p_now, finished_at = p_now
+    where payer = p_payer and id = p_job.id;
+  return rpc.advance_group(p_payer, p_queue, p_job."group");
+end $$;
+
+-- The errors of a job with one more: the last ten are kept.
+create function rpc.errors_with(p_job tenant.jobs, p_error text, p_now timestamptz) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_errors jsonb := case when jsonb_array_length(p_job.errors) >= 10 then p_job.errors - 0 else p_job.errors end;
+begin
+  return v_errors || jsonb_build_array(jsonb_build_object('attempt', p_job.attempts, 'error', p_error, 'at', p_now));
+end $$;
+
+-- A job whose lease has run out: its attempt is over.
+create function rpc.expire_job(p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_now timestamptz) returns tenant.queues
+language plpgsql
+as $$
+declare
+  v_errors jsonb := rpc.errors_with(p_job, 'the lease ran out', p_now);
+begin
+  if p_job.attempts >= p_job.max_attempts then
+    return rpc.bury_job(p_payer, p_queue, p_job, v_errors, p_now);
+  end if;
+  return rpc.requeue_job(p_payer, p_queue, p_job, p_now, v_errors, p_now);
+end $$;
+
+-- Makes of a queue what time has made of it: leases run out, times come. A hundred at most, the first to be due first: no
+-- pop pays for all the jobs that were set for midnight.
+create function rpc.wake_queue(p_payer text, p_queue tenant.queues, p_now timestamptz) returns tenant.queues
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_job tenant.jobs;
+  v_next timestamptz;
+begin
+  if p_queue.queue is null or p_queue.due_at > p_now then
+    return p_queue;
+  end if;
+  for v_job in
+    select *
+      from tenant.jobs
+      where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running') and due_at <= p_now
+      order by due_at
+      limit 100
+  loop
+    if v_job.state = 'running' then
+      p_queue := rpc.expire_job(p_payer, p_queue, v_job, p_now);
+    else
+      p_queue := rpc.requeue_job(p_payer, p_queue, v_job, v_job.run_at, v_job.errors, p_now);
+    end if;
+  end loop;
+  select due_at into v_next
+    from tenant.jobs
+    where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running')
+    order by due_at
+    limit 1;
+  -- At least once an hour, so that the sweeper comes by a queue that nobody uses.
+  p_queue.due_at := least(v_next, p_now + interval '1 hour');
+  return p_queue;
+end $$;
+
+-- Whether a payload or a result is more than 256 KiB of text. What is small cannot be: the longest number is 1e308.
+create function rpc.is_too_large(p_value jsonb) returns boolean
+language plpgsql immutable
+as $$
+begin
+  return pg_column_size(p_value) > 4096 and octet_length(p_value::text) > 262144;
+end $$;
+
+create function rpc.too_large() returns json
+language plpgsql immutable
+as $$
+begin
+  return rpc.problem('payload-too-large', '{"limitBytes":262144}');
+end $$;
+
+-- One job by its id, as it is now. Nothing if there is none.
+create function rpc.job_now(p_payer text, p_id uuid, p_now timestamptz) returns tenant.jobs
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_job tenant.jobs;
+  v_before tenant.queues;
+begin
+  select * into v_job
+    from tenant.jobs
+    where payer = p_payer and id = p_id;
+  if v_job.state = 'running' and v_job.due_at <= p_now then
+    v_before := rpc.queue(p_payer, v_job.queue);
+    perform rpc.save_queue(p_payer, rpc.expire_job(p_payer, v_before, v_job, p_now), v_before);
+    select * into v_job
+      from tenant.jobs
+      where payer = p_payer and id = p_id;
+  end if;
+  return v_job;
+end $$;
+
+-- The living job with a key; nothing if there is none.
+create function rpc.job_by_key(p_payer text, p_queue text, p_dedup_key text) returns uuid
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_id uuid;
+begin
+  select id into v_id
+    from tenant.jobs
+    where payer = p_payer and queue = p_queue and dedup_key = p_dedup_key
+      and state in ('delayed', 'pending', 'waiting', 'running');
+  return v_id;
+end $$;
