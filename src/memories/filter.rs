@@ -21,10 +21,10 @@ const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
 
 /// What the metadata of a memory must be like. A member is a key of the metadata, `a.b` for one further inside, with a value
 /// that it must equal or with conditions: `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` (one of a list), `$contains` (a
-/// list, or one in it, has the value; a text has the part). `$and` and `$or` take a list of filters, `$not` takes one. Members and
-/// conditions that stand together must all hold. Where the metadata has a list, one of its values is enough. What is
-/// missing equals `null` and nothing else. At most 16 levels, 256 conditions, and keys and
-/// texts of 1,024 bytes.
+/// list, or one in it, has the value; a text has the part). `$and` and `$or` take a list of filters, `$not` takes one.
+/// Members and conditions that stand together must all hold. Where the metadata has a list, one of its values is enough.
+/// What is missing equals `null` and nothing else. At most 16 levels, 256 conditions, keys and texts of 1,024 bytes, and 32
+/// KiB in all.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
@@ -220,18 +220,16 @@ fn shortened(text: &str) -> String {
 
 /// Where a key is in the metadata.
 fn accessor(key: &str) -> Result<String, String> {
-    let _key_is_short = quoted(key)?;
-    if key.split('.').count() > KEY_LEVELS_MAX {
-        return Err(format!("must have keys of at most {KEY_LEVELS_MAX} levels"));
+    let segments = short(key)?.split('.').map(|segment| format!(".{}", Value::from(segment)));
+    match segments.clone().count() <= KEY_LEVELS_MAX {
+        true => Ok(format!("${}", segments.collect::<String>())),
+        false => Err(format!("must have keys of at most {KEY_LEVELS_MAX} levels")),
     }
-    let segments = key.split('.').map(|segment| quoted(segment).map(|segment| format!(".{segment}")));
-    Ok(format!("${}", segments.collect::<Result<String, _>>()?))
 }
 
-/// A text in `jsonpath` is one in JSON.
-fn quoted(text: &str) -> Result<String, String> {
+fn short(text: &str) -> Result<&str, String> {
     match text.len() <= TEXT_BYTES_MAX {
-        true => Ok(Value::from(text).to_string()),
+        true => Ok(text),
         false => Err(format!("must have keys and texts of at most {TEXT_BYTES_MAX} bytes")),
     }
 }
@@ -245,7 +243,8 @@ fn equal(place: &str, operator: &str, value: &Value) -> Result<String, String> {
 
 fn scalar(operator: &str, value: &Value) -> Result<String, String> {
     match value {
-        Value::String(text) => quoted(text),
+        // A text in `jsonpath` is one in JSON.
+        Value::String(text) => short(text).map(|text| Value::from(text).to_string()),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
         Value::Array(_) | Value::Object(_) => {
             Err(format!("must have texts, numbers, booleans or null in `{operator}`"))

@@ -43,7 +43,8 @@ fn searchable(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + text.len() / 2);
     let mut last: Option<char> = None;
     // Made large and small again, letters are folded: ß and ss are the same, and so are both small sigmas.
-    for c in text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+    let folded = text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    for c in folded.filter(|c| !is_invisible(*c)) {
         if words.len() + 16 > TEXT_BYTES_MAX {
             break;
         }
@@ -53,7 +54,7 @@ fn searchable(text: &str) -> String {
                 Some(last) => words.extend([' ', last, c]),
                 None => words.extend([' ', c]),
             }
-        } else if !is_invisible(c) {
+        } else {
             if last.is_some_and(is_without_spaces) {
                 words.push(' ');
             }

@@ -54,7 +54,7 @@ use waiting::Lines;
 /// How long a call may take before it is answered with 503: what has not begun by then never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long texts may wait to become vectors, before the call goes its way: then it is answered with 503, and has not begun.
+/// How long the texts of a call may take to become vectors before it is answered with 503: it has not begun, and never runs.
 pub const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Whether a write runs no more, for it has been answered under its key.

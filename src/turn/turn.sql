@@ -191,8 +191,7 @@ begin
             from jsonb_each(v_params)
             where key in ('id', 'name', 'queue', 'slug', 'lease', 'token') and jsonb_typeof(value) not in ('string', 'null')
         ) then
-          v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'what a $ref stands for does not fit its place')->'problem')::jsonb;
-          raise exception using errcode = 'PB001', message = 'rolled back';
+          raise data_exception using message = 'a name or an id is a text';
         end if;
         -- 64 levels in a member, as for what is given.
         if v_params @? '$.**{66}' then

@@ -334,6 +334,15 @@ async fn a_transaction_does_no_more_than_a_lane_can_bear() {
     let problem = transact(&caller, json!([increment, push])).await.problem(422, "invalid-value");
     assert_eq!(problem["errors"][0]["pointer"], "/calls/1");
     assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
+    // One character of these becomes eighteen where words are found in it.
+    let grows = json!({"content": "\u{fdfa}".repeat(8_000)});
+    let problem = transact(&caller, json!(vec![json!({"method": "storeMemory", "params": grows}); 5]))
+        .await
+        .problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/calls");
+    let problem =
+        caller.post("/v1/memories/batch", json!({"memories": [grows, grows]})).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/memories");
     transact(&caller, json!(vec![jobs(100); 5])).await.ok();
 }
 
