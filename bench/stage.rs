@@ -33,7 +33,9 @@ impl Stage {
                 .await;
         let cluster = cluster.expect("a cluster");
         let mut admin = cluster.access().admin().connect().await.expect("a connection");
-        migrate::migrate(&mut admin, Some(&cluster.access().app_password())).await.expect("migrated");
+        migrate::migrate(&mut admin, payerbase::schema(), Some(&cluster.access().app_password()))
+            .await
+            .expect("migrated");
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value: String = sqlx::query_scalar("select current_setting($1)")
                 .bind(setting)

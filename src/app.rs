@@ -14,18 +14,23 @@ use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, Slugs, Tokens, authenticate};
+use crate::auth::{Authenticator, Slugs, Tokens};
+use crate::call::{CallSettings, Engine};
 use crate::db::{Database, Readiness};
+use crate::http::authenticate::authenticate;
 use crate::http::drain::{InFlight, Stop};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi::{self, Document};
-use crate::http::{edge, metrics, pages, reply, request_id};
+use crate::http::{edge, metrics, pages, reply};
 use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
+use crate::request_id;
+use crate::site::Site;
 use crate::sweeper::{SweepSettings, Sweeper};
-use crate::turn::{Replicas, Site, TurnSettings, Turns};
-use crate::{counters, links, locks, me, memories, methods, queues, transaction};
+use crate::turn::{LaneCounts, Turns};
+use crate::waiting::Replicas;
+use crate::{counters, links, locks, me, memories, methods, queues, transactions};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes that has begun. One
 /// whose texts are still becoming vectors has not.
@@ -46,8 +51,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Threads that serve HTTP.
     pub workers: usize,
-    /// How to run turns.
-    pub turns: TurnSettings,
+    /// Number of lanes.
+    pub lanes: LaneCounts,
+    /// Settings of calls.
+    pub calls: CallSettings,
     /// Through which replicas talk to each other; else they do not.
     pub redis: Option<Redis>,
     /// Where people outside reach it; else where it listens.
@@ -63,7 +70,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     in_flight: Arc<InFlight>,
-    turns: Arc<Turns>,
+    engine: Arc<Engine>,
     sweeper: Sweeper,
     replicas: Option<Replicas>,
     database: Database,
@@ -85,26 +92,29 @@ impl Application {
         let mut registry = Registry::with_prefix("payerbase");
         let public_url = settings.public_url.clone().or_else(|| format!("http://{}", nearby(address)).parse().ok());
         let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
-        let turns = Turns::new(database.clone(), settings.turns.clone(), Site::new(public_url), &mut registry);
-        let slugs = web::Data::new(Slugs::new(database.clone(), Arc::clone(&turns)));
+        let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
+        let slugs = Arc::new(Slugs::new(database.clone()));
+        let site = Site::new(public_url);
+        let (calls, driven) = (settings.calls.clone(), Arc::clone(&turns));
+        let engine = Arc::new(Engine::new(turns, Arc::clone(&slugs), methods(), site, calls, &mut registry));
         let origins = web::Data::new(settings.origins.clone());
-        let sweeper = Sweeper::new(database.clone(), Arc::clone(&turns), settings.sweep, &mut registry);
+        let sweeper = Sweeper::new(database.clone(), Arc::clone(&engine), settings.sweep, &mut registry);
         let redis = settings.redis.clone();
-        let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(&turns), &mut registry));
+        let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(engine.waiters()), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let tokens = Tokens::new(database.clone());
-        let authenticator = web::Data::new(Authenticator::new(tokens, Arc::clone(&turns)));
+        let authenticator = web::Data::new(Authenticator::new(tokens));
         let document = web::Data::new(document());
         let (registry, data) = (web::Data::new(registry), web::Data::new(Readiness::of(database.clone())));
-        let lanes = settings.turns.lanes;
-        let lanes_each = (lanes.write + lanes.read).div_ceil(settings.workers);
-        let driven = Arc::clone(&turns);
+        let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
+        let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
         let in_flight = Arc::new(InFlight::default());
         let requests = web::Data::from(Arc::clone(&in_flight));
         let server = HttpServer::new(move || {
             driven.drive(lanes_each);
             let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
             app.app_data(authenticator.clone())
+                .app_data(engine_data.clone())
                 .app_data(slugs.clone())
                 .app_data(origins.clone())
                 .app_data(http_metrics.clone())
@@ -131,7 +141,7 @@ impl Application {
         .disable_signals()
         .listen(listener)?
         .run();
-        Ok(Self { address, server, in_flight, turns, sweeper, replicas, database })
+        Ok(Self { address, server, in_flight, engine, sweeper, replicas, database })
     }
 
     /// Where it listens.
@@ -143,7 +153,7 @@ impl Application {
     /// What stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {
-        Stop::new(self.server.handle(), Arc::clone(&self.in_flight), Arc::clone(&self.turns))
+        Stop::new(self.server.handle(), Arc::clone(&self.in_flight), Arc::clone(&self.engine))
     }
 
     /// Serves until it is [stopped](Self::stop).
@@ -157,7 +167,7 @@ impl Application {
             Some(()) = OptionFuture::from(self.replicas.as_mut().map(Replicas::run)) => Ok(()),
         };
         self.sweeper.resign().await;
-        self.turns.close();
+        self.engine.close();
         self.database.close().await;
         served
     }
@@ -184,13 +194,13 @@ fn routes(service: &mut ServiceConfig<'_>) {
         .service(
             scope::scope("/v1")
                 .wrap(from_fn(authenticate))
-                .configure(me::configure)
+                .configure(me::routes::configure)
                 .configure(counters::routes::configure)
                 .configure(links::routes::configure)
                 .configure(locks::routes::configure)
                 .configure(queues::routes::configure)
                 .configure(memories::routes::configure)
-                .configure(transaction::configure),
+                .configure(transactions::routes::configure),
         );
 }
 

@@ -15,13 +15,15 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
+use crate::call::CallSettings;
 use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
 use crate::embeddings::Embeddings;
 use crate::package;
+use crate::schema;
 use crate::sweeper::{self, SweepSettings};
-use crate::turn::{LOOK_EVERY, TurnSettings};
+use crate::waiting::POLL_INTERVAL;
 
 /// How long `serve` waits at its start for a database that does not answer yet.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -122,7 +124,7 @@ fn database_url(config: &Config) -> Result<PgConnectOptions, &'static str> {
 
 async fn migrate_database(config: Config) -> Outcome {
     let mut admin = database_url(&config)?.connect().await?;
-    migrate::migrate(&mut admin, config.app_password.as_ref()).await?;
+    migrate::migrate(&mut admin, schema(), config.app_password.as_ref()).await?;
     tracing::info!("the database is at this version");
     Ok(())
 }
@@ -160,12 +162,8 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
     Ok(Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
         workers: config.workers,
-        turns: TurnSettings {
-            lanes: config.lanes,
-            look_every: LOOK_EVERY,
-            language: config.language.clone(),
-            embeddings,
-        },
+        lanes: config.lanes,
+        calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         origins: config.origins.clone(),
@@ -179,7 +177,7 @@ async fn wait_for_database(database: &Database, language: &str) -> Result<(), Re
     loop {
         // A pool would not say what refuses it.
         let checked = match database.connect().await {
-            Ok(_connection) => check(database, language, false).await,
+            Ok(_connection) => check(database, schema(), language, false).await,
             Err(error) => Err(Refusal::Unreachable(error)),
         };
         match checked {

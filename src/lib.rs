@@ -1,16 +1,18 @@
 //! payerbase: every wallet that pays gets a private, stateful backend over HTTP, in one PostgreSQL database keyed by
 //! payer address.
 //!
-//! Read `docs/ARCHITECTURE.md` first. A call comes in through [`http`], [`auth`] finds out who pays, a slice such as
-//! [`counters`] makes it a method, and [`turn`] runs it.
+//! Read `docs/ARCHITECTURE.md` first. A request passes these rooms from top to bottom: [`http`], a slice such as [`counters`],
+//! [`call`], [`turn`], [`auth`] and [`db`]. `tests/db/rooms.rs` holds the order.
 
 pub mod app;
 pub mod auth;
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod counters;
 pub mod db;
 pub mod embeddings;
+pub mod folders;
 pub mod http;
 pub mod json;
 pub mod links;
@@ -21,24 +23,21 @@ pub mod name;
 pub mod number;
 pub mod package;
 pub mod page;
+mod parse;
+pub mod payer;
+mod payer_limit;
 pub mod problem;
 pub mod queues;
 pub mod redis;
+pub mod request_id;
+pub mod site;
+mod slices;
+pub mod slug;
 pub mod sweeper;
 pub mod time;
-pub mod transaction;
+pub mod transactions;
 pub mod turn;
 pub mod vector;
+pub mod waiting;
 
-use std::sync::LazyLock;
-
-use turn::Entry;
-
-/// Every method there is, slice by slice.
-#[must_use]
-pub fn methods() -> &'static [Entry] {
-    static METHODS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-        [counters::METHODS, links::METHODS, locks::METHODS, queues::METHODS, memories::METHODS, me::METHODS].concat()
-    });
-    &METHODS
-}
+pub use slices::{methods, schema};

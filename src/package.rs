@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::db::embedded::home_or;
+use crate::folders::cache_dir;
 
 /// Why a package could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -30,15 +30,6 @@ pub enum Error {
 
 fn context<T>(result: std::io::Result<T>, what: impl FnOnce() -> String) -> Result<T, Error> {
     result.map_err(|source| Error::Io { what: what(), source })
-}
-
-/// Where fetched packages lie: `PAYERBASE_CACHE_DIR`, or the user's cache folder.
-#[must_use]
-pub fn cache_dir() -> PathBuf {
-    match std::env::var_os("PAYERBASE_CACHE_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => home_or("/var/cache/payerbase", "XDG_CACHE_HOME", ".cache/payerbase"),
-    }
 }
 
 /// A wheel.

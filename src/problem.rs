@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
-use crate::http::request_id;
+use crate::request_id;
 use crate::time::Time;
 
 /// The media type of every problem.
@@ -274,27 +274,7 @@ impl Problem {
         self.0.members.get(name)
     }
 
-    /// The body of a problem of this code as the documentation shows it.
-    #[must_use]
-    pub fn example(code: Code) -> Value {
-        let mut example = Self::new(code);
-        if code == Code::InvalidValue {
-            example = example.field("/name", "must be 1 to 256 bytes of UTF-8");
-        } else if code == Code::MissingScope {
-            example = example.member("scope", "counters:write");
-        } else if code == Code::PayloadTooLarge {
-            example = example.member("limitBytes", crate::http::call::BODY_BYTES_MAX);
-        } else if code == Code::CounterOutOfBounds {
-            example = example.member("value", 3).member("min", 0).member("max", Value::Null);
-        } else if code == Code::CounterOverflow {
-            example = example.member("value", i64::MAX);
-        }
-        let mut body = example.body();
-        body.insert("instance".into(), "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".into());
-        Value::Object(body)
-    }
-
-    fn body(&self) -> Map<String, Value> {
+    pub(crate) fn body(&self) -> Map<String, Value> {
         let mut body = Map::new();
         let code = self.0.code;
         body.insert("type".into(), format!("/problems#{}", code.slug()).into());

@@ -1,5 +1,5 @@
-//! Redis: how replicas tell each other what cannot wait for the database. Nothing in it is ever the only copy, and
-//! without it everything works, some of it later.
+//! Redis: messages between replicas. It never holds the only copy of anything. Without it every feature works, some with
+//! a delay.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use futures_util::StreamExt as _;
 use thiserror::Error;
 
-/// Most connections of one server, beside the one that listens.
+/// Number of connections of one server, in addition to the subscription.
 const CONNECTIONS_MAX: usize = 4;
-/// How long to wait for a connection or an answer.
+/// Time limit for a connection or a reply.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a connection that hears nothing is asked whether it is still there.
+/// How often an idle subscription is pinged.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
-/// Why Redis did not do as it was told.
+/// Why a command failed.
 #[derive(Debug, Error)]
-pub enum Fault {
+pub enum RedisFailure {
     /// No connection.
     #[error("{0}")]
     Connection(#[from] deadpool_redis::PoolError),
-    /// It refused, or the connection broke.
+    /// Redis refused, or the connection broke.
     #[error("{0}")]
     Redis(#[from] RedisError),
-    /// No answer in time.
-    #[error("no answer within {PATIENCE:?}")]
+    /// No reply in time.
+    #[error("no reply within {PATIENCE:?}")]
     Silent(#[from] tokio::time::error::Elapsed),
     /// The connection ended.
     #[error("the connection ended")]
     Ended,
 }
 
-/// One Redis, connected to when it is needed.
+/// A Redis server. Connections are opened when needed.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
@@ -41,10 +41,10 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// The one at this URL: `redis://`, `rediss://` for TLS, `redis+unix://` for a socket. Does not connect yet.
+    /// The server at this URL: `redis://`, `rediss://` for TLS, `redis+unix://` for a socket. Does not connect yet.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If it is not such a URL.
     pub fn at(url: &str) -> Result<Self, RedisError> {
         let client = Client::open(url)?;
         let mut config = Config::from_url(url);
@@ -59,47 +59,47 @@ impl Redis {
         Ok(Self { client, pool })
     }
 
-    /// Tells everybody who listens on a channel.
+    /// Publishes a message on a channel.
     ///
     /// # Errors
-    /// When Redis cannot be reached, or does not answer in time.
-    pub async fn publish(&self, channel: &str, message: Vec<u8>) -> Result<(), Fault> {
+    /// If Redis is unreachable or does not reply in time.
+    pub async fn publish(&self, channel: &str, message: Vec<u8>) -> Result<(), RedisFailure> {
         let mut connection = self.pool.get().await?;
         let publish = connection.publish(channel, message);
         let _listeners: u64 = tokio::time::timeout(PATIENCE, publish).await??;
         Ok(())
     }
 
-    /// Listens on a channel.
+    /// Subscribes to a channel.
     ///
     /// # Errors
-    /// When Redis cannot be reached, or does not answer in time.
-    pub async fn listen(&self, channel: &str) -> Result<Ear, Fault> {
+    /// If Redis is unreachable or does not reply in time.
+    pub async fn subscribe(&self, channel: &str) -> Result<Subscription, RedisFailure> {
         let connect = async {
             let mut connection = self.client.get_async_pubsub().await?;
             connection.subscribe(channel).await?;
             RedisResult::Ok(connection)
         };
-        Ok(Ear { connection: tokio::time::timeout(PATIENCE, connect).await?? })
+        Ok(Subscription { connection: tokio::time::timeout(PATIENCE, connect).await?? })
     }
 }
 
-/// A connection that listens.
-pub struct Ear {
+/// A subscription to one channel.
+pub struct Subscription {
     connection: PubSub,
 }
 
-impl Ear {
+impl Subscription {
     /// The next message.
     ///
     /// # Errors
-    /// When the connection broke, which is found out also where nobody says so.
-    pub async fn next(&mut self) -> Result<Vec<u8>, Fault> {
+    /// If the connection broke. A ping detects this when no messages come.
+    pub async fn next(&mut self) -> Result<Vec<u8>, RedisFailure> {
         loop {
             let message = tokio::time::timeout(PING_EVERY, self.connection.on_message().next()).await;
             match message {
                 Ok(Some(message)) => return Ok(message.get_payload()?),
-                Ok(None) => return Err(Fault::Ended),
+                Ok(None) => return Err(RedisFailure::Ended),
                 Err(_silence) => tokio::time::timeout(PATIENCE, self.connection.ping::<()>()).await??,
             }
         }

@@ -1,71 +1,73 @@
-//! Whose link it is: the one way in for people who prove nothing. They may follow the link, at its payer's cost.
+//! Owners of slugs. Whoever follows a link proves nothing: the visit runs for the owner of the slug.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
 
-use super::payer::Payer;
-use super::tenant::Tenant;
+use super::proof::Proof;
 use crate::db::Database;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::turn::{Answer, Method, Request, Turns};
+use crate::slug::Slug;
 
-/// How many owners are remembered.
+/// Number of cached owners.
 const CACHED_MAX: u64 = 100_000;
-/// For how long. A slug that has another payer since is found out when the link is not there.
+/// How long an owner is cached. A slug that changed its owner is detected when the link of the cached owner is not found.
 const CACHED_FOR: Duration = Duration::from_secs(60);
 
-/// The payers of slugs.
+/// The owners of slugs.
 pub struct Slugs {
     database: Database,
-    turns: Arc<Turns>,
-    known: Cache<String, Payer>,
+    owners: Cache<Slug, Payer>,
 }
 
 impl Slugs {
-    /// Looked up in `database`; what visitors do runs in `turns`.
+    /// Looks slugs up in `database`.
     #[must_use]
-    pub fn new(database: Database, turns: Arc<Turns>) -> Self {
-        let known = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
-        Self { database, turns, known }
+    pub fn new(database: Database) -> Self {
+        let owners = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
+        Self { database, owners }
     }
 
-    /// The short URL of a slug.
-    #[must_use]
-    pub fn short_url(&self, slug: &str) -> String {
-        self.turns.site().short_url(slug)
-    }
-
-    /// Runs what a visitor of a slug may do, for its payer.
+    /// Reserves a slug for a payer. `false` if it belongs to another payer.
     ///
     /// # Errors
-    /// `not-found` for a slug that nobody has, and what the method answers.
-    pub async fn visit<M: Method + Clone>(&self, slug: &str, call: &Request<M>) -> Result<Answer<M::Output>, Problem> {
-        if let Some(owner) = self.known.get(slug).await {
-            let answer = self.visit_of(owner, call).await;
-            if answer.as_ref().err().is_none_or(|problem| problem.code() != Code::NotFound) {
-                return answer;
+    /// `database-unavailable`.
+    pub async fn reserve(&self, slug: &Slug, payer: &Payer) -> Result<bool, Problem> {
+        let reserve = sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug.as_str()).bind(payer.as_str());
+        let reserved: sqlx::Result<Vec<bool>> = reserve.fetch_all(self.database.shared_pool()).await;
+        reserved.map(|reserved| reserved == [true]).map_err(|error| unavailable(&error))
+    }
+
+    /// Runs a visit for the owner of a slug. The owner is cached, and looked up again if the visit finds no link.
+    ///
+    /// # Errors
+    /// `not-found` if the slug has no owner, `database-unavailable`, and the problems of the visit.
+    pub async fn visit<T>(&self, slug: &Slug, visit: impl AsyncFn(Proof) -> Result<T, Problem>) -> Result<T, Problem> {
+        if let Some(owner) = self.owners.get(slug).await {
+            let visited = visit(Proof::of_visitor(owner)).await;
+            if visited.as_ref().err().is_none_or(|problem| problem.code() != Code::NotFound) {
+                return visited;
             }
-            self.known.invalidate(slug).await;
+            self.owners.invalidate(slug).await;
         }
-        let owner = self.owner(slug).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
-        let answer = self.visit_of(owner.clone(), call).await;
-        if answer.is_ok() {
-            self.known.insert(slug.to_owned(), owner).await;
+        let owner = self.owner(slug).await?;
+        let visited = visit(Proof::of_visitor(owner.clone())).await;
+        if visited.is_ok() {
+            self.owners.insert(slug.clone(), owner).await;
         }
-        answer
+        visited
     }
 
-    async fn visit_of<M: Method + Clone>(&self, owner: Payer, call: &Request<M>) -> Result<Answer<M::Output>, Problem> {
-        Tenant::of_nobody(owner, Arc::clone(&self.turns)).call(call.clone()).await
+    async fn owner(&self, slug: &Slug) -> Result<Payer, Problem> {
+        let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug.as_str());
+        let owner: sqlx::Result<Vec<Option<String>>> = owner.fetch_all(self.database.shared_pool()).await;
+        let owner = owner.map_err(|error| unavailable(&error))?.into_iter().next().flatten();
+        owner.and_then(|owner| owner.parse().ok()).ok_or_else(|| Problem::new(Code::NotFound))
     }
+}
 
-    async fn owner(&self, slug: &str) -> Result<Option<Payer>, Problem> {
-        let owner = self.database.slug_owner(slug).await.map_err(|error| {
-            tracing::warn!(%error, "cannot look up a slug");
-            Problem::new(Code::DatabaseUnavailable)
-        })?;
-        Ok(owner.and_then(|owner| owner.parse().ok()))
-    }
+fn unavailable(error: &sqlx::Error) -> Problem {
+    tracing::warn!(%error, "the database of slugs is unavailable");
+    Problem::new(Code::DatabaseUnavailable)
 }

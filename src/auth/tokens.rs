@@ -10,10 +10,10 @@ use secrecy::SecretString;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::payer::Payer;
 use super::scope::Scope;
 use super::token::{Token, TokenId};
 use crate::db::Database;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
 /// How many tokens are remembered: about 300 bytes each.
@@ -56,7 +56,7 @@ impl Grant {
         let left_ms: i64 = row.try_get("expires_in_ms")?;
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
         Ok(Self {
-            payer: payer.parse().map_err(|error: super::payer::NotAnAddress| decode(error.to_string()))?,
+            payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
             // A scope that a newer version granted means nothing here.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             token: id.clone(),
@@ -107,7 +107,7 @@ impl Tokens {
             // The answer will not reach back to what we last heard.
             self.known.invalidate_all();
         }
-        let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.gate());
+        let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.auth_pool());
         let revoked: Vec<String> = in_time(lately).await?;
         for id in revoked {
             self.known.invalidate(&TokenId::from(id)).await;
@@ -148,7 +148,8 @@ impl Tokens {
     }
 
     async fn look_up(&self, id: &TokenId) -> Result<Option<Arc<Grant>>, Problem> {
-        let found = sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.gate());
+        let found =
+            sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.auth_pool());
         let found = in_time(found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
         let grant = grant.map_err(|error| {

@@ -10,13 +10,15 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::{DevArgs, Outcome, StopSignal, serve_until, settings};
 use crate::app::{Application, nearby};
-use crate::auth::{Payer, Scope, Token, Tokens, create_token};
+use crate::auth::{Scope, Token, Tokens, create_token};
 use crate::config::Config;
 use crate::db::check::{Refusal, check};
-use crate::db::embedded::{Cluster, Engine, data_dir_of_environment, write_secret};
+use crate::db::embedded::{Cluster, Engine, write_secret};
 use crate::db::{Database, migrate};
 use crate::embeddings::{self, Setting};
-use crate::package;
+use crate::folders::data_dir_of_environment;
+use crate::payer::Payer;
+use crate::{package, schema};
 
 /// The payer of the token that `dev` prints: an address that belongs to nobody.
 const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";
@@ -69,15 +71,20 @@ async fn run(
     mut stop: StopSignal,
 ) -> Outcome {
     let mut connection = admin.connect().await.map_err(Refusal::Unreachable)?;
-    migrate::migrate(&mut connection, cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref()).await?;
+    migrate::migrate(
+        &mut connection,
+        schema(),
+        cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref(),
+    )
+    .await?;
     let database = Database::new(app, config.pool_max);
-    check(&database, &config.language, cluster.is_none()).await?;
+    check(&database, schema(), &config.language, cluster.is_none()).await?;
     let token = demo_token(&mut connection, &database, data_dir).await?;
     drop(connection);
 
     let settings = settings(config, args.port).await?;
     let model =
-        settings.turns.embeddings.as_ref().map(|embeddings| format!("\n  model  {}", embeddings.model().as_str()));
+        settings.calls.embeddings.as_ref().map(|embeddings| format!("\n  model  {}", embeddings.model().as_str()));
     let application = Application::build(database, &settings)?;
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
     // What is printed must work when pasted.

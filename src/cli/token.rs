@@ -10,9 +10,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::Outcome;
-use crate::auth::{Payer, Scope, Token, create_token};
+use crate::auth::{Scope, Token, create_token};
 use crate::config::Config;
-use crate::db::embedded::{Access, data_dir_of_environment};
+use crate::db::embedded::Access;
+use crate::folders::data_dir_of_environment;
+use crate::payer::Payer;
 use crate::time::Time;
 
 /// The longest life of a token: what is used for longer should be renewed on purpose.

@@ -3,15 +3,12 @@
 use actix_web::{delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::types::{
-    AdjustedCounter, Adjustment, Counter, Decrement, DeleteCounter, GetCounter, Increment, ListCounters, Reset,
-    ResetCounter,
-};
-use crate::auth::Tenant;
+use super::methods::{Decrement, DeleteCounter, GetCounter, Increment, ListCounters, Reset};
+use super::types::{AdjustedCounter, Adjustment, Counter, ResetCounter};
+use crate::call::{Answer, Request, Tenant};
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::turn::{Answer, Request};
 
 /// Every route of counters.
 pub fn configure(service: &mut ServiceConfig<'_>) {

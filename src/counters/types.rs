@@ -1,11 +1,10 @@
-//! What goes into the methods of counters, and what comes out.
+//! Values and results of counters.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::name::Name;
 use crate::number::{int64, maybe_int64};
-use crate::page::{Cursor, Limit};
 use crate::time::Time;
 
 /// A counter: a 64-bit signed integer with optional bounds.
@@ -110,62 +109,4 @@ pub struct Adjustment {
 
 const fn one() -> i64 {
     1
-}
-
-/// Adds to a counter.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Increment(pub Adjustment);
-
-/// Subtracts from a counter.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Decrement(pub Adjustment);
-
-/// Sets a counter, within its bounds.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Reset {
-    /// The counter.
-    #[schema(ignore)]
-    pub name: Name,
-    /// What to set it to: an integer of 64 bits.
-    #[serde(default, deserialize_with = "int64")]
-    #[schema(default = 0, example = 0)]
-    pub value: i64,
-}
-
-/// Reads a counter.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GetCounter {
-    /// The counter.
-    pub name: Name,
-}
-
-/// Deletes a counter, bounds and all.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DeleteCounter {
-    /// The counter.
-    pub name: Name,
-}
-
-/// Reads a page of counters, by name.
-#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListCounters {
-    /// Only counters whose names start with this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Name>, example = "vis")]
-    pub prefix: Option<Name>,
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<Limit>)]
-    pub limit: Limit,
-    /// `nextCursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Cursor>)]
-    pub cursor: Option<Cursor>,
 }

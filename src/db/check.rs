@@ -2,6 +2,7 @@
 
 use sqlx::Row as _;
 
+use super::schema::Schema;
 use super::{Database, migrate};
 
 /// The oldest PostgreSQL that payerbase runs on, as `server_version_num`.
@@ -45,7 +46,12 @@ pub enum Refusal {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub async fn check(database: &Database, language: &str, login_may_be_privileged: bool) -> Result<(), Refusal> {
+pub async fn check(
+    database: &Database,
+    schema: &Schema,
+    language: &str,
+    login_may_be_privileged: bool,
+) -> Result<(), Refusal> {
     let roles = sqlx::query(
         "select r.rolname::text as role, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
             exists (select from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p')) as owns_tables,
@@ -84,7 +90,7 @@ pub async fn check(database: &Database, language: &str, login_may_be_privileged:
     if known.bind(language).fetch_all(database.pool()).await?.is_empty() {
         return Err(Refusal::UnknownLanguage(language.to_owned()));
     }
-    if !migrate::is_current(database.pool()).await? {
+    if !migrate::is_current(database.pool(), schema).await? {
         return Err(Refusal::NotMigrated);
     }
     let routes = sqlx::query("select * from tenant.routes()").fetch_all(database.pool()).await?.len();

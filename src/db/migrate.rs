@@ -1,45 +1,28 @@
-//! Brings a database to this version: numbered migrations for roles and tables, then the functions, which live beside
-//! their slices and are installed anew whenever their text has changed.
+//! Migrates a database to this version: numbered migrations for roles and tables, then the functions, which are installed
+//! again when their text has changed.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection as _, Executor as _};
 
 use super::execute;
+use super::schema::Schema;
 
-/// The functions, in the order of their installation, and the role that owns them.
-const FUNCTIONS: &[(&str, &str)] = &[
-    ("set local role payerbase_auth", include_str!("../auth/rpc.sql")),
-    ("set local role payerbase_slug", include_str!("../links/slug.sql")),
-    ("set local role payerbase_sweeper", include_str!("../sweeper/find.sql")),
-    ("set local role payerbase_search", include_str!("../memories/find.sql")),
-    ("set local role payerbase_rpc", include_str!("../turn/turn.sql")),
-    ("set local role payerbase_rpc", include_str!("../counters/rpc.sql")),
-    ("set local role payerbase_rpc", include_str!("../links/rpc.sql")),
-    ("set local role payerbase_rpc", include_str!("../locks/rpc.sql")),
-    ("set local role payerbase_rpc", include_str!("../queues/state.sql")),
-    ("set local role payerbase_rpc", include_str!("../queues/rpc.sql")),
-    ("set local role payerbase_rpc", include_str!("../queues/read.sql")),
-    ("set local role payerbase_rpc", include_str!("../memories/rpc.sql")),
-    ("set local role payerbase_rpc", include_str!("../memories/graph.sql")),
-    ("set local role payerbase_rpc", include_str!("../memories/search.sql")),
-    ("set local role payerbase_rpc", include_str!("../memories/nearest.sql")),
-    ("set local role payerbase_rpc", include_str!("../memories/worded.sql")),
-    ("set local role payerbase_rpc", include_str!("../me/rpc.sql")),
-];
-
-/// Two migrations of one database wait for each other on this key.
+/// Advisory lock of a migration: two migrations of one database wait for each other.
 const LOCK: i64 = 0x7061_7965_7262_6173;
 
-/// Brings the database to this version. `admin` may create roles; `app_password`, when given, becomes the password
-/// with which `payerbase_app` may log in.
+/// Migrates the database to this version. `admin` may create roles. `app_password`, if given, becomes the password of the
+/// role `payerbase_app`.
 ///
 /// # Errors
-/// Those of the database. Migrations that ran stay; the functions change all together or not at all.
-pub async fn migrate(admin: &mut PgConnection, app_password: Option<&SecretString>) -> Result<(), sqlx::Error> {
+/// Those of the database. Migrations that ran stay. The functions change all together or not at all.
+pub async fn migrate(
+    admin: &mut PgConnection,
+    schema: &Schema,
+    app_password: Option<&SecretString>,
+) -> Result<(), sqlx::Error> {
     sqlx::migrate!().run(&mut *admin).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
-    install_functions(admin).await?;
+    install_functions(admin, schema).await?;
     if let Some(password) = app_password {
         let mut transaction = admin.begin().await?;
         sqlx::query("select set_config('payerbase.password', $1, true)")
@@ -58,13 +41,15 @@ pub async fn migrate(admin: &mut PgConnection, app_password: Option<&SecretStrin
     Ok(())
 }
 
-async fn install_functions(admin: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn install_functions(admin: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
     let mut transaction = admin.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
-    if installed(&mut *transaction).await?.as_deref() == Some(stamp().as_str()) {
+    if installed(&mut *transaction).await?.as_deref() == Some(schema.stamp().as_str()) {
         return transaction.rollback().await;
     }
-    // Dropped and made again rather than replaced: what is no longer in the text must not stay callable.
+    // Loads the library of pgvector, so that functions may set its parameters.
+    execute(&mut transaction, "do $$ begin perform '[1]'::public.vector; end $$").await?;
+    // Dropped and created again instead of replaced: a function that was removed must not stay callable.
     execute(
         &mut transaction,
         "do $$
@@ -76,12 +61,15 @@ async fn install_functions(admin: &mut PgConnection) -> Result<(), sqlx::Error> 
          end $$",
     )
     .await?;
-    for (role, functions) in FUNCTIONS {
-        execute(&mut transaction, role).await?;
+    for (owner, functions) in schema.functions() {
+        execute(&mut transaction, &format!("set local role {owner}")).await?;
         execute(&mut transaction, functions).await?;
     }
     execute(&mut transaction, "reset role").await?;
-    sqlx::query("select set_config('payerbase.stamp', $1, true)").bind(stamp()).execute(&mut *transaction).await?;
+    sqlx::query("select set_config('payerbase.stamp', $1, true)")
+        .bind(schema.stamp())
+        .execute(&mut *transaction)
+        .await?;
     execute(
         &mut transaction,
         "do $$ begin execute format('comment on schema rpc is %L', current_setting('payerbase.stamp')); end $$",
@@ -91,8 +79,8 @@ async fn install_functions(admin: &mut PgConnection) -> Result<(), sqlx::Error> 
 }
 
 /// Whether exactly this version is installed.
-pub(super) async fn is_current(pool: &PgPool) -> Result<bool, sqlx::Error> {
-    Ok(installed(pool).await?.as_deref() == Some(stamp().as_str()))
+pub(super) async fn is_current(pool: &PgPool, schema: &Schema) -> Result<bool, sqlx::Error> {
+    Ok(installed(pool).await?.as_deref() == Some(schema.stamp().as_str()))
 }
 
 async fn installed(database: impl sqlx::PgExecutor<'_>) -> Result<Option<String>, sqlx::Error> {
@@ -100,21 +88,7 @@ async fn installed(database: impl sqlx::PgExecutor<'_>) -> Result<Option<String>
     Ok(comments.fetch_all(database).await?.pop().flatten())
 }
 
-/// The comment on schema `rpc`: the version, and a digest of everything that this version installs.
-fn stamp() -> String {
-    let mut digest = Sha256::new();
-    for migration in sqlx::migrate!().iter() {
-        digest.update(&*migration.checksum);
-    }
-    for (role, functions) in FUNCTIONS {
-        digest.update(role);
-        digest.update(functions);
-    }
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("payerbase {} {hex}", env!("CARGO_PKG_VERSION"))
-}
-
-/// Makes an empty database named `payerbase` where there is none.
+/// Creates an empty database named `payerbase` if there is none.
 ///
 /// # Errors
 /// Those of the database.

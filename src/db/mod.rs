@@ -3,14 +3,15 @@
 pub mod check;
 pub mod embedded;
 pub mod migrate;
+pub mod schema;
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
 /// How long a statement of a lane may run: a turn takes about a millisecond, and a call must have its answer before
-/// [`crate::turn::CALL_TIMEOUT`] also when its batch is run again.
+/// its time limit also when its batch runs again.
 pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a statement may wait for a lock that is held against the rules: turns take theirs by trying.
@@ -27,19 +28,19 @@ pub const POOL_WAIT: Duration = Duration::from_secs(2);
 
 /// Connections for finding out who calls and whether the database is there: kept apart, so that no payer's slow reads can
 /// stand before them.
-const GATE_CONNECTIONS: u32 = 2;
+const AUTH_CONNECTIONS: u32 = 2;
 
 /// Connections for what payers have in common: slugs, and what the sweeper looks for. Kept apart too: anybody can follow
 /// links that do not exist.
-const COMMONS_CONNECTIONS: u32 = 2;
+const SHARED_CONNECTIONS: u32 = 2;
 
 /// A way to the database: single connections for lanes, a pool for slow reads, one for the gate, and one for the commons.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
     pool: PgPool,
-    gate: PgPool,
-    commons: PgPool,
+    auth_pool: PgPool,
+    shared_pool: PgPool,
 }
 
 impl Database {
@@ -54,8 +55,8 @@ impl Database {
                 .test_before_acquire(true)
                 .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT))
         };
-        let (pool, gate, commons) = (pool(pool_max), pool(GATE_CONNECTIONS), pool(COMMONS_CONNECTIONS));
-        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, gate, commons }
+        let (pool, auth_pool, shared_pool) = (pool(pool_max), pool(AUTH_CONNECTIONS), pool(SHARED_CONNECTIONS));
+        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, auth_pool, shared_pool }
     }
 
     /// A connection of one's own, for a lane.
@@ -75,35 +76,20 @@ impl Database {
     }
 
     /// The pool for look-ups before it is known who calls.
-    pub(crate) fn gate(&self) -> &PgPool {
-        &self.gate
+    pub(crate) fn auth_pool(&self) -> &PgPool {
+        &self.auth_pool
     }
 
     /// The pool for what payers have in common.
-    pub(crate) fn commons(&self) -> &PgPool {
-        &self.commons
-    }
-
-    /// Makes `slug` the payer's, unless it is another's.
-    pub(crate) async fn reserve_slug(&self, slug: &str, payer: &str) -> sqlx::Result<bool> {
-        let reserved =
-            sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug).bind(payer).fetch_all(&self.commons);
-        let reserved: Vec<bool> = reserved.await?;
-        Ok(reserved == [true])
-    }
-
-    /// The payer that `slug` belongs to.
-    pub(crate) async fn slug_owner(&self, slug: &str) -> sqlx::Result<Option<String>> {
-        let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug).fetch_all(&self.commons);
-        let owner: Vec<Option<String>> = owner.await?;
-        Ok(owner.into_iter().next().flatten())
+    pub(crate) fn shared_pool(&self) -> &PgPool {
+        &self.shared_pool
     }
 
     /// Closes the pools, waiting for what is under way.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
-        self.gate.close().await;
-        self.commons.close().await;
+        self.auth_pool.close().await;
+        self.shared_pool.close().await;
     }
 }
 
@@ -122,7 +108,7 @@ impl Readiness {
     pub async fn check(&self) -> bool {
         let installed =
             sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
-                .fetch_all(self.0.gate());
+                .fetch_all(self.0.auth_pool());
         let answer: Result<sqlx::Result<Vec<bool>>, _> = tokio::time::timeout(CONNECT_TIMEOUT, installed).await;
         matches!(answer.as_ref().map(|rows| rows.as_deref()), Ok(Ok([true])))
     }
@@ -162,6 +148,6 @@ pub fn is_lost(error: &sqlx::Error) -> bool {
 }
 
 /// Runs one static statement without parameters on `connection`.
-pub(crate) async fn execute(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
-    connection.execute(sql).await.map(drop)
+pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> sqlx::Result<()> {
+    connection.execute(AssertSqlSafe(sql.to_owned())).await.map(drop)
 }

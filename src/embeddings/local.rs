@@ -14,11 +14,11 @@ use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 
-use super::Failure;
 use super::bert::Bert;
+use super::failure::Failure;
 use super::queue::{Part, Queue};
-use crate::auth::Payer;
 use crate::name::Name;
+use crate::payer::Payer;
 use crate::vector::Vector;
 
 /// How far the threads step back behind others.

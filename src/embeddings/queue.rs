@@ -5,8 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Failure;
-use crate::auth::Payer;
+use super::failure::Failure;
+use crate::payer::Payer;
 
 /// Most tokens of one call: what a core embeds in half a minute or so.
 pub(super) const CALL_TOKENS_MAX: usize = 1 << 17;

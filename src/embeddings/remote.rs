@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Endpoint, Failure};
+use super::failure::Failure;
+use super::setting::Endpoint;
 use crate::vector::Vector;
 
 /// Most texts of one request.

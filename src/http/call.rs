@@ -15,19 +15,13 @@ use percent_encoding::percent_decode_str;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
-use serde_json::Value;
-use serde_path_to_error::Segment;
 
+use crate::call::{Conditions, Guard, IdempotencyKey, Operation, Request};
 use crate::name::Name;
+use crate::parse::refusal;
 use crate::problem::{Code, Problem, pointer};
-use crate::turn::{Around, Guard, IdempotencyKey, Operation, Path, Request};
-use crate::vector;
+use crate::turn::Access;
 
-/// The largest body of most operations, in bytes: room for every documented value, and no more to hold in memory for a slow
-/// sender.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// How much of a wrong value its problem repeats, in characters.
-const ECHO_CHARS_MAX: usize = 200;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -56,30 +50,34 @@ impl<M: Operation> FromRequest for Request<M> {
                 true if parameters.len() > path_count => {
                     return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
                 }
-                true => Some(read_body(&request, payload, M::BODY_BYTES_MAX).await?),
+                true => Some(read_body(&request, payload, M::SPEC.body_bytes_max).await?),
                 false => None,
             };
-            let around = around::<M>(request.headers(), &parameters, body.as_deref())?;
+            let conditions = conditions::<M>(request.headers(), &parameters, body.as_deref())?;
             let method = parse(&parameters, body.as_deref()).map_err(|mut problem| {
                 let in_path = parameters.iter().take(path_count).map(|(name, _)| name.as_ref());
                 without_path(&mut problem, &in_path.collect::<Vec<_>>());
                 problem
             })?;
-            Ok(Self { method, around })
+            Ok(Self { method, conditions })
         }
         .boxed_local()
     }
 }
 
 /// What the headers put around a call.
-fn around<M: Operation>(headers: &HeaderMap, parameters: &Parameters, body: Option<&[u8]>) -> Result<Around, Problem> {
+fn conditions<M: Operation>(
+    headers: &HeaderMap,
+    parameters: &Parameters,
+    body: Option<&[u8]>,
+) -> Result<Conditions, Problem> {
     let guard_text = sole_header(headers, &GUARD)?;
     let guard = guard_text.map(parse_guard).transpose()?;
-    if M::SPEC.path != Path::Write {
+    if M::SPEC.access != Access::Write {
         // A key changes nothing about a read. A guard would promise something.
         return match guard {
             Some(_) => Err(invalid_header(&GUARD, "only writes can be guarded")),
-            None => Ok(Around::default()),
+            None => Ok(Conditions::default()),
         };
     }
     let key = sole_header(headers, &IDEMPOTENCY_KEY)?.map(|key| {
@@ -89,7 +87,7 @@ fn around<M: Operation>(headers: &HeaderMap, parameters: &Parameters, body: Opti
         let key = IdempotencyKey::parse(key, parts);
         key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
     });
-    Ok(Around { key: key.transpose()?, guard })
+    Ok(Conditions { key: key.transpose()?, guard })
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
@@ -115,11 +113,6 @@ fn parse_guard(text: &str) -> Result<Guard, Problem> {
     parsed.ok_or_else(|| {
         invalid_header(&GUARD, "must be the percent-encoded name of a lock and its fence: `name; fence=12`")
     })
-}
-
-/// The method that a call of a transaction names: its parameters are the members of one value already.
-pub(crate) fn from_value<M: Operation>(params: Value) -> Result<M, Problem> {
-    serde_path_to_error::deserialize(params).map_err(|error| refusal(&error.inner().to_string(), error.path(), true))
 }
 
 /// The path's parameters, decoded strictly: two spellings of a name are one name, and bytes that are no text are refused.
@@ -251,35 +244,6 @@ fn has_nul_escape(body: &[u8]) -> bool {
     false
 }
 
-/// Tells a wrong form (400) from a wrong value (422) by serde's own wording.
-fn refusal(error: &str, path: &serde_path_to_error::Path, has_body: bool) -> Problem {
-    // serde_json adds the line and column; where it can, the pointer says it better.
-    let detail = shortened(error.split(" at line ").next().unwrap_or(error));
-    let pointer = shortened(&pointer(path.iter().filter_map(segment)));
-    if detail.starts_with(vector::REFUSED) {
-        return Problem::new(Code::InvalidVector).field(pointer, detail);
-    }
-    let about_value = ["must ", "invalid value", "unknown variant"];
-    if about_value.iter().any(|wording| detail.starts_with(wording)) {
-        return Problem::new(Code::InvalidValue).field(pointer, detail);
-    }
-    let problem = Problem::new(if has_body { Code::InvalidJson } else { Code::InvalidQuery });
-    let about_form = ["unknown field", "missing field", "duplicate field"];
-    if pointer.is_empty() && !about_form.iter().any(|wording| detail.starts_with(wording)) {
-        return problem.detail(format!("It cannot be read: {}.", shortened(error)));
-    }
-    problem.field(pointer, detail)
-}
-
-fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
-    match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(key.clone()),
-        Segment::Enum { variant } => Some(variant.clone()),
-        Segment::Unknown => None,
-    }
-}
-
 /// Serde counts the members that come from the path among those that a body or a query can have.
 fn without_path(problem: &mut Problem, in_path: &[&str]) {
     for error in problem.errors_mut() {
@@ -297,14 +261,6 @@ fn without_path(problem: &mut Problem, in_path: &[&str]) {
             error.pointer = format!("/{name}");
             error.detail = "stands in the path, and nowhere else".to_owned();
         }
-    }
-}
-
-/// What the caller sent is not sent back at any length.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(ECHO_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tokio::sync::Notify;
 
-use crate::turn::Turns;
+use crate::call::Engine;
 
 /// The requests that are being answered.
 #[derive(Default)]
@@ -45,14 +45,14 @@ impl Drop for Request {
 pub struct Stop {
     server: ServerHandle,
     in_flight: Arc<InFlight>,
-    turns: Arc<Turns>,
+    engine: Arc<Engine>,
 }
 
 impl Stop {
-    /// Of this server, whose requests are counted here and whose calls run in `turns`.
+    /// Of this server, whose requests are counted here and whose calls run in `engine`.
     #[must_use]
-    pub fn new(server: ServerHandle, in_flight: Arc<InFlight>, turns: Arc<Turns>) -> Self {
-        Self { server, in_flight, turns }
+    pub fn new(server: ServerHandle, in_flight: Arc<InFlight>, engine: Arc<Engine>) -> Self {
+        Self { server, in_flight, engine }
     }
 
     /// Takes no more connections, lets requests finish for as long as `patience`, and stops. All threads stay until then:
@@ -60,7 +60,7 @@ impl Stop {
     pub async fn drain(&self, patience: Duration) {
         self.server.pause().await;
         self.in_flight.draining.store(true, Ordering::Release);
-        self.turns.end_waiting();
+        self.engine.end_waiting();
         let none_left = async {
             loop {
                 let left = self.in_flight.none_left.notified();

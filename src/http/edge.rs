@@ -14,8 +14,9 @@ use futures_util::FutureExt as _;
 
 use super::drain::InFlight;
 use super::metrics::HttpMetrics;
-use super::request_id::{self, CURRENT};
+
 use crate::problem::{Code, PROBLEM_JSON, Problem};
+use crate::request_id::{self, CURRENT};
 
 /// Gives the request its id, and measures it.
 ///

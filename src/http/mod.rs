@@ -1,5 +1,6 @@
 //! What every route shares: request ids, bodies, problems for whatever goes wrong, and the pages around the API.
 
+pub mod authenticate;
 pub mod call;
 pub mod drain;
 pub mod edge;
@@ -7,4 +8,3 @@ pub mod metrics;
 pub mod openapi;
 pub mod pages;
 pub mod reply;
-pub mod request_id;

@@ -8,9 +8,10 @@ use actix_web::dev::ResourceDef;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
 use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
-use crate::turn::{Entry, Operation as _, Path, Spec, Transaction};
+use crate::turn::Access;
 
 /// The problems of operations that are no methods.
 const PUBLIC: &[(&str, &[Code])] = &[
@@ -151,7 +152,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
             operation["x-scope"] = scope.as_str().into();
         }
         add_problems(operation, &problems_of(verb, &method.spec));
-        if method.spec.path == Path::Write {
+        if method.spec.access == Access::Write {
             add_headers(operation);
         }
     }
@@ -199,11 +200,9 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         ],
         false => &[Code::InvalidPath, Code::InvalidQuery],
     };
-    let written: &[Code] = match spec.path {
-        Path::Write | Path::WriteApart => {
-            &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence]
-        }
-        Path::Read | Path::SlowRead => &[],
+    let written: &[Code] = match spec.access {
+        Access::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
+        Access::Read => &[],
     };
     let scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
     let all = [
@@ -233,7 +232,7 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
     for (status, codes) in by_status {
         let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.slug(), code.title())).collect();
         let examples: Map<String, Value> =
-            codes.iter().map(|code| (code.slug().to_owned(), json!({"value": Problem::example(*code)}))).collect();
+            codes.iter().map(|code| (code.slug().to_owned(), json!({"value": example(*code)}))).collect();
         let mut response = json!({
             "description": lines.join("\n\n"),
             "content": {"application/problem+json": {
@@ -247,4 +246,23 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
         }
         operation["responses"][status.to_string()] = response;
     }
+}
+
+/// The body of a problem of this code as the documentation shows it.
+fn example(code: Code) -> Value {
+    let mut example = Problem::new(code);
+    if code == Code::InvalidValue {
+        example = example.field("/name", "must be 1 to 256 bytes of UTF-8");
+    } else if code == Code::MissingScope {
+        example = example.member("scope", "counters:write");
+    } else if code == Code::PayloadTooLarge {
+        example = example.member("limitBytes", BODY_BYTES_MAX);
+    } else if code == Code::CounterOutOfBounds {
+        example = example.member("value", 3).member("min", 0).member("max", Value::Null);
+    } else if code == Code::CounterOverflow {
+        example = example.member("value", i64::MAX);
+    }
+    let mut body = example.body();
+    body.insert("instance".into(), "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".into());
+    Value::Object(body)
 }

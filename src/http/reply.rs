@@ -6,8 +6,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError as _};
 use serde::Serialize;
 
+use crate::call::Answer;
 use crate::problem::{Code, Problem};
-use crate::turn::Answer;
 
 /// Says that an answer is the one to an earlier request with the same idempotency key.
 pub const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");

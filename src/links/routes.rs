@@ -1,5 +1,7 @@
 //! Links over HTTP: for their payer, and for everybody who follows them.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, route, web};
 use qrcode::QrCode;
@@ -7,16 +9,15 @@ use qrcode::render::svg;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::types::{
-    CreateLink, DeleteLink, FollowLink, GetLink, GetLinkStats, Link, LinkStats, ListLinks, RecordClick, RecordedClick,
-    Slug, UpdateLink,
-};
+use super::methods::{CreateLink, DeleteLink, FollowLink, GetLink, GetLinkStats, ListLinks, RecordClick, UpdateLink};
+use super::types::{Link, LinkStats, RecordedClick};
 use super::visitor::Origins;
-use crate::auth::{Slugs, Tenant};
+use crate::auth::{Proof, Slugs};
+use crate::call::{Answer, Engine, Request, Tenant};
 use crate::http::reply::Created;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
-use crate::turn::{Answer, Around, Request};
+use crate::slug::Slug;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 /// The side of a QR code, in pixels, at least.
@@ -136,6 +137,7 @@ async fn follow_link(
     path: web::Path<String>,
     request: HttpRequest,
     slugs: web::Data<Slugs>,
+    engine: web::Data<Engine>,
     origins: web::Data<Origins>,
 ) -> Result<HttpResponse, Problem> {
     let slug = slug_of(&path)?;
@@ -148,7 +150,12 @@ async fn follow_link(
         browser: visitor.browser,
         bot: visitor.bot,
     };
-    let target = slugs.visit(slug.as_str(), &Request { method, around: Around::default() }).await?.output;
+    let engine = engine.into_inner();
+    let visit = async |owner: Proof| {
+        let answer = Tenant::new(owner, Arc::clone(&engine)).call(Request::of(method.clone())).await;
+        answer.map(|answer| answer.output)
+    };
+    let target = slugs.visit(&slug, visit).await?;
     let mut response = HttpResponse::Found();
     response.insert_header((LOCATION, target.url)).insert_header((CACHE_CONTROL, "no-store"));
     Ok(response.insert_header((REFERRER_POLICY, "no-referrer")).insert_header((X_ROBOTS_TAG, "noindex")).finish())
@@ -161,8 +168,8 @@ async fn follow_link(
     params(("slug" = Slug, Path, description = "The link.")),
     responses((status = 200, description = "The QR code.", body = String, content_type = "image/svg+xml")))]
 #[get("/l/{slug}/qr.svg")]
-async fn link_qr(path: web::Path<String>, slugs: web::Data<Slugs>) -> Result<HttpResponse, Problem> {
-    let code = QrCode::new(slugs.short_url(slug_of(&path)?.as_str())).map_err(|error| {
+async fn link_qr(path: web::Path<String>, engine: web::Data<Engine>) -> Result<HttpResponse, Problem> {
+    let code = QrCode::new(engine.site().short_url(slug_of(&path)?.as_str())).map_err(|error| {
         tracing::error!(%error, "a short URL does not fit into a QR code");
         Problem::new(Code::Internal)
     })?;

@@ -1,45 +1,17 @@
-//! What goes into the methods of links, and what comes out.
+//! Values and results of links.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
+use utoipa::ToSchema;
 
-use crate::json::patched;
 use crate::number::Bounded;
-use crate::page::{Cursor, CursorOf, Limit};
+use crate::slug::Slug;
 use crate::time::Time;
 
 /// The longest title, in bytes.
 const TITLE_BYTES_MAX: usize = 512;
 /// The longest text about a visitor, in bytes.
 const TEXT_BYTES_MAX: usize = 2_048;
-
-/// The end of a short URL: 3 to 64 of `A-Z a-z 0-9 _ -`. Slugs belong to all payers together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9_-]+$", example = "spring-sale")]
-pub struct Slug(String);
-
-impl Slug {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Slug {
-    type Error = &'static str;
-
-    fn try_from(slug: String) -> Result<Self, Self::Error> {
-        let is_plain = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        match is_plain && (3..=64).contains(&slug.len()) {
-            true => Ok(Self(slug)),
-            false => Err("must be 3 to 64 of A-Z a-z 0-9 _ -"),
-        }
-    }
-}
 
 /// What people call a link: at most 512 bytes of UTF-8 without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -193,105 +165,6 @@ pub struct LinkStats {
     pub recent_clicks: Vec<Click>,
 }
 
-/// Makes a short link.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CreateLink {
-    /// Its place in lists.
-    #[serde(skip_deserializing, default = "Uuid::now_v7")]
-    #[schema(ignore)]
-    pub id: Uuid,
-    /// Where it leads: `http` or `https`, at most 2,048 bytes, without user and password.
-    #[schema(max_length = 2048, example = "https://shop.example/sale")]
-    pub url: String,
-    /// The end of its short URL; else 8 random characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slug: Option<Slug>,
-    /// Whether the slug is ours to choose.
-    #[serde(skip)]
-    #[schema(ignore)]
-    pub is_slug_drawn: bool,
-    /// What people call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<Title>,
-    /// When it ends; at once if that is past. Not together with `ttlMs`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    /// How long it lives, in milliseconds: up to 10 years.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
-    pub ttl_ms: Option<LinkTtlMs>,
-    /// How many people may follow it. Bots use none of it up, and are led on while it lasts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991i64)]
-    pub max_clicks: Option<MaxClicks>,
-}
-
-/// Reads a link.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GetLink {
-    /// The link.
-    pub slug: Slug,
-}
-
-/// Changes a link: a JSON merge patch (RFC 7396).
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UpdateLink {
-    /// The link.
-    #[schema(ignore)]
-    pub slug: Slug,
-    /// Where it shall lead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2048, example = "https://shop.example/summer")]
-    pub url: Option<String>,
-    /// What people call it; `null` clears it.
-    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Title>)]
-    pub title: Option<Option<Title>>,
-    /// When it ends; `null`: never.
-    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Time>)]
-    pub expires_at: Option<Option<Time>>,
-    /// How many people may follow it; `null`: any number.
-    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991i64)]
-    pub max_clicks: Option<Option<MaxClicks>>,
-}
-
-/// Records a click that happened elsewhere.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RecordClick {
-    /// The link.
-    #[schema(ignore)]
-    pub slug: Slug,
-    /// What tells it from others at the same time.
-    #[serde(skip_deserializing, default = "Uuid::now_v7")]
-    #[schema(ignore)]
-    pub id: Uuid,
-    /// The page where the link stood: only its host is kept. At most 2,048 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2048, example = "https://news.example/today")]
-    pub referrer: Option<Text>,
-    /// What the visitor's browser calls itself. At most 2,048 bytes. Without it, the click is a person's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 2048, example = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")]
-    pub user_agent: Option<Text>,
-    /// The visitor's country: two letters (ISO 3166-1).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<Country>,
-    /// From the user agent.
-    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub browser: Option<String>,
-    /// From the user agent.
-    #[serde(skip_deserializing)]
-    #[schema(ignore)]
-    pub bot: bool,
-}
-
 /// A text of at most 2,048 bytes.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -321,58 +194,4 @@ impl TryFrom<String> for Country {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         super::visitor::country(&text).map(Self).ok_or("must be the two letters of a country")
     }
-}
-
-/// Follows a link: what the public route calls.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FollowLink {
-    /// The link.
-    pub slug: Slug,
-    /// What tells the click from others at the same time.
-    pub id: Uuid,
-    /// The host of the page where the link stood.
-    pub referrer: Option<String>,
-    /// Two letters.
-    pub country: Option<String>,
-    /// The family of the browser.
-    pub browser: Option<String>,
-    /// Whether it is nobody.
-    pub bot: bool,
-}
-
-/// Reads who followed a link.
-#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct GetLinkStats {
-    /// The link.
-    #[param(ignore)]
-    pub slug: Slug,
-    /// Over how many days, today included.
-    #[serde(default = "Bounded::of::<30>")]
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 366, default = 30)]
-    pub days: Bounded<1, 366>,
-}
-
-/// Deletes a link, statistics and all.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeleteLink {
-    /// The link.
-    pub slug: Slug,
-}
-
-/// Reads a page of links, the newest first.
-#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListLinks {
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<Limit>)]
-    pub limit: Limit,
-    /// `nextCursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Cursor>)]
-    pub cursor: Option<CursorOf<Uuid>>,
 }

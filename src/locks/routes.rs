@@ -3,12 +3,12 @@
 use actix_web::{get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::types::{AcquireLock, CheckLock, ExtendLock, Lease, ListLocks, Lock, ReleaseLock};
-use crate::auth::Tenant;
+use super::methods::{AcquireLock, CheckLock, ExtendLock, ListLocks, ReleaseLock};
+use super::types::{Lease, Lock};
+use crate::call::{Answer, Request, Tenant};
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::turn::{Answer, Request};
 
 /// Every route of locks.
 pub fn configure(service: &mut ServiceConfig<'_>) {

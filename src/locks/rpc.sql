@@ -190,7 +190,7 @@ begin
 end $$;
 
 -- Forgets locks that nobody has held for an hour, a thousand at a time. What fence they had reached is kept.
-create function rpc.sweep_locks(p_payer text) returns json
+create function rpc.sweep_locks(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 #variable_conflict use_column

@@ -1,4 +1,4 @@
-//! What goes into the methods of locks, and what comes out.
+//! Values and results of locks.
 
 use std::fmt;
 
@@ -6,14 +6,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
-use crate::page::{Cursor, Limit};
 use crate::time::Time;
-use crate::turn::WaitMs;
 
 /// How long a lease lasts, in milliseconds: 1 second to 24 hours.
 pub type TtlMs = Bounded<1_000, 86_400_000>;
@@ -114,75 +112,4 @@ pub struct Lock {
     /// What the holder said about itself.
     #[schema(required, value_type = Option<Value>, example = json!({"worker": "eu-3"}))]
     pub metadata: Option<Value>,
-}
-
-/// Takes a lock.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AcquireLock {
-    /// The lock.
-    #[schema(ignore)]
-    pub name: Name,
-    /// How long the lease lasts if it is not extended, in milliseconds.
-    #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 30000)]
-    pub ttl_ms: TtlMs,
-    /// What shall prove that it is held; else 192 random bits. Whoever acquires again with the token that holds the lock
-    /// gets the same lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<LockToken>,
-    /// How long to wait while somebody else holds it, in milliseconds. Who waits is served in order of arrival.
-    #[serde(default)]
-    #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0, example = 5000)]
-    pub wait_ms: WaitMs,
-    /// What to say about the holder: any JSON of at most 4 KiB and 64 levels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
-}
-
-/// Gives a lock back.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ReleaseLock {
-    /// The lock.
-    #[schema(ignore)]
-    pub name: Name,
-    /// What `acquireLock` answered.
-    pub token: LockToken,
-}
-
-/// Makes a lease longer.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExtendLock {
-    /// The lock.
-    #[schema(ignore)]
-    pub name: Name,
-    /// What `acquireLock` answered.
-    pub token: LockToken,
-    /// How long the lease shall last from now, in milliseconds. It never becomes shorter.
-    #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 30000)]
-    pub ttl_ms: TtlMs,
-}
-
-/// Reads a lock.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CheckLock {
-    /// The lock.
-    pub name: Name,
-}
-
-/// Reads a page of the locks that are held, by name.
-#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListLocks {
-    /// How many at most.
-    #[serde(default)]
-    #[param(value_type = Option<Limit>)]
-    pub limit: Limit,
-    /// `nextCursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Cursor>)]
-    pub cursor: Option<Cursor>,
 }

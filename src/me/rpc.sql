@@ -1,5 +1,5 @@
 -- What a payer has. Installed as payerbase_rpc.
-create function rpc.get_me(p_payer text) returns json
+create function rpc.get_me(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 #variable_conflict use_column

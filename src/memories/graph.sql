@@ -1,7 +1,7 @@
 -- Memories: what the sweeper does with them. Installed as payerbase_rpc; run inside a turn, which holds the payer's lock.
 
 -- Forgets memories that have ended, five hundred at a time.
-create function rpc.sweep_memories(p_payer text) returns json
+create function rpc.sweep_memories(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 #variable_conflict use_column

@@ -3,17 +3,16 @@
 use actix_web::{Either, delete, get, patch, post, put};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::methods::{ForgetMemory, ListMemories, RecallMemory};
 use super::search::{Found, SearchMemories};
-use super::types::{
-    ForgetMemory, ListMemories, Memory, RecallMemory, StoreMemories, StoreMemory, StoredMemories, StoredMemory,
-    UpdateMemory,
-};
-use crate::auth::Tenant;
+use super::store::{StoreMemories, StoreMemory};
+use super::types::{Memory, StoredMemories, StoredMemory};
+use super::update::UpdateMemory;
+use crate::call::{Answer, Request, Tenant};
 use crate::http::reply::Created;
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::turn::{Answer, Request};
 
 /// Every route of memories.
 pub fn configure(service: &mut ServiceConfig<'_>) {

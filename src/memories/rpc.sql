@@ -14,13 +14,13 @@ $$;
 -- The words of a text: stems with their positions, and the words as they stand, so that what is no word of the language is
 -- found too. What is very long, 256 KiB at most, is read in two parts and kept without positions: a tsvector has room for
 -- 1 MiB.
---   p_reading  "language", the text search configuration; "searchText", what to read instead of the text as it stands
-create function rpc.words(p_reading jsonb, p_text text) returns tsvector
+--   p_search_text  {"language": text search configuration, "text": prepared text, absent if p_text itself is read}
+create function rpc.words(p_search_text jsonb, p_text text) returns tsvector
 language plpgsql stable
 as $$
 declare
-  v_language text := p_reading->>'language';
-  v_text text := coalesce(p_reading->>'searchText', p_text);
+  v_language text := p_search_text->>'language';
+  v_text text := coalesce(p_search_text->>'text', p_text);
   v_half integer := length(v_text) / 2;
   v_words tsvector;
 begin
@@ -119,7 +119,7 @@ begin
 end $$;
 
 -- Stores one memory in the place of what was there, and answers it.
---   params: as the call has them, and "reading" (rpc.words); the vector as text; "isMade": the server made it
+--   params: as the call has them, and "searchText" (rpc.words); the vector as text; "isMade": the server made it
 create function rpc.store(p_payer text, p_params jsonb, p_now timestamptz) returns jsonb
 language plpgsql
 as $$
@@ -143,7 +143,7 @@ begin
   v_memory.model := coalesce(p_params->>'embeddingModel', '');
   v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
   v_memory.is_made := p_params->>'isMade';
-  v_memory.words := rpc.words(p_params->'reading', v_memory.content);
+  v_memory.words := rpc.words(p_params->'searchText', v_memory.content);
   v_memory.expires_at := rpc.expiry(p_params, p_now);
   v_memory.created_at := case when v_replaced then v_old.created_at else p_now end;
   v_memory.updated_at := p_now;
@@ -265,7 +265,7 @@ begin
   end if;
   if p_params ? 'content' then
     v_memory.content := p_params->>'content';
-    v_memory.words := rpc.words(p_params->'reading', v_memory.content);
+    v_memory.words := rpc.words(p_params->'searchText', v_memory.content);
   end if;
   if (case
     when (p_params->>'isMade')::boolean then v_old.is_made or v_old.embedding is null

@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::check::{check_pairs, invalid};
 use super::filter::Filter;
-use super::searchable::Reading;
+use super::search_text::{self, SearchText};
 use super::types::{Memory, Tags, is_text};
+use crate::auth::Scope;
+use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::patched;
 use crate::name::Name;
 use crate::number::Bounded;
+use crate::problem::{Code, Problem};
 use crate::vector::Vector;
 
 /// The longest query, in characters.
@@ -146,7 +150,66 @@ pub struct SearchMemories {
     /// How the query is read.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
-    pub reading: Reading,
+    pub search_text: SearchText,
+}
+
+impl Method for SearchMemories {
+    type Output = Found;
+    const SPEC: Spec = Spec::slow_read("searchMemories").scope(Scope::MemoriesRead).problems(&[
+        Code::InvalidVector,
+        Code::DimensionMismatch,
+        Code::NoEmbeddingModel,
+        Code::EmbeddingFailed,
+    ]);
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        check_pairs(false, false, self.embedding_model.is_some(), self.embedding.is_some())?;
+        let can_embed = self.embedding.is_some() || context.can_embed;
+        self.is_default = self.mode.is_none();
+        let mode = self.mode.unwrap_or(match (self.query.is_some(), can_embed) {
+            (true, true) => Mode::Hybrid,
+            (true, false) => Mode::Text,
+            (false, _) => Mode::Vector,
+        });
+        if self.query.is_none() && (mode != Mode::Vector || self.embedding.is_none()) {
+            let detail =
+                if mode == Mode::Vector { "must be given, or `embedding`" } else { "must be given in this mode" };
+            return Err(invalid("/query", detail));
+        }
+        if mode != Mode::Text && !can_embed {
+            return Err(Problem::new(Code::NoEmbeddingModel));
+        }
+        if mode == Mode::Text && self.embedding.is_some() {
+            return Err(invalid("/embedding", "must not be given in mode `text`"));
+        }
+        let best = match mode {
+            Mode::Vector => 1.0,
+            Mode::Hybrid => 2.0 / 61.0,
+            Mode::Text => f64::INFINITY,
+        };
+        if self.min_score.is_some_and(|score| score > best) {
+            let detail = format!("must be at most {best:.4} in this mode: no memory can have a higher score");
+            return Err(invalid("/minScore", &detail));
+        }
+        self.mode = Some(mode);
+        self.equals = self.filter.as_ref().map(|filter| filter.equals().to_vec()).unwrap_or_default();
+        if let Some(query) = &self.query {
+            self.search_text = search_text::read(context.language, &query.0);
+        }
+        Ok(())
+    }
+
+    fn needs(&mut self) -> Needs<'_> {
+        let is_by_vector = self.mode != Some(Mode::Text);
+        let Self { query: Some(query), embedding: embedding @ None, embedding_model, is_made, .. } = self else {
+            return Needs::default();
+        };
+        let put = Box::new(|made: Embedded| {
+            (*embedding, *embedding_model, *is_made) = (Some(made.vector), Some(made.model), true);
+        });
+        let needed = NeededVector { text: &query.0, put };
+        Needs::vectors(is_by_vector.then_some(needed).into_iter().collect())
+    }
 }
 
 /// What a score is.

@@ -11,7 +11,7 @@ as $$
     and (p_filter is null or p_metadata @@ p_filter)
 $$;
 
---   params: "mode": vector, text or hybrid, "isDefault" if the caller left it to us; "query", "reading" (rpc.words);
+--   params: "mode": vector, text or hybrid, "isDefault" if the caller left it to us; "query", "searchText" (rpc.words);
 --     "embedding" as text, "embeddingModel", "isMade" of the query; "exact"; "limit", "minScore"; "includeEmbedding";
 --     "namespace", "tags", "tagsMatch", "filter" as jsonpath, "equals": [[name, value]] that the filter demands
 create function rpc.search_memories(p_payer text, p_params jsonb) returns json
@@ -81,7 +81,7 @@ begin
     end if;
   end if;
   if v_mode <> 'vector' then
-    v_words := rpc.query_words(p_params->'reading', p_params->>'query');
+    v_words := rpc.query_words(p_params->'searchText', p_params->>'query');
     -- Words that more memories have say little, and to order all of these would take too long.
     select ids, v_is_exact and is_all into v_ids, v_is_exact
       from rpc.worded(p_payer, q, v_words, 50000);

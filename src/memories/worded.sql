@@ -2,12 +2,12 @@
 
 -- The words of a query as rpc.words keeps them: stems, and the words as they stand unless the language takes no notice of
 -- them; all of them if it takes notice of none.
-create function rpc.query_words(p_reading jsonb, p_text text) returns text[]
+create function rpc.query_words(p_search_text jsonb, p_text text) returns text[]
 language plpgsql stable
 as $$
 declare
-  v_language text := p_reading->>'language';
-  v_text text := coalesce(p_reading->>'searchText', p_text);
+  v_language text := p_search_text->>'language';
+  v_text text := coalesce(p_search_text->>'text', p_text);
   v_plain text[] := tsvector_to_array(to_tsvector('simple', v_text));
   v_words text[] := v_plain;
 begin

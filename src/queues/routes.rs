@@ -3,19 +3,18 @@
 use actix_web::{Either, delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::requests::{
+use super::methods::{
     CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, ListJobs, ListQueues, PopJob, PopJobs, PurgeQueue, PushJob,
     PushJobs, ReadQueueStatus, RetryDead,
 };
 use super::types::{
     Id, Job, JobWithErrors, LeasedJob, LeasedJobs, Purged, PushedJob, PushedJobs, QueueStatus, Retried,
 };
-use crate::auth::Tenant;
+use crate::call::{Answer, Request, Tenant};
 use crate::http::reply::Created;
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
-use crate::turn::{Answer, Request};
 
 /// Every route of queues.
 pub fn configure(service: &mut ServiceConfig<'_>) {

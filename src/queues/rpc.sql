@@ -381,7 +381,7 @@ end $$;
 
 -- What no call of the payer has done for its queues: leases that ran out, and times that came. Queues of which no job is
 -- left are forgotten. A bite; answers how many queues there were.
-create function rpc.sweep_queues(p_payer text) returns json
+create function rpc.sweep_queues(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -409,7 +409,7 @@ begin
 end $$;
 
 -- Jobs that were kept for long enough. A bite; answers how many.
-create function rpc.sweep_jobs(p_payer text) returns json
+create function rpc.sweep_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 #variable_conflict use_column

@@ -1,4 +1,7 @@
-//! What comes out of the methods of queues.
+//! Values and results of queues.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +9,43 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::name::Name;
+use crate::number::Bounded;
 use crate::time::Time;
+
+/// How long a lease lasts, in milliseconds: 1 second to 24 hours.
+pub type LeaseMs = Bounded<1_000, 86_400_000>;
+/// A number of milliseconds up to a year.
+pub type DelayMs = Bounded<0, 31_536_000_000>;
+
+/// -32,768 to 32,767.
+pub type Priority = Bounded<-32_768, 32_767>;
+/// 1 to 1,000.
+pub type MaxAttempts = Bounded<1, 1_000>;
+/// Up to an hour, in milliseconds.
+pub type BackoffMs = Bounded<0, 3_600_000>;
+
+/// Where a page of jobs ended: `state/rank/place`.
+#[derive(Clone, Debug)]
+pub struct JobPlace(String);
+
+impl FromStr for JobPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('/');
+        let state = parts.next().filter(|state| state.bytes().all(|byte| byte.is_ascii_lowercase())).is_some();
+        let rank = parts.next().is_some_and(|rank| rank.parse::<i16>().is_ok());
+        let place = parts.next().is_some_and(|place| place.parse::<i64>().is_ok());
+        let is_whole = state && rank && place && parts.next().is_none();
+        is_whole.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+impl fmt::Display for JobPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// The id of a job or of a lease: a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -2,13 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::turn::{Method, Path, Spec};
+use crate::call::{Entry, Method, Spec};
+
+/// All methods of the sweeper.
+pub(crate) const METHODS: &[Entry] = &[
+    Entry::of::<SweepQueues>(),
+    Entry::of::<SweepJobs>(),
+    Entry::of::<SweepLocks>(),
+    Entry::of::<SweepIdempotency>(),
+    Entry::of::<SweepMemories>(),
+    Entry::of::<GrowGraph>(),
+    Entry::of::<SweepLinks>(),
+];
 
 /// How much work a bite is at most, in calls that do one thing.
 const BITE: usize = 100;
 
 const fn sweep(name: &'static str) -> Spec {
-    Spec { name, path: Path::Write, scope: None, problems: &[] }
+    Spec::write(name)
 }
 
 /// Ends leases that ran out, lets jobs be popped whose time came, and forgets queues without a job.
@@ -86,7 +97,7 @@ pub(super) struct GrowGraph {
 
 impl Method for GrowGraph {
     type Output = u64;
-    const SPEC: Spec = Spec { path: Path::WriteApart, ..sweep("growGraph") };
+    const SPEC: Spec = sweep("growGraph").apart();
 }
 
 /// Adds up the clicks of a link and forgets those that were kept for long enough.

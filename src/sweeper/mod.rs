@@ -20,10 +20,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use uuid::Uuid;
 
-use crate::auth::Sweep;
+use crate::auth::Proof;
+use crate::call::{Engine, Method, Request, Tenant};
 use crate::db::Database;
-use crate::turn::{Around, Method, Request, Turns};
+use crate::payer::Payer;
+pub(crate) use methods::METHODS;
 use methods::{GrowGraph, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues};
+
+/// The functions that find work.
+pub(crate) const SQL: &str = include_str!("find.sql");
 
 /// How often a server sweeps, or looks whether it may.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -101,7 +106,7 @@ struct Walk {
 /// The sweeper of one server.
 pub struct Sweeper {
     database: Database,
-    turns: Arc<Turns>,
+    engine: Arc<Engine>,
     settings: SweepSettings,
     metrics: Metrics,
     holder: String,
@@ -111,16 +116,16 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// Finds what is due in `database`, and sweeps it through `turns`.
+    /// Finds what is due in `database`, and sweeps it through `engine`.
     #[must_use]
-    pub fn new(database: Database, turns: Arc<Turns>, settings: SweepSettings, registry: &mut Registry) -> Self {
+    pub fn new(database: Database, engine: Arc<Engine>, settings: SweepSettings, registry: &mut Registry) -> Self {
         let metrics = Metrics::register(registry);
         let kinds =
             [Kind::Queues, Kind::Jobs, Kind::Locks, Kind::Idempotency, Kind::Links, Kind::Slugs, Kind::Memories];
         let walk = |kind| Walk { kind, after: Default::default() };
         let (walks, graphs) = (kinds.map(walk), walk(Kind::Graphs));
         let holder = Uuid::now_v7().to_string();
-        Self { database, turns, settings, metrics, holder, walks, graphs, leads: false }
+        Self { database, engine, settings, metrics, holder, walks, graphs, leads: false }
     }
 
     /// Sweeps for as long as it is polled.
@@ -151,7 +156,7 @@ impl Sweeper {
             if is_due && let (Ok(payer), Some((model, dimensions))) = (payer.parse(), key.split_once(KEY_PARTS)) {
                 let (model, dimensions) = (model.to_owned(), dimensions.parse().unwrap_or_default());
                 let grow = GrowGraph { model, dimensions, bite: GRAPH_BITE };
-                self.grow_one(&Sweep::new(payer, &self.turns), &grow, until).await;
+                self.grow_one(&self.tenant(payer), &grow, until).await;
             }
             self.graphs.after = (payer, key);
             if Instant::now() >= until {
@@ -161,10 +166,10 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn grow_one(&self, sweep: &Sweep, grow: &GrowGraph, until: Instant) {
+    async fn grow_one(&self, tenant: &Tenant, grow: &GrowGraph, until: Instant) {
         while Instant::now() < until {
             let started = Instant::now();
-            match sweep.call(Request { method: grow.clone(), around: Around::default() }).await {
+            match tenant.call(Request::of(grow.clone())).await.map(|answer| answer.output) {
                 Ok(grown) => {
                     let method = <GrowGraph as Method>::SPEC.name;
                     self.metrics.swept.get_or_create(&Swept { method }).inc_by(grown);
@@ -211,7 +216,7 @@ impl Sweeper {
     async fn leads_for(&self, time: Duration) -> sqlx::Result<bool> {
         let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
         let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
-        let leads: Vec<bool> = lead.fetch_all(self.database.commons()).await?;
+        let leads: Vec<bool> = lead.fetch_all(self.database.shared_pool()).await?;
         Ok(leads == [true])
     }
 
@@ -258,6 +263,10 @@ impl Sweeper {
         Ok(())
     }
 
+    fn tenant(&self, payer: Payer) -> Tenant {
+        Tenant::new(Proof::of_sweeper(payer), Arc::clone(&self.engine))
+    }
+
     fn keep_ms(&self) -> i64 {
         i64::try_from(self.settings.clicks_kept.as_millis()).unwrap_or(i64::MAX)
     }
@@ -275,16 +284,16 @@ impl Sweeper {
             Kind::Graphs => "select payer, key, due from sweep.graphs($1, $2, $3)",
         };
         let (payer, key) = &walk.after;
-        sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.commons()).await
+        sqlx::query_as(find).bind(payer).bind(key).bind(self.keep_ms()).fetch_all(self.database.shared_pool()).await
     }
 
     /// Sweeps for one payer, bite by bite. Answers whether there was something.
     async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
         let Ok(payer) = payer.parse() else { return false };
-        let sweep = Sweep::new(payer, &self.turns);
+        let tenant = self.tenant(payer);
         for bite in 0..BITES_MAX {
-            let request = Request { method: method.clone(), around: Around::default() };
-            match sweep.call(request).await {
+            let request = Request::of(method.clone());
+            match tenant.call(request).await.map(|answer| answer.output) {
                 Ok(0) => return bite > 0,
                 Ok(swept) => {
                     self.metrics.swept.get_or_create(&Swept { method: M::SPEC.name }).inc_by(swept);
@@ -302,7 +311,7 @@ impl Sweeper {
     /// Frees a slug of which no link came. Answers whether it is free.
     async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<bool> {
         let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
-        let freed: Vec<bool> = free.fetch_all(self.database.commons()).await?;
+        let freed: Vec<bool> = free.fetch_all(self.database.shared_pool()).await?;
         self.metrics.swept.get_or_create(&Swept { method: "freeSlug" }).inc_by(u64::from(freed == [true]));
         Ok(freed == [true])
     }

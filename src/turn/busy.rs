@@ -1,136 +1,138 @@
-//! The path of busy payers: somebody else holds the payer's lock (another replica's turn, a long transaction), so its
-//! calls wait here, alone, while the lane goes on.
+//! The path of busy payers: another transaction holds the payer's lock (a turn of another replica, or a long transaction),
+//! so its calls wait here while the lane goes on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::lane::SILENCE_MAX;
-use super::outcome::Failure;
-use super::queue::{BATCH_CALLS_MAX, Call};
-use super::statement::{self, Answers, Fault, Kind};
-use crate::auth::Payer;
+use super::access::Access;
+use super::call::Call;
+use super::error::CallError;
+use super::inbox::BATCH_CALLS_MAX;
+use super::send_error::SendError;
+use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{Database, POOL_WAIT};
+use crate::payer::Payer;
 
-/// Most payers that wait for their locks at the same time; each holds a connection of the pool.
+/// Number of payers that wait for their locks at the same time. Each uses a connection of the pool.
 const BUSY_PAYERS_MAX: usize = 4;
-/// Most calls of one payer that wait for its lock.
+/// Number of calls of one payer that wait for its lock.
 const BUSY_CALLS_MAX: usize = 1_024;
-/// How long a payer's lock is waited for: with what comes before and after, below the deadline of a call.
+/// How long a turn waits for the payer's lock. With the time before and after it, less than the deadline of a call.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct BusyPath {
     database: Database,
-    /// The payers that wait, each with the calls that have come since its batch was sent.
-    waiting: Mutex<HashMap<Payer, Vec<Call>>>,
+    /// The busy payers, each with the calls that came after its batch was sent.
+    parked: Mutex<HashMap<Payer, Vec<Call>>>,
 }
 
 impl BusyPath {
     pub fn new(database: Database) -> Self {
-        Self { database, waiting: Mutex::default() }
+        Self { database, parked: Mutex::default() }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Payer, Vec<Call>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn parked(&self) -> MutexGuard<'_, HashMap<Payer, Vec<Call>>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers the calls of one payer as soon as its lock is free, or when it has been waited for long enough. Calls of
-    /// a payer that waits already wait with the others, in order.
-    pub fn settle(self: &Arc<Self>, payer: &Payer, calls: Vec<Call>) {
-        let mut waiting = self.waiting();
-        if let Some(others) = waiting.get_mut(payer) {
+    /// Answers the calls of one payer when its lock is free or the wait is over. Calls of a payer that is already parked
+    /// join its queue.
+    pub fn park(self: &Arc<Self>, payer: &Payer, calls: Vec<Call>) {
+        let mut parked = self.parked();
+        if let Some(others) = parked.get_mut(payer) {
             let room = BUSY_CALLS_MAX.saturating_sub(others.len());
             let mut calls = calls.into_iter();
             others.extend(calls.by_ref().take(room));
-            drop(waiting);
-            return calls.for_each(|call| call.answer(Err(Failure::Overloaded)));
+            drop(parked);
+            return calls.for_each(|call| call.answer(Err(CallError::Overloaded)));
         }
-        if waiting.len() >= BUSY_PAYERS_MAX {
-            drop(waiting);
-            return calls.into_iter().for_each(|call| call.answer(Err(Failure::PayerBusy)));
+        if parked.len() >= BUSY_PAYERS_MAX {
+            drop(parked);
+            return calls.into_iter().for_each(|call| call.answer(Err(CallError::PayerBusy)));
         }
-        waiting.insert(payer.clone(), calls);
-        drop(waiting);
-        let settling = Settling { path: Arc::clone(self), payer: Some(payer.clone()) };
-        tokio::spawn(settling.run());
+        parked.insert(payer.clone(), calls);
+        drop(parked);
+        let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
+        tokio::spawn(parked.drive());
     }
 
-    /// Takes back a call that waits. `false`: it has been sent, or never came here.
+    /// Removes a parked call. `false` if it was sent, or never parked.
     pub fn withdraw(&self, payer: &Payer, id: u64) -> bool {
-        let mut waiting = self.waiting();
-        let Some(calls) = waiting.get_mut(payer) else { return false };
+        let mut parked = self.parked();
+        let Some(calls) = parked.get_mut(payer) else { return false };
         let before = calls.len();
         calls.retain(|call| call.id != id);
         calls.len() < before
     }
 
-    /// The next calls of a payer that waits. When there are none, it no longer waits.
+    /// The next batch of a parked payer. `None` when it has no more calls: then it is no longer parked.
     fn next(&self, payer: &Payer) -> Option<Vec<Call>> {
-        let mut waiting = self.waiting();
-        let calls = waiting.get_mut(payer)?;
-        calls.retain(|call| !call.reply.is_closed());
+        let mut parked = self.parked();
+        let calls = parked.get_mut(payer)?;
+        calls.retain(|call| !call.is_abandoned());
         if calls.is_empty() {
-            waiting.remove(payer);
+            parked.remove(payer);
             return None;
         }
         let count = calls.len().min(BATCH_CALLS_MAX);
         Some(calls.drain(..count).collect())
     }
 
-    async fn run(&self, batch: Vec<Call>) {
-        match self.attempt(&batch).await {
-            Ok(answers) => {
-                for (call, result) in batch.into_iter().zip(answers.results) {
+    async fn process(&self, batch: Vec<Call>) {
+        match self.send(&batch).await {
+            Ok(results) => {
+                for (call, result) in batch.into_iter().zip(results.results) {
                     call.answer(Ok(result));
                 }
             }
-            // Rolled back by a bug in one of them, or a deadlock: each for itself, so that only the culprit fails.
-            Err(fault) if batch.len() > 1 && matches!(fault, Fault::Refused(_)) && !fault.is_lock_timeout() => {
+            // Rolled back by a bug in one of the calls, or by a deadlock: run each alone, so that only one fails.
+            Err(error) if batch.len() > 1 && matches!(error, SendError::Refused(_)) && !error.is_lock_timeout() => {
                 for call in batch {
-                    if !call.reply.is_closed() {
-                        Box::pin(self.run(vec![call])).await;
+                    if !call.is_abandoned() {
+                        Box::pin(self.process(vec![call])).await;
                     }
                 }
             }
-            Err(fault) => {
+            Err(error) => {
                 for call in batch {
-                    let failure = fault.end(Kind::Write, call.method);
-                    call.answer(Err(failure));
+                    let error = call.span.in_scope(|| error.of_call(Access::Write, call.command.method));
+                    call.answer(Err(error));
                 }
             }
         }
     }
 
-    async fn attempt(&self, batch: &[Call]) -> Result<Answers, Fault> {
-        let statement = statement::run(self.database.pool(), Kind::Write, batch, LOCK_WAIT);
+    async fn send(&self, batch: &[Call]) -> Result<BatchResults, SendError> {
+        let statement = statement::execute(self.database.pool(), Access::Write, batch, LOCK_WAIT);
         match tokio::time::timeout(POOL_WAIT + LOCK_WAIT + SILENCE_MAX, statement).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(Fault::silence()),
+            Err(_elapsed) => Err(SendError::silence()),
         }
     }
 }
 
-/// Settles what waits for one payer. However it ends, the payer no longer waits.
-struct Settling {
+/// A parked payer. Dropping it answers its remaining calls.
+struct Parked {
     path: Arc<BusyPath>,
-    /// Nothing once it has ended by itself.
+    /// `None` once all calls are answered.
     payer: Option<Payer>,
 }
 
-impl Settling {
-    async fn run(mut self) {
+impl Parked {
+    async fn drive(mut self) {
         while let Some(batch) = self.payer.as_ref().and_then(|payer| self.path.next(payer)) {
-            self.path.run(batch).await;
+            self.path.process(batch).await;
         }
         self.payer = None;
     }
 }
 
-impl Drop for Settling {
+impl Drop for Parked {
     fn drop(&mut self) {
-        let left = self.payer.take().and_then(|payer| self.path.waiting().remove(&payer));
+        let left = self.payer.take().and_then(|payer| self.path.parked().remove(&payer));
         for call in left.into_iter().flatten() {
-            call.answer(Err(Failure::PayerBusy));
+            call.answer(Err(CallError::PayerBusy));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A lane: one task, one connection, one queue.
+//! A lane: one task with one connection and one inbox.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,97 +7,100 @@ use std::time::{Duration, Instant};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
+use super::access::Access;
 use super::busy::BusyPath;
+use super::call::Call;
+use super::error::CallError;
+use super::inbox::Inbox;
 use super::metrics::Metrics;
-use super::outcome::{BUSY, Failure};
-use super::queue::{Call, Queue};
-use super::statement::{self, Answers, Fault, Kind};
-use crate::auth::Payer;
-use crate::db::{CONNECT_TIMEOUT, Database, LANE_STATEMENT_TIMEOUT};
+use super::send_error::SendError;
+use super::statement::{self, BatchResults, SILENCE_MAX};
+use crate::db::{CONNECT_TIMEOUT, Database};
+use crate::payer::Payer;
 
-/// How long after a failed attempt the next one is made to connect.
+/// The result of every call of a payer whose lock another transaction holds.
+const BUSY: &str = r#"{"busy":null}"#;
+/// Pause between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// How often a call that met a deadlock, a serialisation failure or a move to another node is run again. Routes are read
-/// when the server starts and name one node, so a moved call is sent to the same one again.
+/// How often a call is run again after a deadlock, a serialisation failure or a move to another node. Routes are read once,
+/// at the start of the server, and name one node, so a moved call goes to the same node again.
 const RERUNS_MAX: usize = 3;
-/// A connection that has been idle for longer is asked whether it still stands before anything is sent. Over TCP, one that
-/// the database has closed takes a write like any other, and then nobody can say that it never ran.
+/// A connection that was idle for longer is pinged before it is used. A TCP connection that the database has closed accepts
+/// one more write, and then the outcome of that write would be unknown although it never ran.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
-/// After this long without a word the connection counts as broken: the database cancels its statements sooner.
-pub(super) const SILENCE_MAX: Duration = LANE_STATEMENT_TIMEOUT.saturating_mul(2);
 
 pub(super) struct Lane {
-    pub kind: Kind,
-    pub queue: Arc<Queue>,
+    pub access: Access,
+    pub inbox: Arc<Inbox>,
     pub database: Database,
     pub busy: Arc<BusyPath>,
     pub metrics: Arc<Metrics>,
     pub connection: Option<PgConnection>,
-    /// When the connection was last heard of.
-    pub heard: Instant,
+    /// When the connection last replied.
+    pub replied: Instant,
 }
 
 impl Lane {
-    /// Runs what the queue gives until it is closed and empty.
-    pub async fn run(&mut self) {
-        while let Some(mut batch) = self.queue.take().await {
+    /// Processes batches until the inbox is closed and empty.
+    pub async fn drive(&mut self) {
+        while let Some(mut batch) = self.inbox.take().await {
             let started = Instant::now();
-            batch.retain(|call| !call.reply.is_closed());
+            batch.retain(|call| !call.is_abandoned());
             for call in &batch {
-                self.metrics.waited(self.kind, started - call.queued);
+                self.metrics.waited(self.access, started - call.queued);
             }
             batch.sort_by(|a, b| a.payer.cmp(&b.payer));
             if !batch.is_empty() {
-                self.settle(batch).await;
+                self.process(batch).await;
             }
-            self.metrics.occupied(self.kind, started.elapsed());
+            self.metrics.occupied(self.access, started.elapsed());
         }
     }
 
-    /// Sees to it that every call of the batch gets its answer.
-    async fn settle(&mut self, batch: Vec<Call>) {
-        let mut attempt = self.attempt(&batch).await;
-        if matches!(attempt, Err(Attempt::Fault(Fault::Unsent(_)))) {
-            // The database was restarted while the lane had nothing to do: the next attempt connects anew.
-            attempt = self.attempt(&batch).await;
+    /// Sends a batch until each of its calls is answered.
+    async fn process(&mut self, batch: Vec<Call>) {
+        let mut sent = self.send(&batch).await;
+        if matches!(sent, Err(AttemptError::Send(SendError::Unsent(_)))) {
+            // The database restarted while the lane was idle. The second attempt opens a new connection.
+            sent = self.send(&batch).await;
         }
-        match attempt {
-            Ok(answers) => self.answer(batch, answers),
-            Err(Attempt::Unconnected) => self.refuse_all(batch).await,
-            Err(Attempt::Fault(fault)) => {
-                let is_rolled_back = self.kind == Kind::Read || !matches!(fault, Fault::Lost(_));
-                if is_rolled_back && (batch.len() > 1 || fault.is_transient(self.kind)) {
-                    return self.settle_one_by_one(batch).await;
+        match sent {
+            Ok(results) => self.answer(batch, results),
+            Err(AttemptError::NotConnected) => self.refuse_all(batch).await,
+            Err(AttemptError::Send(error)) => {
+                let is_rolled_back = self.access == Access::Read || !matches!(error, SendError::Lost(_));
+                if is_rolled_back && (batch.len() > 1 || error.is_transient(self.access)) {
+                    return self.rerun_one_by_one(batch).await;
                 }
-                // Nobody knows what became of it, or it stands alone and would fail again.
+                // The outcome is unknown, or a single call would fail again.
                 for call in batch {
-                    let failure = fault.end(self.kind, call.method);
-                    call.answer(Err(failure));
+                    let error = call.span.in_scope(|| error.of_call(self.access, call.command.method));
+                    call.answer(Err(error));
                 }
             }
         }
     }
 
-    /// Runs a batch that failed again, each call for itself, so that only the culprit fails.
-    async fn settle_one_by_one(&mut self, batch: Vec<Call>) {
+    /// Runs each call of a failed batch alone, so that only the call at fault fails.
+    async fn rerun_one_by_one(&mut self, batch: Vec<Call>) {
         let mut left = VecDeque::from(batch);
         while let Some(call) = left.pop_front() {
             let mut reruns = 0;
-            // Who has been told that the outcome is unknown must not see it happen much later.
-            while !call.reply.is_closed() {
-                match self.attempt(std::slice::from_ref(&call)).await {
-                    Ok(answers) => self.answer(vec![call], answers),
-                    Err(Attempt::Unconnected) => {
+            // A caller that was told `outcome-unknown` must not see the effect much later.
+            while !call.is_abandoned() {
+                match self.send(std::slice::from_ref(&call)).await {
+                    Ok(results) => self.answer(vec![call], results),
+                    Err(AttemptError::NotConnected) => {
                         left.push_front(call);
                         return self.refuse_all(left.into()).await;
                     }
-                    Err(Attempt::Fault(fault)) if fault.is_transient(self.kind) && reruns < RERUNS_MAX => {
+                    Err(AttemptError::Send(error)) if error.is_transient(self.access) && reruns < RERUNS_MAX => {
                         reruns += 1;
                         continue;
                     }
-                    Err(Attempt::Fault(fault)) => {
-                        let failure = fault.end(self.kind, call.method);
-                        call.answer(Err(failure));
+                    Err(AttemptError::Send(error)) => {
+                        let error = call.span.in_scope(|| error.of_call(self.access, call.command.method));
+                        call.answer(Err(error));
                     }
                 }
                 break;
@@ -105,10 +108,10 @@ impl Lane {
         }
     }
 
-    /// Takes the lane's connection, so that one that breaks in use is never used again, or makes one.
-    async fn take_connection(&mut self) -> Result<PgConnection, Attempt> {
+    /// Takes the connection out of the lane, so that a connection that breaks in use is never used again, or opens one.
+    async fn take_connection(&mut self) -> Result<PgConnection, AttemptError> {
         if let Some(mut connection) = self.connection.take() {
-            if self.heard.elapsed() < IDLE_TRUSTED {
+            if self.replied.elapsed() < IDLE_TRUSTED {
                 return Ok(connection);
             }
             if let Ok(Ok(())) = tokio::time::timeout(CONNECT_TIMEOUT, connection.ping()).await {
@@ -117,33 +120,33 @@ impl Lane {
         }
         self.database.connect().await.map_err(|error| {
             tracing::warn!(%error, "a lane cannot connect to the database");
-            Attempt::Unconnected
+            AttemptError::NotConnected
         })
     }
 
-    async fn attempt(&mut self, calls: &[Call]) -> Result<Answers, Attempt> {
+    async fn send(&mut self, calls: &[Call]) -> Result<BatchResults, AttemptError> {
         let mut connection = self.take_connection().await?;
         let sent = Instant::now();
-        let statement = statement::run(&mut connection, self.kind, calls, Duration::ZERO);
+        let statement = statement::execute(&mut connection, self.access, calls, Duration::ZERO);
         let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(Fault::silence()),
+            Err(_elapsed) => Err(SendError::silence()),
         };
         match &result {
-            Ok(answers) => self.metrics.ran(self.kind, calls.len(), answers.ran, sent.elapsed()),
-            Err(fault) => tracing::warn!(%fault, calls = calls.len(), "a batch failed"),
+            Ok(results) => self.metrics.ran(self.access, calls.len(), results.ran, sent.elapsed()),
+            Err(error) => tracing::warn!(%error, calls = calls.len(), "a batch failed"),
         }
-        if !matches!(result, Err(Fault::Lost(_) | Fault::Unsent(_))) {
+        if !matches!(result, Err(SendError::Lost(_) | SendError::Unsent(_))) {
             self.connection = Some(connection);
-            self.heard = Instant::now();
+            self.replied = Instant::now();
         }
-        result.map_err(Attempt::Fault)
+        result.map_err(AttemptError::Send)
     }
 
-    fn answer(&self, batch: Vec<Call>, answers: Answers) {
-        // Sorted by payer, so that the calls of a busy one stand together.
+    fn answer(&self, batch: Vec<Call>, results: BatchResults) {
+        // The batch is sorted by payer, so the calls of a busy payer are neighbours.
         let mut busy: Vec<(Payer, Vec<Call>)> = Vec::new();
-        for (call, result) in batch.into_iter().zip(answers.results) {
+        for (call, result) in batch.into_iter().zip(results.results) {
             if result != BUSY {
                 call.answer(Ok(result));
                 continue;
@@ -154,23 +157,23 @@ impl Lane {
             }
         }
         for (payer, calls) in busy {
-            self.busy.settle(&payer, calls);
+            self.busy.park(&payer, calls);
         }
     }
 
-    /// There is no connection: nothing that waits can run, so it is told so at once.
+    /// Refuses these calls and all that wait: without a connection none of them can run.
     async fn refuse_all(&mut self, batch: Vec<Call>) {
-        for call in batch.into_iter().chain(self.queue.take_all()) {
-            call.answer(Err(Failure::Unavailable));
+        for call in batch.into_iter().chain(self.inbox.take_all()) {
+            call.answer(Err(CallError::Unavailable));
         }
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
 
-/// How an attempt to run a batch failed.
-enum Attempt {
-    /// There is no connection: it has not run.
-    Unconnected,
-    /// It was sent.
-    Fault(Fault),
+/// Why an attempt has no results.
+enum AttemptError {
+    /// There is no connection. The batch was not sent.
+    NotConnected,
+    /// The batch was sent.
+    Send(SendError),
 }

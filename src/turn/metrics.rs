@@ -1,4 +1,4 @@
-//! What the lanes measure.
+//! Metrics of the lanes.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::statement::Kind;
+use super::access::Access;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum LaneKind {
@@ -22,22 +22,9 @@ struct LaneLabels {
     lane: LaneKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    method: &'static str,
-    /// `ok`, or the code of a problem.
-    outcome: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EmbeddedLabels {
-    /// `ok` or `failed`.
-    outcome: &'static str,
-}
-
 /// The metrics of one kind of lane.
 #[derive(Clone)]
-struct OfKind {
+struct LaneMetrics {
     batch_calls: Histogram,
     wait: Histogram,
     busy: Counter<f64, AtomicU64>,
@@ -45,13 +32,10 @@ struct OfKind {
     commit: Histogram,
 }
 
-/// The metrics of all calls and lanes.
+/// The metrics of all lanes.
 pub(super) struct Metrics {
-    calls: Family<CallLabels, Counter>,
-    embedded: Family<EmbeddedLabels, Counter>,
-    embedding: Histogram,
-    write: OfKind,
-    read: OfKind,
+    write: LaneMetrics,
+    read: LaneMetrics,
 }
 
 impl Metrics {
@@ -63,8 +47,6 @@ impl Metrics {
         let run = Family::<LaneLabels, Histogram>::new_with_constructor(seconds);
         let commit = Family::<LaneLabels, Histogram>::new_with_constructor(seconds);
         let busy = Family::<LaneLabels, Counter<f64, AtomicU64>>::default();
-        let calls = Family::<CallLabels, Counter>::default();
-        registry.register("calls", "Calls by method and outcome", calls.clone());
         registry.register("lane_batch_calls", "Calls that shared a statement and a commit", batch_calls.clone());
         registry.register_with_unit("lane_wait", "Time a call waited for its lane", Unit::Seconds, wait.clone());
         registry.register_with_unit(
@@ -80,18 +62,9 @@ impl Metrics {
             Unit::Seconds,
             commit.clone(),
         );
-        let embedded = Family::<EmbeddedLabels, Counter>::default();
-        let embedding = Histogram::new(exponential_buckets(0.001, 2.0, 17));
-        registry.register("embedded_texts", "Texts that became vectors, by outcome", embedded.clone());
-        registry.register_with_unit(
-            "embedding",
-            "Time a call waited for its vectors",
-            Unit::Seconds,
-            embedding.clone(),
-        );
         let of = |lane| {
             let labels = LaneLabels { lane };
-            OfKind {
+            LaneMetrics {
                 batch_calls: batch_calls.get_or_create_owned(&labels),
                 wait: wait.get_or_create_owned(&labels),
                 busy: busy.get_or_create_owned(&labels),
@@ -99,36 +72,26 @@ impl Metrics {
                 commit: commit.get_or_create_owned(&labels),
             }
         };
-        Self { calls, embedded, embedding, write: of(LaneKind::Write), read: of(LaneKind::Read) }
+        Self { write: of(LaneKind::Write), read: of(LaneKind::Read) }
     }
 
-    fn of(&self, kind: Kind) -> &OfKind {
-        match kind {
-            Kind::Write => &self.write,
-            Kind::Read => &self.read,
+    fn of(&self, access: Access) -> &LaneMetrics {
+        match access {
+            Access::Write => &self.write,
+            Access::Read => &self.read,
         }
     }
 
-    pub fn called(&self, method: &'static str, outcome: &'static str) {
-        self.calls.get_or_create(&CallLabels { method, outcome }).inc();
+    pub fn waited(&self, access: Access, time: Duration) {
+        self.of(access).wait.observe(time.as_secs_f64());
     }
 
-    pub fn embedded(&self, texts: usize, time: Duration, is_ok: bool) {
-        let outcome = if is_ok { "ok" } else { "failed" };
-        self.embedded.get_or_create(&EmbeddedLabels { outcome }).inc_by(u64::try_from(texts).unwrap_or(u64::MAX));
-        self.embedding.observe(time.as_secs_f64());
+    pub fn occupied(&self, access: Access, time: Duration) {
+        self.of(access).busy.inc_by(time.as_secs_f64());
     }
 
-    pub fn waited(&self, kind: Kind, time: Duration) {
-        self.of(kind).wait.observe(time.as_secs_f64());
-    }
-
-    pub fn occupied(&self, kind: Kind, time: Duration) {
-        self.of(kind).busy.inc_by(time.as_secs_f64());
-    }
-
-    pub fn ran(&self, kind: Kind, calls: usize, ran: Duration, round_trip: Duration) {
-        let metrics = self.of(kind);
+    pub fn ran(&self, access: Access, calls: usize, ran: Duration, round_trip: Duration) {
+        let metrics = self.of(access);
         metrics.batch_calls.observe(f64::from(u32::try_from(calls).unwrap_or(u32::MAX)));
         metrics.run.observe(ran.as_secs_f64());
         metrics.commit.observe(round_trip.saturating_sub(ran).as_secs_f64());

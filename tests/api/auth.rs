@@ -153,7 +153,7 @@ async fn the_server_may_look_tokens_up_and_no_more() {
         "select auth.revoke_token('x')",
         "select * from auth.list_tokens(null)",
         "select * from tenant.counters",
-        "select rpc.write('0x', 'increment', '{}')",
+        "select rpc.dispatch_write('0x', 'increment', '{}')",
         "select rpc.increment('0x', '{}')",
         "set role payerbase_rpc",
         "create table public.x ()",

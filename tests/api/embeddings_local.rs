@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use payerbase::auth::Payer;
 use payerbase::embeddings::{Embeddings, Setting};
 use payerbase::package::fetch_model;
+use payerbase::payer::Payer;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, TestDatabase};

@@ -49,7 +49,7 @@ async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
 pub async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
     let (admin, app) = (cluster.access().admin(), cluster.access().app());
     let mut connection = admin.connect().await.unwrap();
-    migrate::migrate(&mut connection, Some(&cluster.access().app_password())).await.unwrap();
+    migrate::migrate(&mut connection, payerbase::schema(), Some(&cluster.access().app_password())).await.unwrap();
     connection.close().await.unwrap();
     (admin, app)
 }

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::Executor as _;
+use sqlx::{Connection as _, Executor as _};
 
 use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
@@ -226,15 +226,17 @@ async fn days_are_added_up_and_single_clicks_forgotten() {
     for country in ["SE", "SE", "NZ"] {
         click(country).await;
     }
-    // All of it happened a hundred days ago, but for what comes now.
+    // Move everything a hundred days back, in one transaction: the sweeper must not see a half of it.
     let mut admin = app.database.admin().await;
+    let mut transaction = admin.begin().await.unwrap();
     for update in [
         "update tenant.clicks set clicked_at = clicked_at - interval '100 days' where payer = $1",
         "update tenant.links set rolled_until = rolled_until - interval '100 days', created_at = created_at - interval '100 days',
            last_click_at = last_click_at - interval '100 days' where payer = $1",
     ] {
-        sqlx::query(update).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+        sqlx::query(update).bind(caller.payer.as_str()).execute(&mut *transaction).await.unwrap();
     }
+    transaction.commit().await.unwrap();
     click("NZ").await;
     let raw = async || -> i64 {
         let count =

@@ -1,6 +1,5 @@
 //! Lints over the functions: who may call them, and what keeps the way to a cluster open.
 
-use payerbase::turn::{Operation as _, Path, Spec, Transaction};
 use sqlx::Row as _;
 
 use crate::database::TestDatabase;
@@ -24,18 +23,6 @@ const ENTRIES: &[&str] = &[
     "sweep.queues",
     "sweep.slugs",
     "tenant.routes",
-];
-
-/// Methods that no payer calls: the server's own.
-const INTERNAL: &[&str] = &[
-    "followLink",
-    "growGraph",
-    "sweepIdempotency",
-    "sweepJobs",
-    "sweepLinks",
-    "sweepLocks",
-    "sweepMemories",
-    "sweepQueues",
 ];
 
 /// Functions that may stand inside of a statement that writes: immutable, so that a cluster can send it on.
@@ -200,29 +187,6 @@ async fn writes_use_only_parameters_variables_and_columns() {
         }
     }
     assert!(seen >= 6, "{seen}");
-}
-
-#[tokio::test]
-async fn the_turn_dispatches_every_method_on_its_way() {
-    let functions = functions().await;
-    let dispatched = |name: &str| -> Vec<String> {
-        let function = functions.iter().find(|function| function.name == name).unwrap();
-        let arms =
-            function.body.match_indices("when '").map(|(at, arm)| function.body[at + arm.len()..].split('\'').next());
-        let mut methods: Vec<String> = arms.map(|method| method.unwrap().to_owned()).collect();
-        methods.sort_unstable();
-        methods
-    };
-    let declared = |on: fn(&Spec) -> bool, others: &[&str]| -> Vec<String> {
-        let specs = payerbase::methods().iter().map(|method| method.spec).filter(on);
-        let mut methods: Vec<String> = specs.map(|spec| spec.name.to_owned()).collect();
-        methods.extend(others.iter().map(|name| (*name).to_owned()));
-        methods.sort_unstable();
-        methods
-    };
-    let others = [INTERNAL, &[Transaction::SPEC.name]].concat();
-    assert_eq!(dispatched("rpc.write"), declared(|spec| spec.path == Path::Write, &others));
-    assert_eq!(dispatched("rpc.look"), declared(|spec| spec.path != Path::Write, &["hasAnswer"]));
 }
 
 #[tokio::test]

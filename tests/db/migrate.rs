@@ -20,7 +20,7 @@ async fn a_database_owner_that_may_create_roles_can_migrate() {
     let mut operator = options.connect().await.unwrap();
 
     for _ in 0..2 {
-        migrate::migrate(&mut operator, Some(&"only-for-tests".to_owned().into())).await.unwrap();
+        migrate::migrate(&mut operator, payerbase::schema(), Some(&"only-for-tests".to_owned().into())).await.unwrap();
     }
 
     let mut server = options.username("payerbase_app").connect().await.unwrap();

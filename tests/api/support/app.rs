@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payerbase::app::{Application, DRAIN_TIMEOUT, Settings};
-use payerbase::auth::{Payer, Scope, create_token};
+use payerbase::auth::{Scope, create_token};
+use payerbase::call::CallSettings;
 use payerbase::db::Database;
 use payerbase::embeddings::Embeddings;
 use payerbase::http::drain::Stop;
 use payerbase::links::visitor::Origins;
+use payerbase::payer::Payer;
 use payerbase::redis::Redis;
 use payerbase::sweeper::SweepSettings;
-use payerbase::turn::{LOOK_EVERY, LaneCounts, TurnSettings};
+use payerbase::turn::LaneCounts;
+use payerbase::waiting::POLL_INTERVAL;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
@@ -47,30 +50,26 @@ impl TestApp {
     }
 
     /// One that looks for itself so often, and hears others through this Redis.
-    pub fn with(database: TestDatabase, look_every: Duration, redis: Option<Redis>) -> Self {
+    pub fn with(database: TestDatabase, poll_interval: Duration, redis: Option<Redis>) -> Self {
         Self::set(database, |settings| {
-            settings.turns.look_every = look_every;
+            settings.calls.poll_interval = poll_interval;
             settings.redis = redis;
         })
     }
 
     /// One whose texts become vectors.
     pub fn embedding(database: TestDatabase, embeddings: Embeddings) -> Self {
-        Self::set(database, |settings| settings.turns.embeddings = Some(Arc::new(embeddings)))
+        Self::set(database, |settings| settings.calls.embeddings = Some(Arc::new(embeddings)))
     }
 
     /// One with other settings.
     pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
-        let turns = TurnSettings {
-            lanes: LaneCounts { write: 2, read: 1 },
-            look_every: LOOK_EVERY,
-            language: "english".to_owned(),
-            embeddings: None,
-        };
+        let calls = CallSettings { poll_interval: POLL_INTERVAL, language: "english".to_owned(), embeddings: None };
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             workers: 2,
-            turns,
+            lanes: LaneCounts { write: 2, read: 1 },
+            calls,
             redis: None,
             public_url: None,
             origins: Origins::default(),

@@ -42,7 +42,7 @@ impl TestDatabase {
         // Roles belong to the whole cluster, and PostgreSQL refuses two at once that alter one.
         static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let roles = ROLES.lock().await;
-        migrate::migrate(&mut connection, Some(&APP_PASSWORD.to_owned().into())).await.unwrap();
+        migrate::migrate(&mut connection, payerbase::schema(), Some(&APP_PASSWORD.to_owned().into())).await.unwrap();
         drop(roles);
         connection.close().await.unwrap();
         let app = admin.clone().username("payerbase_app").password(APP_PASSWORD);

@@ -10,7 +10,7 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const CHARS_MAX: usize = 128;
 
 tokio::task_local! {
-    pub(super) static CURRENT: String;
+    pub(crate) static CURRENT: String;
 }
 
 /// The id of the request that is being answered.
@@ -20,7 +20,7 @@ pub fn current() -> Option<String> {
 }
 
 /// The caller's id, if it is harmless, or a new one.
-pub(super) fn of(headers: &HeaderMap) -> String {
+pub(crate) fn of(headers: &HeaderMap) -> String {
     let theirs = headers.get(HEADER).and_then(|header| header.to_str().ok()).filter(|id| is_harmless(id));
     theirs.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }

@@ -1,42 +1,42 @@
-//! Texts as words: what PostgreSQL's parser shall read.
+//! Prepares texts for PostgreSQL's text search parser.
 //!
-//! The parser goes by the locale of the database: in some, letters beyond ASCII have no lower case, and a sentence without
-//! spaces is one word. So what is beyond ASCII is prepared here, for every database alike: compatibility forms are made
-//! one (NFKC), letters are folded, what is neither letter nor digit parts words, and scripts without spaces between
-//! words become pairs of characters (as Lucene's CJK analyzer has it), which find every part of a sentence that has two.
+//! The parser depends on the locale of the database: in some locales non-ASCII letters have no lower case, and a sentence
+//! without spaces is one word. So non-ASCII text is prepared here, the same for every database: it is normalised (NFKC) and
+//! case-folded, other characters than letters and digits become spaces, and scripts without spaces between words become
+//! pairs of characters, as in Lucene's CJK analyzer. A search finds every part of a sentence that has two characters.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// How a text is read to be found by its words: what the server knows and the database does not.
+/// How PostgreSQL reads a text for searches by words.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reading {
+pub struct SearchText {
     /// The text search configuration.
     pub language: String,
-    /// What the words are taken from, if not the text as it stands.
+    /// The prepared text. `None` if the text itself is read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub search_text: Option<String>,
+    pub text: Option<String>,
 }
 
-/// The longest text that words are taken from, in bytes: what comes of one content in scripts that take much room, such as
-/// 37,000 Chinese characters, is as much as a lane can bear. What is ASCII is shorter.
+/// Size limit of a prepared text, in bytes. The rest of the text is not searchable by words. 37,000 Chinese characters make
+/// this size, and a lane is busy with them for a fifth of a second. ASCII texts are shorter.
 const TEXT_BYTES_MAX: usize = 256 << 10;
-/// From here on hyphens, dots and slashes part words: the parser would take what they join whole and in parts, which a
-/// tsvector may have no room for.
+/// In a longer text, hyphens, dots and slashes become spaces: the parser would index a compound and its parts, which may
+/// not fit into a tsvector.
 const JOINED_BYTES_MAX: usize = 100 << 10;
 
-impl Reading {
-    /// How many bytes the words are taken from.
+impl SearchText {
+    /// Size of the text that PostgreSQL reads, in bytes.
     #[must_use]
     pub fn bytes(&self, text: &str) -> usize {
-        self.search_text.as_ref().map_or(text.len(), String::len)
+        self.text.as_ref().map_or(text.len(), String::len)
     }
 }
 
-/// How a text is read. What is ASCII stays as it stands: the parser knows addresses, URLs and numbers in it.
-pub(super) fn read(language: &str, text: &str) -> Reading {
-    Reading { language: language.to_owned(), search_text: (!text.is_ascii()).then(|| searchable(text)) }
+/// Prepares a text. An ASCII text stays as it is: the parser knows addresses, URLs and numbers in it.
+pub(super) fn read(language: &str, text: &str) -> SearchText {
+    SearchText { language: language.to_owned(), text: (!text.is_ascii()).then(|| searchable(text)) }
 }
 
 fn searchable(text: &str) -> String {
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn words_are_the_same_in_every_locale() {
-        assert_eq!(read("english", "Tea at 5, ada@example.com").search_text, None);
+        assert_eq!(read("english", "Tea at 5, ada@example.com").text, None);
         assert_eq!(searchable("\u{c4}RGER \u{201c}Stra\u{df}e\u{201d}"), "\u{e4}rger  strasse ");
         assert_eq!(searchable("\u{3a3}\u{3a3} \u{3c3}\u{3c2}"), "\u{3c3}\u{3c3} \u{3c3}\u{3c3}");
         assert_eq!(searchable("soft\u{ad}ware"), "software");

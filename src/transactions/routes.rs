@@ -1,11 +1,10 @@
-//! Many calls as one, over HTTP. What it does is in [`crate::turn`]: it is the turn that makes them one.
+//! Transactions over HTTP.
 
 use actix_web::post;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::auth::Tenant;
+use crate::call::{Answer, Request, Results, Tenant, Transaction};
 use crate::problem::Problem;
-use crate::turn::{Answer, Request, Results, Transaction};
 
 /// The route.
 pub fn configure(service: &mut ServiceConfig<'_>) {
@@ -29,5 +28,5 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
     responses((status = 200, description = "The results, in the order of the calls.", body = Results)))]
 #[post("/transaction")]
 async fn transact(tenant: Tenant, request: Request<Transaction>) -> Result<Answer<Results>, Problem> {
-    tenant.transact(request, crate::methods()).await
+    tenant.transact(request).await
 }

@@ -1,36 +1,73 @@
-//! What goes into the methods of queues.
+//! The methods of queues, as callers send them.
 
-use std::fmt;
-use std::str::FromStr;
+use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::types::{Id, Status};
+use super::types::{
+    BackoffMs, DelayMs, Id, Job, JobPlace, JobWithErrors, LeaseMs, LeasedJob, LeasedJobs, MaxAttempts, Priority,
+    Purged, PushedJob, PushedJobs, QueueStatus, Retried, Status,
+};
+use crate::auth::Scope;
+use crate::call::{Answer, Context, Entry, Method, Ref, Spec, Wait, method};
 use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
-use crate::page::{Cursor, CursorOf, Limit};
+use crate::page::{Cursor, CursorOf, Limit, Page};
+use crate::problem::{Code, Problem};
+use crate::site::Site;
 use crate::time::Time;
-use crate::turn::WaitMs;
+use crate::waiting::{Awaited, WaitMs, Wake, Wanted};
 
-/// How long a lease lasts, in milliseconds: 1 second to 24 hours.
-pub type LeaseMs = Bounded<1_000, 86_400_000>;
-/// A number of milliseconds up to a year.
-pub type DelayMs = Bounded<0, 31_536_000_000>;
+/// All methods of queues.
+pub const METHODS: &[Entry] = &[
+    Entry::of::<PushJob>(),
+    Entry::of::<PushJobs>(),
+    Entry::of::<PopJob>(),
+    Entry::of::<PopJobs>(),
+    Entry::of::<CompleteJob>(),
+    Entry::of::<FailJob>(),
+    Entry::of::<ExtendJob>(),
+    Entry::of::<GetJob>(),
+    Entry::of::<CancelJob>(),
+    Entry::of::<ListJobs>(),
+    Entry::of::<ReadQueueStatus>(),
+    Entry::of::<ListQueues>(),
+    Entry::of::<RetryDead>(),
+    Entry::of::<PurgeQueue>(),
+];
+
+/// Problems of a call about a running job.
+const NOT_RUNNING: &[Code] = &[Code::NotFound, Code::LeaseLost, Code::JobNotRunning];
+
+const ID: Ref = ("id", "\"00000000-0000-0000-0000-000000000000\"");
+const LEASE: Ref = ("lease", "\"00000000-0000-0000-0000-000000000000\"");
+
+const fn write(name: &'static str) -> Spec {
+    Spec::write(name).scope(Scope::QueuesWrite)
+}
+
+const fn slow_read(name: &'static str) -> Spec {
+    Spec::slow_read(name).scope(Scope::QueuesRead)
+}
+
+fn wake_poppers(queue: &Name, jobs: usize) -> Option<Wake> {
+    Some(Wake::of(Awaited::Queue, queue, jobs))
+}
+
+fn check_time(delay: Option<DelayMs>, run_at: Option<Time>, at: &str) -> Result<(), Problem> {
+    match delay.is_some() && run_at.is_some() {
+        true => Err(Problem::new(Code::InvalidValue).field(format!("{at}/runAt"), "must not be given with `delayMs`")),
+        false => Ok(()),
+    }
+}
 
 /// Most jobs of one call.
 const BATCH_MAX: usize = 100;
 /// The longest error, in bytes.
 const ERROR_BYTES_MAX: usize = 8_192;
-
-/// -32,768 to 32,767.
-pub type Priority = Bounded<-32_768, 32_767>;
-/// 1 to 1,000.
-pub type MaxAttempts = Bounded<1, 1_000>;
-/// Up to an hour, in milliseconds.
-pub type BackoffMs = Bounded<0, 3_600_000>;
 
 /// The members of a job to push, alone and in a batch.
 macro_rules! new_job {
@@ -88,6 +125,19 @@ new_job! {
     }
 }
 
+impl Method for PushJob {
+    type Output = PushedJob;
+    const SPEC: Spec = write("pushJob").refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
+
+    fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
+        check_time(self.delay_ms, self.run_at, "")
+    }
+
+    fn after_commit(&self, _: &mut PushedJob, _: &Site) -> Option<Wake> {
+        wake_poppers(&self.queue, 1)
+    }
+}
+
 new_job! {
     /// A job of a batch.
     NewJob {}
@@ -104,6 +154,24 @@ pub struct PushJobs {
     #[serde(deserialize_with = "a_batch")]
     #[schema(min_items = 1, max_items = 100)]
     pub jobs: Vec<NewJob>,
+}
+
+impl Method for PushJobs {
+    type Output = PushedJobs;
+    const SPEC: Spec = write("pushJobs");
+
+    fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
+        let mut jobs = self.jobs.iter().enumerate();
+        jobs.try_for_each(|(index, job)| check_time(job.delay_ms, job.run_at, &format!("/jobs/{index}")))
+    }
+
+    fn weight(&self) -> usize {
+        self.jobs.len()
+    }
+
+    fn after_commit(&self, pushed: &mut PushedJobs, _: &Site) -> Option<Wake> {
+        wake_poppers(&self.queue, pushed.jobs.len())
+    }
 }
 
 fn a_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D::Error> {
@@ -131,6 +199,16 @@ pub struct PopJob {
     pub wait_ms: WaitMs,
 }
 
+impl Method for PopJob {
+    type Output = Option<LeasedJob>;
+    const SPEC: Spec = write("popJob");
+
+    fn wait(&self) -> Option<Wait<Self::Output>> {
+        let wanted = Wanted::of(Awaited::Queue, &self.queue, self.wait_ms)?;
+        Some(Wait { wanted, retry_after: |answer| when_woken(answer, Option::is_none) })
+    }
+}
+
 /// Takes the next jobs of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -151,6 +229,25 @@ pub struct PopJobs {
     pub wait_ms: WaitMs,
 }
 
+impl Method for PopJobs {
+    type Output = LeasedJobs;
+    const SPEC: Spec = write("popJobs");
+
+    fn weight(&self) -> usize {
+        self.count.size()
+    }
+
+    fn wait(&self) -> Option<Wait<LeasedJobs>> {
+        let wanted = Wanted::of(Awaited::Queue, &self.queue, self.wait_ms)?;
+        Some(Wait { wanted, retry_after: |answer| when_woken(answer, |leased| leased.jobs.is_empty()) })
+    }
+}
+
+/// A pop that found no job is repeated when a job may be there.
+fn when_woken<T>(answer: &Result<Answer<T>, Problem>, is_empty: fn(&T) -> bool) -> Option<Duration> {
+    answer.as_ref().is_ok_and(|answer| is_empty(&answer.output)).then_some(Duration::MAX)
+}
+
 /// Says that a job is done.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -165,6 +262,16 @@ pub struct CompleteJob {
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schema(value_type = Value, example = json!({"sent": true}))]
     pub result: Json,
+}
+
+impl Method for CompleteJob {
+    type Output = Job;
+    const SPEC: Spec = write("completeJob").problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
+
+    fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
+        // The next job of the group can be popped now.
+        job.group.is_some().then(|| Wake::of(Awaited::Queue, &job.queue, 1))
+    }
 }
 
 /// Says that an attempt failed.
@@ -195,6 +302,15 @@ pub struct FailJob {
     pub jitter: f64,
 }
 
+impl Method for FailJob {
+    type Output = Job;
+    const SPEC: Spec = write("failJob").problems(NOT_RUNNING).refs(&[ID, LEASE]);
+
+    fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
+        wake_poppers(&job.queue, 1)
+    }
+}
+
 const fn yes() -> bool {
     true
 }
@@ -221,6 +337,8 @@ pub struct ExtendJob {
     pub lease_ms: LeaseMs,
 }
 
+method!(ExtendJob => Job, write("extendJob").problems(NOT_RUNNING).refs(&[ID, LEASE]));
+
 /// Reads a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -228,6 +346,8 @@ pub struct GetJob {
     /// The job.
     pub id: Id,
 }
+
+method!(GetJob => JobWithErrors, Spec::read("getJob").scope(Scope::QueuesRead).problems(&[Code::NotFound]).refs(&[ID]));
 
 /// Deletes a job that does not run and is not finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -237,28 +357,7 @@ pub struct CancelJob {
     pub id: Id,
 }
 
-/// Where a page of jobs ended: `state/rank/place`.
-#[derive(Clone, Debug)]
-pub struct JobPlace(String);
-
-impl FromStr for JobPlace {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split('/');
-        let state = parts.next().filter(|state| state.bytes().all(|byte| byte.is_ascii_lowercase())).is_some();
-        let rank = parts.next().is_some_and(|rank| rank.parse::<i16>().is_ok());
-        let place = parts.next().is_some_and(|place| place.parse::<i64>().is_ok());
-        let is_whole = state && rank && place && parts.next().is_none();
-        is_whole.then(|| Self(text.to_owned())).ok_or(())
-    }
-}
-
-impl fmt::Display for JobPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+method!(CancelJob => (), write("cancelJob").problems(&[Code::NotFound, Code::JobNotPending]).refs(&[ID]));
 
 /// Reads a page of the jobs of a queue. A page ends early when it has more than 4 MiB.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -282,6 +381,8 @@ pub struct ListJobs {
     pub cursor: Option<CursorOf<JobPlace>>,
 }
 
+method!(ListJobs => Page<Job>, slow_read("listJobs"));
+
 /// Reads how much is in a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -289,6 +390,8 @@ pub struct ReadQueueStatus {
     /// The queue.
     pub queue: Name,
 }
+
+method!(ReadQueueStatus => QueueStatus, slow_read("queueStatus"));
 
 /// Reads a page of the queues that have jobs, by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -305,6 +408,8 @@ pub struct ListQueues {
     pub cursor: Option<Cursor>,
 }
 
+method!(ListQueues => Page<QueueStatus>, slow_read("listQueues"));
+
 /// Brings dead jobs back.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -316,6 +421,20 @@ pub struct RetryDead {
     #[serde(default = "Bounded::of::<100>")]
     #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Bounded<1, 1_000>,
+}
+
+impl Method for RetryDead {
+    type Output = Retried;
+    const SPEC: Spec = write("retryDead");
+
+    fn weight(&self) -> usize {
+        // It may read many jobs that it cannot retry.
+        self.limit.size().max(100)
+    }
+
+    fn after_commit(&self, retried: &mut Retried, _: &Site) -> Option<Wake> {
+        wake_poppers(&self.queue, usize::try_from(retried.retried).unwrap_or(usize::MAX))
+    }
 }
 
 /// Deletes jobs of a queue, up to 1,000.
@@ -330,4 +449,19 @@ pub struct PurgeQueue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Status>)]
     pub status: Option<Status>,
+}
+
+impl Method for PurgeQueue {
+    type Output = Purged;
+    const SPEC: Spec = write("purgeQueue");
+
+    fn weight(&self) -> usize {
+        // Deleting a job is a tenth of the work of pushing one.
+        100
+    }
+
+    fn after_commit(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
+        // The next jobs of their groups can be popped now.
+        wake_poppers(&self.queue, usize::try_from(purged.purged).unwrap_or(usize::MAX))
+    }
 }

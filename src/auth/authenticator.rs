@@ -1,0 +1,55 @@
+//! From the headers of a request to the proof of its payer.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use secrecy::SecretString;
+
+use super::proof::Proof;
+use super::token::Token;
+use super::tokens::Tokens;
+use crate::problem::{Code, Problem};
+
+/// Finds out who pays.
+pub struct Authenticator {
+    tokens: Arc<Tokens>,
+}
+
+/// A credential of a request. Another kind of credential will be another variant.
+enum Credential {
+    Bearer(Token),
+}
+
+impl Credential {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut values = headers.get_all(AUTHORIZATION);
+        let Some(value) = values.next() else {
+            return Err(Problem::new(Code::TokenMissing));
+        };
+        let malformed = || Problem::new(Code::TokenMalformed);
+        let text = value.to_str().map_err(|_not_ascii| malformed())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
+        if !scheme.eq_ignore_ascii_case("bearer") || values.next().is_some() {
+            return Err(malformed());
+        }
+        Token::parse(&SecretString::from(token.trim())).map(Self::Bearer).ok_or_else(malformed)
+    }
+}
+
+impl Authenticator {
+    /// Verifies tokens with `tokens`.
+    #[must_use]
+    pub fn new(tokens: Arc<Tokens>) -> Self {
+        Self { tokens }
+    }
+
+    /// The proof that a request carries.
+    ///
+    /// # Errors
+    /// The problems of status 401, and `database-unavailable`.
+    pub async fn prove(&self, headers: &HeaderMap) -> Result<Proof, Problem> {
+        match Credential::of(headers)? {
+            Credential::Bearer(token) => self.tokens.verify(&token).await.map(Proof::of_grant),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From a transaction to a plan: each call is parsed by the code of its own route.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::conditions::Guard;
+use super::method::{AnyMethod, Entry, Operation as _, Wait};
+use super::outcome::mismatch;
+use super::plan::{Plan, Position, Step};
+use super::references::{Finder, Reference, cut};
+use super::spec::Spec;
+use super::transaction::{CALLS_MAX, Results, TransactedCall, Transaction};
+use crate::problem::{Code, Problem};
+use crate::site::Site;
+use crate::turn::{Access, Batching};
+use crate::waiting::Wake;
+
+/// Number of references in one transaction.
+const REFS_MAX: usize = 100;
+/// Weight of one transaction, in simple calls: it delays the other payers of its lane.
+pub const WEIGHT_MAX: usize = 500;
+/// Length of an alias, in characters.
+const ALIAS_CHARS_MAX: usize = 64;
+
+/// The plan of a transaction.
+#[derive(Default)]
+pub(super) struct Compiled {
+    calls: Vec<CompiledCall>,
+}
+
+struct CompiledCall {
+    spec: Spec,
+    method: Box<dyn AnyMethod>,
+    references: Vec<Reference>,
+    guard: Option<Guard>,
+}
+
+impl Transaction {
+    /// Finds the method of each call, and parses its parameters except for the references.
+    pub(super) fn compile(self, methods: &[Entry]) -> Result<Compiled, Problem> {
+        let count = self.calls.len();
+        if count == 0 || count > CALLS_MAX {
+            let detail = format!("must be 1 to {CALLS_MAX} calls");
+            return Err(Problem::new(Code::InvalidValue).field("/calls", detail));
+        }
+        let mut compiled = Compiled::default();
+        let mut aliases = HashMap::new();
+        for (index, mut call) in self.calls.into_iter().enumerate() {
+            let alias = call.alias.take();
+            compiled.calls.push(compile(call, index, &aliases, methods)?);
+            compiled.check_limits(index)?;
+            if let Some(alias) = alias {
+                check_alias(&alias, index)?;
+                if aliases.insert(alias, index).is_some() {
+                    return Err(invalid(index, "/as", "must not be given twice"));
+                }
+            }
+        }
+        Ok(compiled)
+    }
+}
+
+fn invalid(index: usize, member: &str, detail: &str) -> Problem {
+    Problem::new(Code::InvalidValue).field(format!("/calls/{index}{member}"), detail).member("index", index)
+}
+
+fn compile(
+    call: TransactedCall,
+    index: usize,
+    aliases: &HashMap<String, usize>,
+    methods: &[Entry],
+) -> Result<CompiledCall, Problem> {
+    let entry = methods.iter().find(|entry| entry.spec.name == call.method);
+    let entry =
+        entry.ok_or_else(|| invalid(index, "/method", "must be the operationId of a write or of a fast read"))?;
+    let Entry { spec, parse } = *entry;
+    if spec.batching == Batching::Apart {
+        let detail = "cannot be in a transaction: searches, lists and counts are calls of their own";
+        return Err(invalid(index, "/method", detail));
+    }
+    let mut params = Value::Object(call.params);
+    let mut finder = Finder { aliases, index, pointer: format!("/calls/{index}/params"), found: Vec::new() };
+    finder.replace(&mut params, &mut Vec::new(), spec.refs)?;
+    let references = finder.found;
+    let position = Position::InTransaction { index, method: spec.name };
+    let method = parse(params).map_err(|problem| position.of_params(problem))?;
+    if method.waits() {
+        return Err(invalid(index, "/params/waitMs", "must be 0: a transaction waits for nothing"));
+    }
+    Ok(CompiledCall { spec, method, references, guard: call.guard })
+}
+
+fn check_alias(alias: &str, index: usize) -> Result<(), Problem> {
+    let is_name = alias.starts_with(|c: char| c.is_ascii_alphabetic())
+        && alias.len() <= ALIAS_CHARS_MAX
+        && alias.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    match is_name {
+        true => Ok(()),
+        false => Err(invalid(index, "/as", "must be a letter and up to 63 of A-Z a-z 0-9 _ -")),
+    }
+}
+
+fn too_heavy() -> String {
+    format!(
+        "must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100, a memory a call for each 250 bytes"
+    )
+}
+
+impl Compiled {
+    fn methods_weight(&self) -> usize {
+        self.calls.iter().map(|call| call.method.weight()).sum()
+    }
+
+    fn references(&self) -> usize {
+        self.calls.iter().map(|call| call.references.len()).sum()
+    }
+
+    /// Refuses the call that makes the transaction too heavy.
+    fn check_limits(&self, index: usize) -> Result<(), Problem> {
+        if self.methods_weight() > WEIGHT_MAX {
+            return Err(invalid(index, "", &too_heavy()));
+        }
+        if self.references() > REFS_MAX {
+            let detail = format!("must refer to results at most {REFS_MAX} times in the whole transaction");
+            return Err(invalid(index, "", &detail));
+        }
+        Ok(())
+    }
+}
+
+impl CompiledCall {
+    /// The call as `rpc.transact` reads it.
+    fn to_json(&self) -> serde_json::Result<Value> {
+        let mut call = Map::new();
+        call.insert("method".into(), self.spec.name.into());
+        call.insert("write".into(), (self.spec.access == Access::Write).into());
+        let mut params = self.method.params()?;
+        if self.references.is_empty() {
+            call.insert("params".into(), params);
+        } else {
+            let (pieces, references) = cut(&mut params, &self.references);
+            call.insert("pieces".into(), pieces.into());
+            call.insert("refs".into(), serde_json::to_value(references)?);
+        }
+        if let Some(guard) = &self.guard {
+            call.insert("guard".into(), serde_json::to_value(guard)?);
+        }
+        Ok(Value::Object(call))
+    }
+}
+
+impl Plan for Compiled {
+    type Output = Results;
+    const SPEC: Spec = Transaction::SPEC;
+
+    fn steps(&mut self) -> impl Iterator<Item = Step<'_>> + Send {
+        self.calls.iter_mut().enumerate().map(|(index, call)| Step {
+            spec: call.spec,
+            method: call.method.as_mut(),
+            position: Position::InTransaction { index, method: call.spec.name },
+        })
+    }
+
+    fn weight(&self) -> Result<usize, Problem> {
+        // The weight of a text is known only now, after it was prepared.
+        let weight = self.methods_weight();
+        match weight <= WEIGHT_MAX {
+            true => Ok(weight + self.references()),
+            false => Err(Problem::new(Code::InvalidValue).field("/calls", too_heavy())),
+        }
+    }
+
+    fn params(&self) -> Result<String, Problem> {
+        let calls = self.calls.iter().map(|call| call.to_json().map_err(|error| mismatch(call.spec.name, &error)));
+        let calls: Vec<Value> = calls.collect::<Result<_, _>>()?;
+        Ok(json!({"calls": calls}).to_string())
+    }
+
+    fn wait(&self) -> Option<Wait<Results>> {
+        None
+    }
+
+    fn after_commit(&self, output: &mut Results, site: &Site) -> Result<Vec<Wake>, Problem> {
+        let mut wakes = Vec::new();
+        for (call, result) in self.calls.iter().zip(&mut output.results) {
+            let completed = call.method.after_commit(result.take(), site);
+            let (completed, wake) = completed.map_err(|error| mismatch(call.spec.name, &error))?;
+            *result = completed;
+            wakes.extend(wake);
+        }
+        Ok(wakes)
+    }
+}

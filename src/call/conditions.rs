@@ -1,0 +1,90 @@
+//! Conditions of a write: a key that makes it safe to retry, and a lock that it must hold.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+use crate::name::Name;
+use crate::number::int64;
+
+/// A lock that must be held, with this fence, when the call runs. Otherwise the call changes nothing and fails with
+/// `stale-fence`. The lock is checked in the same transaction as the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Guard {
+    /// Name of the lock.
+    pub lock: Name,
+    /// Fence of the lease, from the result of `acquireLock`.
+    #[serde(deserialize_with = "int64")]
+    #[schema(example = 12)]
+    pub fence: i64,
+}
+
+/// An idempotency key: a write runs once per key, however often it is sent. 8 to 128 characters of printable ASCII.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    key: String,
+    request_sha256: [u8; 32],
+}
+
+/// Length of a key, in characters.
+const KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+
+impl IdempotencyKey {
+    /// The key of a request. `parts` identify the request: another request with the same key is refused. `None` if the
+    /// key is malformed.
+    #[must_use]
+    pub fn parse<'a>(key: &str, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let is_printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !is_printable || !KEY_CHARS.contains(&key.len()) {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for part in parts {
+            // The length comes first, so that different lists of parts have different digests.
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Some(Self { key: key.to_owned(), request_sha256: digest.finalize().into() })
+    }
+
+    /// A secret that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
+    /// made this way: it is never stored, and a retry of `acquireLock` returns the same token.
+    pub(super) fn secret(&self, payer: &str, index: usize) -> [u8; 24] {
+        let mut digest = Sha256::new();
+        digest.update(format!("payerbase token\n{payer}\n{index}\n{}", self.key));
+        let mut secret = [0; 24];
+        for (to, from) in secret.iter_mut().zip(digest.finalize()) {
+            *to = from;
+        }
+        secret
+    }
+}
+
+/// The conditions of one write.
+#[derive(Clone, Default)]
+pub struct Conditions {
+    /// Run once under this key.
+    pub key: Option<IdempotencyKey>,
+    /// Run only while this lock is held.
+    pub guard: Option<Guard>,
+}
+
+impl Conditions {
+    /// The conditions as JSON for `rpc.write_with_conditions`. `None` if there are none, as for most calls.
+    pub(super) fn to_json(&self) -> Option<String> {
+        if self.key.is_none() && self.guard.is_none() {
+            return None;
+        }
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut members = serde_json::Map::new();
+        if let Some(key) = &self.key {
+            members.insert("key".into(), hex(&Sha256::digest(&key.key)).into());
+            members.insert("request".into(), hex(&key.request_sha256).into());
+        }
+        if let Some(guard) = &self.guard {
+            members.insert("guard".into(), serde_json::json!(guard));
+        }
+        Some(serde_json::Value::Object(members).to_string())
+    }
+}

@@ -1,0 +1,42 @@
+//! The dispatchers of SQL, made from the list of methods: `rpc.dispatch_write` and `rpc.dispatch_read`.
+
+use std::fmt::Write as _;
+
+use super::method::{Entry, Operation as _};
+use super::pipeline::HAS_ANSWER;
+use super::spec::Spec;
+use super::transaction::Transaction;
+use crate::turn::Access;
+
+/// Both dispatchers, for these methods and for those of this room.
+pub(crate) fn dispatch_sql(methods: &[Entry]) -> String {
+    let specs = methods.iter().map(|entry| entry.spec).chain([Transaction::SPEC, HAS_ANSWER]);
+    let (writes, reads): (Vec<Spec>, Vec<Spec>) = specs.partition(|spec| spec.access == Access::Write);
+    dispatcher("One write of one payer, under the payer's lock.", "rpc.dispatch_write", &writes)
+        + &dispatcher("One read of one payer, without a lock.", "rpc.dispatch_read", &reads)
+}
+
+fn dispatcher(comment: &str, name: &str, specs: &[Spec]) -> String {
+    let mut sql = format!(
+        "-- {comment} The result is {{\"ok\": ..}} or {{\"problem\": {{\"code\": .., ..}}}}.\n\
+         create function {name}(p_payer text, p_method text, p_params jsonb) returns json\nlanguage plpgsql\nas $$\nbegin\n  \
+         case p_method\n"
+    );
+    for spec in specs {
+        let function = snake_case(spec.name);
+        let _infallible = writeln!(sql, "    when '{}' then return rpc.{function}(p_payer, p_params);", spec.name);
+    }
+    sql + "    else raise exception 'no method %', p_method;\n  end case;\nend $$;\n\n"
+}
+
+/// The SQL name of a method: `pushJobs` is `push_jobs`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}

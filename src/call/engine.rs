@@ -1,0 +1,82 @@
+//! Everything that calls go through in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+
+use super::method::Entry;
+use super::metrics::Metrics;
+use super::outside::Outside;
+use crate::auth::Slugs;
+use crate::embeddings::Embeddings;
+use crate::payer_limit::PayerLimit;
+use crate::site::Site;
+use crate::turn::Turns;
+use crate::waiting::Waiters;
+
+/// Settings of calls.
+#[derive(Clone)]
+pub struct CallSettings {
+    /// How often the first waiter of each line polls.
+    pub poll_interval: Duration,
+    /// The text search configuration for texts, in addition to `simple`.
+    pub language: String,
+    /// The model that makes vectors of texts.
+    pub embeddings: Option<Arc<Embeddings>>,
+}
+
+/// Everything that calls go through in this process.
+pub struct Engine {
+    pub(super) turns: Arc<Turns>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) outside: Outside,
+    pub(super) methods: &'static [Entry],
+    pub(super) site: Site,
+    pub(super) language: String,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Engine {
+    /// Calls of `methods` run in `turns`.
+    #[must_use]
+    pub fn new(
+        turns: Arc<Turns>,
+        slugs: Arc<Slugs>,
+        methods: &'static [Entry],
+        site: Site,
+        settings: CallSettings,
+        registry: &mut Registry,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::register(registry));
+        let outside = Outside {
+            embeddings: settings.embeddings,
+            slugs,
+            embedding_limit: PayerLimit::default(),
+            metrics: Arc::clone(&metrics),
+        };
+        let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
+        Self { turns, waiters, outside, methods, site, language: settings.language, metrics }
+    }
+
+    /// The public address of this server.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The waiting calls of this process.
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
+    }
+
+    /// Ends all waiting, now and later: the server stops.
+    pub fn end_waiting(&self) {
+        self.waiters.close();
+    }
+
+    /// Refuses new calls. The lanes end when their inboxes are empty.
+    pub fn close(&self) {
+        self.turns.close();
+    }
+}

@@ -1,0 +1,169 @@
+//! Methods: the operations that a payer can call.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::conditions::IdempotencyKey;
+use super::needs::Needs;
+use super::request::Answer;
+use super::spec::Spec;
+use crate::parse;
+use crate::problem::Problem;
+use crate::site::Site;
+use crate::waiting::{Wake, Wanted};
+
+/// The content of a request: a method, or a transaction of methods.
+pub trait Operation: DeserializeOwned + 'static {
+    /// Its description.
+    const SPEC: Spec;
+}
+
+impl<M: Method> Operation for M {
+    const SPEC: Spec = <M as Method>::SPEC;
+}
+
+/// A method. Its value is its parameters, parsed; its SQL function has the same name, in snake case.
+///
+/// Most methods are their types and one line: `method!(DeleteCounter -> (), Spec::write("deleteCounter"))`.
+pub trait Method: Serialize + DeserializeOwned + Send + 'static {
+    /// Its result.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Its description.
+    const SPEC: Spec;
+
+    /// Checks what types cannot check, and completes what the caller left out.
+    ///
+    /// # Errors
+    /// The problem of a value that does not fit the others.
+    fn prepare(&mut self, _context: &Context<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// How much work it is, in simple calls. Heavy calls run in batches of their own.
+    fn weight(&self) -> usize {
+        1
+    }
+
+    /// What must be made outside of the turn.
+    fn needs(&mut self) -> Needs<'_> {
+        Needs::default()
+    }
+
+    /// The resource that it waits for. A transaction does not wait: it refuses such a call.
+    fn wait(&self) -> Option<Wait<Self::Output>> {
+        None
+    }
+
+    /// Runs after the commit: completes the result with what the database does not know, and wakes waiting calls.
+    fn after_commit(&self, _output: &mut Self::Output, _site: &Site) -> Option<Wake> {
+        None
+    }
+}
+
+/// Implements [`Method`] for a type that needs no hooks.
+macro_rules! method {
+    ($method:ty => $output:ty, $spec:expr) => {
+        impl $crate::call::Method for $method {
+            type Output = $output;
+            const SPEC: $crate::call::Spec = $spec;
+        }
+    };
+}
+pub(crate) use method;
+
+/// How a call waits.
+pub struct Wait<T> {
+    /// The resource, and how long to wait for it.
+    pub wanted: Wanted,
+    /// `Some(delay)` if the call found nothing and should be repeated after `delay` at the latest; `Duration::MAX` means
+    /// only when woken.
+    pub retry_after: fn(&Result<Answer<T>, Problem>) -> Option<Duration>,
+}
+
+/// What a method is prepared with.
+pub struct Context<'a> {
+    pub(super) payer: &'a str,
+    pub(super) key: Option<&'a IdempotencyKey>,
+    /// The index of the call in its transaction.
+    pub(super) index: usize,
+    /// The public address of this server.
+    pub site: &'a Site,
+    /// The text search configuration of the server.
+    pub language: &'a str,
+    /// Whether the server has a model that makes vectors.
+    pub can_embed: bool,
+}
+
+impl Context<'_> {
+    /// 192 bits: random, or the same again for the same idempotency key.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 24] {
+        match self.key {
+            Some(key) => key.secret(self.payer, self.index),
+            None => rand::rng().random(),
+        }
+    }
+}
+
+/// A method in the list of all methods.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its description.
+    pub spec: Spec,
+    pub(super) parse: fn(Value) -> Result<Box<dyn AnyMethod>, Problem>,
+}
+
+impl Entry {
+    /// The entry of `M`.
+    #[must_use]
+    pub const fn of<M: Method>() -> Self {
+        Self { spec: <M as Method>::SPEC, parse: parse::<M> }
+    }
+}
+
+fn parse<M: Method>(params: Value) -> Result<Box<dyn AnyMethod>, Problem> {
+    parse::from_value::<M>(params).map(|method| -> Box<dyn AnyMethod> { Box::new(method) })
+}
+
+/// A method whose type is erased, so that a transaction can hold methods of several types.
+pub(super) trait AnyMethod: Send {
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem>;
+    fn weight(&self) -> usize;
+    fn needs(&mut self) -> Needs<'_>;
+    fn waits(&self) -> bool;
+    fn params(&self) -> serde_json::Result<Value>;
+    fn after_commit(&self, output: Value, site: &Site) -> serde_json::Result<(Value, Option<Wake>)>;
+}
+
+impl<M: Method> AnyMethod for M {
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        Method::prepare(self, context)
+    }
+
+    fn weight(&self) -> usize {
+        Method::weight(self)
+    }
+
+    fn needs(&mut self) -> Needs<'_> {
+        Method::needs(self)
+    }
+
+    fn waits(&self) -> bool {
+        Method::wait(self).is_some()
+    }
+
+    fn params(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+
+    fn after_commit(&self, output: Value, site: &Site) -> serde_json::Result<(Value, Option<Wake>)> {
+        let mut output: M::Output = serde_json::from_value(output)?;
+        let wake = Method::after_commit(self, &mut output, site);
+        Ok((serde_json::to_value(output)?, wake))
+    }
+}

@@ -1,0 +1,38 @@
+//! Calls: what every request goes through, from the proof of its payer to its answer.
+//!
+//! [`Tenant`] runs a method or a transaction. Its steps are in `pipeline.rs`: prove, prepare, work outside of the turn,
+//! execute one statement, and after the commit wake waiting calls.
+
+mod compile;
+mod conditions;
+mod dispatch;
+mod engine;
+mod method;
+mod metrics;
+mod needs;
+mod outcome;
+mod outside;
+mod pipeline;
+mod plan;
+mod references;
+mod request;
+mod spec;
+mod tenant;
+mod transaction;
+
+pub use compile::WEIGHT_MAX;
+pub use conditions::{Conditions, Guard, IdempotencyKey};
+pub(crate) use dispatch::dispatch_sql;
+pub use engine::{CallSettings, Engine};
+pub(crate) use method::method;
+pub use method::{Context, Entry, Method, Operation, Wait};
+pub use needs::{Embedded, NeededSlug, NeededVector, Needs};
+pub use outside::EMBEDDING_TIMEOUT;
+pub use request::{Answer, Request};
+pub use spec::{BODY_BYTES_MAX, Ref, Spec};
+pub use tenant::Tenant;
+pub use transaction::{CALLS_MAX, Results, TransactedCall, Transaction};
+
+/// The functions of this room.
+pub(crate) const SQL: &[&str] =
+    &[include_str!("problem.sql"), include_str!("conditions.sql"), include_str!("transact.sql")];

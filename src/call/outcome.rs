@@ -1,0 +1,46 @@
+//! How the result of a method reads, and how a call without one becomes a problem.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::request::Answer;
+use crate::problem::{Code, Problem};
+use crate::turn::CallError;
+
+/// The result of a method in SQL. Every expected outcome is data.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome<T> {
+    Ok(T),
+    /// The result of an earlier call with the same idempotency key.
+    Replay(T),
+    Problem(Map<String, Value>),
+}
+
+/// Reads the result of a method.
+pub(super) fn read<T: DeserializeOwned>(method: &str, result: &str) -> Result<Answer<T>, Problem> {
+    match serde_json::from_str(result).map_err(|error| mismatch(method, &error))? {
+        Outcome::Ok(output) => Ok(Answer { output, is_replay: false }),
+        Outcome::Replay(output) => Ok(Answer { output, is_replay: true }),
+        Outcome::Problem(members) => Err(Problem::from_sql(members)),
+    }
+}
+
+/// The types of a method in Rust and in SQL differ: a bug in payerbase.
+pub(super) fn mismatch(method: &str, error: &serde_json::Error) -> Problem {
+    tracing::error!(method, %error, "the types of a method in Rust and in SQL differ");
+    Problem::new(Code::Internal)
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        Self::new(match error {
+            CallError::Overloaded => Code::Overloaded,
+            CallError::PayerBusy => Code::PayerBusy,
+            CallError::Unavailable => Code::DatabaseUnavailable,
+            CallError::OutcomeUnknown => Code::OutcomeUnknown,
+            CallError::Refused => Code::Internal,
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Work outside of the turn: texts become vectors, slugs are reserved. Nothing of it holds the payer's lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::metrics::Metrics;
+use super::needs::{Embedded, NeededSlug, NeededVector, Needs};
+use super::plan::Position;
+use crate::auth::Slugs;
+use crate::embeddings::Embeddings;
+use crate::payer::Payer;
+use crate::payer_limit::PayerLimit;
+use crate::problem::{Code, Problem};
+use crate::slug::Slug;
+use crate::vector::Vector;
+
+/// Time limit for the vectors of a call. Then it is answered with 503; it has not begun and never runs.
+pub const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What works outside of the turn.
+pub(super) struct Outside {
+    pub embeddings: Option<Arc<Embeddings>>,
+    pub slugs: Arc<Slugs>,
+    pub embedding_limit: PayerLimit,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Outside {
+    /// Makes what the steps of a plan need.
+    pub async fn provide(&self, payer: &Payer, needs: Vec<(Position, Needs<'_>)>) -> Result<(), Problem> {
+        let mut vectors = Vec::new();
+        let mut slugs = Vec::new();
+        for (position, needs) in needs {
+            vectors.extend(needs.vectors.into_iter().map(|vector| (position, vector)));
+            slugs.extend(needs.slug.map(|slug| (position, slug)));
+        }
+        self.embed(payer, vectors).await?;
+        for (position, slug) in slugs {
+            self.reserve(payer, slug).await.map_err(|problem| position.of_step(problem))?;
+        }
+        Ok(())
+    }
+
+    /// Embeds all texts of a plan at once. A failure is a problem of the first step with a text.
+    async fn embed(&self, payer: &Payer, needed: Vec<(Position, NeededVector<'_>)>) -> Result<(), Problem> {
+        let Some((embeddings, (position, _))) = self.embeddings.as_ref().zip(needed.first()) else {
+            return Ok(());
+        };
+        let position = *position;
+        let texts: Vec<&str> = needed.iter().map(|(_, vector)| vector.text).collect();
+        let started = Instant::now();
+        let vectors = self.vectors(embeddings, payer, &texts).await;
+        self.metrics.embedded(texts.len(), started.elapsed(), vectors.is_ok());
+        let vectors = vectors.map_err(|problem| position.of_step(problem))?;
+        for ((_, needed), vector) in needed.into_iter().zip(vectors) {
+            (needed.put)(Embedded { vector, model: embeddings.model().clone() });
+        }
+        Ok(())
+    }
+
+    async fn vectors(&self, embeddings: &Embeddings, payer: &Payer, texts: &[&str]) -> Result<Vec<Vector>, Problem> {
+        let permit = self.embedding_limit.admit(payer).map_err(|_too_many| Problem::new(Code::Overloaded))?;
+        let vectors = async {
+            let _running = permit.ready().await;
+            embeddings.embed(payer, texts).await
+        };
+        match tokio::time::timeout(EMBEDDING_TIMEOUT, vectors).await {
+            Ok(vectors) => vectors,
+            Err(_elapsed) => Err(Problem::new(Code::Overloaded).detail(
+                "Nothing was changed: the texts did not become vectors within a minute. Try again later, or with fewer and shorter texts.",
+            )),
+        }
+    }
+
+    /// Reserves a slug. A generated slug that belongs to another payer is replaced by another one.
+    async fn reserve(&self, payer: &Payer, needed: NeededSlug<'_>) -> Result<(), Problem> {
+        while !self.slugs.reserve(needed.slug, payer).await? {
+            if !needed.is_generated {
+                return Err(Problem::new(Code::SlugTaken));
+            }
+            *needed.slug = Slug::generate();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The pipeline: the steps of every call, whether it is a single method or a transaction.
+
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use super::conditions::Conditions;
+use super::method::Context;
+use super::outcome;
+use super::plan::Plan;
+use super::request::Answer;
+use super::spec::Spec;
+use super::tenant::Tenant;
+use crate::problem::{Code, Problem};
+use crate::turn::Command;
+
+/// Whether a write was answered under its key, so that it does not run again.
+pub(super) const HAS_ANSWER: Spec = Spec::read("hasAnswer");
+
+impl Tenant {
+    /// The way of a call, from its proof to its answer.
+    pub(super) async fn run<P: Plan>(
+        &self,
+        plan: &mut P,
+        conditions: &Conditions,
+    ) -> Result<Answer<P::Output>, Problem> {
+        self.prove(plan)?;
+        let weight = self.prepare(plan, conditions)?;
+        self.work_outside(plan, conditions).await?;
+        let command = command(&P::SPEC, plan.params()?, weight, conditions);
+        let mut answer = self.execute(plan, command).await?;
+        self.after_commit(plan, &mut answer.output)?;
+        Ok(answer)
+    }
+
+    /// Checks that the caller may run every step.
+    fn prove<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
+        plan.steps().try_for_each(|step| match step.spec.scope {
+            Some(scope) => self.proof.require(scope).map_err(|problem| step.position.of_step(problem)),
+            None => Ok(()),
+        })
+    }
+
+    /// Checks and completes the parameters of every step. Answers how much work they are.
+    fn prepare<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<usize, Problem> {
+        for step in plan.steps() {
+            let context = Context {
+                payer: self.payer().as_str(),
+                key: conditions.key.as_ref(),
+                index: step.position.index(),
+                site: &self.engine.site,
+                language: &self.engine.language,
+                can_embed: self.engine.outside.embeddings.is_some(),
+            };
+            step.method.prepare(&context).map_err(|problem| step.position.of_params(problem))?;
+        }
+        plan.weight()
+    }
+
+    /// Makes what the steps need before the turn, if the call is admitted.
+    async fn work_outside<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
+        let needs = plan.steps().map(|step| (step.position, step.method.needs()));
+        let needs: Vec<_> = needs.filter(|(_, needs)| !needs.is_empty()).collect();
+        if needs.is_empty() || !self.admit(conditions).await? {
+            return Ok(());
+        }
+        self.engine.outside.provide(self.payer(), needs).await
+    }
+
+    /// Whether the call has work to do: a write that was answered under its key is answered from there.
+    async fn admit(&self, conditions: &Conditions) -> Result<bool, Problem> {
+        match conditions.to_json().filter(|_| conditions.key.is_some()) {
+            Some(key) => {
+                let ask = command(&HAS_ANSWER, key, 1, &Conditions::default());
+                Ok(!self.send::<bool>(ask).await?.output)
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line
+    /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up.
+    async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
+        let Some(wait) = plan.wait() else { return self.send(command).await };
+        let deadline = Instant::now() + wait.wanted.patience;
+        let waiter = self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name);
+        let waiter = waiter.ok_or_else(|| Problem::new(Code::Overloaded))?;
+        let mut is_in_time = waiter.is_first() || waiter.ready(Duration::MAX, deadline).await;
+        loop {
+            let answer = self.send(command.clone()).await;
+            match (wait.retry_after)(&answer) {
+                Some(delay) if is_in_time => is_in_time = waiter.ready(delay, deadline).await,
+                _ => return answer,
+            }
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<Answer<T>, Problem> {
+        let method = command.method;
+        let result = self.engine.turns.dispatch(self.payer().clone(), command).await?;
+        outcome::read(method, &result)
+    }
+
+    /// Completes the result with what the database does not know, and wakes waiting calls.
+    fn after_commit<P: Plan>(&self, plan: &P, output: &mut P::Output) -> Result<(), Problem> {
+        for wake in plan.after_commit(output, &self.engine.site)? {
+            self.engine.waiters.wake_everywhere(self.payer(), wake);
+        }
+        Ok(())
+    }
+}
+
+fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
+    let Spec { name, access, batching, .. } = *spec;
+    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight }
+}

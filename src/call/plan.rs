@@ -1,0 +1,105 @@
+//! A plan: what the pipeline runs. It has one step for a single method, and several for a transaction.
+
+use serde::de::DeserializeOwned;
+
+use super::method::{AnyMethod, Method, Wait};
+use super::outcome::mismatch;
+use super::spec::Spec;
+use crate::problem::Problem;
+use crate::site::Site;
+use crate::waiting::Wake;
+
+/// What the pipeline runs.
+pub(super) trait Plan: Send {
+    /// The result.
+    type Output: DeserializeOwned + Send;
+
+    /// The description of the operation.
+    const SPEC: Spec;
+
+    /// The methods to run, in order.
+    fn steps(&mut self) -> impl Iterator<Item = Step<'_>> + Send;
+
+    /// How much work the plan is, in simple calls.
+    ///
+    /// # Errors
+    /// `invalid-value` if it is more than one call may be.
+    fn weight(&self) -> Result<usize, Problem>;
+
+    /// The parameters of the SQL function, as JSON.
+    fn params(&self) -> Result<String, Problem>;
+
+    /// The resource that it waits for.
+    fn wait(&self) -> Option<Wait<Self::Output>>;
+
+    /// Completes the result, and answers whom to wake.
+    fn after_commit(&self, output: &mut Self::Output, site: &Site) -> Result<Vec<Wake>, Problem>;
+}
+
+/// One method of a plan.
+pub(super) struct Step<'a> {
+    pub spec: Spec,
+    pub method: &'a mut dyn AnyMethod,
+    pub position: Position,
+}
+
+/// Where a step is: alone, or in a transaction. A problem of the step says so.
+#[derive(Clone, Copy)]
+pub(super) enum Position {
+    Alone,
+    InTransaction { index: usize, method: &'static str },
+}
+
+impl Position {
+    /// The index of the step.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Alone => 0,
+            Self::InTransaction { index, .. } => index,
+        }
+    }
+
+    /// A problem of this step.
+    pub fn of_step(self, problem: Problem) -> Problem {
+        match self {
+            Self::Alone => problem,
+            Self::InTransaction { index, method } => problem.member("index", index).member("method", method),
+        }
+    }
+
+    /// A problem of this step whose pointers are relative to its parameters.
+    pub fn of_params(self, problem: Problem) -> Problem {
+        match self {
+            Self::Alone => problem,
+            Self::InTransaction { index, .. } => self.of_step(problem.within(&format!("/calls/{index}/params"))),
+        }
+    }
+}
+
+/// The plan of a single call.
+pub(super) struct Single<M>(pub M);
+
+impl<M: Method> Plan for Single<M> {
+    type Output = M::Output;
+    const SPEC: Spec = <M as Method>::SPEC;
+
+    fn steps(&mut self) -> impl Iterator<Item = Step<'_>> + Send {
+        std::iter::once(Step { spec: <M as Method>::SPEC, method: &mut self.0, position: Position::Alone })
+    }
+
+    fn weight(&self) -> Result<usize, Problem> {
+        Ok(Method::weight(&self.0))
+    }
+
+    fn params(&self) -> Result<String, Problem> {
+        serde_json::to_string(&self.0).map_err(|error| mismatch(Self::SPEC.name, &error))
+    }
+
+    fn wait(&self) -> Option<Wait<M::Output>> {
+        Method::wait(&self.0)
+    }
+
+    fn after_commit(&self, output: &mut M::Output, site: &Site) -> Result<Vec<Wake>, Problem> {
+        Ok(Method::after_commit(&self.0, output, site).into_iter().collect())
+    }
+}

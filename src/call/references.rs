@@ -1,0 +1,142 @@
+//! References: `{"$ref": "<call>.<member>"}` in the parameters of a call is a member of the result of an earlier call.
+//!
+//! A reference is replaced by a stand-in while the parameters are parsed. Then the text of the parameters is cut at the
+//! references, and SQL joins the pieces with the values in between.
+
+use std::collections::HashMap;
+
+use rand::RngExt as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::spec::Ref;
+use crate::problem::{Code, Problem, pointer};
+
+/// A member of an earlier result, and its destination.
+#[derive(Debug, Serialize)]
+pub(super) struct Reference {
+    /// Destination: a path in the parameters.
+    #[serde(skip)]
+    to: Vec<String>,
+    /// Source: the index of the earlier call.
+    call: usize,
+    /// Source: a path in its result.
+    from: Vec<String>,
+    /// The pointer of the reference in the request, for the problem if there is no such member.
+    pointer: String,
+}
+
+/// The text of the parameters, cut at the references, and the references in the order of the text.
+pub(super) fn cut<'a>(params: &mut Value, references: &'a [Reference]) -> (Vec<String>, Vec<&'a Reference>) {
+    // Random, so that the caller cannot have written it into the parameters.
+    let mark = format!("{:032x}-", rand::rng().random::<u128>());
+    for (number, reference) in references.iter().enumerate() {
+        put(params, &reference.to, Value::String(format!("{mark}{number}")));
+    }
+    let text = params.to_string();
+    let mut pieces = Vec::new();
+    let mut order = Vec::new();
+    for piece in text.split(&format!("\"{mark}")) {
+        let Some((number, rest)) = piece.split_once('"').filter(|_| !pieces.is_empty()) else {
+            pieces.push(piece.to_owned());
+            continue;
+        };
+        order.extend(number.parse::<usize>().ok().and_then(|number| references.get(number)));
+        pieces.push(rest.to_owned());
+    }
+    (pieces, order)
+}
+
+/// Puts a value at a path.
+fn put(into: &mut Value, path: &[String], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *into = value;
+        return;
+    };
+    match into {
+        Value::Object(members) => put(members.entry(first).or_insert(Value::Null), rest, value),
+        Value::Array(items) => {
+            if let Some(item) = first.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                put(item, rest, value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Finds the references in the parameters of a call, and puts stand-ins in their place.
+pub(super) struct Finder<'a> {
+    pub aliases: &'a HashMap<String, usize>,
+    /// The index of the call.
+    pub index: usize,
+    /// The pointer of the parameters in the request.
+    pub pointer: String,
+    pub found: Vec<Reference>,
+}
+
+impl Finder<'_> {
+    pub fn replace(&mut self, value: &mut Value, path: &mut Vec<String>, refs: &[Ref]) -> Result<(), Problem> {
+        match value {
+            Value::Object(members) if members.len() == 1 && members.contains_key("$ref") => {
+                let reference = self.read(members.get("$ref"), path)?;
+                self.found.push(reference);
+                *value = self.stand_in(path, refs)?;
+            }
+            Value::Object(members) if members.len() == 1 && members.contains_key("$literal") => {
+                *value = members.remove("$literal").unwrap_or_default();
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    path.push(name.clone());
+                    self.replace(member, path, refs)?;
+                    path.pop();
+                }
+            }
+            Value::Array(items) => {
+                for (number, item) in items.iter_mut().enumerate() {
+                    path.push(number.to_string());
+                    self.replace(item, path, refs)?;
+                    path.pop();
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        Ok(())
+    }
+
+    fn pointer(&self, path: &[String]) -> String {
+        self.pointer.clone() + &pointer(path)
+    }
+
+    fn invalid(&self, path: &[String], detail: &str) -> Problem {
+        Problem::new(Code::InvalidValue).field(self.pointer(path), detail).member("index", self.index)
+    }
+
+    fn read(&self, reference: Option<&Value>, path: &[String]) -> Result<Reference, Problem> {
+        let text = reference.and_then(Value::as_str).ok_or_else(|| self.invalid(path, "$ref must be a string"))?;
+        let mut segments = text.split('.').map(str::to_owned);
+        let name = segments.next().unwrap_or_default();
+        let is_number = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+        let call = match is_number {
+            true => name.parse::<usize>().ok(),
+            false => self.aliases.get(&name).copied(),
+        };
+        let call = call.filter(|call| *call < self.index);
+        let call = call.ok_or_else(|| self.invalid(path, "$ref must name an earlier call"))?;
+        Ok(Reference { to: path.to_vec(), call, from: segments.collect(), pointer: self.pointer(path) })
+    }
+
+    /// The value that is parsed instead of the reference.
+    fn stand_in(&self, path: &[String], refs: &[Ref]) -> Result<Value, Problem> {
+        let refused = || self.invalid(path, "must be given here: a $ref cannot stand for it");
+        let member = path.first().ok_or_else(refused)?;
+        let (_, stand_in) = refs.iter().find(|(name, _)| name == member).ok_or_else(refused)?;
+        let stand_in: Value = serde_json::from_str(stand_in).unwrap_or_default();
+        // Inside of a member that takes any JSON or any object, null will do.
+        match (path.len(), &stand_in) {
+            (1, _) => Ok(stand_in),
+            (_, Value::Null | Value::Object(_)) => Ok(Value::Null),
+            _ => Err(refused()),
+        }
+    }
+}

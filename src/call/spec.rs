@@ -1,0 +1,91 @@
+//! What a method says of itself before it is called.
+
+use crate::auth::Scope;
+use crate::problem::Code;
+use crate::turn::{Access, Batching};
+
+/// Body size limit of most operations, in bytes: room for every documented value, and little memory for a slow sender.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A parameter that a `$ref` can fill, and the JSON that replaces it while the other parameters are parsed. SQL refuses
+/// a value that does not fit.
+pub type Ref = (&'static str, &'static str);
+
+/// The description of a method: `Spec::write("increment").scope(Scope::CountersWrite)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// The name of the method, from the `operationId` to SQL.
+    pub name: &'static str,
+    /// Whether it writes.
+    pub access: Access,
+    /// Whether it shares a statement with other calls.
+    pub batching: Batching,
+    /// The scope that the caller needs.
+    pub scope: Option<Scope>,
+    /// The problems of this method. The problems of all methods are added to them.
+    pub problems: &'static [Code],
+    /// The parameters that a `$ref` can fill.
+    pub refs: &'static [Ref],
+    /// Body size limit, in bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Spec {
+    const fn new(name: &'static str, access: Access) -> Self {
+        let (batching, body_bytes_max) = (Batching::Batched, BODY_BYTES_MAX);
+        Self { name, access, batching, scope: None, problems: &[], refs: &[], body_bytes_max }
+    }
+
+    /// A write.
+    #[must_use]
+    pub const fn write(name: &'static str) -> Self {
+        Self::new(name, Access::Write)
+    }
+
+    /// A fast read.
+    #[must_use]
+    pub const fn read(name: &'static str) -> Self {
+        Self::new(name, Access::Read)
+    }
+
+    /// A slow read: a list, a search or a statistic. A transaction cannot contain it.
+    #[must_use]
+    pub const fn slow_read(name: &'static str) -> Self {
+        Self::new(name, Access::Read).apart()
+    }
+
+    /// Runs on a connection of the pool.
+    #[must_use]
+    pub const fn apart(mut self) -> Self {
+        self.batching = Batching::Apart;
+        self
+    }
+
+    /// Needs this scope.
+    #[must_use]
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Has these problems of its own.
+    #[must_use]
+    pub const fn problems(mut self, problems: &'static [Code]) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    /// Takes a `$ref` for these parameters.
+    #[must_use]
+    pub const fn refs(mut self, refs: &'static [Ref]) -> Self {
+        self.refs = refs;
+        self
+    }
+
+    /// Takes a body of this size.
+    #[must_use]
+    pub const fn body_bytes_max(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = bytes;
+        self
+    }
+}

@@ -1,0 +1,70 @@
+//! A payer that is proven, and the calls that run for it.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::method::{Method, Operation as _};
+use super::plan::Single;
+use super::request::{Answer, Request};
+use super::transaction::{Results, Transaction};
+use crate::auth::{Grant, Proof};
+use crate::payer::Payer;
+use crate::problem::Problem;
+
+/// A payer that is proven. This is the only way to data: every call runs through [`Tenant::call`] or [`Tenant::transact`],
+/// for this payer alone.
+#[derive(Clone)]
+pub struct Tenant {
+    pub(super) proof: Proof,
+    pub(super) engine: Arc<Engine>,
+}
+
+impl Tenant {
+    /// Calls of this payer run in `engine`.
+    #[must_use]
+    pub fn new(proof: Proof, engine: Arc<Engine>) -> Self {
+        Self { proof, engine }
+    }
+
+    /// The payer.
+    #[must_use]
+    pub fn payer(&self) -> &Payer {
+        self.proof.payer()
+    }
+
+    /// The token of the caller, and its rights. `None` for visitors of links and for the sweeper.
+    #[must_use]
+    pub fn grant(&self) -> Option<&Grant> {
+        self.proof.grant()
+    }
+
+    /// Runs one method.
+    ///
+    /// # Errors
+    /// `missing-scope`, the problems of the method, and those of the lanes: `overloaded`, `payer-busy`,
+    /// `database-unavailable`, and for writes `outcome-unknown`.
+    pub async fn call<M: Method>(&self, request: Request<M>) -> Result<Answer<M::Output>, Problem> {
+        let Request { method, conditions } = request;
+        let answer = self.run(&mut Single(method), &conditions).await;
+        self.measured(<M as Method>::SPEC.name, answer)
+    }
+
+    /// Runs a transaction: several writes and fast reads in one turn, all or none. Answers their results in order.
+    ///
+    /// # Errors
+    /// The problems that [`Tenant::call`] has for each of its calls, with the members `index` and `method`.
+    pub async fn transact(&self, request: Request<Transaction>) -> Result<Answer<Results>, Problem> {
+        let Request { method, conditions } = request;
+        let answer = match method.compile(self.engine.methods) {
+            Ok(mut compiled) => self.run(&mut compiled, &conditions).await,
+            Err(problem) => Err(problem),
+        };
+        self.measured(Transaction::SPEC.name, answer)
+    }
+
+    fn measured<T>(&self, method: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {
+        let outcome = answer.as_ref().map_or_else(|problem| problem.code().slug(), |_output| "ok");
+        self.engine.metrics.called(method, outcome);
+        answer
+    }
+}

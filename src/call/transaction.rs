@@ -1,0 +1,84 @@
+//! Transactions as callers send them: several calls, all or none.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::conditions::Guard;
+use super::method::Operation;
+use super::spec::Spec;
+
+/// Number of calls in one transaction.
+pub const CALLS_MAX: usize = 50;
+
+/// One call of a transaction.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct TransactedCall {
+    /// The `operationId` of a write or of a fast read.
+    #[schema(example = "increment")]
+    pub method: String,
+    /// The body of the call, with the path parameters as members. `{"$ref": "<as>.<member>"}` is replaced by a member of the
+    /// result of an earlier call. `{"$literal": value}` is replaced by `value`, which may then contain `$ref`.
+    #[serde(default, deserialize_with = "members")]
+    #[schema(value_type = Object, example = json!({"name": "credits", "amount": -5, "min": 0, "onBound": "reject"}))]
+    pub params: Map<String, Value>,
+    /// Name of the result for `$ref` in later calls. The index of the call, from 0, is always a name too.
+    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "reserve")]
+    pub alias: Option<String>,
+    /// Lock that must be held when the call runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// Calls that run in one transaction: all or none.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transaction {
+    /// 1 to 50 calls, run in order. Their total weight is at most 500: a simple call is 1, a batch is its number of jobs, a
+    /// purge is 100, and a memory is 1 for each 250 bytes of its content.
+    #[schema(min_items = 1, max_items = 50)]
+    pub calls: Vec<TransactedCall>,
+}
+
+impl Operation for Transaction {
+    const SPEC: Spec = Spec::write("transact");
+}
+
+/// The results of a transaction.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Results {
+    /// The result of each call, in order. `null` for a call that alone would answer 204.
+    #[schema(value_type = Vec<Object>, example = json!([{"name": "credits", "value": 37}]))]
+    pub results: Vec<Value>,
+}
+
+/// The members of an object. Refuses a member that occurs twice.
+fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut members = Map::new();
+            while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                if members.contains_key(&name) {
+                    return Err(A::Error::custom(format!("duplicate field `{name}`")));
+                }
+                members.insert(name, value);
+            }
+            Ok(members)
+        }
+    }
+
+    deserializer.deserialize_map(Members)
+}

@@ -1,0 +1,103 @@
+//! The methods of counters, as callers send them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::types::{AdjustedCounter, Adjustment, Counter, ResetCounter};
+use crate::auth::Scope;
+use crate::call::{Entry, Ref, Spec, method};
+use crate::name::Name;
+use crate::number::int64;
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Code;
+
+/// All methods of counters.
+pub const METHODS: &[Entry] = &[
+    Entry::of::<Increment>(),
+    Entry::of::<Decrement>(),
+    Entry::of::<GetCounter>(),
+    Entry::of::<Reset>(),
+    Entry::of::<ListCounters>(),
+    Entry::of::<DeleteCounter>(),
+];
+
+const NAME: Ref = ("name", "\"a\"");
+const ADJUSTMENT: &[Ref] = &[NAME, ("amount", "0"), ("min", "null"), ("max", "null")];
+const ADJUSTMENT_PROBLEMS: &[Code] = &[Code::CounterOutOfBounds, Code::CounterOverflow];
+
+const fn write(name: &'static str) -> Spec {
+    Spec::write(name).scope(Scope::CountersWrite)
+}
+
+/// Adds to a counter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Increment(pub Adjustment);
+
+method!(Increment => AdjustedCounter, write("increment").problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
+
+/// Subtracts from a counter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Decrement(pub Adjustment);
+
+method!(Decrement => AdjustedCounter, write("decrement").problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
+
+/// Sets a counter, within its bounds.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reset {
+    /// The counter.
+    #[schema(ignore)]
+    pub name: Name,
+    /// What to set it to: an integer of 64 bits.
+    #[serde(default, deserialize_with = "int64")]
+    #[schema(default = 0, example = 0)]
+    pub value: i64,
+}
+
+method!(Reset => ResetCounter, write("resetCounter").refs(&[NAME, ("value", "0")]));
+
+/// Reads a counter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetCounter {
+    /// The counter.
+    pub name: Name,
+}
+
+method!(
+    GetCounter => Counter,
+    Spec::read("getCounter").scope(Scope::CountersRead).problems(&[Code::NotFound]).refs(&[NAME])
+);
+
+/// Deletes a counter, bounds and all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeleteCounter {
+    /// The counter.
+    pub name: Name,
+}
+
+method!(DeleteCounter => (), write("deleteCounter").problems(&[Code::NotFound]).refs(&[NAME]));
+
+/// Reads a page of counters, by name.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListCounters {
+    /// Only counters whose names start with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "vis")]
+    pub prefix: Option<Name>,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<Limit>)]
+    pub limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Cursor>)]
+    pub cursor: Option<Cursor>,
+}
+
+method!(ListCounters => Page<Counter>, Spec::slow_read("listCounters").scope(Scope::CountersRead));

@@ -1,0 +1,39 @@
+//! Where payerbase keeps things on this machine.
+
+use std::path::PathBuf;
+
+/// Whether we are root and PostgreSQL therefore needs another user.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Where payerbase keeps data when the command line doesn't say: `PAYERBASE_DATA_DIR`, or a folder that PostgreSQL's user
+/// can reach.
+#[must_use]
+pub fn data_dir_of_environment() -> PathBuf {
+    if let Some(dir) = std::env::var_os("PAYERBASE_DATA_DIR").filter(|dir| !dir.is_empty()) {
+        return PathBuf::from(dir);
+    }
+    home_or("/var/lib/payerbase", "XDG_DATA_HOME", ".local/share/payerbase")
+}
+
+fn home_or(for_root: &str, xdg: &str, below_home: &str) -> PathBuf {
+    if is_root() {
+        return PathBuf::from(for_root);
+    }
+    match (std::env::var_os(xdg), std::env::home_dir()) {
+        (Some(dir), _) if !dir.is_empty() => PathBuf::from(dir).join("payerbase"),
+        (_, Some(home)) => home.join(below_home),
+        (_, None) => std::env::temp_dir().join("payerbase"),
+    }
+}
+
+/// Where fetched packages lie: `PAYERBASE_CACHE_DIR`, or the user's cache folder.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    match std::env::var_os("PAYERBASE_CACHE_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => home_or("/var/cache/payerbase", "XDG_CACHE_HOME", ".cache/payerbase"),
+    }
+}

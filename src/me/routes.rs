@@ -1,0 +1,43 @@
+//! The caller over HTTP.
+
+use actix_web::get;
+use actix_web::web::Json;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::methods::GetMe;
+use super::types::{Limits, Me};
+use crate::call::{BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
+use crate::name::NAME_BYTES_MAX;
+use crate::problem::{Code, Problem};
+use crate::time::Time;
+use crate::turn::CALL_TIMEOUT;
+
+/// Every route of this slice.
+pub fn configure(service: &mut ServiceConfig<'_>) {
+    service.service(get_me);
+}
+
+/// Says who is calling.
+///
+/// The payer, what the token may do, how much the payer has, and the limits. Needs no scope.
+#[utoipa::path(operation_id = "getMe", tag = "account", responses((status = 200, description = "The caller.", body = Me)))]
+#[get("/me")]
+async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Problem> {
+    let usage = tenant.call(call).await?.output;
+    // Behind `authenticate` there always is one.
+    let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
+    Ok(Json(Me {
+        payer: grant.payer.clone(),
+        scopes: grant.scopes.clone(),
+        token_id: grant.token.as_str().to_owned(),
+        token_name: grant.name.clone(),
+        token_expires_at: Time(grant.expires_at),
+        usage,
+        limits: Limits {
+            body_bytes_max: BODY_BYTES_MAX,
+            name_bytes_max: NAME_BYTES_MAX,
+            call_ms_max: CALL_TIMEOUT.as_millis(),
+            embedding_ms_max: EMBEDDING_TIMEOUT.as_millis(),
+        },
+    }))
+}

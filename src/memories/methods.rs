@@ -1,0 +1,88 @@
+//! The methods of memories, as callers send them. `storeMemory`, `updateMemory` and `searchMemories` have files of their own.
+
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use super::search::SearchMemories;
+use super::store::{StoreMemories, StoreMemory};
+use super::types::Memory;
+use super::update::UpdateMemory;
+use crate::auth::Scope;
+use crate::call::{Entry, Ref, Spec, method};
+use crate::name::Name;
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Code;
+
+/// All methods of memories.
+pub const METHODS: &[Entry] = &[
+    Entry::of::<StoreMemory>(),
+    Entry::of::<StoreMemories>(),
+    Entry::of::<RecallMemory>(),
+    Entry::of::<UpdateMemory>(),
+    Entry::of::<SearchMemories>(),
+    Entry::of::<ForgetMemory>(),
+    Entry::of::<ListMemories>(),
+];
+
+const ID: Ref = ("id", "\"a\"");
+
+/// Reads a memory.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RecallMemory {
+    /// The memory.
+    #[param(ignore)]
+    pub id: Name,
+    /// Whether to answer its vector too.
+    #[serde(default)]
+    #[param(value_type = Option<bool>, default = false)]
+    pub include_embedding: bool,
+}
+
+method!(
+    RecallMemory => Memory,
+    Spec::read("recallMemory").scope(Scope::MemoriesRead).problems(&[Code::NotFound]).refs(&[ID])
+);
+
+/// Deletes a memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetMemory {
+    /// The memory.
+    pub id: Name,
+}
+
+method!(
+    ForgetMemory => (),
+    Spec::write("forgetMemory").scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
+);
+
+/// Reads a page of memories in the order of their ids.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListMemories {
+    /// Only memories in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "user-42")]
+    pub namespace: Option<Name>,
+    /// Only memories with this tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "preferences")]
+    pub tag: Option<Name>,
+    /// Only memories whose ids start with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Name>, example = "te")]
+    pub prefix: Option<Name>,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<Limit>)]
+    pub limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Cursor>)]
+    pub cursor: Option<Cursor>,
+}
+
+method!(ListMemories => Page<Memory>, Spec::slow_read("listMemories").scope(Scope::MemoriesRead));

@@ -1,0 +1,19 @@
+//! What a call may do, and where it runs.
+
+/// Whether a call writes. A write holds its payer's lock, a read takes no lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Under the payer's lock.
+    Write,
+    /// Without a lock, in a read-only transaction.
+    Read,
+}
+
+/// Where a call runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// In a lane, together with other calls: for fast calls.
+    Batched,
+    /// On a connection of the pool, alone: for slow reads and for long work of the sweeper.
+    Apart,
+}

@@ -1,0 +1,16 @@
+//! How a call ends without an answer from its method.
+
+/// Why a call has no answer from its method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// The queue is full, or the call waited too long. It did not run.
+    Overloaded,
+    /// The payer's lock was not free in time. The call did not run.
+    PayerBusy,
+    /// The database is unreachable, or the server is stopping. The call did not run.
+    Unavailable,
+    /// The connection broke after the call was sent and before the database confirmed the commit.
+    OutcomeUnknown,
+    /// The database refused the call: a bug in payerbase.
+    Refused,
+}

@@ -1,0 +1,100 @@
+//! How sending a batch fails, and what that means for its calls.
+
+use super::access::Access;
+use super::error::CallError;
+use crate::db;
+
+/// SQLSTATE of a write on a replica: a new connection may find the primary.
+const READ_ONLY: &str = "25006";
+/// SQLSTATE class of failed logins, when a pool opens a connection.
+const LOGIN_REFUSED: &str = "28";
+const LOCK_TIMEOUT: &str = "55P03";
+const STATEMENT_TIMEOUT: &str = "57014";
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK: &str = "40P01";
+
+/// Why a batch has no results.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// The database refused the batch and rolled it back.
+    #[error("refused and rolled back: {0}")]
+    Refused(sqlx::Error),
+    /// The node does not hold these payers. The batch did not run there.
+    #[error("the payers are on another node")]
+    Moved,
+    /// There was no connection, or not all bytes were sent. The batch did not run: the commit comes with the last bytes.
+    #[error("not sent: {0}")]
+    Unsent(sqlx::Error),
+    /// The connection broke. Whether the batch ran is unknown.
+    #[error("the connection broke: {0}")]
+    Lost(sqlx::Error),
+}
+
+impl From<sqlx::Error> for SendError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|database| database.code());
+        // A broken socket has no SQLSTATE. 08006 sent by the database means that the turn was routed to the wrong node.
+        if code.as_deref() == Some("08006") {
+            Self::Moved
+        } else if code.is_some_and(|code| code == READ_ONLY || code.starts_with(LOGIN_REFUSED)) || is_unsent(&error) {
+            Self::Unsent(error)
+        } else if db::is_lost(&error) {
+            Self::Lost(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
+}
+
+fn is_unsent(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Io(error) = error {
+        // Only a write to a socket can break a pipe.
+        return error.kind() == std::io::ErrorKind::BrokenPipe;
+    }
+    matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+}
+
+impl SendError {
+    /// The connection gave no reply for longer than a statement may run.
+    pub fn silence() -> Self {
+        Self::Lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
+    }
+
+    /// The SQLSTATE with which the database refused the batch.
+    fn refusal(&self) -> Option<String> {
+        let Self::Refused(error) = self else { return None };
+        error.as_database_error().and_then(|database| database.code()).map(|code| code.into_owned())
+    }
+
+    /// Whether a payer's lock was not free in time.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.refusal().is_some_and(|code| code == LOCK_TIMEOUT)
+    }
+
+    /// Whether the same call may succeed when it runs again.
+    pub fn is_transient(&self, access: Access) -> bool {
+        match self {
+            Self::Moved | Self::Unsent(_) => true,
+            Self::Lost(_) => access == Access::Read,
+            Self::Refused(_) => self.refusal().is_some_and(|code| code == SERIALIZATION_FAILURE || code == DEADLOCK),
+        }
+    }
+
+    /// How a call ends that was alone in the batch. Logs the error of the database, which callers never see.
+    pub fn of_call(&self, access: Access, method: &'static str) -> CallError {
+        match self {
+            Self::Unsent(sqlx::Error::PoolTimedOut) => CallError::Overloaded,
+            Self::Moved | Self::Unsent(_) => CallError::Unavailable,
+            Self::Lost(_) if access == Access::Read => CallError::Unavailable,
+            Self::Lost(_) => CallError::OutcomeUnknown,
+            Self::Refused(error) => match self.refusal().as_deref() {
+                Some(LOCK_TIMEOUT) => CallError::PayerBusy,
+                Some(STATEMENT_TIMEOUT | SERIALIZATION_FAILURE | DEADLOCK) => CallError::Overloaded,
+                _ => {
+                    tracing::error!(method, %error, "the database refused a call");
+                    CallError::Refused
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! All lanes of a process, and the threads that drive them.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::OptionFuture;
+use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
+use tracing::Span;
+
+use super::access::{Access, Batching};
+use super::busy::BusyPath;
+use super::call::{Call, Command};
+use super::error::CallError;
+use super::inbox::Inbox;
+use super::lane::Lane;
+use super::metrics::Metrics;
+use super::statement;
+use crate::db::Database;
+use crate::payer::Payer;
+use crate::payer_limit::{PayerLimit, Permit};
+
+/// Time limit of a call. A call that has not begun by then is answered with 503 and never runs.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a write on the pool waits for the payer's lock.
+const APART_LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// Number of lanes.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneCounts {
+    /// Lanes for writes.
+    pub write: usize,
+    /// Lanes for fast reads.
+    pub read: usize,
+}
+
+/// All lanes of this process.
+pub struct Turns {
+    database: Database,
+    write: Vec<Arc<Inbox>>,
+    read: Vec<Arc<Inbox>>,
+    slow_reads: PayerLimit,
+    busy: Arc<BusyPath>,
+    /// Lanes without a thread, write and read alternately.
+    idle: Mutex<VecDeque<Lane>>,
+    next_id: AtomicU64,
+}
+
+impl Turns {
+    /// Creates the lanes. [`Turns::drive`] starts them.
+    #[must_use]
+    pub fn new(database: Database, lanes: LaneCounts, registry: &mut Registry) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::register(registry));
+        let busy = Arc::new(BusyPath::new(database.clone()));
+        let lane = |access, inbox: &Arc<Inbox>| Lane {
+            access,
+            inbox: Arc::clone(inbox),
+            database: database.clone(),
+            busy: Arc::clone(&busy),
+            metrics: Arc::clone(&metrics),
+            connection: None,
+            replied: Instant::now(),
+        };
+        let inboxes = |count| -> Vec<Arc<Inbox>> { (0..count).map(|_lane| Arc::default()).collect() };
+        let (write, read) = (inboxes(lanes.write), inboxes(lanes.read));
+        // Alternately, so that every thread gets lanes of both kinds.
+        let mut idle = VecDeque::new();
+        for index in 0..write.len().max(read.len()) {
+            idle.extend(write.get(index).map(|inbox| lane(Access::Write, inbox)));
+            idle.extend(read.get(index).map(|inbox| lane(Access::Read, inbox)));
+        }
+        Arc::new(Self {
+            write,
+            read,
+            slow_reads: PayerLimit::default(),
+            busy: Arc::clone(&busy),
+            idle: Mutex::new(idle),
+            next_id: AtomicU64::new(0),
+            database,
+        })
+    }
+
+    /// Drives up to `count` idle lanes on the runtime of this thread. Every HTTP thread drives some lanes: a call whose lane
+    /// is on its own thread needs no wake-up of another thread, which is most of the latency of a lone call.
+    ///
+    /// When the runtime ends, its lanes become idle again, for the thread that replaces it.
+    pub fn drive(self: &Arc<Self>, count: usize) {
+        for _ in 0..count {
+            let Some(lane) = self.idle().pop_front() else { return };
+            let mut driven = Driven { turns: Arc::downgrade(self), lane: Some(lane) };
+            tokio::spawn(async move {
+                let Some(lane) = &mut driven.lane else { return };
+                while AssertUnwindSafe(lane.drive()).catch_unwind().await.is_err() {
+                    tracing::error!("a lane panicked; it continues with the next batch");
+                    lane.connection = None;
+                }
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Lane>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses new calls. The lanes end when their inboxes are empty.
+    pub fn close(&self) {
+        for inbox in self.write.iter().chain(&self.read) {
+            inbox.close();
+        }
+    }
+
+    /// Runs one command for a payer, and answers the result of its method as JSON text.
+    pub(crate) async fn dispatch(&self, payer: Payer, command: Command) -> Result<String, CallError> {
+        let (access, batching) = (command.access, command.batching);
+        let (reply, answer) = oneshot::channel();
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let call = Call { id, payer, command, queued: Instant::now(), span: Span::current(), reply };
+        if batching == Batching::Apart {
+            return self.dispatch_apart(access, call).await;
+        }
+        let inboxes = match access {
+            Access::Write => &self.write,
+            Access::Read => &self.read,
+        };
+        let payer = call.payer.clone();
+        let inbox = lane_of(inboxes, &payer).ok_or(CallError::Unavailable)?;
+        inbox.push(call)?;
+        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The lane panicked with the call: a bug.
+            Ok(Err(_gone)) if access == Access::Read => Err(CallError::Refused),
+            Ok(Err(_gone)) => Err(CallError::OutcomeUnknown),
+            Err(_elapsed) if inbox.withdraw(id) => Err(CallError::Overloaded),
+            Err(_elapsed) if self.busy.withdraw(&payer, id) => Err(CallError::PayerBusy),
+            Err(_elapsed) if access == Access::Read => Err(CallError::Unavailable),
+            Err(_elapsed) => Err(CallError::OutcomeUnknown),
+        }
+    }
+
+    /// Runs one autocommit statement on the pool, so that it delays no call of a lane. A payer runs a few slow reads at a
+    /// time; more of them wait.
+    async fn dispatch_apart(&self, access: Access, call: Call) -> Result<String, CallError> {
+        let permit = match access {
+            Access::Read => Some(self.slow_reads.admit(&call.payer).map_err(|_too_many| CallError::Overloaded)?),
+            // Writes of the sweeper, one at a time.
+            Access::Write => None,
+        };
+        let calls = [call];
+        let statement = async {
+            let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
+            statement::execute(self.database.pool(), access, &calls, APART_LOCK_WAIT).await
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, statement).await {
+            Ok(Ok(batch)) => batch.results.into_iter().next().ok_or(CallError::Refused),
+            Ok(Err(error)) => {
+                Err(calls.first().map_or(CallError::Refused, |call| error.of_call(access, call.command.method)))
+            }
+            Err(_elapsed) if access == Access::Write => Err(CallError::OutcomeUnknown),
+            Err(_elapsed) => Err(CallError::Overloaded),
+        }
+    }
+}
+
+/// A lane at work. When the work ends, the lane becomes idle.
+struct Driven {
+    turns: Weak<Turns>,
+    lane: Option<Lane>,
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let (Some(turns), Some(mut lane)) = (self.turns.upgrade(), self.lane.take()) {
+            // The connection belongs to the runtime that ended.
+            lane.connection = None;
+            turns.idle().push_back(lane);
+        }
+    }
+}
+
+/// The lane of a payer is always the same. All lanes belong to the one node that `tenant.routes()` names; on a cluster, the
+/// node is looked up first, and this function chooses among the lanes of that node.
+fn lane_of<'a>(inboxes: &'a [Arc<Inbox>], payer: &Payer) -> Option<&'a Arc<Inbox>> {
+    let mut hasher = DefaultHasher::new();
+    payer.hash(&mut hasher);
+    let lanes = u64::try_from(inboxes.len()).ok().filter(|lanes| *lanes > 0)?;
+    inboxes.get(usize::try_from(hasher.finish() % lanes).ok()?)
+}

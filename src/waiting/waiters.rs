@@ -1,0 +1,175 @@
+//! The waiting calls of this process, in one line per payer and resource.
+//!
+//! A release or a push wakes the first waiters of a line. The head of each line also polls, since a wake-up from another
+//! server can be lost and the clock wakes nobody.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Notify, mpsc};
+
+use super::wake::{Awaited, Wake};
+use crate::payer::Payer;
+
+/// How often the head of a line polls.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of calls that wait in this process.
+pub const WAITING_MAX: usize = 10_000;
+/// Number of calls of one payer that wait in this process.
+pub const WAITING_PAYER_MAX: usize = 1_000;
+
+type Key = (Payer, Awaited, String);
+
+/// Wake-ups to publish to the other replicas. Without replicas they are discarded.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub queue: OnceLock<mpsc::Sender<(Payer, Wake)>>,
+    pub dropped: Counter,
+}
+
+impl Outbox {
+    fn publish(&self, payer: &Payer, wake: Wake) {
+        if let Some(queue) = self.queue.get()
+            && queue.try_send((payer.clone(), wake)).is_err()
+        {
+            self.dropped.inc();
+        }
+    }
+}
+
+/// All waiting calls of this process.
+pub(crate) struct Waiters {
+    state: Mutex<State>,
+    poll_interval: Duration,
+    waiting: Gauge,
+    pub(super) outbox: Outbox,
+}
+
+#[derive(Default)]
+struct State {
+    lines: HashMap<Key, VecDeque<Arc<Notify>>>,
+    by_payer: HashMap<Payer, usize>,
+    count: usize,
+    is_closed: bool,
+}
+
+impl Waiters {
+    /// No waiters yet. `poll_interval` is how often the head of each line polls.
+    pub fn new(poll_interval: Duration, registry: &mut Registry) -> Self {
+        let waiting = Gauge::default();
+        registry.register("waiting", "Calls that wait for a lock or a job", waiting.clone());
+        Self { state: Mutex::default(), poll_interval, waiting, outbox: Outbox::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the end of a line. `None` if the process or the payer has too many waiters.
+    pub fn join(self: &Arc<Self>, payer: &Payer, kind: Awaited, name: &str) -> Option<Waiter> {
+        let key = (payer.clone(), kind, name.to_owned());
+        let mut state = self.state();
+        let of_payer = state.by_payer.get(payer).copied().unwrap_or_default();
+        if state.count >= WAITING_MAX || of_payer >= WAITING_PAYER_MAX {
+            return None;
+        }
+        state.count += 1;
+        self.waiting.inc();
+        state.by_payer.insert(payer.clone(), of_payer + 1);
+        let woken = Arc::new(Notify::new());
+        state.lines.entry(key.clone()).or_default().push_back(Arc::clone(&woken));
+        drop(state);
+        Some(Waiter { waiters: Arc::clone(self), key, woken })
+    }
+
+    /// Ends all waiting, now and later: the server stops.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        for woken in state.lines.values().flatten() {
+            woken.notify_one();
+        }
+    }
+
+    /// Wakes the first waiters of a line in this process.
+    pub fn wake(&self, payer: &Payer, wake: &Wake) {
+        let state = self.state();
+        if let Some(line) = state.lines.get(&(payer.clone(), wake.kind, wake.name.clone())) {
+            for woken in line.iter().take(wake.count) {
+                woken.notify_one();
+            }
+        }
+    }
+
+    /// Wakes the first waiters of a line, here and in the other replicas.
+    pub fn wake_everywhere(&self, payer: &Payer, wake: Wake) {
+        self.wake(payer, &wake);
+        self.outbox.publish(payer, wake);
+    }
+}
+
+/// A call in a line. Dropping it leaves the line.
+pub(crate) struct Waiter {
+    waiters: Arc<Waiters>,
+    key: Key,
+    woken: Arc<Notify>,
+}
+
+impl Waiter {
+    fn is_closed(&self) -> bool {
+        self.waiters.state().is_closed
+    }
+
+    /// Whether it is the head of the line.
+    pub fn is_first(&self) -> bool {
+        let state = self.waiters.state();
+        state.lines.get(&self.key).and_then(VecDeque::front).is_some_and(|first| Arc::ptr_eq(first, &self.woken))
+    }
+
+    /// Waits until it is time to try: on a wake-up, or, at the head of the line, after `delay` or the poll interval.
+    /// `false` if the deadline came first.
+    pub async fn ready(&self, delay: Duration, deadline: Instant) -> bool {
+        let poll_interval = self.waiters.poll_interval;
+        let mut poll = delay.min(poll_interval);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_closed() {
+                return false;
+            }
+            if tokio::time::timeout(poll.min(left), self.woken.notified()).await.is_ok() {
+                return !self.is_closed();
+            }
+            if poll <= left && self.is_first() {
+                return true;
+            }
+            poll = poll_interval;
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut state = self.waiters.state();
+        state.count -= 1;
+        self.waiters.waiting.dec();
+        if let Some(count) = state.by_payer.get_mut(&self.key.0) {
+            *count -= 1;
+            if *count == 0 {
+                state.by_payer.remove(&self.key.0);
+            }
+        }
+        let Some(line) = state.lines.get_mut(&self.key) else { return };
+        line.retain(|woken| !Arc::ptr_eq(woken, &self.woken));
+        match line.front() {
+            // This waiter may have taken a wake-up without using it, so the next one tries.
+            Some(next) => next.notify_one(),
+            None => {
+                state.lines.remove(&self.key);
+            }
+        }
+    }
+}
