@@ -21,16 +21,16 @@ use crate::http::authenticate::authenticate;
 use crate::http::drain::{InFlight, Stop};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi::{self, Document};
-use crate::http::{edge, metrics, pages, reply};
+use crate::http::{edge, metrics, pages, reply, request_id};
 use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
-use crate::request_id;
 use crate::site::Site;
+use crate::slices::methods;
 use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
-use crate::{counters, links, locks, me, memories, methods, queues, transactions};
+use crate::{counters, links, locks, me, memories, queues, transactions};
 
 /// How long requests may take to finish once the server has been told to stop: more than any call takes that has begun. One
 /// whose texts are still becoming vectors has not.
@@ -135,7 +135,7 @@ impl Application {
         .workers(settings.workers)
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        // Who has hung up waits for nothing any more.
+        // Drop a request when its client disconnects.
         .h1_allow_half_closed(false)
         .shutdown_timeout(CLOSE_TIMEOUT_S)
         .disable_signals()

@@ -21,8 +21,9 @@ use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
 use crate::embeddings::Embeddings;
 use crate::package;
-use crate::schema;
+use crate::slices::schema;
 use crate::sweeper::{self, SweepSettings};
+use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
 
 /// How long `serve` waits at its start for a database that does not answer yet.
@@ -94,7 +95,7 @@ impl Cli {
             return Ok(());
         }
         let config = Config::from_env()?;
-        config.start_logging();
+        let _telemetry = Telemetry::start(&config.log, config.log_format);
         match self.command {
             None => dev::dev(config, self.dev).await,
             Some(Command::Dev(mut args)) => {

@@ -1,7 +1,6 @@
 //! The settings: environment variables, all of them checked before anything starts.
 
 use std::fmt;
-use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
@@ -16,6 +15,7 @@ use url::Url;
 use crate::embeddings;
 use crate::links::visitor::{Countries, Origins};
 use crate::redis::Redis;
+use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
 
 /// The port when nothing else is said.
@@ -89,27 +89,6 @@ pub const VARIABLES: &[(&str, &str)] = &[
 
 /// What begins like our variables and is not ours: the tests', and what Kubernetes says of a Service named payerbase.
 const NOT_OURS: &[&str] = &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_"];
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("expected `text` or `json`".to_owned()),
-        }
-    }
-}
 
 /// The settings.
 pub struct Config {
@@ -283,18 +262,6 @@ impl Config {
             log_format: reader.read("PAYERBASE_LOG_FORMAT", str::parse).unwrap_or(LogFormat::Text),
         };
         if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
-    }
-
-    /// Starts logging to standard error.
-    pub fn start_logging(&self) {
-        let subscriber = tracing_subscriber::fmt().with_env_filter(&self.log).with_writer(std::io::stderr);
-        let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
-        let started = match self.log_format {
-            LogFormat::Text => subscriber.try_init(),
-            LogFormat::Json => subscriber.json().try_init(),
-        };
-        // Somebody else has started it already: tests do.
-        drop(started);
     }
 }
 

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::HeaderValue;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
-use crate::request_id;
 use crate::time::Time;
 
 /// The media type of every problem.
@@ -274,14 +272,22 @@ impl Problem {
         self.0.members.get(name)
     }
 
-    pub(crate) fn body(&self) -> Map<String, Value> {
+    /// The methods that the path takes, for the header `Allow`.
+    #[must_use]
+    pub fn allow(&self) -> Option<&HeaderValue> {
+        self.0.allow.as_ref()
+    }
+
+    /// The members of the answer. `instance` is the id of the request.
+    #[must_use]
+    pub fn body(&self, instance: Option<String>) -> Map<String, Value> {
         let mut body = Map::new();
         let code = self.0.code;
         body.insert("type".into(), format!("/problems#{}", code.slug()).into());
         body.insert("title".into(), code.title().into());
         body.insert("status".into(), code.status().as_u16().into());
         body.insert("detail".into(), self.0.detail.as_ref().into());
-        if let Some(id) = request_id::current() {
+        if let Some(id) = instance {
             body.insert("instance".into(), id.into());
         }
         body.insert("code".into(), code.slug().into());
@@ -300,28 +306,6 @@ impl std::fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
-
-impl ResponseError for Problem {
-    fn status_code(&self) -> StatusCode {
-        self.0.code.status()
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.0.code.status());
-        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
-        response.insert_header((header::CACHE_CONTROL, "no-store"));
-        if self.0.code.status() == StatusCode::UNAUTHORIZED {
-            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"payerbase\""));
-        }
-        if let Some(seconds) = self.0.code.retry_after_s() {
-            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
-        }
-        if let Some(allow) = &self.0.allow {
-            response.insert_header((header::ALLOW, allow.clone()));
-        }
-        response.body(Value::Object(self.body()).to_string())
-    }
-}
 
 /// The catalogue as a page: `docs/problems.md`, and what `GET /problems` answers.
 #[must_use]

@@ -26,3 +26,7 @@ pub struct Answer<T> {
     /// Whether an earlier call with the same idempotency key made this result.
     pub is_replay: bool,
 }
+
+/// The result of a call that created a resource.
+#[derive(Debug)]
+pub struct Created<T>(pub Answer<T>);

@@ -17,8 +17,9 @@ use crate::db::embedded::{Cluster, Engine, write_secret};
 use crate::db::{Database, migrate};
 use crate::embeddings::{self, Setting};
 use crate::folders::data_dir_of_environment;
+use crate::package;
 use crate::payer::Payer;
-use crate::{package, schema};
+use crate::slices::schema;
 
 /// The payer of the token that `dev` prints: an address that belongs to nobody.
 const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";

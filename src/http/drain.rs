@@ -1,42 +1,27 @@
-//! Stopping without cutting anything off.
+//! Graceful stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::call::Engine;
 
-/// The requests that are being answered.
+/// The requests in progress.
 #[derive(Default)]
-pub struct InFlight {
-    count: AtomicUsize,
-    draining: AtomicBool,
-    none_left: Notify,
-}
-
-/// One request that is being answered, until this is dropped.
-pub(super) struct Request(Arc<InFlight>);
+pub struct InFlight(TaskTracker);
 
 impl InFlight {
-    pub(super) fn enter(self: &Arc<Self>) -> Request {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        Request(Arc::clone(self))
+    /// A request is in progress until the token is dropped.
+    pub(super) fn enter(&self) -> TaskTrackerToken {
+        self.0.token()
     }
 
-    /// Whether the server is stopping, so that connections should not be kept for more requests.
+    /// Whether the server is stopping, so that connections should be closed.
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none_left.notify_waiters();
-        }
+        self.0.is_closed()
     }
 }
 
@@ -49,29 +34,20 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Of this server, whose requests are counted here and whose calls run in `engine`.
+    /// Stops `server`, whose requests are counted in `in_flight` and whose calls run in `engine`.
     #[must_use]
     pub fn new(server: ServerHandle, in_flight: Arc<InFlight>, engine: Arc<Engine>) -> Self {
         Self { server, in_flight, engine }
     }
 
-    /// Takes no more connections, lets requests finish for as long as `patience`, and stops. All threads stay until then:
-    /// a request on one may wait for a lane on another.
+    /// Accepts no more connections, waits up to `patience` for requests to finish, and stops. All threads run until then: a
+    /// request on one thread may need a lane on another.
     pub async fn drain(&self, patience: Duration) {
         self.server.pause().await;
-        self.in_flight.draining.store(true, Ordering::Release);
+        self.in_flight.0.close();
         self.engine.end_waiting();
-        let none_left = async {
-            loop {
-                let left = self.in_flight.none_left.notified();
-                if self.in_flight.count.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                left.await;
-            }
-        };
-        if tokio::time::timeout(patience, none_left).await.is_err() {
-            tracing::warn!("requests are still under way; stopping all the same");
+        if tokio::time::timeout(patience, self.in_flight.0.wait()).await.is_err() {
+            tracing::warn!("stopping although requests are in progress");
         }
         self.server.stop(true).await;
     }

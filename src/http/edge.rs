@@ -1,4 +1,4 @@
-//! The edge: what goes in gets an id, what comes out is a success or a problem.
+//! The outermost middleware: every request gets an id and a span, every error answer is a problem.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -11,14 +11,15 @@ use actix_web::http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, 
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, ResponseError as _, web};
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::drain::InFlight;
 use super::metrics::HttpMetrics;
-
+use super::request_id::{self, CURRENT};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
-use crate::request_id::{self, CURRENT};
+use crate::telemetry;
 
-/// Gives the request its id, and measures it.
+/// Gives the request its id and its span, and measures it.
 ///
 /// # Errors
 /// None of its own.
@@ -30,15 +31,18 @@ pub async fn edge(
     let started = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
     let in_flight = request.app_data::<web::Data<InFlight>>().cloned().map(web::Data::into_inner);
-    let _answering = in_flight.as_ref().map(InFlight::enter);
-    let mut response = match CURRENT.scope(id.clone(), next.call(request)).await {
+    let _answering = in_flight.as_ref().map(|requests| requests.enter());
+    let method = request.method().clone();
+    let span = telemetry::request_span(&id, method.as_str(), request.headers());
+    let mut response = match CURRENT.scope(id.clone(), next.call(request)).instrument(span.clone()).await {
         Ok(response) => response,
         Err(refused) => {
             let status = refused.as_response_error().status_code();
             if let Some(metrics) = metrics {
                 metrics.answered(None, status, started.elapsed());
             }
-            tracing::error!(id, status = status.as_u16(), "answered without a handler");
+            telemetry::answered(&span, method.as_str(), None, status.as_u16());
+            span.in_scope(|| tracing::error!("answered without a handler"));
             return Err(refused);
         }
     };
@@ -49,26 +53,19 @@ pub async fn edge(
     if in_flight.is_some_and(|requests| requests.is_draining()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let (status, elapsed) = (response.status(), started.elapsed());
+    let (status, route, elapsed) = (response.status(), response.request().match_pattern(), started.elapsed());
+    telemetry::answered(&span, method.as_str(), route.as_deref(), status.as_u16());
+    span.in_scope(|| tracing::debug!(path = response.request().path(), elapsed_us = elapsed.as_micros(), "answered"));
     if let Some(metrics) = metrics {
-        metrics.answered(response.request().match_pattern(), status, elapsed);
+        metrics.answered(route, status, elapsed);
     }
-    tracing::debug!(
-        id,
-        method = %response.request().method(),
-        path = response.request().path(),
-        status = status.as_u16(),
-        elapsed_us = elapsed.as_micros(),
-        "answered"
-    );
     Ok(response)
 }
 
-/// Sees to it that every answer which is not a success is a problem: those of the framework, and panics too.
+/// Turns every error answer into a problem, including the answers of the framework and panics.
 ///
 /// # Errors
-/// A panic, and what a middleware below refuses, with its answer already written: actix routes a request only while
-/// nobody else holds it, so there is no request left here to answer.
+/// A panic, and the errors of inner middleware, as complete answers: actix has given the request away by then.
 pub async fn problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -91,7 +88,7 @@ fn written(mut response: HttpResponse) -> actix_web::Error {
     InternalError::from_response("refused before a handler", response).into()
 }
 
-/// What the framework answers by itself has no problem in it: puts the nearest one there.
+/// Replaces an error answer of the framework by the nearest problem.
 fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_problem(response.headers()) {

@@ -1,10 +1,15 @@
-//! What every route shares: request ids, bodies, problems for whatever goes wrong, and the pages around the API.
+//! HTTP: from a request to a call, and from its result to an answer. All other routes are pages about the API.
 
 pub mod authenticate;
-pub mod call;
+mod body;
 pub mod drain;
 pub mod edge;
+pub mod headers;
+mod members;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
+mod parameters;
 pub mod reply;
+mod request;
+pub mod request_id;

@@ -262,7 +262,5 @@ fn example(code: Code) -> Value {
     } else if code == Code::CounterOverflow {
         example = example.member("value", i64::MAX);
     }
-    let mut body = example.body();
-    body.insert("instance".into(), "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".into());
-    Value::Object(body)
+    Value::Object(example.body(Some("019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".to_owned())))
 }

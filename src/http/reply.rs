@@ -1,18 +1,20 @@
-//! From what came of a call to the answer.
+//! From a result or a problem to the answer.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError as _};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::call::Answer;
-use crate::problem::{Code, Problem};
+use super::request_id;
+use crate::call::{Answer, Created};
+use crate::problem::{Code, PROBLEM_JSON, Problem};
 
-/// Says that an answer is the one to an earlier request with the same idempotency key.
+/// Header of an answer that was made for an earlier request with the same idempotency key.
 pub const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");
 
-/// 200 with the output, or 204 if there is none to speak of.
+/// 200 with the result, or 204 without one.
 impl<T: Serialize> Responder for Answer<T> {
     type Body = BoxBody;
 
@@ -21,9 +23,7 @@ impl<T: Serialize> Responder for Answer<T> {
     }
 }
 
-/// An answer with status 201: the call made something.
-pub struct Created<T>(pub Answer<T>);
-
+/// 201 with the result.
 impl<T: Serialize> Responder for Created<T> {
     type Body = BoxBody;
 
@@ -44,5 +44,28 @@ fn respond<T: Serialize>(status: StatusCode, answer: &Answer<T>) -> HttpResponse
             tracing::error!(%error, "an answer cannot be written");
             Problem::new(Code::Internal).error_response()
         }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code().status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let code = self.code();
+        let mut response = HttpResponse::build(code.status());
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if code.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"payerbase\""));
+        }
+        if let Some(seconds) = code.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = self.allow() {
+            response.insert_header((header::ALLOW, allow.clone()));
+        }
+        response.body(Value::Object(self.body(request_id::current())).to_string())
     }
 }

@@ -13,8 +13,7 @@ use super::methods::{CreateLink, DeleteLink, FollowLink, GetLink, GetLinkStats, 
 use super::types::{Link, LinkStats, RecordedClick};
 use super::visitor::Origins;
 use crate::auth::{Proof, Slugs};
-use crate::call::{Answer, Engine, Request, Tenant};
-use crate::http::reply::Created;
+use crate::call::{Answer, Created, Engine, Request, Tenant};
 use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::slug::Slug;

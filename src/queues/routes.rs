@@ -10,8 +10,7 @@ use super::methods::{
 use super::types::{
     Id, Job, JobWithErrors, LeasedJob, LeasedJobs, Purged, PushedJob, PushedJobs, QueueStatus, Retried,
 };
-use crate::call::{Answer, Request, Tenant};
-use crate::http::reply::Created;
+use crate::call::{Answer, Created, Request, Tenant};
 use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;

@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::too_many_lines,
     reason = "these are tests"
 )]
 
@@ -33,6 +34,7 @@ mod queues_model;
 mod replicas;
 mod schemathesis;
 mod support;
+mod telemetry;
 mod transactions;
 mod turn;
 mod worked_example;

@@ -1,26 +1,26 @@
-//! The id of a request: in the header `X-Request-Id` of every answer, in every problem, in the log.
+//! The id of a request. It is in the header `X-Request-Id` of every answer, in every problem and in the log.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-/// The header that carries it, both ways.
+/// Header of the request and of the answer.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that is taken over from the caller, in characters.
+/// Length of a caller's id, in characters. A longer id is replaced.
 const CHARS_MAX: usize = 128;
 
 tokio::task_local! {
-    pub(crate) static CURRENT: String;
+    pub(super) static CURRENT: String;
 }
 
-/// The id of the request that is being answered.
+/// The id of the current request.
 #[must_use]
 pub fn current() -> Option<String> {
     CURRENT.try_with(String::clone).ok()
 }
 
-/// The caller's id, if it is harmless, or a new one.
-pub(crate) fn of(headers: &HeaderMap) -> String {
+/// The caller's id, or a new one if it is missing or malformed.
+pub(super) fn of(headers: &HeaderMap) -> String {
     let theirs = headers.get(HEADER).and_then(|header| header.to_str().ok()).filter(|id| is_harmless(id));
     theirs.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }

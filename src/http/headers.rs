@@ -1,0 +1,64 @@
+//! The conditions of a call, from its headers.
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+use super::parameters::{Parameters, decode};
+use crate::call::{Conditions, Guard, IdempotencyKey, Operation};
+use crate::name::Name;
+use crate::problem::{Code, Problem};
+use crate::turn::Access;
+
+/// Header with the idempotency key of a write.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Header with the lock that a write must hold: `name; fence=12`.
+pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
+
+/// The conditions in the headers. The path, the query and the body identify the request of an idempotency key.
+pub(super) fn conditions<M: Operation>(
+    headers: &HeaderMap,
+    parameters: &Parameters,
+    body: Option<&[u8]>,
+) -> Result<Conditions, Problem> {
+    let guard_text = sole_header(headers, &GUARD)?;
+    let guard = guard_text.map(parse_guard).transpose()?;
+    if M::SPEC.access != Access::Write {
+        // A read ignores a key. A guard would promise a check that does not happen.
+        return match guard {
+            Some(_) => Err(invalid_header(&GUARD, "only writes can be guarded")),
+            None => Ok(Conditions::default()),
+        };
+    }
+    let key = sole_header(headers, &IDEMPOTENCY_KEY)?.map(|key| {
+        let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts = [M::SPEC.name.as_bytes(), guard_text.unwrap_or_default().as_bytes()];
+        let parts = parts.into_iter().chain(parameters).chain(body);
+        let key = IdempotencyKey::parse(key, parts);
+        key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
+    });
+    Ok(Conditions { key: key.transpose()?, guard })
+}
+
+fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name);
+    let value = values.next().map(|value| value.to_str().map_err(|_not_ascii| invalid_header(name, "must be ASCII")));
+    if values.next().is_some() {
+        return Err(invalid_header(name, "must be sent once"));
+    }
+    value.transpose()
+}
+
+fn invalid_header(name: &HeaderName, detail: &str) -> Problem {
+    Problem::new(Code::InvalidHeader).member("header", name.as_str()).detail(format!("{name}: {detail}."))
+}
+
+fn parse_guard(text: &str) -> Result<Guard, Problem> {
+    let parsed = text.rsplit_once(';').and_then(|(lock, fence)| {
+        let fence = fence.trim().strip_prefix("fence=")?;
+        let is_number = !fence.is_empty() && fence.bytes().all(|byte| byte.is_ascii_digit());
+        let fence = is_number.then(|| fence.parse().ok())??;
+        Some(Guard { lock: Name::try_from(decode(lock.trim())?).ok()?, fence })
+    });
+    parsed.ok_or_else(|| {
+        invalid_header(&GUARD, "must be the percent-encoded name of a lock and its fence: `name; fence=12`")
+    })
+}

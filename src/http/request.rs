@@ -1,0 +1,107 @@
+//! From a request to a method: path, query and body are the members of one value, which is parsed once.
+
+use actix_web::dev::Payload;
+use actix_web::http::Method as Verb;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use serde::de::value::MapAccessDeserializer;
+
+use super::body::read_body;
+use super::headers::conditions;
+use super::members::{Members, Merged, NoBody};
+use super::parameters::{Parameters, path_parameters, query_parameters};
+use crate::call::{Operation, Request};
+use crate::parse::refusal;
+use crate::problem::{Code, Problem};
+
+/// The method of a request. Path parameters are members of its value, like the members of the body. So are query parameters,
+/// which only requests without a body have.
+impl<M: Operation> FromRequest for Request<M> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let takes_body = !matches!(*request.method(), Verb::GET | Verb::DELETE);
+        let path = path_parameters(request);
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let mut parameters = path?;
+            let path_count = parameters.len();
+            parameters.extend(query_parameters(request.query_string())?);
+            let body = match takes_body {
+                true if parameters.len() > path_count => {
+                    return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
+                }
+                true => Some(read_body(&request, payload, M::SPEC.body_bytes_max).await?),
+                false => None,
+            };
+            let conditions = conditions::<M>(request.headers(), &parameters, body.as_deref())?;
+            let method = parse(&parameters, body.as_deref()).map_err(|mut problem| {
+                let in_path = parameters.iter().take(path_count).map(|(name, _)| name.as_ref());
+                without_path(&mut problem, &in_path.collect::<Vec<_>>());
+                problem
+            })?;
+            Ok(Self { method, conditions })
+        }
+        .boxed_local()
+    }
+}
+
+/// Parses the parameters and the body as one value.
+fn parse<M: Operation>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
+    if let Some(body) = body.filter(|body| has_nul_escape(body)) {
+        // Malformed JSON is reported first.
+        let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+        return Err(if well_formed { Problem::new(Code::InvalidText) } else { Problem::new(Code::InvalidJson) });
+    }
+    let mut track = serde_path_to_error::Track::new();
+    let parsed = match body.filter(|body| !body.is_empty()) {
+        None => {
+            let members =
+                MapAccessDeserializer::new(Members { parameters: parameters.iter(), value: None, body: NoBody });
+            M::deserialize(serde_path_to_error::Deserializer::new(members, &mut track))
+                .map_err(|error| error.to_string())
+        }
+        Some(body) => {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            let merged = Merged { parameters, body: &mut json };
+            let value = M::deserialize(serde_path_to_error::Deserializer::new(merged, &mut track));
+            value.and_then(|value| json.end().map(|()| value)).map_err(|error| error.to_string())
+        }
+    };
+    parsed.map_err(|error| refusal(&error, &track.path(), body.is_some()))
+}
+
+/// Whether the JSON contains `\u0000`. A backslash that is itself escaped does not begin an escape.
+fn has_nul_escape(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = rest.get(place + 1..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Removes path parameters from the list of known members in a problem: a body or a query cannot have them.
+fn without_path(problem: &mut Problem, in_path: &[&str]) {
+    for error in problem.errors_mut() {
+        if error.detail.starts_with("unknown field")
+            && let Some((unknown, expected)) = error.detail.split_once(", expected ")
+        {
+            let names = expected.split('`').skip(1).step_by(2).filter(|name| !in_path.contains(name));
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            error.detail = match names.as_slice() {
+                [] => format!("{unknown}, expected none"),
+                [name] => format!("{unknown}, expected {name}"),
+                names => format!("{unknown}, expected one of {}", names.join(", ")),
+            };
+        } else if let Some(name) = in_path.iter().find(|name| error.detail == format!("duplicate field `{name}`")) {
+            error.pointer = format!("/{name}");
+            error.detail = "stands in the path, and nowhere else".to_owned();
+        }
+    }
+}
