@@ -13,14 +13,14 @@ use crate::time::Time;
 pub struct Counter {
     /// Name of the counter.
     pub name: Name,
-    /// Current value, a 64-bit signed integer. Parse it as such where the language's numbers hold less (2^53 in
-    /// JavaScript).
+    /// Current value, a 64-bit signed integer. Read it into a 64-bit type: a JavaScript
+    /// number is exact only up to 2^53.
     #[schema(example = 42)]
     pub value: i64,
-    /// Lower bound of increments and decrements; `null` if there is none.
+    /// Lower bound of increments, decrements and resets; `null` if there is none.
     #[schema(required, example = 0)]
     pub min: Option<i64>,
-    /// Upper bound of increments and decrements; `null` if there is none.
+    /// Upper bound of increments, decrements and resets; `null` if there is none.
     #[schema(required, example = json!(null))]
     pub max: Option<i64>,
     /// Time of creation, by the first write.
