@@ -69,7 +69,7 @@ async fn get_link(tenant: Tenant, call: Request<GetLink>) -> Result<Answer<Link>
 /// Change a link.
 ///
 /// The body is a JSON merge patch (RFC 7396): absent members stay unchanged. `null` removes `title`, `expiresAt` or
-/// `maxClicks`; `url` cannot be removed. An ended link works again if its new limits allow it.
+/// `maxClicks`; `url` cannot be removed. An expired or used-up link works again if its new limits allow it.
 #[utoipa::path(operation_id = "updateLink", tag = "links",
     params(("slug" = Slug, Path, description = "Slug of the link.")),
     request_body(content = UpdateLink, examples(

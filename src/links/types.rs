@@ -69,7 +69,7 @@ pub struct Link {
 /// A recorded click.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordedClick {
-    /// Whether it counts as a click of a person. Bots are counted separately.
+    /// Whether it counts as a click by a person. Bots are counted separately.
     #[schema(example = true)]
     pub recorded: bool,
     /// Number of clicks by people on the link, after this click.
@@ -161,7 +161,7 @@ pub struct LinkStats {
     pub browsers: Vec<ClicksOf>,
     /// Clicks on each of the requested days in UTC, today last.
     pub daily: Vec<ClicksOn>,
-    /// The last 20 clicks that are still stored, of people and bots, latest first.
+    /// The last 20 clicks that are still stored, by people and bots, latest first.
     pub recent_clicks: Vec<Click>,
 }
 

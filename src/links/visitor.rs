@@ -60,15 +60,15 @@ impl Agent {
 /// Size limit of a host name, in bytes (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;
 
-/// The host of a referrer. `None` if it is not an `http` or `https` URL.
+/// The host of a referrer. `None` if it is not an `http` or `https` URL, or if its host is too long.
 #[must_use]
 pub fn referrer_host(referrer: &str) -> Option<String> {
     let url = Url::parse(referrer).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     url.host_str().filter(|host| host.len() <= HOST_BYTES_MAX).map(str::to_owned)
 }
 
-/// A country code in upper case (ISO 3166-1). `None` if it is not two letters, or a code for an unknown country: `XX`,
-/// or `T1` for Tor.
+/// A country code in upper case (ISO 3166-1). `None` if it is not two letters (Tor's `T1`), or if it is `XX`
+/// (unknown).
 #[must_use]
 pub fn country(text: &str) -> Option<String> {
     let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
