@@ -58,7 +58,7 @@ pub struct Reset {
 
 method!(Reset => ResetCounter, write("resetCounter").refs(&[NAME, ("value", "0")]));
 
-/// Reads a counter.
+/// Gets a counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetCounter {

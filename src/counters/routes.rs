@@ -30,7 +30,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
     params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Adjustment, examples(
         ("one" = (summary = "Add one", value = json!({}))),
-        ("credit" = (summary = "Spend five credits, or fail if there are fewer", value = json!({
+        ("credit" = (summary = "Spend five credits, if the balance allows it", value = json!({
             "amount": -5, "min": 0, "onBound": "reject"}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/increment")]

@@ -17,10 +17,10 @@ pub struct Counter {
     /// number is exact only up to 2^53.
     #[schema(example = 42)]
     pub value: i64,
-    /// Lower bound of increments, decrements and resets; `null` if there is none.
+    /// Lower bound of increments, decrements and resets; `null` if none.
     #[schema(required, example = 0)]
     pub min: Option<i64>,
-    /// Upper bound of increments, decrements and resets; `null` if there is none.
+    /// Upper bound of increments, decrements and resets; `null` if none.
     #[schema(required, example = json!(null))]
     pub max: Option<i64>,
     /// Time of creation, by the first write.
