@@ -59,7 +59,7 @@ struct ProblemBody {
     /// Stable code of this kind of problem. Programs can branch on it.
     #[schema(example = "invalid-value")]
     code: String,
-    /// Invalid values; absent if there are none.
+    /// Invalid values; absent if none.
     errors: Option<Vec<InvalidField>>,
 }
 
@@ -166,8 +166,8 @@ fn add_headers(operation: &mut Value) {
             "name": "Idempotency-Key", "in": "header",
             "description": "Key that makes the write safe to retry, 8 to 128 characters of printable ASCII. For 24 \
                 hours, the same request with the same key does not run again: it gets the first answer, with the \
-                header `Idempotent-Replay: true`. Another request with the same key is `idempotency-mismatch`. Problems and \
-                pops without a job are not kept: a retry runs again.",
+                header `Idempotent-Replay: true`. Another request with the same key is `idempotency-mismatch`. \
+                Problems and pops without a job are not kept: a retry runs again.",
             "schema": {"type": "string", "minLength": 8, "maxLength": 128, "pattern": "^[ -~]+$"},
         }),
         json!({

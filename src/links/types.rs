@@ -48,13 +48,13 @@ pub struct Link {
     /// Target URL, at most 2,048 bytes.
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
-    /// Title; `null` if there is none.
+    /// Title; `null` if none.
     #[schema(required, value_type = Option<Title>)]
     pub title: Option<String>,
     /// Number of clicks by people.
     #[schema(example = 7)]
     pub clicks: u64,
-    /// Maximum number of clicks by people; `null` if there is no limit.
+    /// Maximum number of clicks by people; `null` if unlimited.
     #[schema(required, example = json!(null))]
     pub max_clicks: Option<u64>,
     /// Time at which the link expires; `null` if it never expires.
@@ -139,7 +139,7 @@ pub struct LinkStats {
     /// Target URL, at most 2,048 bytes.
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
-    /// Title; `null` if there is none.
+    /// Title; `null` if none.
     #[schema(required, value_type = Option<Title>)]
     pub title: Option<String>,
     /// Number of clicks by people since creation.
@@ -150,7 +150,7 @@ pub struct LinkStats {
     pub bot_clicks: u64,
     /// Time of creation.
     pub created_at: Time,
-    /// Time of the last click by a person or a bot; `null` if there is none.
+    /// Time of the last click by a person or a bot; `null` if none.
     #[schema(required)]
     pub last_click_at: Option<Time>,
     /// Clicks by people within the requested days by host of the referrer: the 50 hosts with the most clicks.

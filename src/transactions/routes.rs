@@ -19,10 +19,10 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 ///
 /// `params` is the body of the call, with the path parameters as members. `{"$ref": "<call>.<member>"}` is replaced by
 /// a member of the result of an earlier call. `<call>` is the `as` of that call, or its index, from 0.
-/// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. A transaction has at most 100 references.
+/// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. At most 100 references are allowed.
 ///
-/// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the whole
-/// transaction. All results, plus the whole result that each reference reads from, are at most 8 MiB: more is
+/// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the
+/// whole transaction. All results, plus the whole result that each reference reads from, are at most 8 MiB: more is
 /// `payload-too-large`.
 #[utoipa::path(operation_id = "transact", tag = "transactions",
     request_body(content = Transaction, examples(
