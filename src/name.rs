@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The longest name, in bytes of UTF-8: long enough for a path or a URN, short enough for every index.
+/// Size limit of a name in UTF-8, in bytes: long enough for a path or a URN, short enough for every index.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// A name that the caller chose: 1 to 256 bytes of UTF-8 without control characters.
+/// Name chosen by the caller, 1 to 256 bytes of UTF-8 without control characters.
 ///
-/// Names are compared byte by byte: `A` is not `a`, and no Unicode normalisation takes place.
+/// Names are compared byte by byte: `A` differs from `a`, and Unicode is not normalised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", example = "visits")]
 pub struct Name(String);
 
 impl Name {
-    /// A name of ours, which is known to be one.
+    /// A name that this program chose, without a check.
     pub(crate) fn ours(text: impl Into<String>) -> Self {
         Self(text.into())
     }

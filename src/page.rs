@@ -1,4 +1,4 @@
-//! Lists come in pages.
+//! Pages of lists, and their cursors.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::number::Bounded;
 
-/// How many items a page may have: 1 to 1,000, default 100. More would make others wait for one answer.
+/// Maximum number of items in a page, 1 to 1,000. Default: 100. Larger pages would delay other calls.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = u32, minimum = 1, maximum = 1000, default = 100)]
@@ -23,7 +23,8 @@ impl Default for Limit {
     }
 }
 
-/// Where the next page begins, as the caller sends it back: opaque outside, the key of the last item inside.
+/// Position in a list: the `nextCursor` of the previous page. The text is opaque to callers; it encodes the key of the
+/// last item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(value_type = String, example = "dmlzaXRz")]
 pub struct Cursor(String);
@@ -33,18 +34,18 @@ impl<'de> Deserialize<'de> for Cursor {
         let opaque = String::deserialize(deserializer)?;
         let key = BASE64_URL_SAFE_NO_PAD.decode(opaque).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let key = key.filter(|key| !key.contains('\0'));
-        key.map(Self).ok_or_else(|| D::Error::custom(NOT_OURS))
+        key.map(Self).ok_or_else(|| D::Error::custom(MALFORMED))
     }
 }
 
-/// A [`Cursor`] whose key is more than a name.
+/// A [`Cursor`] whose key is parsed as `K`.
 #[derive(Clone, Debug)]
 pub struct CursorOf<K>(K);
 
 impl<'de, K: FromStr> Deserialize<'de> for CursorOf<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = Cursor::deserialize(deserializer)?.0.parse();
-        key.map(Self).map_err(|_no_key| D::Error::custom(NOT_OURS))
+        key.map(Self).map_err(|_no_key| D::Error::custom(MALFORMED))
     }
 }
 
@@ -54,10 +55,10 @@ impl<K: Display> Serialize for CursorOf<K> {
     }
 }
 
-/// Said of a cursor that no answer can have brought.
-const NOT_OURS: &str = "must be the `nextCursor` of an answer";
+/// Error detail for a malformed cursor.
+const MALFORMED: &str = "must be the `nextCursor` of an answer";
 
-/// Where the next page begins, as the caller receives it.
+/// Position of the next page in a list, to send as `cursor`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(value_type = String, example = "dmlzaXRz")]
 pub struct NextCursor(String);
@@ -72,9 +73,9 @@ impl Serialize for NextCursor {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
-    /// The items, in the order of the list.
+    /// Items of the page, in the order of the list.
     pub items: Vec<T>,
-    /// Send it as `cursor` for the next page; `null` on the last one.
+    /// Cursor of the next page, to send as `cursor`; `null` on the last page.
     #[schema(required, value_type = Option<String>, example = json!(null))]
     pub next_cursor: Option<NextCursor>,
 }

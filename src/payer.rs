@@ -1,4 +1,4 @@
-//! Who pays: a wallet address in its one canonical form.
+//! Payers: wallet addresses in canonical form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,21 +7,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The versions of Stacks addresses (SIP-005): SP and SM on the main network, ST and SN on the test network.
+/// Version bytes of Stacks addresses (SIP-005): SP and SM on the main network, ST and SN on the test network.
 const STACKS_VERSIONS: [u8; 4] = [22, 20, 26, 21];
-/// A Stacks address and an EVM address both carry 20 bytes.
+/// Length of the hash in a Stacks address and in an EVM address, in bytes.
 const HASH_BYTES: usize = 20;
 
-/// A payer: the address of a wallet, and the key of everything it owns.
+/// A payer: the address of a wallet, and the key of all its data.
 ///
-/// An EVM address is kept in lower case, a Stacks address in upper case with its checksum verified. Addresses are decoded
-/// and encoded again, so that one wallet never becomes two payers.
+/// EVM addresses are in lower case. Stacks addresses are in upper case, and their checksum is verified. Every address
+/// is decoded and encoded again, so that all spellings of a wallet are one payer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "0x52908400098527886e0f7030069857d2e4169ee7")]
 pub struct Payer(Arc<str>);
 
-/// Why a text is not a payer.
+/// The text is not a wallet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a wallet address: expected 0x and 40 hex digits, or a Stacks address with a valid checksum")]
 pub struct NotAnAddress;
@@ -53,14 +53,14 @@ fn canonical_evm(hex: &str) -> Option<String> {
 }
 
 fn canonical_stacks(address: &str) -> Option<String> {
-    // The alphabet has no O, I or L: readers take them for 0 and 1.
+    // The alphabet has no O, I or L. They are read as 0 and 1.
     let read: String = address.to_ascii_uppercase().replace('O', "0").replace(['I', 'L'], "1");
     let (hash, version) = c32::decode_check_prefixed(&read, 'S').ok()?;
     if hash.len() != HASH_BYTES || !STACKS_VERSIONS.contains(&version) {
         return None;
     }
     let canonical = c32::encode_check_prefixed(&hash, 'S', version).ok()?;
-    // Extra zeros at the front decode to the same hash.
+    // An address with extra leading zeros decodes to the same hash.
     (canonical.len() == read.len()).then_some(canonical)
 }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_no_payer() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "0x",

@@ -2,14 +2,14 @@
 
 use url::Url;
 
-/// The URL under which the public reaches this server.
+/// The public base URL of this server.
 #[derive(Clone, Debug)]
 pub struct Site {
     url: Url,
 }
 
 impl Site {
-    /// Reached under this URL.
+    /// A server with this base URL.
     #[must_use]
     pub fn new(url: Url) -> Self {
         Self { url }

@@ -1,14 +1,14 @@
-//! Slugs: the ends of short URLs.
+//! Slugs: the last segments of short URLs.
 
 use rand::RngExt as _;
 use rand::distr::Alphanumeric;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Length of a generated slug, in characters: 2 * 10^14 slugs.
+/// Length of a generated slug, in characters: 62^8 (2 * 10^14) possible slugs.
 const GENERATED_CHARS: usize = 8;
 
-/// The end of a short URL: 3 to 64 of `A-Z a-z 0-9 _ -`. Slugs belong to all payers together.
+/// Last segment of a short URL, 3 to 64 of `A-Z a-z 0-9 _ -`. All payers share the slugs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9_-]+$", example = "spring-sale")]

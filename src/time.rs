@@ -1,4 +1,4 @@
-//! Moments, as the API writes them.
+//! Times, as the API reads and writes them.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A moment on the database's clock: RFC 3339 in UTC with microseconds. Read with any offset, from the year 1 to 9999.
+/// Time on the database's clock: RFC 3339 in UTC with microseconds. Requests may use any offset. The year is 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = DateTime, example = "2026-11-23T16:47:00.123456Z")]

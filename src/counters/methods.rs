@@ -1,4 +1,4 @@
-//! The methods of counters, as callers send them.
+//! Methods of counters, with their parameters.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -43,14 +43,14 @@ pub struct Decrement(pub Adjustment);
 
 method!(Decrement => AdjustedCounter, write("decrement").problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
 
-/// Sets a counter, within its bounds.
+/// Sets a counter to a value within its bounds.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reset {
-    /// The counter.
+    /// Name of the counter.
     #[schema(ignore)]
     pub name: Name,
-    /// What to set it to: an integer of 64 bits.
+    /// New value, a 64-bit signed integer. Default: 0.
     #[serde(default, deserialize_with = "int64")]
     #[schema(default = 0, example = 0)]
     pub value: i64,
@@ -58,11 +58,11 @@ pub struct Reset {
 
 method!(Reset => ResetCounter, write("resetCounter").refs(&[NAME, ("value", "0")]));
 
-/// Reads a counter.
+/// Gets a counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetCounter {
-    /// The counter.
+    /// Name of the counter.
     pub name: Name,
 }
 
@@ -71,30 +71,30 @@ method!(
     Spec::read("getCounter").scope(Scope::CountersRead).problems(&[Code::NotFound]).refs(&[NAME])
 );
 
-/// Deletes a counter, bounds and all.
+/// Deletes a counter with its bounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeleteCounter {
-    /// The counter.
+    /// Name of the counter.
     pub name: Name,
 }
 
 method!(DeleteCounter => (), write("deleteCounter").problems(&[Code::NotFound]).refs(&[NAME]));
 
-/// Reads a page of counters, by name.
+/// Lists counters, sorted by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListCounters {
-    /// Only counters whose names start with this.
+    /// Prefix of the names to list, 1 to 256 bytes of UTF-8. Default: all names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Name>, example = "vis")]
     pub prefix: Option<Name>,
-    /// How many at most.
+    /// Maximum number of counters in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Default: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<Cursor>,

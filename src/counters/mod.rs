@@ -1,10 +1,10 @@
-//! Counters: 64-bit signed integers with optional bounds. The first call creates a counter.
+//! Counters: 64-bit signed integers with optional bounds. The first write creates a counter.
 //!
-//! Limits: names of 1 to 256 bytes, values of 64 bits, pages of 1,000.
+//! Limits: names of 1 to 256 bytes, values of 64 bits, pages of at most 1,000 counters.
 
 pub mod methods;
 pub mod routes;
 pub mod types;
 
-/// The functions of this slice.
+/// SQL functions of counters.
 pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql")];

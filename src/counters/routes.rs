@@ -1,4 +1,4 @@
-//! Counters over HTTP.
+//! HTTP routes of counters.
 
 use actix_web::{delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
 
-/// Every route of counters.
+/// Adds the routes of counters.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service
         .service(increment)
@@ -21,69 +21,77 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
         .service(list_counters);
 }
 
-/// Adds to a counter.
+/// Add to a counter.
 ///
-/// The first call of a name creates the counter at 0 and then adds, under the same rules. `min` and `max` become the
-/// counter's bounds. A bound stops the counter and never moves it: a value that is already outside may only move towards
-/// its bounds. A sum that no bound stops and that 64 bits cannot hold is `counter-overflow`. The body may be absent.
-#[utoipa::path(operation_id = "increment", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+/// A missing counter starts at 0. `min` and `max` become the bounds of the counter. A bound stops the counter but never
+/// moves it: a value that is already outside can only move towards the bounds. If no bound stops the sum and it does
+/// not fit into 64 bits, the problem is `counter-overflow`. The body is optional: without it, the call adds 1.
+#[utoipa::path(operation_id = "increment", tag = "counters",
+    params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Adjustment, examples(
         ("one" = (summary = "Add one", value = json!({}))),
-        ("credit" = (summary = "Spend five credits, if they are there", value = json!({"amount": -5, "min": 0, "onBound": "reject"}))))),
+        ("credit" = (summary = "Spend five credits, if the balance allows it", value = json!({
+            "amount": -5, "min": 0, "onBound": "reject"}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/increment")]
 async fn increment(tenant: Tenant, call: Request<Increment>) -> Result<Answer<AdjustedCounter>, Problem> {
     tenant.call(call).await
 }
 
-/// Subtracts from a counter.
+/// Subtract from a counter.
 ///
-/// Like `increment`, with the sign of `amount` turned; `applied` is how much was subtracted.
-#[utoipa::path(operation_id = "decrement", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+/// Works like `increment` with the sign of `amount` reversed. `applied` is the amount that was subtracted. The body is
+/// optional: without it, the call subtracts 1.
+#[utoipa::path(operation_id = "decrement", tag = "counters",
+    params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Adjustment, examples(
-        ("stock" = (summary = "Take two from stock, stop at 0", value = json!({"amount": 2, "min": 0}))))),
+        ("stock" = (summary = "Take two from the stock, but stop at 0", value = json!({"amount": 2, "min": 0}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/decrement")]
 async fn decrement(tenant: Tenant, call: Request<Decrement>) -> Result<Answer<AdjustedCounter>, Problem> {
     tenant.call(call).await
 }
 
-/// Sets a counter.
+/// Set a counter to a value.
 ///
-/// Creates it if need be, and keeps its bounds: a value outside of them is `invalid-value`. The body may be absent.
-#[utoipa::path(operation_id = "resetCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+/// A missing counter is created. The bounds of the counter stay: a value outside them is `invalid-value`. The body is
+/// optional: without it, the value is 0.
+#[utoipa::path(operation_id = "resetCounter", tag = "counters",
+    params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Reset, examples(
-        ("zero" = (summary = "Back to 0", value = json!({}))),
-        ("value" = (summary = "To a value", value = json!({"value": 100}))))),
+        ("zero" = (summary = "Reset to 0", value = json!({}))),
+        ("value" = (summary = "Set to 100", value = json!({"value": 100}))))),
     responses((status = 200, description = "The counter after the call.", body = ResetCounter)))]
 #[post("/counters/{name}/reset")]
 async fn reset_counter(tenant: Tenant, call: Request<Reset>) -> Result<Answer<ResetCounter>, Problem> {
     tenant.call(call).await
 }
 
-/// Reads a counter.
+/// Get a counter.
 ///
-/// Every write that was answered before is in it.
-#[utoipa::path(operation_id = "getCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
+/// The result includes every write that was answered before this call.
+#[utoipa::path(operation_id = "getCounter", tag = "counters",
+    params(("name" = Name, Path, description = "Name of the counter.")),
     responses((status = 200, description = "The counter.", body = Counter)))]
 #[get("/counters/{name}")]
 async fn get_counter(tenant: Tenant, call: Request<GetCounter>) -> Result<Answer<Counter>, Problem> {
     tenant.call(call).await
 }
 
-/// Deletes a counter.
+/// Delete a counter.
 ///
-/// Its bounds go with it; the next increment begins at 0.
-#[utoipa::path(operation_id = "deleteCounter", tag = "counters", params(("name" = Name, Path, description = "The counter.")),
-    responses((status = 204, description = "It is gone.")))]
+/// The bounds are deleted too. The next `increment` starts at 0.
+#[utoipa::path(operation_id = "deleteCounter", tag = "counters",
+    params(("name" = Name, Path, description = "Name of the counter.")),
+    responses((status = 204, description = "No content: the counter is deleted.")))]
 #[delete("/counters/{name}")]
 async fn delete_counter(tenant: Tenant, call: Request<DeleteCounter>) -> Result<Answer<()>, Problem> {
     tenant.call(call).await
 }
 
-/// Lists counters by name.
+/// List counters.
 ///
-/// In the order of the names' bytes, a page at a time.
+/// Pages are sorted by name, byte by byte.
 #[utoipa::path(operation_id = "listCounters", tag = "counters", params(ListCounters),
     responses((status = 200, description = "A page of counters.", body = Page<Counter>)))]
 #[get("/counters")]

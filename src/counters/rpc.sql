@@ -1,9 +1,10 @@
--- Counters: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock.
+-- Methods of counters. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
--- increment (p_sign 1) and decrement (p_sign -1).
+-- The counter after an increment or a decrement.
+--   p_sign  1: increment, -1: decrement
 --
--- A bound stops the counter, it never moves it: a value that is already outside may only move towards its bounds.
--- Sums are numeric, so that no amount can overflow on the way to being stopped.
+-- A bound stops the counter but never moves it: a value that is already outside can only move towards the bounds.
+-- The sum is numeric: a bigint could overflow before a bound stops it.
 create function rpc.add_to_counter(p_payer text, p_params jsonb, p_sign integer) returns json
 language plpgsql
 as $$
@@ -21,7 +22,7 @@ declare
   v_new bigint;
   v_capped boolean := false;
 begin
-  -- Nearly every call: the counter is there, keeps its bounds, and nothing stops it. One statement, and a third faster.
+  -- Fast path of most calls: the counter exists, its bounds stay, and no bound stops it. One statement, a third faster.
   if not p_params ?| '{min,max}' then
     update tenant.counters
       set value = value + v_delta, updated_at = v_now
@@ -86,7 +87,7 @@ begin
     'previousValue', v_old, 'applied', (v_sum - v_old) * p_sign, 'capped', v_capped));
 end $$;
 
--- In SQL, so that they are inlined where they are called.
+-- Written in SQL, so that PostgreSQL inlines them.
 create function rpc.increment(p_payer text, p_params jsonb) returns json
 language sql
 as $$
@@ -169,9 +170,9 @@ begin
     'createdAt', v_counter.created_at, 'updatedAt', v_counter.updated_at));
 end $$;
 
--- A page by name. One row more than asked for tells whether there is a next page.
--- No name is longer than 256 bytes, so none that starts with the prefix lies behind the prefix and 64 times the
--- highest character (4 bytes each): a range that the primary key can serve.
+-- A page of counters, sorted by name. Reads one row more than the page, to know whether a next page exists. The prefix
+-- becomes a range of the primary key. The range ends at the prefix plus 64 times the highest character (4 bytes each):
+-- a name has at most 256 bytes, so no name with the prefix is greater.
 create function rpc.list_counters(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -11,21 +11,21 @@ use crate::time::Time;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counter {
-    /// What the payer calls it.
+    /// Name of the counter.
     pub name: Name,
-    /// What it stands at. An integer of 64 bits: parse it as one where a number of the language holds less (2^53 in
-    /// JavaScript).
+    /// Current value, a 64-bit signed integer. Read it into a 64-bit type: a JavaScript
+    /// number is exact only up to 2^53.
     #[schema(example = 42)]
     pub value: i64,
-    /// No increment or decrement goes below it.
+    /// Lower bound of increments, decrements and resets; `null` if none.
     #[schema(required, example = 0)]
     pub min: Option<i64>,
-    /// No increment or decrement goes above it.
+    /// Upper bound of increments, decrements and resets; `null` if none.
     #[schema(required, example = json!(null))]
     pub max: Option<i64>,
-    /// When its first call created it.
+    /// Time of creation, by the first write.
     pub created_at: Time,
-    /// When it was last written.
+    /// Time of the last write.
     pub updated_at: Time,
 }
 
@@ -36,13 +36,13 @@ pub struct AdjustedCounter {
     /// The counter.
     #[serde(flatten)]
     pub counter: Counter,
-    /// What it stood at before; 0 if this call created it.
+    /// Value before the call; 0 if the call created the counter.
     #[schema(example = 41)]
     pub previous_value: i64,
-    /// How much of `amount` took effect.
+    /// Part of `amount` that took effect.
     #[schema(example = 1)]
     pub applied: i64,
-    /// Whether a bound kept a part of `amount` from taking effect.
+    /// Whether a bound stopped the counter, so that `applied` differs from `amount`.
     #[schema(example = false)]
     pub capped: bool,
 }
@@ -54,19 +54,19 @@ pub struct ResetCounter {
     /// The counter.
     #[serde(flatten)]
     pub counter: Counter,
-    /// What it stood at before; 0 if this call created it.
+    /// Value before the call; 0 if the call created the counter.
     #[schema(example = 42)]
     pub previous_value: i64,
 }
 
-/// What happens to an amount that a bound stands in the way of.
+/// Effect of an amount that crosses a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", try_from = "String")]
 pub enum OnBound {
-    /// The counter stops at the bound, and `applied` says how far it came.
+    /// The counter stops at the bound. `applied` is the part of the amount that took effect.
     #[default]
     Saturate,
-    /// Nothing changes, and the answer is the problem `counter-out-of-bounds`.
+    /// Nothing changes, and the problem is `counter-out-of-bounds`.
     Reject,
 }
 
@@ -82,26 +82,29 @@ impl TryFrom<String> for OnBound {
     }
 }
 
-/// How far a counter is to move, and between which bounds.
+/// A change of a counter, with new bounds if given.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Adjustment {
-    /// The counter.
+    /// Name of the counter.
     #[schema(ignore)]
     pub name: Name,
-    /// How far: an integer of 64 bits.
+    /// Amount, a 64-bit signed integer; it may be negative. Default: 1.
     #[serde(default = "one", deserialize_with = "int64")]
     #[schema(default = 1, example = 1)]
     pub amount: i64,
-    /// A new lower bound, kept for later calls; `null` clears it, absent keeps it.
+    /// New lower bound, a 64-bit signed integer, at most the upper bound. It holds for later calls too. `null` removes
+    /// the bound, absent keeps it.
     #[serde(default, deserialize_with = "maybe_int64", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, example = 0)]
     pub min: Option<Option<i64>>,
-    /// A new upper bound, kept for later calls; `null` clears it, absent keeps it.
+    /// New upper bound, a 64-bit signed integer, at least the lower bound. It holds for later calls too. `null` removes
+    /// the bound, absent keeps it.
     #[serde(default, deserialize_with = "maybe_int64", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, example = json!(null))]
     pub max: Option<Option<i64>>,
-    /// What a bound does.
+    /// Effect of an amount that crosses a bound: `saturate` stops the counter at the bound, `reject` changes nothing
+    /// and fails with `counter-out-of-bounds`. Default: `saturate`.
     #[serde(default)]
     #[schema(default = "saturate")]
     pub on_bound: OnBound,

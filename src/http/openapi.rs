@@ -1,6 +1,6 @@
-//! The OpenAPI document: what the routes say of themselves, and what all of them share, added once.
+//! The OpenAPI document: the descriptions of the routes, and the parts that all routes share.
 
-#![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: what is missing is null, or made")]
+#![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: a missing member reads as null, or is inserted")]
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
 use crate::turn::Access;
 
-/// The problems of operations that are no methods.
+/// Problems of the operations that are not methods.
 const PUBLIC: &[(&str, &[Code])] = &[
     ("readyz", &[Code::DatabaseUnavailable]),
     (
@@ -31,35 +31,35 @@ const PUBLIC: &[(&str, &[Code])] = &[
     ("linkQr", &[Code::NotFound]),
 ];
 
-/// The document, and what the server derives from it.
+/// The document, and the paths of the server.
 pub struct Document {
-    /// The JSON, as it is served.
+    /// The document as JSON text.
     pub json: String,
-    /// Every path, with the methods that it takes.
+    /// Pattern of each path, and its HTTP methods for `Allow`.
     paths: Vec<(ResourceDef, String)>,
 }
 
-/// What the answer to a failed call looks like (RFC 9457). The page `/problems` says what each `code` means.
+/// The answer to a failed request (RFC 9457). The page `/problems` describes each `code`.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Problem)]
-#[expect(dead_code, reason = "it is only described: Problem writes it")]
+#[expect(dead_code, reason = "only a schema: `Problem` writes the body")]
 struct ProblemBody {
-    /// A reference to the description of this kind of problem.
+    /// URI reference of the page that describes this kind of problem.
     #[schema(rename = "type", example = "/problems#invalid-value")]
     r#type: String,
-    /// One sentence that is the same for every occurrence.
+    /// Summary of this kind of problem: one sentence, the same for every occurrence.
     title: String,
-    /// The HTTP status.
+    /// HTTP status of the answer.
     #[schema(example = 422)]
     status: u16,
-    /// One sentence about this occurrence.
+    /// Explanation of this occurrence, or advice.
     detail: String,
-    /// The id of the request.
+    /// Id of the request, as in the log.
     instance: String,
-    /// The stable slug: branch on it.
+    /// Stable code of this kind of problem. Programs can branch on it.
     #[schema(example = "invalid-value")]
     code: String,
-    /// The invalid values, if that is what it is.
+    /// Invalid values; absent if none.
     errors: Option<Vec<InvalidField>>,
 }
 
@@ -67,39 +67,40 @@ struct ProblemBody {
 #[openapi(
     info(
         title = "payerbase",
-        description = "Every wallet that pays gets a private, stateful backend over HTTP.\n\nEvery answer that is not a \
-            success is a problem (`application/problem+json`, RFC 9457). Names are 1 to 256 bytes of UTF-8 without control \
-            characters, percent-encoded in paths. Times are RFC 3339 in UTC with microseconds, from the database's clock. A \
-            write is answered when it is durable.",
+        description = "A private, stateful backend over HTTP for every wallet that pays.\n\nEvery error response is \
+            a problem (`application/problem+json`, RFC 9457). Names are 1 to 256 bytes of UTF-8 without control \
+            characters, percent-encoded in paths. Times are RFC 3339 in UTC with microseconds, from the database's \
+            clock. The answer to a write is sent after the write is durable.",
     ),
     tags(
         (name = "counters", description = "64-bit signed integers with optional bounds."),
-        (name = "links", description = "Short URLs that count who follows them."),
-        (name = "locks", description = "Leases with a fencing token, on the database's clock."),
-        (name = "queues", description = "Jobs with priority, retries, leases and dead letters; each is run at least once."),
-        (name = "memories", description = "What an agent should remember, found again by words and by meaning."),
-        (name = "transactions", description = "Many calls as one: all of them happen, or none."),
-        (name = "account", description = "Who is calling."),
-        (name = "operations", description = "For those who run payerbase."),
+        (name = "links", description = "Short URLs that redirect and count clicks."),
+        (name = "locks", description = "Locks with a lease and a fencing token, on the database's clock."),
+        (name = "queues",
+            description = "Job queues with priorities, retries, leases and dead letters. Delivery is at least once."),
+        (name = "memories", description = "Texts for an agent to remember, with full-text, vector and hybrid search."),
+        (name = "transactions", description = "Several calls in one transaction: all of them happen, or none."),
+        (name = "account", description = "Payer, token, usage and limits of the caller."),
+        (name = "operations", description = "Health, metrics and documentation of the server."),
     ),
     components(schemas(ProblemBody, InvalidField, Limit, Cursor)),
 )]
 struct Base;
 
-/// The part of the document that no route brings.
+/// The document without routes.
 #[must_use]
 pub fn base() -> utoipa::openapi::OpenApi {
     Base::openapi()
 }
 
 impl Document {
-    /// Finishes what the routes said of themselves.
+    /// Completes the document that utoipa collected from the routes. `methods` brings the scopes and problems.
     #[must_use]
     pub fn new(collected: &utoipa::openapi::OpenApi, methods: &[Entry]) -> Self {
         let mut document = json!(collected);
         document["components"]["securitySchemes"] = json!({"token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
-            "description": "An API token: `payerbase token create` makes one."
+            "description": "API token, created with `payerbase token create`."
         }});
         document["security"] = json!([{"token": []}]);
         let schemas = document["components"]["schemas"].clone();
@@ -119,7 +120,7 @@ impl Document {
         Self { json, paths }
     }
 
-    /// The methods that `path` takes, as the header `Allow` lists them; nothing for a path that does not exist.
+    /// HTTP methods of `path`, as in the header `Allow`. `None` if the path does not exist.
     #[must_use]
     pub fn allow(&self, path: &str) -> Option<&str> {
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
@@ -127,7 +128,7 @@ impl Document {
     }
 }
 
-/// A body of which no member is required may be absent.
+/// Makes the body optional if it has no required members.
 fn relax_body(operation: &mut Value, schemas: &Value) {
     let Some(body) = operation.get_mut("requestBody") else { return };
     let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
@@ -135,7 +136,7 @@ fn relax_body(operation: &mut Value, schemas: &Value) {
     body["required"] = schema.get("required").is_some().into();
 }
 
-/// Adds the problems that an operation can answer.
+/// Adds the scope, the problems and the headers of an operation.
 fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     let name = operation["operationId"].as_str().unwrap_or_default();
     let public = PUBLIC.iter().find(|(public, _)| *public == name);
@@ -158,19 +159,22 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     }
 }
 
-/// What every write takes and may answer.
+/// Adds the headers of every write: those of the request, and `Idempotent-Replay` in its success responses.
 fn add_headers(operation: &mut Value) {
     let headers = [
         json!({
             "name": "Idempotency-Key", "in": "header",
-            "description": "Makes the write run once, whatever is sent again: for 24 hours the same request with the same key \
-                is answered as the first one was, with the header `Idempotent-Replay: true`.",
+            "description": "Key that makes the write safe to retry, 8 to 128 characters of printable ASCII. For 24 \
+                hours, the same request with the same key does not run again: it gets the first answer, with the \
+                header `Idempotent-Replay: true`. Another request with the same key is `idempotency-mismatch`. \
+                Problems and pops without a job are not kept: a retry runs again.",
             "schema": {"type": "string", "minLength": 8, "maxLength": 128, "pattern": "^[ -~]+$"},
         }),
         json!({
             "name": "Payerbase-Guard", "in": "header",
-            "description": "Lets the write run only while this lock is held with this fence: the percent-encoded name of a \
-                lock and the fence of its lease. Checked in the same turn.",
+            "description": "Percent-encoded name of a lock, and the fence of its lease. The write runs only while \
+                this lock is held with this fence; otherwise it fails with `stale-fence`. The lock is checked in the \
+                same transaction as the write.",
             "schema": {"type": "string"}, "example": "nightly%20report; fence=12",
         }),
     ];
@@ -181,16 +185,17 @@ fn add_headers(operation: &mut Value) {
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') {
             response["headers"]["Idempotent-Replay"] = json!({
-                "description": "`true` on the answer to an earlier request with the same key.", "schema": {"type": "string"},
+                "description": "`true` if this is the answer to an earlier request with the same `Idempotency-Key`.",
+                "schema": {"type": "string"},
             });
         }
     }
 }
 
-/// The problems that a method can meet: its own, and those of the way to it.
+/// The problems of a method: its own, and those that all methods share.
 fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
     let takes_body = matches!(verb, "post" | "put" | "patch");
-    let form: &[Code] = match takes_body {
+    let of_form: &[Code] = match takes_body {
         true => &[
             Code::InvalidPath,
             Code::InvalidJson,
@@ -200,12 +205,12 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         ],
         false => &[Code::InvalidPath, Code::InvalidQuery],
     };
-    let written: &[Code] = match spec.access {
+    let of_write: &[Code] = match spec.access {
         Access::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
         Access::Read => &[],
     };
-    let scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
-    let all = [
+    let of_scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
+    let of_all = [
         Code::TokenMissing,
         Code::TokenMalformed,
         Code::TokenInvalid,
@@ -218,7 +223,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::Overloaded,
         Code::DatabaseUnavailable,
     ];
-    [&all, form, written, scope, spec.problems].concat()
+    [&of_all, of_form, of_write, of_scope, spec.problems].concat()
 }
 
 fn add_problems(operation: &mut Value, codes: &[Code]) {
@@ -241,14 +246,14 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
         });
         if codes.iter().any(|code| code.retry_after_s().is_some()) {
             response["headers"] = json!({"Retry-After": {
-                "description": "After how many seconds to try again.", "schema": {"type": "integer"},
+                "description": "Time to wait before the next attempt, in seconds.", "schema": {"type": "integer"},
             }});
         }
         operation["responses"][status.to_string()] = response;
     }
 }
 
-/// The body of a problem of this code as the documentation shows it.
+/// The example of a problem with this code.
 fn example(code: Code) -> Value {
     let mut example = Problem::new(code);
     if code == Code::InvalidValue {

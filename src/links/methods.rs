@@ -1,4 +1,4 @@
-//! The methods of links, as callers send them.
+//! Methods of links, with their parameters.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -29,7 +29,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<ListLinks>(),
 ];
 
-/// Methods that no payer calls.
+/// Methods that no payer can call.
 pub const INTERNAL: &[Entry] = &[Entry::of::<FollowLink>()];
 
 const fn write(name: &'static str) -> Spec {
@@ -42,35 +42,39 @@ impl Link {
     }
 }
 
-/// Makes a short link.
+/// Creates a short link.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateLink {
-    /// Its place in lists.
+    /// Sort key of lists, by time of creation.
     #[serde(skip_deserializing, default = "Uuid::now_v7")]
     #[schema(ignore)]
     pub id: Uuid,
-    /// Where it leads: `http` or `https`, at most 2,048 bytes, without user and password.
+    /// Target URL: absolute, `http` or `https`, at most 2,048 bytes, without user and password, on another host than
+    /// this server.
     #[schema(max_length = 2048, example = "https://shop.example/sale")]
     pub url: String,
-    /// The end of its short URL; else 8 random characters.
+    /// Last segment of the short URL, 3 to 64 of `A-Z a-z 0-9 _ -`. Default: 8 random letters and digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<Slug>,
-    /// Whether the caller chose no slug.
+    /// Whether the server chose the slug.
     #[serde(skip)]
     #[schema(ignore)]
     pub is_slug_generated: bool,
-    /// What people call it.
+    /// Title for people, at most 512 bytes of UTF-8 without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
-    /// When it ends; at once if that is past. Not together with `ttlMs`.
+    /// Time at which the link expires; a time in the past expires it at once. Default: never. Not together with
+    /// `ttlMs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// How long it lives, in milliseconds: up to 10 years.
+    /// Lifetime, in milliseconds, 1,000 to 315,360,000,000 (10 years). Default: no limit. Not together with
+    /// `expiresAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
     pub ttl_ms: Option<LinkTtlMs>,
-    /// How many people may follow it. Bots use none of it up, and are led on while it lasts.
+    /// Maximum number of clicks by people, 1 to 2^53 - 1. Default: no limit. Bots are redirected until the limit is
+    /// reached, and do not count towards it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991i64)]
     pub max_clicks: Option<MaxClicks>,
@@ -103,11 +107,11 @@ impl Method for CreateLink {
     }
 }
 
-/// Reads a link.
+/// Gets a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetLink {
-    /// The link.
+    /// Slug of the link.
     pub slug: Slug,
 }
 
@@ -121,26 +125,27 @@ impl Method for GetLink {
     }
 }
 
-/// Changes a link: a JSON merge patch (RFC 7396).
+/// Changes a link with a JSON merge patch (RFC 7396).
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateLink {
-    /// The link.
+    /// Slug of the link.
     #[schema(ignore)]
     pub slug: Slug,
-    /// Where it shall lead.
+    /// New target URL, with the same rules as in `createLink`. `null` or absent keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2048, example = "https://shop.example/summer")]
     pub url: Option<String>,
-    /// What people call it; `null` clears it.
+    /// New title, at most 512 bytes of UTF-8 without control characters. `null` removes the title, absent keeps it.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Title>)]
     pub title: Option<Option<Title>>,
-    /// When it ends; `null`: never.
+    /// New time at which the link expires. `null`: never. Absent keeps it.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Time>)]
     pub expires_at: Option<Option<Time>>,
-    /// How many people may follow it; `null`: any number.
+    /// New maximum number of clicks by people, 1 to 2^53 - 1. Earlier clicks count towards it. `null`: no limit. Absent
+    /// keeps it.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991i64)]
     pub max_clicks: Option<Option<MaxClicks>>,
@@ -161,33 +166,35 @@ impl Method for UpdateLink {
     }
 }
 
-/// Records a click that happened elsewhere.
+/// Records a click that did not go through the short URL.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecordClick {
-    /// The link.
+    /// Slug of the link.
     #[schema(ignore)]
     pub slug: Slug,
-    /// What tells it from others at the same time.
+    /// Part of the key that separates clicks with the same time.
     #[serde(skip_deserializing, default = "Uuid::now_v7")]
     #[schema(ignore)]
     pub id: Uuid,
-    /// The page where the link stood: only its host is kept. At most 2,048 bytes.
+    /// URL of the page with the link, at most 2,048 bytes. Only the host of an `http` or `https` URL is stored.
+    /// Default: unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2048, example = "https://news.example/today")]
     pub referrer: Option<Text>,
-    /// What the visitor's browser calls itself. At most 2,048 bytes. Without it, the click is a person's.
+    /// Header `User-Agent` of the visitor, at most 2,048 bytes. Without it, the click counts as a person's. An empty
+    /// one, or one over 1,024 bytes, counts as a bot's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2048, example = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")]
     pub user_agent: Option<Text>,
-    /// The visitor's country: two letters (ISO 3166-1).
+    /// Country of the visitor, two letters (ISO 3166-1). Default: unknown. `XX` is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
-    /// From the user agent.
+    /// Browser family, from the user agent.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub browser: Option<String>,
-    /// From the user agent.
+    /// Whether the visitor is a bot, from the user agent.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub bot: bool,
@@ -207,34 +214,34 @@ impl Method for RecordClick {
     }
 }
 
-/// Follows a link: what the public route calls.
+/// Follows a link: the method of the public route.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FollowLink {
-    /// The link.
+    /// Slug of the link.
     pub slug: Slug,
-    /// What tells the click from others at the same time.
+    /// Part of the key that separates clicks with the same time.
     pub id: Uuid,
-    /// The host of the page where the link stood.
+    /// Host of the page with the link.
     pub referrer: Option<String>,
-    /// Two letters.
+    /// Country, two letters (ISO 3166-1).
     pub country: Option<String>,
-    /// The family of the browser.
+    /// Browser family.
     pub browser: Option<String>,
-    /// Whether it is nobody.
+    /// Whether the visitor counts as a bot.
     pub bot: bool,
 }
 
 method!(FollowLink => Target, Spec::write("followLink").problems(&[Code::NotFound, Code::LinkGone]));
 
-/// Reads who followed a link.
+/// Gets the click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct GetLinkStats {
-    /// The link.
+    /// Slug of the link.
     #[param(ignore)]
     pub slug: Slug,
-    /// Over how many days, today included.
+    /// Number of days in UTC, including today, 1 to 366. Default: 30.
     #[serde(default = "Bounded::of::<30>")]
     #[param(value_type = Option<i64>, minimum = 1, maximum = 366, default = 30)]
     pub days: Bounded<1, 366>,
@@ -245,26 +252,26 @@ method!(
     Spec::slow_read("getLinkStats").scope(Scope::LinksRead).problems(&[Code::NotFound])
 );
 
-/// Deletes a link, statistics and all.
+/// Deletes a link with its statistics.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteLink {
-    /// The link.
+    /// Slug of the link.
     pub slug: Slug,
 }
 
 method!(DeleteLink => (), write("deleteLink").problems(&[Code::NotFound]));
 
-/// Reads a page of links, the newest first.
+/// Lists links, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListLinks {
-    /// How many at most.
+    /// Maximum number of links in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Default: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<CursorOf<Uuid>>,

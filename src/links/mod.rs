@@ -1,7 +1,7 @@
-//! Links: short URLs that count their visitors.
+//! Links: short URLs that redirect and count clicks.
 //!
-//! `followLink` is called by the public route `/l/{slug}`, for the owner of the slug. Limits: URLs of 2,048 bytes, slugs of 64
-//! characters, statistics over 366 days.
+//! The public route `/l/{slug}` calls `followLink` for the owner of the slug. Limits: URLs of at most 2,048 bytes,
+//! slugs of 3 to 64 characters, statistics over at most 366 days.
 
 pub mod methods;
 pub mod routes;
@@ -9,7 +9,7 @@ mod target;
 pub mod types;
 pub mod visitor;
 
-/// The functions of this slice.
+/// SQL functions of links.
 pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql")];
-/// The functions of slugs, which belong to another role.
+/// SQL functions of slugs, owned by another role.
 pub(crate) const SLUG_SQL: &str = include_str!("slug.sql");

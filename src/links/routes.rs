@@ -1,4 +1,4 @@
-//! Links over HTTP: for their payer, and for everybody who follows them.
+//! HTTP routes of links: those of the payer, and the public ones.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::problem::{Code, Problem};
 use crate::slug::Slug;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
-/// The side of a QR code, in pixels, at least.
+/// Minimum side length of a QR code, in pixels.
 const QR_PIXELS_MIN: u32 = 256;
 
-/// Every route of links that is a payer's.
+/// Adds the routes that need a token.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service
         .service(create_link)
@@ -34,19 +34,19 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
         .service(delete_link);
 }
 
-/// The routes that are everybody's.
+/// Adds the public routes.
 pub fn configure_public(service: &mut ServiceConfig<'_>) {
     service.service(follow_link).service(link_qr);
 }
 
-/// Makes a short link.
+/// Create a short link.
 ///
-/// Slugs belong to all payers together: one that somebody has is `slug-taken`. Without `slug` the link gets 8 random
-/// characters.
+/// All payers share the slugs: a slug that belongs to another payer or to another link is `slug-taken`. Without `slug`,
+/// the link gets 8 random letters and digits. A target URL that is not allowed is `url-not-allowed`.
 #[utoipa::path(operation_id = "createLink", tag = "links",
     request_body(content = CreateLink, examples(
         ("short" = (summary = "A short link", value = json!({"url": "https://shop.example/sale"}))),
-        ("limited" = (summary = "For the first hundred, within a day", value = json!({
+        ("limited" = (summary = "At most 100 clicks within a day", value = json!({
             "url": "https://shop.example/sale", "title": "Spring sale", "maxClicks": 100, "ttlMs": 86_400_000}))))),
     responses((status = 201, description = "The link.", body = Link)))]
 #[post("/links")]
@@ -54,65 +54,74 @@ async fn create_link(tenant: Tenant, call: Request<CreateLink>) -> Result<Create
     tenant.call(call).await.map(Created)
 }
 
-/// Reads a link.
+/// Get a link.
 ///
-/// Also one that has ended.
-#[utoipa::path(operation_id = "getLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+/// An expired or used-up link is returned too.
+#[utoipa::path(operation_id = "getLink", tag = "links",
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
     responses((status = 200, description = "The link.", body = Link)))]
 #[get("/links/{slug}")]
 async fn get_link(tenant: Tenant, call: Request<GetLink>) -> Result<Answer<Link>, Problem> {
     tenant.call(call).await
 }
 
-/// Changes a link.
+/// Change a link.
 ///
-/// A JSON merge patch (RFC 7396): what it does not name stays, `null` clears.
-#[utoipa::path(operation_id = "updateLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+/// The body is a JSON merge patch (RFC 7396): absent members stay unchanged. `null` removes `title`, `expiresAt` or
+/// `maxClicks`; `url` cannot be removed. An expired or used-up link works again if its new limits allow it.
+#[utoipa::path(operation_id = "updateLink", tag = "links",
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
     request_body(content = UpdateLink, examples(
-        ("move" = (summary = "Lead elsewhere, for as many as come", value = json!({"url": "https://shop.example/summer", "maxClicks": null}))))),
+        ("move" = (summary = "New target, no click limit", value = json!({
+            "url": "https://shop.example/summer", "maxClicks": null}))))),
     responses((status = 200, description = "The link.", body = Link)))]
 #[patch("/links/{slug}")]
 async fn update_link(tenant: Tenant, call: Request<UpdateLink>) -> Result<Answer<Link>, Problem> {
     tenant.call(call).await
 }
 
-/// Records a click that happened elsewhere.
+/// Record a click.
 ///
-/// For redirects of your own. Under the same rules as the short URL: a link that has ended is `link-gone`, and a bot is
-/// counted apart. The body may be absent.
-#[utoipa::path(operation_id = "recordClick", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
+/// For visitors that your own server redirects. The rules of the short URL apply: an expired or used-up link is
+/// `link-gone`, and bots are counted separately. The body is optional: without it, the click counts as a person's.
+#[utoipa::path(operation_id = "recordClick", tag = "links",
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
     request_body(content = RecordClick, examples(
-        ("seen" = (summary = "Somebody came from a news page", value = json!({"referrer": "https://news.example/today", "country": "SE"}))))),
-    responses((status = 200, description = "The click.", body = RecordedClick)))]
+        ("seen" = (summary = "Click on a news page, from Sweden", value = json!({
+            "referrer": "https://news.example/today", "country": "SE"}))))),
+    responses((status = 200, description = "The recorded click.", body = RecordedClick)))]
 #[post("/links/{slug}/clicks")]
 async fn record_click(tenant: Tenant, call: Request<RecordClick>) -> Result<Answer<RecordedClick>, Problem> {
     tenant.call(call).await
 }
 
-/// Reads who followed a link.
+/// Get the click statistics of a link.
 ///
-/// Referrers, countries, browsers and days over the last `days`; no address of a visitor is kept.
+/// Counts of clicks by referrer, country, browser and day over the last `days` days. Addresses of visitors are never
+/// stored.
 #[utoipa::path(operation_id = "getLinkStats", tag = "links",
-    params(("slug" = Slug, Path, description = "The link."), GetLinkStats),
+    params(("slug" = Slug, Path, description = "Slug of the link."), GetLinkStats),
     responses((status = 200, description = "The statistics.", body = LinkStats)))]
 #[get("/links/{slug}/stats")]
 async fn get_link_stats(tenant: Tenant, call: Request<GetLinkStats>) -> Result<Answer<LinkStats>, Problem> {
     tenant.call(call).await
 }
 
-/// Deletes a link.
+/// Delete a link.
 ///
-/// Its statistics go with it. The slug stays the payer's for some minutes, and is anybody's after that.
-#[utoipa::path(operation_id = "deleteLink", tag = "links", params(("slug" = Slug, Path, description = "The link.")),
-    responses((status = 204, description = "It is gone.")))]
+/// Its statistics are deleted too. A background job then frees the slug for all payers, at the earliest 10 minutes
+/// after the payer's last `createLink` with this slug.
+#[utoipa::path(operation_id = "deleteLink", tag = "links",
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
+    responses((status = 204, description = "No content: the link is deleted.")))]
 #[delete("/links/{slug}")]
 async fn delete_link(tenant: Tenant, call: Request<DeleteLink>) -> Result<Answer<()>, Problem> {
     tenant.call(call).await
 }
 
-/// Lists links.
+/// List links.
 ///
-/// The newest first, a page at a time.
+/// Pages are sorted by time of creation, newest first.
 #[utoipa::path(operation_id = "listLinks", tag = "links", params(ListLinks),
     responses((status = 200, description = "A page of links.", body = Page<Link>)))]
 #[get("/links")]
@@ -124,13 +133,14 @@ fn slug_of(path: &web::Path<String>) -> Result<Slug, Problem> {
     Slug::try_from(path.as_str().to_owned()).map_err(|_no_slug| Problem::new(Code::NotFound))
 }
 
-/// Follows a link.
+/// Follow a link.
 ///
-/// The click is counted, durably, before the answer. Bots, link previews, `HEAD` and browsers that fetch in advance are
-/// sent on as well and counted apart.
+/// The click is counted durably before the answer. Bots, link previews, `HEAD` requests and prefetching browsers are
+/// redirected too, but counted separately as bots. An expired or used-up link is `link-gone`.
 #[utoipa::path(get, operation_id = "followLink", path = "/l/{slug}", tag = "links", security(()),
-    params(("slug" = Slug, Path, description = "The link.")),
-    responses((status = 302, description = "There it leads.", headers(("Location" = String, description = "The URL.")))))]
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
+    responses((status = 302, description = "Redirect to the target URL.",
+        headers(("Location" = String, description = "The target URL.")))))]
 #[route("/l/{slug}", method = "GET", method = "HEAD")]
 async fn follow_link(
     path: web::Path<String>,
@@ -160,12 +170,12 @@ async fn follow_link(
     Ok(response.insert_header((REFERRER_POLICY, "no-referrer")).insert_header((X_ROBOTS_TAG, "noindex")).finish())
 }
 
-/// A QR code of a short URL.
+/// Get the QR code of a short URL.
 ///
-/// Drawn for whatever slug is asked for: it says nothing about whether there is such a link.
+/// The code contains the short URL of this slug. The server does not check whether the link exists.
 #[utoipa::path(operation_id = "linkQr", tag = "links", security(()),
-    params(("slug" = Slug, Path, description = "The link.")),
-    responses((status = 200, description = "The QR code.", body = String, content_type = "image/svg+xml")))]
+    params(("slug" = Slug, Path, description = "Slug of the link.")),
+    responses((status = 200, description = "The QR code, as SVG.", body = String, content_type = "image/svg+xml")))]
 #[get("/l/{slug}/qr.svg")]
 async fn link_qr(path: web::Path<String>, engine: web::Data<Engine>) -> Result<HttpResponse, Problem> {
     let code = QrCode::new(engine.site().short_url(slug_of(&path)?.as_str())).map_err(|error| {

@@ -1,14 +1,16 @@
--- Links: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock.
--- The slug has been reserved for the payer before (src/links/slug.sql).
+-- Methods of links. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
+-- A link as JSON. The server adds the short URL.
 create function rpc.link(p_link tenant.links) returns json
 language sql stable
 as $$
   select json_build_object(
-    'slug', p_link.slug, 'url', p_link.url, 'title', p_link.title, 'clicks', p_link.clicks, 'maxClicks', p_link.max_clicks,
-    'expiresAt', p_link.expires_at, 'createdAt', p_link.created_at, 'updatedAt', p_link.updated_at)
+    'slug', p_link.slug, 'url', p_link.url, 'title', p_link.title, 'clicks', p_link.clicks,
+    'maxClicks', p_link.max_clicks, 'expiresAt', p_link.expires_at,
+    'createdAt', p_link.created_at, 'updatedAt', p_link.updated_at)
 $$;
 
+-- The new link. Its slug was reserved for the payer before the turn (src/links/slug.sql).
 create function rpc.create_link(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -22,12 +24,17 @@ begin
   v_link.url := p_params->>'url';
   v_link.title := p_params->>'title';
   v_link.max_clicks := p_params->>'maxClicks';
-  v_link.expires_at := coalesce((p_params->>'expiresAt')::timestamptz, v_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0));
+  v_link.expires_at := coalesce(
+    (p_params->>'expiresAt')::timestamptz,
+    v_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0));
   v_link.clicks := 0;
   v_link.created_at := v_now;
   v_link.updated_at := v_now;
-  insert into tenant.links (payer, slug, id, url, title, clicks, bot_clicks, max_clicks, expires_at, rolled_until, created_at, updated_at)
-    values (p_payer, v_link.slug, v_link.id, v_link.url, v_link.title, 0, 0, v_link.max_clicks, v_link.expires_at, v_now, v_now, v_now)
+  insert into tenant.links (
+      payer, slug, id, url, title, clicks, bot_clicks, max_clicks, expires_at, rolled_until, created_at, updated_at)
+    values (
+      p_payer, v_link.slug, v_link.id, v_link.url, v_link.title, 0, 0, v_link.max_clicks, v_link.expires_at, v_now,
+      v_now, v_now)
     on conflict (payer, slug) do nothing;
   if not found then
     return rpc.problem('slug-taken');
@@ -52,7 +59,7 @@ begin
   return json_build_object('ok', rpc.link(v_link));
 end $$;
 
--- A merge patch: what it does not name stays, null clears.
+-- The link after a JSON merge patch: absent members stay unchanged, null removes the title or a limit.
 create function rpc.update_link(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -70,16 +77,23 @@ begin
   end if;
   v_link.url := coalesce(p_params->>'url', v_link.url);
   v_link.title := case when p_params ? 'title' then p_params->>'title' else v_link.title end;
-  v_link.expires_at := case when p_params ? 'expiresAt' then (p_params->>'expiresAt')::timestamptz else v_link.expires_at end;
-  v_link.max_clicks := case when p_params ? 'maxClicks' then (p_params->>'maxClicks')::bigint else v_link.max_clicks end;
+  v_link.expires_at := case
+    when p_params ? 'expiresAt' then (p_params->>'expiresAt')::timestamptz
+    else v_link.expires_at
+  end;
+  v_link.max_clicks := case
+    when p_params ? 'maxClicks' then (p_params->>'maxClicks')::bigint
+    else v_link.max_clicks
+  end;
   v_link.updated_at := v_now;
   update tenant.links
-    set url = v_link.url, title = v_link.title, expires_at = v_link.expires_at, max_clicks = v_link.max_clicks, updated_at = v_now
+    set url = v_link.url, title = v_link.title, expires_at = v_link.expires_at, max_clicks = v_link.max_clicks,
+      updated_at = v_now
     where payer = p_payer and slug = v_slug;
   return json_build_object('ok', rpc.link(v_link));
 end $$;
 
--- Its statistics go with it; the raw clicks are left to the sweeper.
+-- Deletes a link and its statistics. The sweeper deletes the single clicks.
 create function rpc.delete_link(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -97,8 +111,9 @@ begin
   return '{"ok":null}';
 end $$;
 
--- Counts one click, once: the link is there, is not over, and its clicks are not used up, all in one statement.
--- Bots are counted apart and use nothing up. Answers the link, or a problem.
+-- Counts one click. The update checks the expiry and the limit of clicks in the same statement, so that the limit
+-- holds. Bots are counted separately and do not count towards the limit. Returns the target URL and the number of
+-- clicks, or a problem.
 create function rpc.click(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -143,7 +158,7 @@ as $$
   select rpc.click(p_payer, p_params)
 $$;
 
--- A page of links, the newest first.
+-- A page of links, newest first.
 create function rpc.list_links(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -172,7 +187,8 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
--- Counts over the last days, today included: whole days from the totals, what is younger from the clicks themselves.
+-- Click statistics over the last days, including today: totals for the days that are added up, single clicks since
+-- then.
 create function rpc.get_link_stats(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -244,9 +260,10 @@ begin
     'daily', v_counts->'daily', 'recentClicks', v_recent));
 end $$;
 
--- Adds up the clicks of one link that are older than today, and forgets those that were kept for long enough. Bites of
--- five thousand; answers how many clicks it met.
---   keepMs  for how long raw clicks are kept
+-- Adds the clicks of one link before today to its totals, then deletes clicks that are in the totals and past their
+-- retention. About 5,000 clicks of each per call. Returns the number of totals written plus the number of clicks
+-- deleted: 0 when no work is left.
+--   keepMs  retention of single clicks
 create function rpc.sweep_links(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -264,7 +281,7 @@ begin
     from tenant.links
     where payer = p_payer and slug = v_slug;
   if not found then
-    -- The link was deleted: nothing is kept.
+    -- The link is deleted: delete all of its clicks.
     v_from := 'infinity';
   elsif v_from < v_midnight then
     select clicked_at into v_until
@@ -276,7 +293,9 @@ begin
     v_until := coalesce(v_until, v_midnight);
     insert into tenant.click_totals (payer, slug, day, kind, value, clicks, bot_clicks)
       select p_payer, v_slug, (clicked_at at time zone 'UTC')::date, kinds.kind,
-          coalesce(case kinds.kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
+          coalesce(
+            case kinds.kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end,
+            ''),
           sum((not bot)::integer), sum(bot::integer)
         from tenant.clicks
         cross join (values ('day'), ('referrer'), ('country'), ('browser')) as kinds (kind)
@@ -290,7 +309,10 @@ begin
       where payer = p_payer and slug = v_slug;
     v_from := v_until;
   end if;
-  v_from := case when v_from = 'infinity' then v_from else least(v_from, v_now - make_interval(secs => (p_params->>'keepMs')::bigint / 1000.0)) end;
+  v_from := case
+    when v_from = 'infinity' then v_from
+    else least(v_from, v_now - make_interval(secs => (p_params->>'keepMs')::bigint / 1000.0))
+  end;
   select clicked_at into v_until
     from tenant.clicks
     where payer = p_payer and slug = v_slug and clicked_at < v_from

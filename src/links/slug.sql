@@ -1,6 +1,7 @@
--- Slugs: the one namespace that payers share. Installed as payerbase_slug, which reaches nothing else.
+-- Slugs: the only namespace that payers share. Owned by payerbase_slug, which has no access to other tables.
 
--- Gives a slug to a payer, or leaves it to the one who has it. Each time the payer asks, it has it anew.
+-- Reserves a slug unless another payer holds it. Returns whether the payer holds it. Reserving again renews the
+-- reservation.
 create function slug.reserve(p_slug text, p_payer text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -14,7 +15,7 @@ begin
   return found;
 end $$;
 
--- Who has it.
+-- The payer that holds the slug; NULL if it is free.
 create function slug.owner(p_slug text) returns text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -24,7 +25,8 @@ as $$
     where slug = p_slug
 $$;
 
--- Frees a slug that its payer has not asked for in ten minutes: longer than any call that would make its link takes.
+-- Frees a slug whose reservation is older than ten minutes: longer than any call that could still create its link.
+-- The sweeper calls it for slugs without a link. Returns whether it was freed.
 create function slug.free(p_slug text, p_payer text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

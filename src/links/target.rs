@@ -1,4 +1,4 @@
-//! Target URLs: which ones a link may have.
+//! Checks of target URLs.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::site::Site;
 /// Size limit of a URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
 
-/// The URL as it is kept: normalised, so that nothing about where it leads is hidden in how it is written.
+/// The URL as stored: parsed and written again, so that its text shows the real target.
 pub(super) fn check_url(text: &str, site: &Site) -> Result<String, Problem> {
     let refused = |why: &str| Problem::new(Code::UrlNotAllowed).field("/url", why);
     if text.len() > URL_BYTES_MAX {
@@ -26,7 +26,7 @@ pub(super) fn check_url(text: &str, site: &Site) -> Result<String, Problem> {
     }
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     if site.is_host(host) {
-        return Err(refused("must not lead to a short link again"));
+        return Err(refused("must not lead to this server"));
     }
     let url = String::from(url);
     if url.len() > URL_BYTES_MAX {

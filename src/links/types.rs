@@ -8,12 +8,12 @@ use crate::number::Bounded;
 use crate::slug::Slug;
 use crate::time::Time;
 
-/// The longest title, in bytes.
+/// Size limit of a title, in bytes.
 const TITLE_BYTES_MAX: usize = 512;
-/// The longest text about a visitor, in bytes.
+/// Size limit of a text about a visitor, in bytes.
 const TEXT_BYTES_MAX: usize = 2_048;
 
-/// What people call a link: at most 512 bytes of UTF-8 without control characters.
+/// Title of a link, at most 512 bytes of UTF-8 without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, max_length = 512, example = "Spring sale")]
@@ -30,142 +30,142 @@ impl TryFrom<String> for Title {
     }
 }
 
-/// How many people may follow a link.
+/// Maximum number of clicks by people, 1 to 2^53 - 1.
 pub type MaxClicks = Bounded<1, 9_007_199_254_740_991>;
-/// How long a link lives, in milliseconds: 1 second to 10 years.
+/// Lifetime of a link, in milliseconds, 1,000 to 315,360,000,000 (10 years).
 pub type LinkTtlMs = Bounded<1_000, 315_360_000_000>;
 
 /// A short link.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Link {
-    /// The end of its short URL.
+    /// Slug, the last segment of the short URL.
     pub slug: Slug,
-    /// What to give to people.
+    /// Short URL, to give to people.
     #[serde(default)]
     #[schema(example = "http://127.0.0.1:4402/l/spring-sale")]
     pub short_url: String,
-    /// Where it leads.
+    /// Target URL, at most 2,048 bytes.
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
-    /// What people call it.
+    /// Title; `null` if none.
     #[schema(required, value_type = Option<Title>)]
     pub title: Option<String>,
-    /// How many people followed it.
+    /// Number of clicks by people.
     #[schema(example = 7)]
     pub clicks: u64,
-    /// How many may.
+    /// Maximum number of clicks by people; `null` if unlimited.
     #[schema(required, example = json!(null))]
     pub max_clicks: Option<u64>,
-    /// When it ends.
+    /// Time at which the link expires; `null` if it never expires.
     #[schema(required, example = json!(null))]
     pub expires_at: Option<Time>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last changed; a click is no change.
+    /// Time of the last change. Clicks are not changes.
     pub updated_at: Time,
 }
 
-/// A click that was recorded.
+/// A recorded click.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordedClick {
-    /// Whether it counts: bots are counted apart.
+    /// Whether it counts as a click by a person. Bots are counted separately.
     #[schema(example = true)]
     pub recorded: bool,
-    /// How many people followed the link.
+    /// Number of clicks by people on the link, after this click.
     #[schema(example = 8)]
     pub clicks: u64,
 }
 
-/// Where a link leads.
+/// Target of a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Target {
-    /// There.
+    /// Target URL.
     pub url: String,
 }
 
-/// Clicks of one kind.
+/// Number of clicks from one referrer, country or browser.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClicksOf {
-    /// The host, the country or the browser; `null` when it is not known.
+    /// Host of the referrer, country code or browser family; `null` if unknown.
     #[schema(required, example = "news.example")]
     pub value: Option<String>,
-    /// How many.
+    /// Number of clicks by people.
     #[schema(example = 5)]
     pub clicks: u64,
 }
 
-/// Clicks of one day.
+/// Number of clicks on one day.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClicksOn {
-    /// The day, in UTC.
+    /// Day, in UTC.
     #[schema(value_type = String, format = Date, example = "2026-11-23")]
     pub date: NaiveDate,
-    /// By people.
+    /// Number of clicks by people.
     #[schema(example = 5)]
     pub clicks: u64,
-    /// By bots.
+    /// Number of clicks by bots.
     #[schema(example = 1)]
     pub bot_clicks: u64,
 }
 
-/// One click.
+/// A single click.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Click {
-    /// When.
+    /// Time of the click.
     pub clicked_at: Time,
-    /// The host of the page where the link stood.
+    /// Host of the page with the link; `null` if unknown.
     #[schema(required, example = "news.example")]
     pub referrer: Option<String>,
-    /// Two letters (ISO 3166-1).
+    /// Country of the visitor, two letters (ISO 3166-1); `null` if unknown.
     #[schema(required, example = "SE")]
     pub country: Option<String>,
-    /// The family of the browser.
+    /// Browser family; `null` if unknown.
     #[schema(required, example = "Firefox")]
     pub browser: Option<String>,
-    /// Whether it was a bot, a link preview, or a browser that fetched in advance.
+    /// Whether it counts as a bot: a bot, a link preview, a `HEAD` request or a prefetching browser.
     #[schema(example = false)]
     pub bot: bool,
 }
 
-/// Who followed a link.
+/// Click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkStats {
-    /// The end of its short URL.
+    /// Slug, the last segment of the short URL.
     pub slug: Slug,
-    /// Where it leads.
+    /// Target URL, at most 2,048 bytes.
     #[schema(example = "https://shop.example/sale")]
     pub url: String,
-    /// What people call it.
+    /// Title; `null` if none.
     #[schema(required, value_type = Option<Title>)]
     pub title: Option<String>,
-    /// How many people followed it, ever.
+    /// Number of clicks by people since creation.
     #[schema(example = 7)]
     pub clicks: u64,
-    /// How many bots did, ever.
+    /// Number of clicks by bots since creation.
     #[schema(example = 2)]
     pub bot_clicks: u64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When it was last followed.
+    /// Time of the last click by a person or a bot; `null` if none.
     #[schema(required)]
     pub last_click_at: Option<Time>,
-    /// From where people came within the days: the 50 hosts with the most clicks.
+    /// Clicks by people within the requested days by host of the referrer: the 50 hosts with the most clicks.
     pub referrers: Vec<ClicksOf>,
-    /// From which countries: the 50 with the most clicks.
+    /// Clicks by people within the requested days by country: the 50 countries with the most clicks.
     pub countries: Vec<ClicksOf>,
-    /// With which browsers.
+    /// Clicks by people within the requested days by browser family: the 50 browsers with the most clicks.
     pub browsers: Vec<ClicksOf>,
-    /// Day by day, in UTC, today last.
+    /// Clicks on each of the requested days in UTC, today last.
     pub daily: Vec<ClicksOn>,
-    /// The last 20 clicks, the latest first.
+    /// The last 20 clicks that are still stored, by people and bots, latest first.
     pub recent_clicks: Vec<Click>,
 }
 
-/// A text of at most 2,048 bytes.
+/// A text of at most 2,048 bytes of UTF-8.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, max_length = 2048)]
@@ -182,7 +182,7 @@ impl TryFrom<String> for Text {
     }
 }
 
-/// A country: two letters (ISO 3166-1).
+/// A country code, two letters (ISO 3166-1).
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[A-Za-z]{2}$", example = "SE")]

@@ -1,5 +1,5 @@
-//! Who follows a link, as far as it is counted: from where, with which browser, and whether it is anybody at all. No
-//! address is kept.
+//! Visitors of links: referrer, country and browser, and whether the visitor counts as a bot. Addresses are never
+//! stored.
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -12,13 +12,13 @@ use maxminddb::{Reader, path};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use url::Url;
 
-/// The longest user agent that is looked at, in bytes: what is longer is nobody's browser.
+/// Size limit of a user agent, in bytes. No browser sends a longer one.
 const USER_AGENT_BYTES_MAX: usize = 1_024;
-/// Bytes that the patterns of bots may take once compiled, and their caches at work.
+/// Size limit of the compiled bot patterns, and of their cache, in bytes.
 const BOTS_BYTES_MAX: usize = 32 << 20;
-/// What says that a browser fetches for later, not for a person.
+/// Headers that mark a prefetch: the browser fetches before the person clicks.
 const PREFETCH: &[&str] = &["sec-purpose", "purpose", "x-purpose", "x-moz"];
-/// What proxies say of whom they speak for.
+/// Header in which proxies append the address of their client.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 static BOTS: LazyLock<RegexSet> = LazyLock::new(|| {
@@ -26,22 +26,22 @@ static BOTS: LazyLock<RegexSet> = LazyLock::new(|| {
     let mut bots = RegexSetBuilder::new(patterns);
     let bots = bots.unicode(false).size_limit(BOTS_BYTES_MAX).dfa_size_limit(BOTS_BYTES_MAX).build();
     bots.unwrap_or_else(|error| {
-        tracing::error!(%error, "the patterns of bots cannot be read; no bot will be known");
+        tracing::error!(%error, "the bot patterns are invalid; most bots will count as people");
         RegexSet::empty()
     })
 });
 
-/// What a user agent says about who uses it.
+/// Browser and kind of visitor, from a user agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
-    /// The family of the browser: `Chrome`, `Safari`, ..
+    /// Browser family: `Chrome`, `Safari`, ..
     pub browser: Option<String>,
-    /// Whether it is a bot or a link preview.
+    /// Whether the visitor is a bot or a link preview.
     pub is_bot: bool,
 }
 
 impl Agent {
-    /// Reads a user agent. Nothing, and what is much too long, is a bot's.
+    /// Reads a user agent. A missing, empty or overlong one counts as a bot's.
     #[must_use]
     pub fn of(user_agent: Option<&str>) -> Self {
         let Some(user_agent) = user_agent.filter(|text| !text.is_empty() && text.len() <= USER_AGENT_BYTES_MAX) else {
@@ -57,35 +57,36 @@ impl Agent {
     }
 }
 
-/// The longest name of a host (RFC 1035).
+/// Size limit of a host name, in bytes (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;
 
-/// A referrer as it is counted: its host alone.
+/// The host of a referrer. `None` if it is not an `http` or `https` URL, or if its host is too long.
 #[must_use]
 pub fn referrer_host(referrer: &str) -> Option<String> {
     let url = Url::parse(referrer).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     url.host_str().filter(|host| host.len() <= HOST_BYTES_MAX).map(str::to_owned)
 }
 
-/// A country as it is counted: two letters (ISO 3166-1). What stands for none (`XX`, Tor's `T1`) is none.
+/// A country code in upper case (ISO 3166-1). `None` if it is not two letters (Tor's `T1`), or if it is `XX`
+/// (unknown).
 #[must_use]
 pub fn country(text: &str) -> Option<String> {
     let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     (is_code && !text.eq_ignore_ascii_case("xx")).then(|| text.to_ascii_uppercase())
 }
 
-/// Where to learn a visitor's country, and whom to believe.
+/// Sources of a visitor's address and country.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    /// The proxies that are believed when they say for whom they speak.
+    /// Trusted proxies: only their headers about the client are used.
     pub proxies: Vec<IpNet>,
-    /// The header in which they name the country.
+    /// Header in which a trusted proxy sends the country.
     pub country_header: Option<HeaderName>,
-    /// A database of countries.
+    /// Country database, used if no trusted proxy sends the country.
     pub countries: Option<Countries>,
 }
 
-/// A MaxMind database of countries.
+/// A country database in MaxMind format.
 #[derive(Clone)]
 pub struct Countries(Arc<Reader<Vec<u8>>>);
 
@@ -96,10 +97,10 @@ impl std::fmt::Debug for Countries {
 }
 
 impl Countries {
-    /// Reads a file into memory.
+    /// Reads a database file into memory.
     ///
     /// # Errors
-    /// When there is none, or it is something else.
+    /// If the file cannot be read or is not a MaxMind database.
     pub fn open(file: &std::path::Path) -> Result<Self, maxminddb::MaxMindDbError> {
         Reader::open_readfile(file).map(|reader| Self(Arc::new(reader)))
     }
@@ -115,7 +116,8 @@ impl Origins {
         self.proxies.iter().any(|network| network.contains(&address))
     }
 
-    /// The address of the client: the peer's, or the last one of `X-Forwarded-For` that is none of the proxies'.
+    /// The address of the client: the peer, or behind a trusted proxy the last address in `X-Forwarded-For` that is not
+    /// a trusted proxy.
     fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip().to_canonical();
         if !self.is_proxy(peer) {
@@ -125,7 +127,8 @@ impl Origins {
             request.headers().get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
         let mut client = peer;
         for entry in lines.iter().flat_map(|line| line.split(',')).rev() {
-            // What cannot be read was not said by a proxy of ours; nothing before it can be believed.
+            // A trusted proxy writes valid addresses, so a client wrote this entry, and may have forged the ones before
+            // it.
             let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
             client = address.to_canonical();
             if !self.is_proxy(client) {
@@ -137,12 +140,12 @@ impl Origins {
 
     fn country_of(&self, request: &HttpRequest) -> Option<String> {
         let is_through_proxy = request.peer_addr().is_some_and(|peer| self.is_proxy(peer.ip().to_canonical()));
-        let said = self.country_header.as_ref().filter(|_| is_through_proxy);
-        let said = said.and_then(|header| country(request.headers().get(header)?.to_str().ok()?));
-        said.or_else(|| self.countries.as_ref()?.country_of(self.client(request)?))
+        let header = self.country_header.as_ref().filter(|_| is_through_proxy);
+        let named = header.and_then(|header| country(request.headers().get(header)?.to_str().ok()?));
+        named.or_else(|| self.countries.as_ref()?.country_of(self.client(request)?))
     }
 
-    /// What is counted of whoever sent this request.
+    /// The visitor that sent this request.
     #[must_use]
     pub fn visitor(&self, request: &HttpRequest) -> Visitor {
         let text = |header: &HeaderName| request.headers().get(header)?.to_str().ok();
@@ -159,16 +162,16 @@ impl Origins {
     }
 }
 
-/// Somebody who follows a link.
+/// A visitor of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
-    /// The host of the page where the link stood.
+    /// Host of the page with the link.
     pub referrer: Option<String>,
-    /// Two letters.
+    /// Country, two letters (ISO 3166-1).
     pub country: Option<String>,
-    /// The family of the browser.
+    /// Browser family.
     pub browser: Option<String>,
-    /// Nobody: a bot, a link preview, a browser that fetches in advance.
+    /// Whether it counts as a bot: a bot, a link preview, a `HEAD` request or a prefetching browser.
     pub bot: bool,
 }
 
@@ -181,7 +184,7 @@ mod tests {
     const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0";
 
     #[test]
-    fn people_and_bots_are_told_apart() {
+    fn bots_are_recognised_by_their_user_agent() {
         let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
         let safari = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1";
         for (agent, browser) in [(chrome, "Chrome"), (safari, "Safari"), (FIREFOX, "Firefox")] {
@@ -232,22 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn only_proxies_of_ours_are_believed() {
+    fn only_headers_of_trusted_proxies_count() {
         let swedish = ("x-forwarded-for", "203.0.113.7");
         assert_eq!(country_of(from("203.0.113.9")).as_deref(), Some("SE"));
         assert_eq!(country_of(from("[2001:db8::1]")).as_deref(), Some("NZ"));
-        assert_eq!(country_of(from("192.0.2.1").insert_header(swedish)), None, "a stranger says it");
+        assert_eq!(country_of(from("192.0.2.1").insert_header(swedish)), None, "the header of an untrusted peer");
         assert_eq!(country_of(from("192.0.2.1").insert_header(("cf-ipcountry", "DE"))), None);
         assert_eq!(country_of(from("10.0.0.1").insert_header(swedish)).as_deref(), Some("SE"));
         assert_eq!(country_of(from("10.0.0.1").insert_header(("cf-ipcountry", "de"))).as_deref(), Some("DE"));
         let forged = ("x-forwarded-for", "203.0.113.7, 192.0.2.1, 10.1.1.1");
-        assert_eq!(country_of(from("10.0.0.1").insert_header(forged)), None, "the last stranger counts");
+        assert_eq!(country_of(from("10.0.0.1").insert_header(forged)), None, "the last untrusted address counts");
         let broken = ("x-forwarded-for", "203.0.113.7, unknown");
         assert_eq!(country_of(from("10.0.0.1").insert_header(broken)), None);
     }
 
     #[test]
-    fn what_is_fetched_in_advance_is_no_click() {
+    fn prefetches_and_head_requests_count_as_bots() {
         let prefetch = from("192.0.2.1").insert_header(("sec-purpose", "prefetch;prerender")).to_http_request();
         assert!(origins().visitor(&prefetch).bot);
         let head = from("192.0.2.1").method(Verb::HEAD).to_http_request();

@@ -1,4 +1,4 @@
-//! The methods of locks, as callers send them.
+//! Methods of locks, with their parameters.
 
 use std::time::Duration;
 
@@ -30,25 +30,28 @@ const fn write(name: &'static str) -> Spec {
     Spec::write(name).scope(Scope::LocksWrite)
 }
 
-/// Takes a lock.
+/// Acquires a lock.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcquireLock {
-    /// The lock.
+    /// Name of the lock.
     #[schema(ignore)]
     pub name: Name,
-    /// How long the lease lasts if it is not extended, in milliseconds.
+    /// Lease time, in milliseconds, 1,000 to 86,400,000 (24 hours).
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 30000)]
     pub ttl_ms: TtlMs,
-    /// What shall prove that it is held; else 192 random bits. Whoever acquires again with the token that holds the lock
-    /// gets the same lease.
+    /// Secret that proves ownership, 16 to 128 characters of printable ASCII. Acquiring again with the holder's token
+    /// returns the same lease, unchanged. Default: 32 characters (192 bits), random, or derived from the
+    /// `Idempotency-Key` if the request has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<LockToken>,
-    /// How long to wait while somebody else holds it, in milliseconds. Who waits is served in order of arrival.
+    /// Maximum time to wait for the lock, in milliseconds, 0 to 30,000. Default: 0. Waiters on one server acquire the
+    /// lock in order of arrival. Must be 0 in a transaction.
     #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0, example = 5000)]
     pub wait_ms: WaitMs,
-    /// What to say about the holder: any JSON of at most 4 KiB and 64 levels.
+    /// Description of the holder, for `checkLock` and `listLocks`: any JSON of at most 4 KiB, nested at most 64 levels
+    /// deep. Default: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
 }
@@ -73,21 +76,21 @@ impl Method for AcquireLock {
     }
 }
 
-/// A lock that is held is free when its lease expires, unless the holder releases or extends it.
+/// Time until the lease of the holder expires. `None` unless the answer is `lock-held`.
 fn until_expiry(answer: &Result<Answer<Lease>, Problem>) -> Option<Duration> {
     let held = answer.as_ref().err().filter(|problem| problem.code() == Code::LockHeld)?;
     let expires_in_ms = held.get("expiresInMs").and_then(serde_json::Value::as_u64);
     Some(Duration::from_millis(expires_in_ms.unwrap_or_default()))
 }
 
-/// Gives a lock back.
+/// Releases a lock.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReleaseLock {
-    /// The lock.
+    /// Name of the lock.
     #[schema(ignore)]
     pub name: Name,
-    /// What `acquireLock` answered.
+    /// Token of the lease, from the result of `acquireLock`.
     pub token: LockToken,
 }
 
@@ -100,16 +103,16 @@ impl Method for ReleaseLock {
     }
 }
 
-/// Makes a lease longer.
+/// Extends a lease.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtendLock {
-    /// The lock.
+    /// Name of the lock.
     #[schema(ignore)]
     pub name: Name,
-    /// What `acquireLock` answered.
+    /// Token of the lease, from the result of `acquireLock`.
     pub token: LockToken,
-    /// How long the lease shall last from now, in milliseconds. It never becomes shorter.
+    /// New lease time from now, in milliseconds, 1,000 to 86,400,000 (24 hours). It never shortens the lease.
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 30000)]
     pub ttl_ms: TtlMs,
 }
@@ -124,26 +127,26 @@ impl Method for ExtendLock {
     }
 }
 
-/// Reads a lock.
+/// Gets the state of a lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CheckLock {
-    /// The lock.
+    /// Name of the lock.
     pub name: Name,
 }
 
 method!(CheckLock => Lock, Spec::read("checkLock").scope(Scope::LocksRead));
 
-/// Reads a page of the locks that are held, by name.
+/// Lists the held locks, sorted by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListLocks {
-    /// How many at most.
+    /// Maximum number of locks in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Default: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<Cursor>,

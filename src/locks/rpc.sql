@@ -1,4 +1,4 @@
--- Locks: the methods. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock.
+-- Methods of locks. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
 create function rpc.lock_token_sha256(p_params jsonb) returns bytea
 language sql immutable
@@ -6,7 +6,7 @@ as $$
   select sha256(convert_to(p_params->>'token', 'UTF8'))
 $$;
 
--- A lease, but for the token: that is known to the caller and to nobody else.
+-- A lease as JSON, without the token: the database stores only its SHA-256, so the server adds it.
 create function rpc.lease(p_name text, p_fence bigint, p_acquired_at timestamptz, p_expires_at timestamptz) returns json
 language sql immutable
 as $$
@@ -14,6 +14,7 @@ as $$
     'name', p_name, 'fence', p_fence, 'acquiredAt', p_acquired_at, 'expiresAt', p_expires_at))
 $$;
 
+-- The lease, or lock-held with the expiry of the current lease.
 create function rpc.acquire_lock(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -27,9 +28,11 @@ declare
   v_lock record;
   v_fence bigint;
 begin
-  -- Of 4 KiB as callers write it. The database writes spaces, and every digit of a number.
+  -- The request was within 4 KiB. As jsonb text it is longer: with spaces, and numbers without exponents.
   if octet_length(v_metadata::text) > 8192 then
-    return rpc.invalid_value('/metadata', 'must be at most 4096 bytes of JSON, and 8192 with spaces and all digits of its numbers');
+    return rpc.invalid_value(
+      '/metadata',
+      'must be at most 4096 bytes of JSON, and 8192 with spaces and all digits of its numbers');
   end if;
   select fence, token_sha256, acquired_at, expires_at into v_lock
     from tenant.locks
@@ -37,7 +40,7 @@ begin
   if found then
     if v_lock.token_sha256 is not null and v_lock.expires_at > v_now then
       if v_lock.token_sha256 = v_token_sha256 then
-        -- Its answer was lost: the holder asks again.
+        -- The holder retries, since it lost the first answer.
         return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_lock.expires_at);
       end if;
       return rpc.problem('lock-held', json_build_object(
@@ -46,7 +49,8 @@ begin
     end if;
     v_fence := v_lock.fence + 1;
     update tenant.locks
-      set fence = v_fence, token_sha256 = v_token_sha256, acquired_at = v_now, expires_at = v_until, metadata = v_metadata
+      set fence = v_fence, token_sha256 = v_token_sha256, acquired_at = v_now, expires_at = v_until,
+        metadata = v_metadata
       where payer = p_payer and name = v_name;
   else
     select last + 1 into v_fence
@@ -59,8 +63,10 @@ begin
   return rpc.lease(v_name, v_fence, v_now, v_until);
 end $$;
 
--- Why a token does not hold a lock; nothing if it does.
-create function rpc.lock_problem(p_held bytea, p_expires_at timestamptz, p_token_sha256 bytea, p_now timestamptz) returns json
+-- The problem of a token that does not hold the lock; NULL if it does.
+--   p_held  SHA-256 of the holder's token; NULL if the lock is free
+create function rpc.lock_problem(p_held bytea, p_expires_at timestamptz, p_token_sha256 bytea, p_now timestamptz)
+returns json
 language plpgsql immutable
 as $$
 begin
@@ -122,7 +128,8 @@ begin
   return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_until);
 end $$;
 
--- A write may run only while a lock is held with a fence. Nothing: it may.
+-- The problem of a write whose guard does not hold; NULL if the write may run.
+--   p_guard  {"lock": .., "fence": ..}; NULL or {}: no guard
 create function rpc.check_guard(p_payer text, p_guard jsonb) returns json
 language plpgsql
 as $$
@@ -161,7 +168,7 @@ begin
     'expiresAt', v_lock.expires_at, 'metadata', v_lock.metadata));
 end $$;
 
--- A page of the locks that are held, by name.
+-- A page of the held locks, sorted by name.
 create function rpc.list_locks(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -174,7 +181,8 @@ declare
   v_count integer;
   v_next text;
 begin
-  select json_agg(item order by name) filter (where place <= v_limit), count(*), max(name) filter (where place = v_limit)
+  select json_agg(item order by name) filter (where place <= v_limit), count(*),
+      max(name) filter (where place = v_limit)
     into v_items, v_count, v_next
     from (
       select name, row_number() over (order by name) as place, json_build_object(
@@ -189,7 +197,8 @@ begin
     'items', coalesce(v_items, '[]'), 'nextCursor', case when v_count > v_limit then v_next end));
 end $$;
 
--- Forgets locks that nobody has held for an hour, a thousand at a time. What fence they had reached is kept.
+-- Deletes up to 1,000 locks that have been free for an hour, and keeps their highest fence. Returns the number of locks
+-- deleted.
 create function rpc.sweep_locks(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -13,22 +13,22 @@ use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
 
-/// How long a lease lasts, in milliseconds: 1 second to 24 hours.
+/// Lease time, in milliseconds, 1,000 to 86,400,000 (24 hours).
 pub type TtlMs = Bounded<1_000, 86_400_000>;
 
-/// The shortest and the longest token, in characters.
+/// Length of a token, in characters.
 const TOKEN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
-/// Bytes of metadata, as JSON.
+/// Size limit of metadata as JSON, in bytes.
 const METADATA_BYTES_MAX: usize = 4_096;
 
-/// What proves that a lock is held: 16 to 128 characters of printable ASCII. Only its SHA-256 is stored.
+/// Secret that proves ownership of a lock, 16 to 128 characters of printable ASCII. The server stores only its SHA-256.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 16, max_length = 128, pattern = "^[ -~]+$", example = "pIgkGYhFJ0tW5WTxEnZ9UIEMlQnSfG1A")]
 pub struct LockToken(String);
 
 impl LockToken {
-    /// The token of these random bits.
+    /// Encodes a secret as a token.
     #[must_use]
     pub fn of(secret: [u8; 24]) -> Self {
         Self(BASE64_URL_SAFE_NO_PAD.encode(secret))
@@ -54,7 +54,7 @@ impl fmt::Debug for LockToken {
     }
 }
 
-/// What a holder says about itself: any JSON of at most 4 KiB and 64 levels.
+/// Description of a holder: any JSON of at most 4 KiB, nested at most 64 levels deep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Json")]
 #[schema(value_type = Value, example = json!({"worker": "eu-3"}))]
@@ -71,45 +71,45 @@ impl TryFrom<Json> for Metadata {
     }
 }
 
-/// A lock that the caller holds.
+/// The lease of a lock, for its holder.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// What the payer calls the lock.
+    /// Name of the lock.
     pub name: Name,
-    /// What proves that it is held. Nobody else can read it, and `checkLock` does not show it.
+    /// Secret that proves ownership of the lock. `checkLock` and `listLocks` do not return it.
     #[serde(default)]
     #[schema(value_type = LockToken)]
     pub token: Option<LockToken>,
-    /// Rises with every new lease of this name and never goes back. Give it to whatever the lock protects: who comes with
-    /// a lower one than was seen before no longer holds the lock.
+    /// Fencing token: a number that is higher for every new lease of the lock. Send it to the resource that the lock
+    /// protects. A resource that has seen a higher fence must refuse a lower one: its sender no longer holds the lock.
     #[schema(example = 12)]
     pub fence: i64,
-    /// When the lease began.
+    /// Start of the lease.
     pub acquired_at: Time,
-    /// When it ends by itself, on the database's clock.
+    /// End of the lease if it is neither extended nor released, on the database's clock.
     pub expires_at: Time,
 }
 
-/// A lock as everybody who may read it sees it.
+/// The state of a lock.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lock {
-    /// What the payer calls it.
+    /// Name of the lock.
     pub name: Name,
-    /// Whether it is held now.
+    /// Whether the lock is held now.
     #[schema(example = true)]
     pub locked: bool,
-    /// The fence of the lease; `null` when it is free.
+    /// Fence of the current lease; `null` if the lock is free.
     #[schema(required, example = 12)]
     pub fence: Option<i64>,
-    /// When the lease began; `null` when it is free.
+    /// Start of the current lease; `null` if the lock is free.
     #[schema(required)]
     pub acquired_at: Option<Time>,
-    /// When the lease ends; `null` when it is free.
+    /// End of the current lease; `null` if the lock is free.
     #[schema(required)]
     pub expires_at: Option<Time>,
-    /// What the holder said about itself.
+    /// Description of the holder, from `acquireLock`; `null` if it gave none or the lock is free.
     #[schema(required, value_type = Option<Value>, example = json!({"worker": "eu-3"}))]
     pub metadata: Option<Value>,
 }

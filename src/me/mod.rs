@@ -1,8 +1,8 @@
-//! The caller: its payer, its rights, its usage and its limits.
+//! The account of the caller: payer, scopes, usage and limits.
 
 pub mod methods;
 pub mod routes;
 pub mod types;
 
-/// The functions of this slice.
+/// SQL functions of the account.
 pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql")];

@@ -1,4 +1,4 @@
-//! The caller over HTTP.
+//! HTTP route of the account.
 
 use actix_web::get;
 use actix_web::web::Json;
@@ -12,19 +12,20 @@ use crate::problem::{Code, Problem};
 use crate::time::Time;
 use crate::turn::CALL_TIMEOUT;
 
-/// Every route of this slice.
+/// Adds the route of the account.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service.service(get_me);
 }
 
-/// Says who is calling.
+/// Get the caller's account.
 ///
-/// The payer, what the token may do, how much the payer has, and the limits. Needs no scope.
-#[utoipa::path(operation_id = "getMe", tag = "account", responses((status = 200, description = "The caller.", body = Me)))]
+/// Returns the payer, the token with its scopes, the usage of the payer, and the limits. Needs no scope.
+#[utoipa::path(operation_id = "getMe", tag = "account",
+    responses((status = 200, description = "The account.", body = Me)))]
 #[get("/me")]
 async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Problem> {
     let usage = tenant.call(call).await?.output;
-    // Behind `authenticate` there always is one.
+    // `authenticate` ran before, so a grant exists.
     let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(Json(Me {
         payer: grant.payer.clone(),

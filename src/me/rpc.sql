@@ -1,4 +1,6 @@
--- What a payer has. Installed as payerbase_rpc.
+-- Methods of the account. Owned by payerbase_rpc.
+
+-- The usage of the payer.
 create function rpc.get_me(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -10,7 +12,7 @@ declare
   v_jobs bigint;
   v_memories bigint;
 begin
-  -- Counted up to a limit, so that who has much does not read it all for a number.
+  -- Counts stop at 100,000 rows, so that the cost of the call is bounded.
   select count(*) into v_counters
     from (select from tenant.counters where payer = p_payer limit 100000) counted;
   select count(*) into v_links

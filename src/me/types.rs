@@ -1,4 +1,4 @@
-//! Results of this slice.
+//! Results of the account.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,65 +7,66 @@ use crate::auth::Scope;
 use crate::payer::Payer;
 use crate::time::Time;
 
-/// How much the payer has of everything.
+/// Usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Counters, counted up to 100,000.
+    /// Number of counters; 100,000 means 100,000 or more.
     #[schema(example = 3)]
     pub counters: i64,
-    /// Links, counted up to 100,000.
+    /// Number of links; 100,000 means 100,000 or more.
     #[schema(example = 1)]
     pub links: i64,
-    /// Locks that are held, or were within the last hour or so, counted up to 100,000.
+    /// Number of locks that are held or were held within about the last hour; 100,000 means 100,000 or more.
     #[schema(example = 1)]
     pub locks: i64,
-    /// Jobs, finished ones that are still kept included, counted up to 100,000.
+    /// Number of jobs, including finished jobs that are still stored; 100,000 means 100,000 or more.
     #[schema(example = 12)]
     pub jobs: i64,
-    /// Memories, ended ones that have not been swept yet included.
+    /// Number of memories, including expired ones that are not deleted yet.
     #[schema(example = 40)]
     pub memories: i64,
 }
 
-/// The limits that hold for every payer.
+/// Limits for every payer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Bytes of a request's body; some routes take more, as the OpenAPI document says.
+    /// Size limit of a request body, in bytes. Some routes have a higher limit, stated in the OpenAPI document.
     #[schema(example = 1048576)]
     pub body_bytes_max: usize,
-    /// Bytes of a name, in UTF-8.
+    /// Size limit of a name in UTF-8, in bytes.
     #[schema(example = 256)]
     pub name_bytes_max: usize,
-    /// Milliseconds that a call may take before it is answered with 503, beside the time that its texts take to become
-    /// vectors.
+    /// Time limit of a call, in milliseconds, not counting `waitMs` and the embedding of its texts. A call that takes
+    /// longer fails with 503.
     #[schema(example = 5000)]
     pub call_ms_max: u128,
-    /// Milliseconds that texts may take to become vectors before the call is answered with 503.
+    /// Time limit for embedding the texts of a call, in milliseconds. A call whose texts take longer fails with
+    /// `overloaded`.
     #[schema(example = 60000)]
     pub embedding_ms_max: u128,
 }
 
-/// The caller.
+/// The account of the caller.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Me {
-    /// Who pays.
+    /// Payer of the token: its wallet address.
     pub payer: Payer,
-    /// What the token may do: `<primitive>:read`, `<primitive>:write`, or `*` for everything.
+    /// Scopes of the token: `<primitive>:read`, `<primitive>:write`, or `*` for everything.
     #[schema(value_type = Vec<String>, example = json!(["counters:read", "counters:write"]))]
     pub scopes: Vec<Scope>,
-    /// The public half of the token: what it is listed and revoked by.
+    /// Public id of the token, for listing and revoking it.
     #[schema(example = "0ahzrSBBqC2lZ0Nk")]
     pub token_id: String,
-    /// What the operator called the token.
+    /// Name of the token, chosen by the operator; `null` if none.
     #[schema(required, example = "web shop")]
     pub token_name: Option<String>,
-    /// When the token ends.
+    /// Time at which the token expires.
     pub token_expires_at: Time,
-    /// How much the payer has.
+    /// Usage of the payer.
     pub usage: Usage,
-    /// The limits.
+    /// Limits for every payer.
     pub limits: Limits,
 }

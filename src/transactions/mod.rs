@@ -1,3 +1,3 @@
-//! Transactions: several calls, all or none. [`crate::call`] runs them; here is their route.
+//! The route of transactions. [`crate::call`] runs them.
 
 pub mod routes;

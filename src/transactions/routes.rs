@@ -1,4 +1,4 @@
-//! Transactions over HTTP.
+//! HTTP route of transactions.
 
 use actix_web::post;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -6,24 +6,29 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::call::{Answer, Request, Results, Tenant, Transaction};
 use crate::problem::Problem;
 
-/// The route.
+/// Adds the route of transactions.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service.service(transact);
 }
 
-/// Runs many calls as one.
+/// Run several calls in one transaction.
 ///
-/// 1 to 50 calls of any write or fast read, in order: all of them happen, or none. Nobody sees some of them done and others
-/// not. A call that meets a problem undoes those before it, and the answer is its problem with `index` and `method` added.
+/// Runs 1 to 50 writes and fast reads in order: all of them happen, or none. Other callers never see a part of them. If
+/// a call fails, the earlier calls are undone, and the answer is its problem with `index` and `method` added. Lists,
+/// searches, statistics and calls with `waitMs` are not allowed.
 ///
-/// `params` is the body of the call with the names of its path as members. A member `{"$ref": "<call>.<member>"}` stands
-/// for a member of the result of an earlier call, named by its `as` or by its number from 0; `{"$literal": value}` stands
-/// for a value that looks like one. A `guard` on a call lets it run only while that lock is held with that fence; the
-/// header `Payerbase-Guard` guards the whole.
+/// `params` is the body of the call, with the path parameters as members. `{"$ref": "<call>.<member>"}` is replaced by
+/// a member of the result of an earlier call. `<call>` is the `as` of that call, or its index, from 0.
+/// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. At most 100 references are allowed.
+///
+/// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the
+/// whole transaction. All results, plus the whole result that each reference reads from, are at most 8 MiB: more is
+/// `payload-too-large`.
 #[utoipa::path(operation_id = "transact", tag = "transactions",
     request_body(content = Transaction, examples(
-        ("reserve" = (summary = "Spend five credits and count the order, or neither", value = json!({"calls": [
-            {"method": "decrement", "params": {"name": "credits", "amount": 5, "min": 0, "onBound": "reject"}, "as": "spent"},
+        ("reserve" = (summary = "Spend five credits and count the order, or do neither", value = json!({"calls": [
+            {"method": "decrement", "params": {"name": "credits", "amount": 5, "min": 0, "onBound": "reject"},
+                "as": "spent"},
             {"method": "increment", "params": {"name": "orders"}}]}))))),
     responses((status = 200, description = "The results, in the order of the calls.", body = Results)))]
 #[post("/transaction")]
