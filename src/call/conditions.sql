@@ -8,7 +8,7 @@ as $$
   select json_build_object('ok', exists (
     select
       from tenant.idempotency
-      where payer = p_payer and key_sha256 = decode(p_conditions->>'key', 'hex') and created_at > rpc.now() - interval '23 hours 59 minutes'))
+      where payer = p_payer and key_sha256 = decode(p_conditions->>'key', 'hex') and created_at > rpc.now() - {{idempotency_sure}}))
 $$;
 
 -- A write with what its caller put around it. Its idempotency record is written with it, or neither is.
@@ -28,7 +28,7 @@ begin
     select request_sha256, answer, created_at into v_seen
       from tenant.idempotency
       where payer = p_payer and key_sha256 = v_key;
-    if v_seen.created_at > v_now - interval '24 hours' then
+    if v_seen.created_at > v_now - {{idempotency_kept}} then
       if v_seen.request_sha256 <> v_request then
         return rpc.problem('idempotency-mismatch');
       end if;
@@ -58,7 +58,7 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_until timestamptz := rpc.now() - interval '24 hours';
+  v_until timestamptz := rpc.now() - {{idempotency_kept}};
   v_keys bytea[];
   v_count integer;
 begin
@@ -66,7 +66,7 @@ begin
     select key_sha256
       from tenant.idempotency
       where payer = p_payer and created_at <= v_until
-      limit 1000);
+      limit {{idempotency_swept}});
   delete from tenant.idempotency
     where payer = p_payer and key_sha256 = any (v_keys);
   get diagnostics v_count = row_count;

@@ -18,7 +18,7 @@ declare
   v_results json[] := '{}';
   -- Of all results, and of each as often as it is referred to.
   v_bytes bigint := 0;
-  v_bytes_max constant bigint := 8388608;
+  v_bytes_max constant bigint := {{results_bytes_max}};
   v_problem jsonb;
 begin
   begin

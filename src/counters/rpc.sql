@@ -179,7 +179,7 @@ as $$
 #variable_conflict use_column
 declare
   v_prefix text := coalesce(p_params->>'prefix', '');
-  v_last text := v_prefix || repeat(chr(1114111), 64);
+  v_last text := v_prefix || {{prefix_end}};
   v_after text := coalesce(p_params->>'cursor', '');
   v_limit integer := (p_params->>'limit')::integer;
   v_items json;

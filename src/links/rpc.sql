@@ -251,7 +251,7 @@ begin
         from tenant.clicks
         where payer = p_payer and slug = v_slug and clicked_at >= v_link.created_at
         order by clicked_at desc, id desc
-        limit 20
+        limit {{recent_clicks}}
     ) recent;
   return json_build_object('ok', json_build_object(
     'slug', v_slug, 'url', v_link.url, 'title', v_link.title, 'clicks', v_link.clicks, 'botClicks', v_link.bot_clicks,
@@ -288,7 +288,7 @@ begin
       from tenant.clicks
       where payer = p_payer and slug = v_slug and clicked_at > v_from and clicked_at < v_midnight
       order by clicked_at
-      offset 5000
+      offset {{clicks_swept}}
       limit 1;
     v_until := coalesce(v_until, v_midnight);
     insert into tenant.click_totals (payer, slug, day, kind, value, clicks, bot_clicks)
@@ -317,7 +317,7 @@ begin
     from tenant.clicks
     where payer = p_payer and slug = v_slug and clicked_at < v_from
     order by clicked_at
-    offset 5000
+    offset {{clicks_swept}}
     limit 1;
   v_until := coalesce(v_until, v_from);
   delete from tenant.clicks

@@ -32,7 +32,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_until timestamptz := clock_timestamp() - interval '10 minutes';
+  v_until timestamptz := clock_timestamp() - {{slug_reserved}};
 begin
   delete from slug.slugs
     where slug = p_slug and payer = p_payer and reserved_at < v_until;

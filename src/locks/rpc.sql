@@ -29,10 +29,10 @@ declare
   v_fence bigint;
 begin
   -- The request was within 4 KiB. As jsonb text it is longer: with spaces, and numbers without exponents.
-  if octet_length(v_metadata::text) > 8192 then
+  if octet_length(v_metadata::text) > {{metadata_stored_bytes_max}} then
     return rpc.invalid_value(
       '/metadata',
-      'must be at most 4096 bytes of JSON, and 8192 with spaces and all digits of its numbers');
+      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits of its numbers');
   end if;
   select fence, token_sha256, acquired_at, expires_at into v_lock
     from tenant.locks
@@ -204,7 +204,7 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_until timestamptz := rpc.now() - interval '1 hour';
+  v_until timestamptz := rpc.now() - {{lock_kept}};
   v_names text[];
   v_fence bigint;
 begin
@@ -213,7 +213,7 @@ begin
       select name, fence
         from tenant.locks
         where payer = p_payer and expires_at <= v_until
-        limit 1000
+        limit {{locks_swept}}
     ) unused;
   if v_names is null then
     return '{"ok":0}';

@@ -14,13 +14,13 @@ declare
 begin
   -- Counts stop at 100,000 rows, so that the cost of the call is bounded.
   select count(*) into v_counters
-    from (select from tenant.counters where payer = p_payer limit 100000) counted;
+    from (select from tenant.counters where payer = p_payer limit {{counted_max}}) counted;
   select count(*) into v_links
-    from (select from tenant.links where payer = p_payer limit 100000) counted;
+    from (select from tenant.links where payer = p_payer limit {{counted_max}}) counted;
   select count(*) into v_locks
-    from (select from tenant.locks where payer = p_payer limit 100000) counted;
+    from (select from tenant.locks where payer = p_payer limit {{counted_max}}) counted;
   select count(*) into v_jobs
-    from (select from tenant.jobs where payer = p_payer limit 100000) counted;
+    from (select from tenant.jobs where payer = p_payer limit {{counted_max}}) counted;
   select coalesce(sum(memories), 0) into v_memories
     from tenant.memory_spaces
     where payer = p_payer;

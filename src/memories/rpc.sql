@@ -313,7 +313,7 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_prefix text := coalesce(p_params->>'prefix', '');
-  v_last text := v_prefix || repeat(chr(1114111), 65);
+  v_last text := v_prefix || {{prefix_end}};
   v_after text := coalesce(p_params->>'cursor', '');
   v_limit integer := (p_params->>'limit')::integer;
   v_namespace text := p_params->>'namespace';

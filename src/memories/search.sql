@@ -48,7 +48,7 @@ begin
     where payer = p_payer;
   q.at := rpc.now();
   q.namespace_min := coalesce(v_namespace, '');
-  q.namespace_max := coalesce(v_namespace, repeat(chr(1114111), 65));
+  q.namespace_max := coalesce(v_namespace, {{prefix_end}});
   q.filter := p_params->>'filter';
   if cardinality(v_tags) > 0 and p_params->>'tagsMatch' = 'any' then
     q.tags_any := v_tags;

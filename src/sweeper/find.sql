@@ -29,7 +29,7 @@ declare
   v_now timestamptz := clock_timestamp();
   v_finished record;
 begin
-  for i in 1 .. 1000 loop
+  for i in 1 .. {{steps}} loop
     select payer, due_at into v_finished
       from tenant.jobs
       where payer > p_payer and state in ('completed', 'dead')
@@ -55,7 +55,7 @@ as $$
         from tenant.queues
         where (payer, queue) > (p_payer, p_key)
         order by payer, queue
-        limit 10000
+        limit {{rows}}
     ) stretch
     group by payer
     order by payer
@@ -66,13 +66,13 @@ create function sweep.locks(p_payer text, p_key text, p_keep_ms bigint) returns 
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select payer, max(name), bool_or(expires_at <= clock_timestamp() - interval '1 hour')
+  select payer, max(name), bool_or(expires_at <= clock_timestamp() - {{lock_kept}})
     from (
       select payer, name, expires_at
         from tenant.locks
         where (payer, name) > (p_payer, p_key)
         order by payer, name
-        limit 10000
+        limit {{rows}}
     ) stretch
     group by payer
     order by payer
@@ -83,13 +83,13 @@ create function sweep.idempotency(p_payer text, p_key text, p_keep_ms bigint) re
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select payer, encode(max(key_sha256), 'hex'), bool_or(created_at <= clock_timestamp() - interval '24 hours')
+  select payer, encode(max(key_sha256), 'hex'), bool_or(created_at <= clock_timestamp() - {{idempotency_kept}})
     from (
       select payer, key_sha256, created_at
         from tenant.idempotency
         where (payer, key_sha256) > (p_payer, decode(p_key, 'hex'))
         order by payer, key_sha256
-        limit 10000
+        limit {{rows}}
     ) stretch
     group by payer
     order by payer
@@ -108,7 +108,7 @@ declare
   v_click record;
   v_link record;
 begin
-  for i in 1 .. 1000 loop
+  for i in 1 .. {{steps}} loop
     select payer, slug, clicked_at into v_click
       from tenant.clicks
       where (payer, slug) > (p_payer, p_key)
@@ -136,14 +136,14 @@ as $$
   select payer, slug, due
     from (
       select payer, slug, lead(slug) over (order by slug) is null as last,
-          reserved_at < clock_timestamp() - interval '10 minutes'
+          reserved_at < clock_timestamp() - {{slug_reserved}}
           and not exists (select from tenant.links where links.payer = stretch.payer and links.slug = stretch.slug) as due
         from (
           select payer, slug, reserved_at
             from slug.slugs
             where slug > p_key
             order by slug
-            limit 2000
+            limit {{slugs}}
         ) stretch
     ) walked
     where due or last
@@ -160,7 +160,7 @@ declare
   v_now timestamptz := clock_timestamp();
   v_memory record;
 begin
-  for i in 1 .. 1000 loop
+  for i in 1 .. {{steps}} loop
     select payer, expires_at into v_memory
       from tenant.memories
       where payer > p_payer and expires_at is not null
@@ -190,7 +190,7 @@ as $$
             from tenant.memory_spaces
             where (payer, model, dimensions) > (p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
             order by payer, model, dimensions
-            limit 10000
+            limit {{rows}}
         ) stretch
     ) walked
     where due or last
