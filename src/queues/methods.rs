@@ -93,11 +93,12 @@ macro_rules! new_job {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(value_type = Option<i64>, minimum = 0, maximum = 31536000000i64)]
             pub delay_ms: Option<DelayMs>,
-            /// Earliest time at which the job can be popped. A past time means now. `null` or absent: after `delayMs`.
+            /// Earliest time at which the job can be popped. A past time means now. `null` or absent: see `delayMs`.
             /// Cannot be combined with `delayMs`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub run_at: Option<Time>,
-            /// Maximum number of attempts, 1 to 1,000. Default: 3. A job that has used all of them is dead.
+            /// Maximum number of attempts, 1 to 1,000. Default: 3. If the last attempt fails or its lease
+            /// expires, the job is dead.
             #[serde(default = "MaxAttempts::of::<3>")]
             #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 3)]
             pub max_attempts: MaxAttempts,

@@ -38,7 +38,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// Push a job.
 ///
 /// The first push creates the queue. While the queue has an unfinished job with the same `dedupKey`, the call pushes no
-/// job and returns the unfinished one with status 200.
+/// job and returns the unfinished one with status 200. A payload of more than 256 KiB fails with `payload-too-large`.
 #[utoipa::path(operation_id = "pushJob", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJob, examples(
@@ -75,8 +75,8 @@ async fn push_jobs(tenant: Tenant, call: Request<PushJobs>) -> Result<Created<Pu
 /// Pop the next job.
 ///
 /// Returns the ready job with the highest priority; among equal priorities, the first that arrived. The job runs until
-/// its lease expires. Then it is ready again, or dead if its attempts are used up. With `waitMs`, the call waits until
-/// a job is ready. The request body is optional.
+/// its lease expires. Then it is pending again, or dead if its attempts are used up. With `waitMs`, the call waits
+/// until a job is ready. The request body is optional.
 #[utoipa::path(operation_id = "popJob", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJob, examples(
@@ -107,6 +107,7 @@ async fn pop_jobs(tenant: Tenant, call: Request<PopJobs>) -> Result<Answer<Lease
 ///
 /// With `lease`, only the attempt that holds this lease can complete the job, and only before the lease expires.
 /// Otherwise the call fails with `lease-lost`. Without `lease`, a job that does not run fails with `job-not-running`.
+/// A result of more than 256 KiB fails with `payload-too-large`.
 #[utoipa::path(operation_id = "completeJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = CompleteJob, examples(
         ("mine" = (summary = "The attempt with this lease", value = json!({

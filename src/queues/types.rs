@@ -77,7 +77,8 @@ pub enum Status {
     Running,
     /// The job was completed. It is kept for 24 hours.
     Completed,
-    /// The job failed without a retry, or its attempts are used up. It is kept for 14 days.
+    /// The last attempt failed or its lease expired, or an attempt failed with `retry: false`. The job is kept for 14
+    /// days.
     Dead,
 }
 
