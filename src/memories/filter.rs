@@ -1,8 +1,8 @@
 //! Filters on metadata: `{"key": value}`, `{"key": {"$gt": 5}}`, `$and`, `$or`, `$not`.
 //!
 //! A filter is translated into one `jsonpath`, which is a parameter of the statement: no SQL text is built. In
-//! `jsonpath`, a condition on a missing value, or on one of another type, is `unknown`. So negations are pushed down to
-//! the conditions, where "not" means "false or unknown".
+//! `jsonpath`, a condition on a value of another type is `unknown`, neither true nor false. So negations are pushed
+//! down to the conditions, where "not" means "false or unknown".
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -46,7 +46,7 @@ struct Compiled {
 }
 
 impl Filter {
-    /// Equalities (key and value) that every match has.
+    /// Equalities, as key and value, that hold for every match.
     #[must_use]
     pub fn equals(&self) -> &[(String, Value)] {
         &self.0.equals

@@ -256,9 +256,9 @@ pub struct Found {
     pub mode: Mode,
     /// Meaning of the scores.
     pub scoring: Scoring,
-    /// Whether the results are certainly the best ones. `false` in two cases: the search by vector was approximate, or
-    /// more than 50,000 memories have one of the words. Then only a part of these memories is ranked: all that have a
-    /// rare word, and some of the others.
+    /// Whether the results are certainly the best ones. `false` in two cases: the search by vector tried its
+    /// approximate index, or more than 50,000 memories have one of the words. Then only a part of these memories is
+    /// ranked: all that have a rare word, and some of the others.
     #[schema(example = true)]
     pub exact: bool,
     /// Number of memories whose vectors were compared with the query. If the search was approximate: number of all
