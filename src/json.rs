@@ -1,20 +1,21 @@
-//! Any JSON that callers give us to keep.
+//! JSON values that callers store.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// How deep JSON may be nested. What surrounds it in an answer must still be readable, by our parser and by others.
+/// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
+/// it.
 pub const DEPTH_MAX: usize = 64;
 
-/// Any JSON, nested at most 64 levels deep. Numbers are kept as 64-bit integers or as doubles.
+/// Any JSON value, at most 64 levels deep. Numbers are stored as 64-bit integers or as doubles.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Value")]
 #[schema(value_type = Value)]
 pub struct Json(Value);
 
 impl Json {
-    /// Whether it is `null`.
+    /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0.is_null()
@@ -27,18 +28,19 @@ impl Json {
     }
 }
 
-/// A member that may be absent, null or a value: for `#[serde(default)]` fields of merge patches.
+/// Deserializes a member that may be absent (`None`), null (`Some(None)`) or a value. For `#[serde(default)]` fields of
+/// merge patches.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The errors of the deserializer.
 pub fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// A member that may be absent and must not be null.
+/// Deserializes a member that may be absent but not null. For `#[serde(default)]` fields.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The errors of the deserializer.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -51,10 +53,10 @@ impl TryFrom<Value> for Json {
     }
 }
 
-/// Refuses values of which one is nested deeper than that.
+/// Refuses the values if one of them is nested deeper than `depth`.
 ///
 /// # Errors
-/// Says how deep they may be.
+/// A text that states the limit.
 pub(crate) fn check_depth<'a>(values: impl IntoIterator<Item = &'a Value>, depth: usize) -> Result<(), String> {
     match values.into_iter().any(|value| is_deeper_than(value, depth)) {
         false => Ok(()),
@@ -62,7 +64,7 @@ pub(crate) fn check_depth<'a>(values: impl IntoIterator<Item = &'a Value>, depth
     }
 }
 
-/// The parser has bounded the depth already, at twice of what is asked for here.
+/// The recursion ends after `depth` levels.
 fn is_deeper_than(value: &Value, depth: usize) -> bool {
     let is_too_deep = |child: &Value| is_deeper_than(child, depth - 1);
     match value {

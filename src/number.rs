@@ -1,4 +1,4 @@
-//! Integers, as callers send them.
+//! Integers in requests.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
-    /// For defaults: one that is out of bounds does not compile.
+    /// A constant, for defaults. A number out of bounds does not compile.
     #[must_use]
     pub const fn of<const NUMBER: i64>() -> Self {
         const { assert!(MIN <= NUMBER && NUMBER <= MAX) };
@@ -24,20 +24,20 @@ impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
         self.0
     }
 
-    /// So many things; none if it is negative.
+    /// The number as a size. 0 if it is negative.
     #[must_use]
     pub fn size(self) -> usize {
         self.0.try_into().unwrap_or_default()
     }
 
-    /// So many milliseconds; none if it is negative.
+    /// The number as a duration in milliseconds. Zero if it is negative.
     #[must_use]
     pub fn millis(self) -> Duration {
         Duration::from_millis(self.0.try_into().unwrap_or_default())
     }
 }
 
-/// What may be 0 is 0 unless the caller says more.
+/// The default of a number with minimum 0 is 0.
 impl<const MAX: i64> Default for Bounded<0, MAX> {
     fn default() -> Self {
         Self::of::<0>()
@@ -71,7 +71,7 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX>
     }
 }
 
-/// 2^63: the first number that is too large.
+/// 2^63, the smallest positive integer that does not fit into 64 bits.
 const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
 
 struct Int64;
@@ -92,7 +92,7 @@ impl Visitor<'_> for Int64 {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        // An integer of more than 64 bits arrives as a float.
+        // serde_json parses an integer of more than 64 bits as a float.
         let beyond = number.abs() >= TOO_LARGE;
         Err(if beyond { out_of_range() } else { E::invalid_type(serde::de::Unexpected::Float(number), &self) })
     }
@@ -102,18 +102,20 @@ fn out_of_range<E: Error>() -> E {
     E::custom("must be an integer of 64 bits")
 }
 
-/// An integer; beyond 64 bits is a wrong value, a fraction or another type a wrong form.
+/// Deserializes an integer. One of more than 64 bits is an invalid value (422); a fraction or another type is malformed
+/// (400).
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The errors of the deserializer.
 pub fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     deserializer.deserialize_i64(Int64)
 }
 
-/// A member that may be absent, null or an integer: for `#[serde(default)]` fields.
+/// Deserializes a member that may be absent (`None`), null (`Some(None)`) or an integer. For `#[serde(default)]`
+/// fields.
 ///
 /// # Errors
-/// Those of the deserializer.
+/// The errors of the deserializer.
 pub fn maybe_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
     struct Maybe;
 

@@ -1,4 +1,4 @@
-//! Vectors: what callers and models say that a text means.
+//! Vectors: embeddings of texts, from callers and from models.
 
 use std::fmt;
 
@@ -6,27 +6,29 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// Most dimensions of a vector: more than models have.
+/// Maximum number of dimensions of a vector. Models have fewer.
 pub const DIMENSIONS_MAX: usize = 4_096;
-/// How a problem about a vector begins.
+/// Prefix of the details of `invalid-vector`.
 pub(crate) const REFUSED: &str = "must be 1 to 4096 finite numbers";
-/// The squares of vectors that are shorter or longer are not numbers in single precision any more.
+/// Euclidean length of a vector. The squared length of a shorter or longer one underflows or overflows in single
+/// precision.
 const LENGTH: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
 
-/// A vector of an embedding: 1 to 4,096 finite numbers in single precision, not all zero.
+/// Embedding vector: 1 to 4,096 finite numbers in single precision, not all zero. Its Euclidean length is 1e-15 to
+/// 1e15.
 #[derive(Clone, Debug, PartialEq, ToSchema)]
 #[schema(value_type = Vec<f32>, min_items = 1, max_items = 4096, example = json!([0.12, -0.5, 0.33]))]
 pub struct Vector(Vec<f32>);
 
 impl Vector {
-    /// The numbers.
+    /// The numbers of the vector.
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
 
-    /// The mean of vectors, each with its weight, of length 1: how a text is embedded whose parts were. Nothing if they
-    /// have not all the same dimensions, or cancel each other out.
+    /// Weighted mean of vectors, normalised to length 1. A text that was embedded in parts gets the mean of their
+    /// vectors. `None` if the vectors differ in their dimensions or cancel each other out.
     #[must_use]
     pub fn mean<'a>(parts: impl IntoIterator<Item = (&'a [f32], f64)>) -> Option<Self> {
         let mut sum: Vec<f64> = Vec::new();
@@ -51,7 +53,7 @@ fn length(numbers: &[f32]) -> f64 {
 
 #[expect(
     clippy::as_conversions,
-    reason = "the nearest number in single precision; infinity beyond it, which is refused"
+    reason = "rounds to the nearest number; larger ones become infinity, which is refused"
 )]
 pub(crate) fn single(number: f64) -> f32 {
     number as f32
@@ -73,8 +75,8 @@ impl TryFrom<Vec<f32>> for Vector {
     }
 }
 
-/// As text, the way PostgreSQL reads vectors: a string passes through JSON as it is, where a list of numbers would be taken
-/// apart.
+/// A string in the syntax of the type `vector`. In JSON, a string stays as it is, but PostgreSQL would parse every
+/// number of a list.
 impl Serialize for Vector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut text = String::with_capacity(self.0.len() * 12);
@@ -134,16 +136,16 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<f32, E> {
-                #[expect(clippy::as_conversions, reason = "the nearest one")]
+                #[expect(clippy::as_conversions, reason = "rounds to the nearest number")]
                 self.visit_f64(number as f64)
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<f32, E> {
-                #[expect(clippy::as_conversions, reason = "the nearest one")]
+                #[expect(clippy::as_conversions, reason = "rounds to the nearest number")]
                 self.visit_f64(number as f64)
             }
 
-            /// How JavaScript writes NaN and the infinities.
+            /// JavaScript writes `null` for NaN and the infinities.
             fn visit_unit<E: Error>(self) -> Result<f32, E> {
                 Err(E::custom(format!("{REFUSED}: null is what some programs write for NaN and Infinity")))
             }
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_comes_back_as_it_was() {
+    fn every_number_survives_a_round_trip() {
         let numbers: Vec<f32> = (0..2_000).map(|n| f32::from_bits(0x3a83_126f + n * 31_337)).collect();
         let text: String = serde_json::from_str(&serde_json::to_string(&Vector(numbers.clone())).unwrap()).unwrap();
         let read = text.trim_matches(['[', ']']).split(',').map(|number| number.parse::<f32>().unwrap());

@@ -1,8 +1,8 @@
-//! Checks that several methods of memories share.
+//! Checks shared by several methods of memories.
 
 use crate::problem::{Code, Problem};
 
-/// Bytes of text that count as one unit of weight: their words are found and indexed.
+/// Bytes of text that count as one unit of weight, because their words are parsed and indexed.
 pub(super) const WEIGHT_BYTES: usize = 250;
 
 pub(super) fn invalid(pointer: &str, detail: &str) -> Problem {

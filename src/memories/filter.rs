@@ -1,30 +1,39 @@
-//! Filters over metadata: `{"key": value}`, `{"key": {"$gt": 5}}`, `$and`, `$or`, `$not`.
+//! Filters on metadata: `{"key": value}`, `{"key": {"$gt": 5}}`, `$and`, `$or`, `$not`.
 //!
-//! A filter becomes one `jsonpath`, which PostgreSQL takes as a parameter: no SQL is built of it. In there, a condition on
-//! something that is missing, or of another type, is neither true nor false; the negations are therefore pushed down to
-//! the conditions, where "not" means "not true".
+//! A filter is translated into one `jsonpath`, which is a parameter of the statement: no SQL text is built. In
+//! `jsonpath`, a condition on a value of another type is `unknown`, neither true nor false. So negations are pushed
+//! down to the conditions, where "not" means "false or unknown".
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Most levels of a filter.
+/// Maximum number of levels of a filter.
 const DEPTH_MAX: usize = 16;
-/// Most conditions of a filter; each value of an `$in` is one.
+/// Maximum number of conditions of a filter. Each value of an `$in` counts as one more.
 const CONDITIONS_MAX: usize = 256;
-/// The longest key or text in a filter, in bytes.
+/// Size limit of a key or text in a filter, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// The longest filter, in bytes of `jsonpath`: each memory in scope is held against it.
+/// Size limit of the `jsonpath`, in bytes. A search evaluates it for each memory in scope.
 const PATH_BYTES_MAX: usize = 32 << 10;
-/// How far inside of the metadata a key may look: as deep as metadata can be.
+/// Maximum number of levels of a key: the maximum depth of metadata.
 const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
 
-/// What the metadata of a memory must be like. A member is a key of the metadata, `a.b` for one further inside, with a value
-/// that it must equal or with conditions: `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` (one of a list), `$contains` (a
-/// list, or one in it, has the value; a text has the part). `$and` and `$or` take a list of filters, `$not` takes one.
-/// Members and conditions that stand together must all hold. Where the metadata has a list, one of its values is enough.
-/// What is missing equals `null` and nothing else. At most 16 levels, 256 conditions, keys and texts of 1,024 bytes, and 32
-/// KiB in all.
+/// Filter on the metadata of memories. Each member is a key of the metadata with the value that it must equal, or with
+/// an object of conditions. The key `a.b` is member `b` of the object in `a`. All members and all conditions must hold.
+///
+/// - `$eq`, `$ne`: is equal, is not equal.
+/// - `$gt`, `$gte`, `$lt`, `$lte`: compares with a number or a text.
+/// - `$in`: is equal to one value of a list.
+/// - `$contains`: a list, or a list inside it, has the value; or a text has the given part.
+/// - `$and`, `$or`: all filters, or at least one filter, of a non-empty list must hold.
+/// - `$not`: the filter must not hold.
+///
+/// A condition holds for a list if it holds for one of its values; `$ne` and `$not` are negations of that. A missing
+/// key equals `null` and nothing else.
+///
+/// Limits: 16 levels, 256 conditions (each value of an `$in` counts as one more), keys and texts of 1,024 bytes, keys
+/// of 64 levels, and 32 KiB for the whole filter as `jsonpath`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
@@ -37,14 +46,14 @@ struct Compiled {
 }
 
 impl Filter {
-    /// Keys and values that it cannot hold without.
+    /// Equalities, as key and value, that hold for every match.
     #[must_use]
     pub fn equals(&self) -> &[(String, Value)] {
         &self.0.equals
     }
 }
 
-/// As `jsonpath`.
+/// The `jsonpath` of the filter.
 impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.path)
@@ -66,7 +75,7 @@ impl TryFrom<Map<String, Value>> for Filter {
     }
 }
 
-/// What a filter says.
+/// Syntax tree of a filter.
 enum Expression {
     All(Vec<Expression>),
     Any(Vec<Expression>),
@@ -104,8 +113,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// `is_demanded`: nothing is found that it does not hold for.
-    fn filter(&mut self, members: Map<String, Value>, depth: usize, is_demanded: bool) -> Result<Expression, String> {
+    /// `is_required`: whether every match satisfies this part.
+    fn filter(&mut self, members: Map<String, Value>, depth: usize, is_required: bool) -> Result<Expression, String> {
         if depth > DEPTH_MAX {
             return Err(format!("must be nested at most {DEPTH_MAX} levels deep"));
         }
@@ -113,7 +122,7 @@ impl Reader {
         for (key, value) in members {
             parts.push(match (key.as_str(), value) {
                 ("$and", Value::Array(filters)) if !filters.is_empty() => {
-                    let filters = filters.into_iter().map(|filter| self.inner("$and", filter, depth, is_demanded));
+                    let filters = filters.into_iter().map(|filter| self.inner("$and", filter, depth, is_required));
                     Expression::All(filters.collect::<Result<_, _>>()?)
                 }
                 ("$or", Value::Array(filters)) if !filters.is_empty() => {
@@ -128,48 +137,48 @@ impl Reader {
                         "must use `$and`, `$or` or `$not` around keys of the metadata, not `{operator}`"
                     ));
                 }
-                (_, Value::Object(conditions)) => self.conditions(&key, conditions, is_demanded)?,
+                (_, Value::Object(conditions)) => self.conditions(&key, conditions, is_required)?,
                 (_, Value::Array(_)) => {
                     let key = shortened(&key);
                     return Err(format!(
                         "must compare `{key}` with one value: `$in` is for lists, `$contains` for a part"
                     ));
                 }
-                (_, value) => self.condition(&key, "$eq", value, is_demanded)?,
+                (_, value) => self.condition(&key, "$eq", value, is_required)?,
             });
         }
         Ok(Expression::All(parts))
     }
 
-    fn inner(&mut self, of: &str, filter: Value, depth: usize, is_demanded: bool) -> Result<Expression, String> {
+    fn inner(&mut self, of: &str, filter: Value, depth: usize, is_required: bool) -> Result<Expression, String> {
         let Value::Object(members) = filter else {
             return Err(format!("must have a filter, which is an object, in `{of}`"));
         };
-        self.filter(members, depth + 1, is_demanded)
+        self.filter(members, depth + 1, is_required)
     }
 
     fn conditions(
         &mut self,
         key: &str,
         conditions: Map<String, Value>,
-        is_demanded: bool,
+        is_required: bool,
     ) -> Result<Expression, String> {
         if conditions.is_empty() {
             return Err(format!("must have a condition for `{}`", shortened(key)));
         }
         let conditions = conditions.into_iter();
-        let conditions = conditions.map(|(operator, value)| self.condition(key, &operator, value, is_demanded));
+        let conditions = conditions.map(|(operator, value)| self.condition(key, &operator, value, is_required));
         conditions.collect::<Result<_, _>>().map(Expression::All)
     }
 
-    fn condition(&mut self, key: &str, operator: &str, value: Value, is_demanded: bool) -> Result<Expression, String> {
+    fn condition(&mut self, key: &str, operator: &str, value: Value, is_required: bool) -> Result<Expression, String> {
         let place = accessor(key)?;
         let condition = |predicate: String| Ok(Expression::Condition(predicate));
         self.count()?;
         match operator {
             "$eq" => {
                 let equal = equal(&place, operator, &value)?;
-                if is_demanded && !value.is_null() && !key.contains('.') {
+                if is_required && !value.is_null() && !key.contains('.') {
                     self.equals.push((key.to_owned(), value));
                 }
                 condition(equal)
@@ -199,7 +208,8 @@ impl Reader {
                 }
             }
             _ => Err(format!(
-                "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`; what is inside of an object is `key.member`",
+                "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`; \
+                 write `key.member` for a member of an object",
                 shortened(operator)
             )),
         }
@@ -218,7 +228,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Where a key is in the metadata.
+/// The `jsonpath` accessor of a key.
 fn accessor(key: &str) -> Result<String, String> {
     let segments = short(key)?.split('.').map(|segment| format!(".{}", Value::from(segment)));
     match segments.clone().count() <= KEY_LEVELS_MAX {
@@ -243,7 +253,7 @@ fn equal(place: &str, operator: &str, value: &Value) -> Result<String, String> {
 
 fn scalar(operator: &str, value: &Value) -> Result<String, String> {
     match value {
-        // A text in `jsonpath` is one in JSON.
+        // A string has the same syntax in `jsonpath` and in JSON.
         Value::String(text) => short(text).map(|text| Value::from(text).to_string()),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
         Value::Array(_) | Value::Object(_) => {
@@ -272,22 +282,23 @@ mod tests {
     }
 
     #[test]
-    fn what_it_demands_is_known() {
+    fn required_equalities_are_collected() {
         let filter = json!({
-            "a": 1, "b": {"$eq": "x", "$ne": "y"}, "c.d": 1, "e": null, "$and": [{"f": true}, {"$not": {"g": 1}}], "$or": [{"h": 1}]
+            "a": 1, "b": {"$eq": "x", "$ne": "y"}, "c.d": 1, "e": null,
+            "$and": [{"f": true}, {"$not": {"g": 1}}], "$or": [{"h": 1}]
         });
-        let demanded: Vec<String> = parse(filter).unwrap().equals().iter().map(|(key, _)| key.clone()).collect();
-        assert_eq!(demanded, ["a", "b", "f"]);
+        let required: Vec<String> = parse(filter).unwrap().equals().iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(required, ["a", "b", "f"]);
     }
 
     #[test]
-    fn quotes_stay_inside() {
+    fn quotes_are_escaped() {
         let filter = parse(json!({"a\"b": "\" || 1 == 1 || \"\\"})).unwrap();
         assert_eq!(filter.0.path, r#"(($."a\"b" == "\" || 1 == 1 || \"\\"))"#);
     }
 
     #[test]
-    fn what_is_no_filter_is_refused() {
+    fn malformed_filters_are_refused() {
         assert!(parse(json!({".".repeat(63): 1})).is_ok());
         let nested = |levels: usize| (1..levels).fold(json!({"a": 1}), |inner, _| json!({"$not": inner}));
         assert!(parse(nested(16)).is_ok());

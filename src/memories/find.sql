@@ -1,10 +1,13 @@
--- Which memories have words, tags or metadata: the one index of memories that is over all payers. Installed as
--- payerbase_search, which may only read, and of memories only what is in the index, and ids. Row-level security would not
--- let the index be used, so the policy of this role lets it see all rows, and this function names the payer itself, who must
--- be the one of the turn: in each key that it looks for, and in the conditions. It answers ids; who asks reads the memories
--- under its own policy, and looks itself whether each is what it wants.
+-- Memories: look-up of words, tags, namespaces and metadata in memories_by_key, the only index over all payers.
+-- Installed as payerbase_search, a role that may read only ids and the indexed columns.
+--
+-- Row-level security keeps PostgreSQL from using a GIN index. So the policy of this role shows all rows, and the
+-- function itself restricts them to the payer of the turn: each key contains the payer, and the conditions name it. The
+-- function returns ids. The caller reads these memories under its own policy and checks each against the search.
 
--- Those that have all of p_all and one of p_any (tenant.memory_key; null: all of them), p_max of them at most.
+-- Ids of memories that have all keys of p_all and at least one key of p_any (tenant.memory_key, tenant.metadata_key).
+--   p_any  NULL: no condition
+--   p_max  maximum number of ids; NULL: no limit
 create function search.having(p_payer text, p_all bigint[], p_any bigint[], p_max integer) returns text[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -14,7 +17,7 @@ set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin
-  -- The payer is written so that no index of payers can serve it: the keys are fewer.
+  -- `is true` keeps the planner from the indexes that begin with the payer: the keys match fewer rows.
   if p_any is null then
     return array(
       select id

@@ -1,6 +1,6 @@
--- Memories: what the sweeper does with them. Installed as payerbase_rpc; run inside a turn, which holds the payer's lock.
+-- Memories: the methods of the sweeper. Installed as payerbase_rpc; run inside a turn, which holds the payer's lock.
 
--- Forgets memories that have ended, five hundred at a time.
+-- Deletes up to 500 expired memories. Returns their number.
 create function rpc.sweep_memories(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -34,7 +34,7 @@ begin
   return json_build_object('ok', v_count);
 end $$;
 
--- To how many dimensions vectors of so many are padded in the graph; null where there is no graph for them.
+-- Width of the HNSW index for vectors with this many dimensions. NULL if no index is wide enough.
 create function rpc.graph_width(p_dimensions integer) returns integer
 language sql immutable
 as $$
@@ -46,7 +46,8 @@ as $$
   end
 $$;
 
--- A vector as the graph has it: of length 1, so that half precision can hold it, and padded.
+-- A vector as the graph stores it: of length 1, so that half precision can hold it, and padded with zeros to the width
+-- of the index.
 create function rpc.for_graph(p_vector public.vector) returns public.halfvec
 language plpgsql immutable
 as $$
@@ -60,8 +61,8 @@ begin
   return v_unit::public.halfvec;
 end $$;
 
--- Puts the next vectors of a space into its graph, in the order of their writing. Answers how many: fewer than "bite" when
--- that is all. Each takes a millisecond or more.
+-- Copies the next vectors of a space into its graph, in the order in which they were written. Returns their number. If
+-- it is less than "bite", the graph is complete. Each vector takes a millisecond or more.
 create function rpc.grow_graph(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -84,19 +85,21 @@ begin
   for v_memory in
     select id, place, rpc.for_graph(embedding) as embedding
       from tenant.memories
-      where payer = p_payer and model = v_model and dimensions = v_dimensions and dimensions > 0 and place > v_space.grown_until
+      where payer = p_payer and model = v_model and dimensions = v_dimensions and dimensions > 0
+        and place > v_space.grown_until
       order by place
       limit v_bite
   loop
     insert into tenant.memory_graph (payer, id, width, model, dimensions, embedding)
       values (p_payer, v_memory.id, v_width, v_model, v_dimensions, v_memory.embedding)
       on conflict (payer, id) do update
-        set width = excluded.width, model = excluded.model, dimensions = excluded.dimensions, embedding = excluded.embedding;
+        set width = excluded.width, model = excluded.model, dimensions = excluded.dimensions,
+          embedding = excluded.embedding;
     v_space.grown_until := v_memory.place;
     v_count := v_count + 1;
   end loop;
   if v_count < v_bite then
-    -- What had the numbers behind the last one is gone.
+    -- The vectors with the remaining numbers were deleted or replaced.
     v_space.grown_until := v_space.last_place;
   end if;
   update tenant.memory_spaces

@@ -1,4 +1,4 @@
-//! The methods of memories, as callers send them. `storeMemory`, `updateMemory` and `searchMemories` have files of their own.
+//! Methods of memories, and their parameters. `store.rs`, `update.rs` and `search.rs` hold the larger ones.
 
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -26,15 +26,15 @@ pub const METHODS: &[Entry] = &[
 
 const ID: Ref = ("id", "\"a\"");
 
-/// Reads a memory.
+/// Get a memory.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RecallMemory {
-    /// The memory.
+    /// Id of the memory.
     #[param(ignore)]
     pub id: Name,
-    /// Whether to answer its vector too.
+    /// Whether to return the vector too. Default: `false`.
     #[serde(default)]
     #[param(value_type = Option<bool>, default = false)]
     pub include_embedding: bool,
@@ -45,11 +45,11 @@ method!(
     Spec::read("recallMemory").scope(Scope::MemoriesRead).problems(&[Code::NotFound]).refs(&[ID])
 );
 
-/// Deletes a memory.
+/// Delete a memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForgetMemory {
-    /// The memory.
+    /// Id of the memory.
     pub id: Name,
 }
 
@@ -58,28 +58,28 @@ method!(
     Spec::write("forgetMemory").scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
 );
 
-/// Reads a page of memories in the order of their ids.
+/// List memories in the order of their ids, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListMemories {
-    /// Only memories in this namespace.
+    /// Only memories in this namespace. Absent: all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Name>, example = "user-42")]
     pub namespace: Option<Name>,
-    /// Only memories with this tag.
+    /// Only memories with this tag. Absent: any or no tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Name>, example = "preferences")]
     pub tag: Option<Name>,
-    /// Only memories whose ids start with this.
+    /// Only memories whose ids start with this prefix. Absent: all ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Name>, example = "te")]
     pub prefix: Option<Name>,
-    /// How many at most.
+    /// Maximum number of memories in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Absent: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<Cursor>,

@@ -1,9 +1,12 @@
 //! Memories: texts of an agent, with full-text, vector and hybrid search.
 //!
-//! `rpc.sql` stores and reads, `search.sql` searches (`nearest.sql` by vector, `worded.sql` by words), `graph.sql` builds the
-//! index for approximate search in large spaces. Limits: contents of 100,000 characters, vectors of 4,096 dimensions, metadata
-//! of 16 KiB, 32 tags, 100 memories and 256 KiB of contents in a batch, 100 results of a search, filters of 16 levels and
-//! 256 conditions.
+//! `rpc.sql` stores and reads. `search.sql` searches, with `nearest.sql` for vectors and `worded.sql` for words.
+//! `find.sql` reads the index of words, tags and metadata. `graph.sql` deletes expired memories and fills the HNSW
+//! index of large spaces.
+//!
+//! Limits: contents up to 100,000 characters, vectors up to 4,096 dimensions, metadata up to 16 KiB, 32 tags. A batch
+//! has up to 100 memories and 256 KiB of contents. A search has up to 100 results. A filter has up to 16 levels and 256
+//! conditions.
 
 mod check;
 pub mod filter;
@@ -15,7 +18,7 @@ pub mod store;
 pub mod types;
 pub mod update;
 
-/// The functions of this slice.
+/// SQL functions of this slice.
 pub(crate) const SQL: &[&str] = &[
     include_str!("rpc.sql"),
     include_str!("graph.sql"),
@@ -23,5 +26,5 @@ pub(crate) const SQL: &[&str] = &[
     include_str!("nearest.sql"),
     include_str!("worded.sql"),
 ];
-/// The index look-up, which belongs to another role.
+/// SQL function of the index look-up. It belongs to the role `payerbase_search`.
 pub(crate) const SEARCH_SQL: &str = include_str!("find.sql");

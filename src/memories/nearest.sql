@@ -1,14 +1,15 @@
 -- Memories: search by vector. Installed as payerbase_rpc.
 --
--- Filters, tags, namespaces and ends hold before the best are taken, on every way:
---   space    every vector of the space is compared: nothing narrows the search.
---   scope    every memory that fits is looked at, and its vector compared.
---   keys     what the search demands is looked up in the index first, and only those are compared. As exact.
---   graph    the neighbours of the query along the graph, more than are wanted, and what is not in the graph yet; these are
---            compared. Not exact. The way of spaces with more than tenant.exact_max() vectors, unless the caller wants it
---            otherwise; when the graph finds too few, the other ways are gone, which is not called exact either.
+-- A search has one of four paths. On each of them, expiry, filter, tags and namespace apply before the top-k cut.
+--   space    without conditions: compares all vectors of the space. Exact.
+--   scope    with conditions: reads all memories in scope and compares their vectors. Exact.
+--   keys     looks up the required keys in the index and compares only these memories. Exact.
+--   graph    takes more candidates than needed from the HNSW graph, adds the vectors that are not in the graph yet, and
+--            compares these. Approximate. For spaces with more than tenant.exact_max() vectors, unless the caller asks
+--            for an exact search. If the graph finds too few candidates, the search takes the path space or scope, but
+--            does not report it as exact.
 
--- The nearest of a space.
+-- The nearest vectors of a space.
 create function rpc.nearest_in_space(p_payer text, q tenant.memory_query, out ids text[], out scores float8[])
 language plpgsql stable
 as $$
@@ -24,8 +25,10 @@ begin
     ) best;
 end $$;
 
--- The nearest in scope. searched: how many were compared; skipped: how many could not be; mismatched: how many of
--- these have a vector, of another space.
+-- The nearest vectors in scope.
+--   searched    number of memories that were compared
+--   skipped     number of memories that could not be compared
+--   mismatched  number of those among them that have a vector of another space
 create function rpc.nearest_in_scope(
   p_payer text, q tenant.memory_query,
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
@@ -53,7 +56,7 @@ begin
     from scope;
 end $$;
 
--- The nearest of some, otherwise the same.
+-- The nearest vectors in scope among the memories p_ids. The results are those of rpc.nearest_in_scope.
 create function rpc.nearest_of(
   p_payer text, q tenant.memory_query, p_ids text[],
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint
@@ -81,8 +84,8 @@ begin
     from scope;
 end $$;
 
--- The first p_count in scope that the graph finds: along the graph, each is looked at. An index has one width, so each
--- width has its statement; what else the planner could do is switched off.
+-- The ids of the first p_count memories in scope that a walk of the HNSW graph finds. The walk checks the conditions of
+-- each. Each index has one width, so each width has its own statement. The settings leave the planner no other plan.
 create function rpc.along_graph(p_payer text, q tenant.memory_query, p_count integer) returns text[]
 language plpgsql stable
 set hnsw.ef_search = 200
@@ -157,8 +160,10 @@ begin
   end case;
 end $$;
 
--- The nearest, on the way that fits. A large space is searched exactly only if p_exact says so.
---   p_total, p_vectors  how many memories the payer has, and how many of them have a vector
+-- The nearest vectors, on the path that suits the search. A large space is searched approximately unless p_exact is
+-- true.
+--   p_total    number of all memories of the payer
+--   p_vectors  number of those that have a vector
 create function rpc.nearest(
   p_payer text, q tenant.memory_query, p_space tenant.memory_spaces, p_total bigint, p_vectors bigint, p_exact boolean,
   out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint, out is_exact boolean
@@ -169,13 +174,13 @@ as $$
 declare
   v_is_narrowed boolean := q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
   v_by_graph boolean := coalesce(p_space.memories, 0) > tenant.exact_max() and not coalesce(p_exact, false)
-    -- What is not in the graph yet is compared vector by vector: not if it is much.
+    -- Vectors that are not in the graph yet are compared one by one, which takes too long for many.
     and p_space.last_place - p_space.grown_until <= 20000;
-  -- A namespace alone is found as well by the other ways, unless these go along the graph.
+  -- For a namespace alone, the path keys is better than the path graph, but not better than the path scope.
   v_keys bigint[] := case when v_by_graph or cardinality(q.keys) > 0 then q.keys || q.namespace_keys end;
-  -- More steps through the index than this are slower than the other way.
+  -- With more keyed memories than this, another path is faster.
   v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
-  -- The fewer fit, the less the first ones that the graph finds are the nearest.
+  -- The fewer memories meet the conditions, the less likely the first ones of the graph are the nearest.
   v_candidates integer := case when v_is_narrowed then q.depth * 4 else q.depth * 2 end + 20;
   v_ids text[];
 begin
@@ -202,8 +207,8 @@ begin
       return;
     end if;
   end if;
-  -- After the graph, although all of them are compared now: that it found too few may be due to what others have stored
-  -- near by, and is nobody's business.
+  -- Report this fallback as not exact although it compares everything: `exact` would otherwise reveal whether other
+  -- payers have vectors nearby in the partition.
   is_exact := not v_by_graph;
   if v_is_narrowed then
     select * into ids, scores, searched, skipped, mismatched from rpc.nearest_in_scope(p_payer, q);
@@ -212,8 +217,8 @@ begin
   end if;
 end $$;
 
--- The space that a query vector is compared in. One that does not say what made it goes into the space of those that do
--- not either, or into the only one of its dimensions.
+-- The space in which a query vector is compared; NULL if there is none. Without a model: the space of vectors without a
+-- model, or the only space with these dimensions.
 create function rpc.space_of(p_payer text, p_model text, p_dimensions integer) returns tenant.memory_spaces
 language plpgsql stable
 as $$

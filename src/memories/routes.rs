@@ -1,4 +1,4 @@
-//! Memories over HTTP.
+//! Routes of memories.
 
 use actix_web::{Either, delete, get, patch, post, put};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -13,9 +13,9 @@ use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
 
-/// Every route of memories.
+/// Registers the routes of memories.
 pub fn configure(service: &mut ServiceConfig<'_>) {
-    // Names that routes have of their own come first.
+    // Fixed paths come before `/memories/{id}`, which would match them too.
     service
         .service(store_memories)
         .service(search_memories)
@@ -26,21 +26,23 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
         .service(forget_memory);
 }
 
-/// Stores a memory.
+/// Store a memory.
 ///
-/// In the place of whatever had its id, in any namespace. Without an `embedding`, the server makes one of the content, if it has a model
-/// (long contents in parts, whose mean it takes); if that fails, nothing is stored. A model in the server reads at most
-/// 131,072 tokens of one call.
-#[utoipa::path(operation_id = "storeMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
+/// Replaces the memory with the same id, whatever its namespace. Without an `embedding`, the server makes one from the
+/// content, if it has a model. It splits long contents into parts and takes the mean of their vectors. If the model
+/// fails, the call fails with `embedding-failed` and stores nothing. For a model that runs in the server, the limit is
+/// 131,072 tokens per call; more is `payload-too-large`.
+#[utoipa::path(operation_id = "storeMemory", tag = "memories",
+    params(("id" = Name, Path, description = "Id of the memory.")),
     request_body(content = StoreMemory, examples(
         ("fact" = (summary = "A fact about a user", value = json!({
             "content": "Ada prefers tea, without sugar.", "namespace": "user-42", "tags": ["preferences"]}))),
-        ("vector" = (summary = "With a vector of one's own, for a week", value = json!({
+        ("vector" = (summary = "With the caller's vector, for one week", value = json!({
             "content": "The build is green again.", "embedding": [0.12, -0.5, 0.33], "embeddingModel": "my-model",
             "metadata": {"kind": "status", "confidence": 0.9}, "importance": 0.2, "ttlMs": 604_800_000}))))),
     responses(
-        (status = 201, description = "The memory, which is new.", body = StoredMemory),
-        (status = 200, description = "The memory, which replaced another one.", body = StoredMemory)))]
+        (status = 201, description = "The new memory.", body = StoredMemory),
+        (status = 200, description = "The memory that replaced another one.", body = StoredMemory)))]
 #[put("/memories/{id}")]
 async fn store_memory(
     tenant: Tenant,
@@ -50,78 +52,88 @@ async fn store_memory(
     Ok(if answer.output.replaced { Either::Right(answer) } else { Either::Left(Created(answer)) })
 }
 
-/// Stores memories: all or none.
+/// Store a batch of memories.
 ///
-/// 1 to 100 memories with contents of at most 256 KiB together, in a body of at most 8 MiB. A model in the server reads at
-/// most 131,072 tokens of one call.
+/// The batch succeeds or fails as a whole. It has 1 to 100 memories, contents of at most 256 KiB in total, and a body
+/// of at most 8 MiB. For a model that runs in the server, the limit is 131,072 tokens per call; more is
+/// `payload-too-large`.
 #[utoipa::path(operation_id = "storeMemories", tag = "memories",
     request_body(content = StoreMemories, examples(
         ("two" = (summary = "Two facts", value = json!({"memories": [
             {"id": "user-42/drink", "content": "Ada prefers tea, without sugar.", "namespace": "user-42"},
             {"content": "Ada works from Stockholm on Fridays.", "namespace": "user-42"}]}))))),
-    responses((status = 201, description = "The memories, in the order of the call.", body = StoredMemories)))]
+    responses((status = 201, description = "The memories, in the order of the request.", body = StoredMemories)))]
 #[post("/memories/batch")]
 async fn store_memories(tenant: Tenant, call: Request<StoreMemories>) -> Result<Created<StoredMemories>, Problem> {
     tenant.call(call).await.map(Created)
 }
 
-/// Reads a memory.
+/// Get a memory.
+///
+/// The result reflects every write that was answered before. An expired memory is `not-found`.
 #[utoipa::path(operation_id = "recallMemory", tag = "memories",
-    description = "Every write that was answered before is in it. One that has ended is not there.",
-    params(("id" = Name, Path, description = "The memory."), RecallMemory),
+    params(("id" = Name, Path, description = "Id of the memory."), RecallMemory),
     responses((status = 200, description = "The memory.", body = Memory)))]
 #[get("/memories/{id}")]
 async fn recall_memory(tenant: Tenant, call: Request<RecallMemory>) -> Result<Answer<Memory>, Problem> {
     tenant.call(call).await
 }
 
-/// Changes a memory.
+/// Update a memory.
 ///
-/// A JSON merge patch (RFC 7396): what it does not name stays, in the metadata too; `null` is as if it had never been given.
-/// When the content changes, a vector that the server made is made anew, or taken away if it has no model any more; one that
-/// the caller gave stays until the caller gives another one, or `null`.
-#[utoipa::path(operation_id = "updateMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
+/// The body is a JSON merge patch (RFC 7396), also inside the metadata: absent members are unchanged, and `null`
+/// removes a value or restores its default. If the content is given without an `embedding`, a vector that the server
+/// made is made again, or removed if the server has no model any more. A memory without a vector gets one if the server
+/// has a model. A vector from the caller stays until the caller sends another one, or `null`.
+#[utoipa::path(operation_id = "updateMemory", tag = "memories",
+    params(("id" = Name, Path, description = "Id of the memory.")),
     request_body(content = UpdateMemory, examples(
-        ("metadata" = (summary = "One member more", value = json!({"metadata": {"seen": 3}}))),
-        ("content" = (summary = "Another content, for ever", value = json!({"content": "Ada prefers coffee now.", "expiresAt": null}))))),
-    responses((status = 200, description = "The memory.", body = Memory)))]
+        ("metadata" = (summary = "One more metadata member", value = json!({"metadata": {"seen": 3}}))),
+        ("content" = (summary = "New content, without expiry", value = json!({
+            "content": "Ada prefers coffee now.", "expiresAt": null}))))),
+    responses((status = 200, description = "The updated memory.", body = Memory)))]
 #[patch("/memories/{id}")]
 async fn update_memory(tenant: Tenant, call: Request<UpdateMemory>) -> Result<Answer<Memory>, Problem> {
     tenant.call(call).await
 }
 
-/// Finds memories.
+/// Search memories.
 ///
-/// By words (`text`), by meaning (`vector`), or by both (`hybrid`). Filter, tags and namespace hold before the best are
-/// taken, so a search that they leave enough memories for is never short of results. There is no hidden minimum score.
+/// Searches by words (`text`), by meaning (`vector`), or by both (`hybrid`). `filter`, `tags` and `namespace` apply
+/// before the top-k cut, so they do not shorten the results while enough memories match. The server applies no minimum
+/// score of its own.
 ///
-/// Vectors are compared where the same model made them, with the same dimensions. If a search by vector meets only others
-/// it answers `dimension-mismatch`, and says what is stored; a search whose mode and vector are left to the server goes by
-/// words then. `skipped` says how many memories could not be compared.
+/// A vector is compared only with vectors of the same model and the same number of dimensions. If memories in scope
+/// have vectors, but none that can be compared, the search fails with `dimension-mismatch`, and `stored` lists the
+/// models and dimensions in use. If the request has neither `mode` nor `embedding`, the server searches by words
+/// instead. `skipped` is the number of memories that could not be compared.
 #[utoipa::path(operation_id = "searchMemories", tag = "memories",
     request_body(content = SearchMemories, examples(
-        ("question" = (summary = "A question", value = json!({"query": "What does Ada like to drink?", "namespace": "user-42"}))),
-        ("filtered" = (summary = "The five best by words, of one kind", value = json!({
-            "query": "green build", "mode": "text", "limit": 5, "filter": {"kind": "status", "confidence": {"$gte": 0.5}}}))))),
-    responses((status = 200, description = "What was found, the best first.", body = Found)))]
+        ("question" = (summary = "A question", value = json!({
+            "query": "What does Ada like to drink?", "namespace": "user-42"}))),
+        ("filtered" = (summary = "The five best by words, with a filter", value = json!({
+            "query": "green build", "mode": "text", "limit": 5,
+            "filter": {"kind": "status", "confidence": {"$gte": 0.5}}}))))),
+    responses((status = 200, description = "The results, best first.", body = Found)))]
 #[post("/memories/search")]
 async fn search_memories(tenant: Tenant, call: Request<SearchMemories>) -> Result<Answer<Found>, Problem> {
     tenant.call(call).await
 }
 
-/// Deletes a memory.
+/// Delete a memory.
 ///
-/// Content, vector and all.
-#[utoipa::path(operation_id = "forgetMemory", tag = "memories", params(("id" = Name, Path, description = "The memory.")),
-    responses((status = 204, description = "It is gone.")))]
+/// Deletes the content, the vector and all other data of the memory.
+#[utoipa::path(operation_id = "forgetMemory", tag = "memories",
+    params(("id" = Name, Path, description = "Id of the memory.")),
+    responses((status = 204, description = "The memory was deleted.")))]
 #[delete("/memories/{id}")]
 async fn forget_memory(tenant: Tenant, call: Request<ForgetMemory>) -> Result<Answer<()>, Problem> {
     tenant.call(call).await
 }
 
-/// Lists memories by id.
+/// List memories.
 ///
-/// In the order of the ids' bytes, a page at a time.
+/// Returns a page of memories in the byte order of their ids.
 #[utoipa::path(operation_id = "listMemories", tag = "memories", params(ListMemories),
     responses((status = 200, description = "A page of memories.", body = Page<Memory>)))]
 #[get("/memories")]

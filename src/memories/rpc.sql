@@ -1,6 +1,7 @@
--- Memories: the methods that store, read and delete. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql),
--- which holds the payer's lock.
+-- Memories: the methods that store, read and delete. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql).
+-- A turn of writes holds the payer's lock.
 
+-- A memory as callers see it, without its vector.
 create function rpc.memory(p_memory tenant.memories) returns jsonb
 language sql stable
 as $$
@@ -11,10 +12,10 @@ as $$
     'expiresAt', p_memory.expires_at, 'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
 $$;
 
--- The words of a text: stems with their positions, and the words as they stand, so that what is no word of the language is
--- found too. What is very long, 256 KiB at most, is read in two parts and kept without positions: a tsvector has room for
--- 1 MiB.
---   p_search_text  {"language": text search configuration, "text": prepared text, absent if p_text itself is read}
+-- The words of a text: stems with their positions, and the unchanged words, so that a search also finds words of other
+-- languages. A text of more than 100,000 bytes (256 KiB at most) is parsed in two parts and stored without positions,
+-- because a tsvector holds at most 1 MiB.
+--   p_search_text  {"language": text search configuration, "text": prepared text; absent if p_text is parsed as it is}
 create function rpc.words(p_search_text jsonb, p_text text) returns tsvector
 language plpgsql stable
 as $$
@@ -28,9 +29,10 @@ begin
     v_words := to_tsvector(v_language::regconfig, v_text);
     return case when v_language = 'simple' then v_words else v_words || strip(to_tsvector('simple', v_text)) end;
   end if;
-  -- Cut between words.
+  -- Cut at a space.
   v_half := v_half + strpos(substr(v_text, v_half + 1), ' ');
-  v_words := strip(to_tsvector('simple', left(v_text, v_half))) || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
+  v_words := strip(to_tsvector('simple', left(v_text, v_half)))
+    || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
   if v_language <> 'simple' then
     v_words := v_words || strip(to_tsvector(v_language::regconfig, left(v_text, v_half)));
     v_words := v_words || strip(to_tsvector(v_language::regconfig, substr(v_text, v_half + 1)));
@@ -38,8 +40,12 @@ begin
   return v_words;
 end $$;
 
--- Counts memories that come into a space or leave it, and vectors that are written in it. Answers the space.
-create function rpc.count_in_space(p_payer text, p_model text, p_dimensions integer, p_memories integer, p_places integer) returns tenant.memory_spaces
+-- Updates the counts of a space and returns it.
+--   p_memories  change of the number of memories
+--   p_places    number of vectors that are written
+create function rpc.count_in_space(
+  p_payer text, p_model text, p_dimensions integer, p_memories integer, p_places integer
+) returns tenant.memory_spaces
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -61,8 +67,9 @@ begin
   return v_space;
 end $$;
 
--- Writes a memory: what is to be is in p_memory, what was in p_old (its id is null if there was nothing). A vector that is
--- replaced leaves the graph; the new one comes in later.
+-- Writes a memory and updates the counts of its spaces. A replaced vector leaves the graph; the sweeper adds the new
+-- one.
+--   p_old  the memory before; its id is NULL if there was none
 create function rpc.put_memory(p_payer text, p_memory tenant.memories, p_old tenant.memories) returns void
 language plpgsql
 as $$
@@ -70,13 +77,15 @@ as $$
 declare
   v_comes boolean := p_old.id is null or p_old.model <> p_memory.model or p_old.dimensions <> p_memory.dimensions;
   v_leaves boolean := v_comes and p_old.id is not null;
-  v_is_new_vector boolean := p_memory.dimensions > 0 and (v_comes or p_old.embedding operator(public.<>) p_memory.embedding);
+  v_is_new_vector boolean := p_memory.dimensions > 0
+    and (v_comes or p_old.embedding operator(public.<>) p_memory.embedding);
   v_space tenant.memory_spaces;
   v_grown_until bigint;
 begin
   p_memory.place := case when v_comes then 0 else p_old.place end;
   if v_comes or v_is_new_vector then
-    v_space := rpc.count_in_space(p_payer, p_memory.model, p_memory.dimensions, v_comes::integer, v_is_new_vector::integer);
+    v_space := rpc.count_in_space(
+      p_payer, p_memory.model, p_memory.dimensions, v_comes::integer, v_is_new_vector::integer);
     p_memory.place := case when v_is_new_vector then v_space.last_place else 0 end;
     v_grown_until := v_space.grown_until;
   end if;
@@ -88,38 +97,47 @@ begin
     delete from tenant.memory_graph
       where payer = p_payer and id = p_old.id;
   end if;
-  insert into tenant.memories (payer, id, namespace, content, metadata, tags, importance, model, dimensions, is_made, embedding, words, place, expires_at, created_at, updated_at)
-    values (p_payer, p_memory.id, p_memory.namespace, p_memory.content, p_memory.metadata, p_memory.tags, p_memory.importance,
-      p_memory.model, p_memory.dimensions, p_memory.is_made, p_memory.embedding, p_memory.words, p_memory.place, p_memory.expires_at, p_memory.created_at, p_memory.updated_at)
+  insert into tenant.memories (
+    payer, id, namespace, content, metadata, tags, importance, model, dimensions, is_made, embedding, words, place,
+    expires_at, created_at, updated_at
+  )
+    values (p_payer, p_memory.id, p_memory.namespace, p_memory.content, p_memory.metadata, p_memory.tags,
+      p_memory.importance, p_memory.model, p_memory.dimensions, p_memory.is_made, p_memory.embedding, p_memory.words,
+      p_memory.place, p_memory.expires_at, p_memory.created_at, p_memory.updated_at)
     on conflict (payer, id) do update
-      set namespace = excluded.namespace, content = excluded.content, metadata = excluded.metadata, tags = excluded.tags,
-        importance = excluded.importance, model = excluded.model, dimensions = excluded.dimensions, is_made = excluded.is_made,
-        embedding = excluded.embedding, words = excluded.words, place = excluded.place, expires_at = excluded.expires_at, created_at = excluded.created_at,
-        updated_at = excluded.updated_at;
+      set namespace = excluded.namespace, content = excluded.content, metadata = excluded.metadata,
+        tags = excluded.tags, importance = excluded.importance, model = excluded.model,
+        dimensions = excluded.dimensions, is_made = excluded.is_made, embedding = excluded.embedding,
+        words = excluded.words, place = excluded.place, expires_at = excluded.expires_at,
+        created_at = excluded.created_at, updated_at = excluded.updated_at;
 end $$;
 
--- The moment that a call names as `expiresAt` or `ttlMs`.
+-- The expiry of a call from "expiresAt" or "ttlMs". NULL if it has neither.
 create function rpc.expiry(p_params jsonb, p_now timestamptz) returns timestamptz
 language sql immutable
 as $$
-  select coalesce((p_params->>'expiresAt')::timestamptz, p_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0))
+  select coalesce(
+    (p_params->>'expiresAt')::timestamptz, p_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0))
 $$;
 
--- What does not go into the metadata of a memory although it is 16 KiB as callers write it: the database writes spaces, and
--- every digit of a number. Nothing: it does.
+-- A problem if the metadata is over 32 KiB as text of jsonb, although it was within 16 KiB in the request: jsonb writes
+-- spaces and all digits of numbers. NULL if it fits.
+--   p_within  JSON pointer of the memory in the request
 create function rpc.metadata_problem(p_metadata jsonb, p_within text) returns json
 language plpgsql immutable
 as $$
 begin
-  -- As the domain has it.
+  -- The limit of the domain tenant.metadata.
   if octet_length(p_metadata::text) > 32768 then
-    return rpc.invalid_value(p_within || '/metadata', 'must be at most 16384 bytes of JSON, and 32768 with spaces and all digits of its numbers');
+    return rpc.invalid_value(
+      p_within || '/metadata',
+      'must be at most 16384 bytes of JSON, and 32768 with spaces and all digits of its numbers');
   end if;
   return null;
 end $$;
 
--- Stores one memory in the place of what was there, and answers it.
---   params: as the call has them, and "searchText" (rpc.words); the vector as text; "isMade": the server made it
+-- Stores one memory and returns it. It replaces the memory with the same id.
+--   p_params  of the call, with "embedding" as text; "searchText" (rpc.words); "isMade": the server made the vector
 create function rpc.store(p_payer text, p_params jsonb, p_now timestamptz) returns jsonb
 language plpgsql
 as $$
@@ -203,7 +221,7 @@ begin
     else rpc.memory(v_memory) end);
 end $$;
 
--- What a merge patch (RFC 7396) makes of an object.
+-- The result of a merge patch (RFC 7396).
 create function rpc.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb
 language plpgsql immutable
 as $$
@@ -224,10 +242,10 @@ begin
   return v_result;
 end $$;
 
--- A merge patch: what it does not name stays, null is as if it had never been given. A vector that was made of the content
--- follows the content, and goes if there is nothing to make one with; one that the caller gave stays until the caller says
--- something else.
---   params: as in rpc.store; "embedding" null takes the vector away; "isMade": it was made of the content
+-- Updates a memory with a merge patch: absent members are unchanged, and null removes a value or restores its default.
+-- If the content changes, a vector that the server made is replaced, or removed if the call has no new one. A vector
+-- from the caller stays until the caller sends another one, or null.
+--   p_params  as in rpc.store; "embedding": null removes the vector
 create function rpc.update_memory(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -253,10 +271,14 @@ begin
     v_memory.tags := array(select jsonb_array_elements_text(p_params->'tags'));
   end if;
   if p_params ? 'metadata' then
-    v_metadata := case when jsonb_typeof(p_params->'metadata') = 'null' then '{}' else rpc.merge_patch(v_old.metadata, p_params->'metadata') end;
-    -- As the domain has it.
+    v_metadata := case
+      when jsonb_typeof(p_params->'metadata') = 'null' then '{}'
+      else rpc.merge_patch(v_old.metadata, p_params->'metadata')
+    end;
+    -- The limit of the domain tenant.metadata.
     if octet_length(v_metadata::text) > 32768 then
-      return rpc.problem('payload-too-large', '{"limitBytes": 32768, "detail": "The metadata would become larger than the limit."}');
+      return rpc.problem(
+        'payload-too-large', '{"limitBytes": 32768, "detail": "The metadata would become larger than the limit."}');
     end if;
     v_memory.metadata := v_metadata;
   end if;
@@ -301,11 +323,11 @@ begin
     delete from tenant.memory_graph
       where payer = p_payer and id = v_id;
   end if;
-  -- One that has ended goes as well, and was not there.
+  -- An expired memory is deleted too, but callers do not see it.
   return case when v_old.expires_at <= v_now then rpc.problem('not-found') else '{"ok":null}' end;
 end $$;
 
--- A page of memories in the order of their ids; those with a tag are found by it.
+-- A page of memories in the order of their ids. With a tag, the index finds the memories that have it.
 create function rpc.list_memories(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -325,7 +347,7 @@ begin
     v_ids := array(
       select id
         from unnest(search.having(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null, null)) as id
-        -- Not as the database sorts texts.
+        -- The ids from search.having have the default collation of the database.
         where id collate "C" > v_after and id collate "C" >= v_prefix and id collate "C" <= v_last);
     v_ids := array(
       select id
@@ -346,7 +368,8 @@ begin
     v_ids := array(
       select id
         from tenant.memories
-        where payer = p_payer and id > v_after and id >= v_prefix and id <= v_last and coalesce(expires_at > v_now, true)
+        where payer = p_payer and id > v_after and id >= v_prefix and id <= v_last
+          and coalesce(expires_at > v_now, true)
         order by id
         limit v_limit + 1);
   end if;

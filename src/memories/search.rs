@@ -1,4 +1,4 @@
-//! What goes into a search, and what comes out.
+//! `searchMemories`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,13 +16,13 @@ use crate::number::Bounded;
 use crate::problem::{Code, Problem};
 use crate::vector::Vector;
 
-/// The longest query, in characters.
+/// Length limit of a query, in characters.
 const QUERY_CHARS_MAX: usize = 10_000;
 
-/// How many memories a search finds at most.
+/// Maximum number of results of a search, 1 to 100.
 pub type SearchLimit = Bounded<1, 100>;
 
-/// What to look for: 1 to 10,000 characters, not only spaces.
+/// Query text, 1 to 10,000 characters, not only white space.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 10000, example = "What does Ada like to drink?")]
@@ -36,15 +36,15 @@ impl TryFrom<String> for Query {
     }
 }
 
-/// How a search finds.
+/// Mode of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Mode {
-    /// By meaning: the vectors that are nearest to the query's.
+    /// By meaning: the memories whose vectors are nearest to the vector of the query.
     Vector,
-    /// By words: stems in the server's language, and words as they stand.
+    /// By words: stems in the language of the server, and unchanged words.
     Text,
-    /// By both.
+    /// By meaning and by words.
     Hybrid,
 }
 
@@ -61,14 +61,14 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// Which memories a tag search takes.
+/// Condition on the tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum TagsMatch {
-    /// Those with all of the tags.
+    /// Memories with all of the tags.
     #[default]
     All,
-    /// Those with one of the tags.
+    /// Memories with at least one of the tags.
     Any,
 }
 
@@ -84,18 +84,20 @@ impl TryFrom<String> for TagsMatch {
     }
 }
 
-/// Finds memories.
+/// Search memories.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SearchMemories {
-    /// What to look for. By words; by meaning too, if there is an `embedding` of it or the server has a model to make one.
+    /// Query text. `null` or absent: the search uses `embedding` alone, in mode `vector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
-    /// What it means.
+    /// Vector of the query. `null` or absent: the server makes it from `query`, if it has a model. Not allowed in mode
+    /// `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vector>,
-    /// What made the vector. Left out, the vector is compared with those that were stored without a model, or else with
-    /// those of the same dimensions if one model made them all. Only with `embedding`.
+    /// Model that made `embedding`; only with `embedding`. `null` or absent: the vector is compared with vectors that
+    /// were stored without a model. If none of them has the same dimensions, it is compared with the vectors of these
+    /// dimensions, provided that one model made them all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "text-embedding-3-small")]
     pub embedding_model: Option<Name>,
@@ -103,51 +105,53 @@ pub struct SearchMemories {
     #[serde(skip_deserializing, default)]
     #[schema(ignore)]
     pub is_made: bool,
-    /// How to find. Left out: `hybrid` if both are possible, else the one that is.
+    /// Mode of the search. `null` or absent: with a query, `hybrid` if `embedding` is given or the server has a model,
+    /// otherwise `text`; without a query, `vector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Mode>)]
     pub mode: Option<Mode>,
-    /// Whether the mode is ours to choose.
+    /// Whether the server chose the mode.
     #[serde(skip_deserializing, default)]
     #[schema(ignore)]
     pub is_default: bool,
-    /// How many at most.
+    /// Maximum number of results, 1 to 100. Default: 10.
     #[serde(default = "Bounded::of::<10>")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 100, default = 10)]
     pub limit: SearchLimit,
-    /// Only those with this score or more. It is the score that the mode makes: up to 1 by vector, up to 2 / 61 = 0.0328 in
-    /// `hybrid`, without a bound by words.
+    /// Minimum score of a result, in the scoring of the mode: at most 1 in mode `vector`, at most 2 / 61 (0.0328) in
+    /// mode `hybrid`, unbounded in mode `text`. `null` or absent: no minimum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 0.02)]
     pub min_score: Option<f64>,
-    /// Only those whose metadata is like this.
+    /// Only memories whose metadata matches this filter. `null` or absent: all memories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
-    /// What the filter demands.
+    /// Equalities that the filter requires. The search looks them up in an index.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub equals: Vec<(String, Value)>,
-    /// Only those in this namespace.
+    /// Only memories in this namespace. `null` or absent: all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "user-42")]
     pub namespace: Option<Name>,
-    /// Only those with these tags.
+    /// Only memories with these tags, at most 32. Default: `[]`, all memories.
     #[serde(default)]
     #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
-    /// Whether they need all of the tags or any.
+    /// Whether memories must have `all` of the tags or `any` of them. Default: `all`.
     #[serde(default)]
     #[schema(value_type = TagsMatch, required = false, default = "all")]
     pub tags_match: TagsMatch,
-    /// Whether to answer vectors too.
+    /// Whether to return the vectors of the results too. Default: `false`.
     #[serde(default)]
     #[schema(value_type = bool, required = false, default = false)]
     pub include_embedding: bool,
-    /// Whether every vector must be compared. Left out: up to 50,000 vectors. `false` prefers speed where there is a choice.
+    /// Whether to compare all vectors. If not `true`, the search may be approximate where more than 50,000 vectors have
+    /// the same model and dimensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = true)]
     pub exact: Option<bool>,
-    /// How the query is read.
+    /// The query, as it is searched by words.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub search_text: SearchText,
@@ -212,56 +216,58 @@ impl Method for SearchMemories {
     }
 }
 
-/// What a score is.
+/// Meaning of the scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scoring {
-    /// Of `vector`: from -1 to 1, the same direction.
+    /// Mode `vector`: cosine similarity, from -1 to 1 (same direction).
     CosineSimilarity,
-    /// Of `text`: from 0, the higher the better; how high depends on the memories and the query.
+    /// Mode `text`: BM25, greater than 0. Higher is better. The range depends on the memories and the query.
     Bm25,
-    /// Of `hybrid`: the sum of 1 / (60 + place) over both lists, at most 0.033.
+    /// Mode `hybrid`: the sum of 1 / (60 + rank) over the results by vector and by words, at most 2 / 61 (0.0328).
     ReciprocalRankFusion,
 }
 
-/// A memory that was found.
+/// A result of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundMemory {
     /// The memory.
     #[serde(flatten)]
     pub memory: Memory,
-    /// How good it is.
+    /// Score of the result; `scoring` says what it means.
     #[schema(example = 0.0325)]
     pub score: f64,
-    /// In `hybrid`: its cosine similarity, or `null` if it is not among the nearest.
+    /// Cosine similarity, in mode `hybrid` only. `null` if the memory is not among the best by vector.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 0.71)]
     pub vector_score: Option<Option<f64>>,
-    /// In `hybrid`: its BM25, or `null` if it is not among the best by words.
+    /// BM25 score, in mode `hybrid` only. `null` if the memory is not among the best by words.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 4.2)]
     pub text_score: Option<Option<f64>>,
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
-    /// How it was found.
+    /// Mode of the search.
     pub mode: Mode,
-    /// What the scores are.
+    /// Meaning of the scores.
     pub scoring: Scoring,
-    /// Whether these are the best for certain. If not, some of the best may be missing: a large space was searched along
-    /// its graph, or more than 50,000 memories have one of the words, of which some are put in order, and of rare ones all.
+    /// Whether the results are certainly the best ones. `false` in two cases: the search by vector tried its
+    /// approximate index, or more than 50,000 memories have one of the words. Then only a part of these memories is
+    /// ranked: all that have a rare word, and some of the others.
     #[schema(example = true)]
     pub exact: bool,
-    /// With how many memories the query was compared; along a graph, and by words: how many there are.
+    /// Number of memories whose vectors were compared with the query. If the search was approximate: number of all
+    /// memories with comparable vectors. In mode `text`: number of all memories.
     #[schema(example = 1204)]
     pub searched: u64,
-    /// How many memories have no vector that it could be compared with.
+    /// Number of memories without a vector that can be compared with the query. 0 in mode `text`.
     #[schema(example = 0)]
     pub skipped: u64,
-    /// The best first.
+    /// Results, best first.
     pub results: Vec<FoundMemory>,
 }

@@ -1,7 +1,8 @@
--- Memories: search. Installed as payerbase_rpc; a slow read, under the payer's policy (src/turn/turn.sql). By vector it is
--- in nearest.sql, by words in worded.sql.
+-- Memories: search. Installed as payerbase_rpc. A search is a slow read and runs under the payer's policy
+-- (src/turn/turn.sql). nearest.sql searches by vector, worded.sql by words.
 
--- Whether a memory is there and is what the search asks for. One expression, which is inlined.
+-- Whether a memory has not expired and meets the conditions of the search. A single expression, so that PostgreSQL
+-- inlines it.
 create function rpc.is_wanted(
   p_expires_at timestamptz, p_tags text[], p_metadata jsonb, p_at timestamptz, p_all text[], p_any text[], p_filter jsonpath
 ) returns boolean
@@ -11,9 +12,13 @@ as $$
     and (p_filter is null or p_metadata @@ p_filter)
 $$;
 
---   params: "mode": vector, text or hybrid, "isDefault" if the caller left it to us; "query", "searchText" (rpc.words);
---     "embedding" as text, "embeddingModel", "isMade" of the query; "exact"; "limit", "minScore"; "includeEmbedding";
---     "namespace", "tags", "tagsMatch", "filter" as jsonpath, "equals": [[name, value]] that the filter demands
+-- Searches memories by vector, by words or by both.
+--   p_params
+--     "mode": vector, text or hybrid; "isDefault": whether the server chose it
+--     "query", "searchText" (rpc.words)
+--     "embedding" of the query, as text; "embeddingModel"; "isMade": whether the server made it
+--     "exact", "limit", "minScore", "includeEmbedding", "namespace", "tags", "tagsMatch"
+--     "filter" as jsonpath; "equals": [[name, value]], the equalities that the filter requires
 create function rpc.search_memories(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -62,7 +67,7 @@ begin
     select tenant.metadata_key(p_payer, equal->>0, equal->1)
       from jsonb_array_elements(p_params->'equals') as equal);
   q.namespace_keys := case when v_namespace is null then '{}' else array[tenant.memory_key(p_payer, 'n', v_namespace)] end;
-  -- Of lists that become one by the places in them, what stands far behind is noise: a list is as long as what is wanted.
+  -- For rank fusion, each list is as long as the limit, but at least 10. Results further down are noise.
   q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
 
   if v_mode <> 'text' then
@@ -82,7 +87,7 @@ begin
   end if;
   if v_mode <> 'vector' then
     v_words := rpc.query_words(p_params->'searchText', p_params->>'query');
-    -- Words that more memories have say little, and to order all of these would take too long.
+    -- A word in more than 50,000 memories is not specific, and to rank all of them takes too long.
     select ids, v_is_exact and is_all into v_ids, v_is_exact
       from rpc.worded(p_payer, q, v_words, 50000);
     select * into v_worded_ids, v_worded_scores
@@ -125,7 +130,7 @@ begin
     'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
 end $$;
 
--- What vectors a payer has, for the caller whose vector fits none.
+-- The spaces of a payer that have vectors, the ten largest, for the problem dimension-mismatch.
 create function rpc.stored_spaces(p_payer text) returns json
 language plpgsql stable
 as $$

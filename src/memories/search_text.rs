@@ -1,14 +1,15 @@
 //! Prepares texts for PostgreSQL's text search parser.
 //!
-//! The parser depends on the locale of the database: in some locales non-ASCII letters have no lower case, and a sentence
-//! without spaces is one word. So non-ASCII text is prepared here, the same for every database: it is normalised (NFKC) and
-//! case-folded, other characters than letters and digits become spaces, and scripts without spaces between words become
-//! pairs of characters, as in Lucene's CJK analyzer. A search finds every part of a sentence that has two characters.
+//! The parser depends on the locale of the database. In some locales non-ASCII letters have no lower case, and a
+//! sentence without spaces is one word. So non-ASCII text is prepared here, in the same way for every database. It is
+//! normalised (NFKC) and case-folded. Non-ASCII characters become spaces unless they are letters, digits or marks.
+//! Scripts without spaces between words become pairs of characters, as in Lucene's CJK analyzer, so that a search finds
+//! each pair of characters in a sentence.
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// How PostgreSQL reads a text for searches by words.
+/// A text, as PostgreSQL reads it for searches by words.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SearchText {
@@ -19,11 +20,11 @@ pub struct SearchText {
     pub text: Option<String>,
 }
 
-/// Size limit of a prepared text, in bytes. The rest of the text is not searchable by words. 37,000 Chinese characters make
-/// this size, and a lane is busy with them for a fifth of a second. ASCII texts are shorter.
+/// Size limit of a prepared text, in bytes. The rest of the text is not searchable by words. 37,000 Chinese characters
+/// make this size, and a lane is busy with them for a fifth of a second. ASCII texts are shorter.
 const TEXT_BYTES_MAX: usize = 256 << 10;
-/// In a longer text, hyphens, dots and slashes become spaces: the parser would index a compound and its parts, which may
-/// not fit into a tsvector.
+/// In a longer text, hyphens, dots and slashes become spaces: the parser would index a compound and its parts, which
+/// may not fit into a tsvector.
 const JOINED_BYTES_MAX: usize = 100 << 10;
 
 impl SearchText {
@@ -42,14 +43,14 @@ pub(super) fn read(language: &str, text: &str) -> SearchText {
 fn searchable(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + text.len() / 2);
     let mut last: Option<char> = None;
-    // Made large and small again, letters are folded: ß and ss are the same, and so are both small sigmas.
+    // Upper case and then lower case folds more than lower case alone: ß equals ss, and both small sigmas are equal.
     let folded = text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     for c in folded.filter(|c| !is_invisible(*c)) {
         if words.len() + 16 > TEXT_BYTES_MAX {
             break;
         }
         if is_without_spaces(c) {
-            // A pair with the one before; the first of a run stands alone until there is a second.
+            // Each character forms a pair with the one before. The first character of a run is a word of its own.
             match last.filter(|last| is_without_spaces(*last)) {
                 Some(last) => words.extend([' ', last, c]),
                 None => words.extend([' ', c]),
@@ -66,12 +67,12 @@ fn searchable(text: &str) -> String {
     words
 }
 
-/// What stands in words and is no part of them: where they may be hyphenated, and how their letters join.
+/// Invisible characters inside words: soft hyphen, joiners and byte order mark.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
-/// Han, Hiragana, Katakana, Thai, Lao, Burmese, Khmer: scripts that do not part words by spaces.
+/// Scripts without spaces between words: Han, Hiragana, Katakana, Thai, Lao, Burmese, Khmer.
 fn is_without_spaces(c: char) -> bool {
     matches!(c,
         '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
@@ -79,7 +80,7 @@ fn is_without_spaces(c: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
-/// A mark that belongs to the letter before.
+/// Combining marks belong to the letter before them.
 fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
@@ -98,9 +99,9 @@ mod tests {
         assert_eq!(searchable("\u{6771}\u{4eac}\u{90fd} no 1"), " \u{6771} \u{6771}\u{4eac} \u{4eac}\u{90fd}  no 1");
     }
 
-    /// One character may become eighteen, and a joined word is taken whole and in parts.
+    /// NFKC can turn one character into eighteen, and the parser indexes a compound and its parts.
     #[test]
-    fn what_a_text_becomes_is_bounded() {
+    fn prepared_texts_are_bounded() {
         for text in ["\u{fdfa}", "\u{6771}", "\u{fdf2}-\u{fdf4} ", "\u{20000}"] {
             let words = searchable(&text.repeat(100_000 / text.chars().count()));
             assert!(words.len() <= TEXT_BYTES_MAX, "{text}: {}", words.len());

@@ -18,32 +18,33 @@ use crate::problem::{Code, Problem};
 use crate::time::Time;
 use crate::vector::Vector;
 
-/// Memories in one call.
+/// Maximum number of memories in one call.
 const BATCH_MAX: usize = 100;
-/// Bytes of text in a batch, as words are found in it. Finding and indexing these words takes a fifth of a second.
+/// Size limit of the prepared texts of a batch, in bytes. Parsing and indexing them takes a fifth of a second.
 const BATCH_TEXT_BYTES_MAX: usize = 256 << 10;
-/// Size limit of a batch, in bytes: a hundred vectors of 1,536 dimensions are 3 MiB as JSON.
+/// Size limit of the request body of a batch, in bytes. A hundred vectors of 1,536 dimensions are 3 MiB of JSON.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
 const PROBLEMS: &[Code] = &[Code::InvalidVector, Code::EmbeddingFailed];
 const REFS: &[call::Ref] = &[("id", "\"a\""), ("metadata", "{}")];
 
-/// Stores a memory in the place of whatever had its id.
+/// Store a memory. It replaces the memory with the same id.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreMemory {
-    /// What the payer calls it.
-    #[serde(default = "drawn_id")]
+    /// Id of the memory. Default: a UUID of version 7.
+    #[serde(default = "new_id")]
     #[schema(ignore)]
     pub id: Name,
-    /// What to remember.
+    /// Content of the memory, 1 to 100,000 characters.
     pub content: Content,
-    /// What it means, for searches by meaning. Left out, it is made from the content by the server's model, if it has one;
-    /// `null`: none.
+    /// Vector of the content, for searches by meaning. Absent: the server makes it, if it has a model. `null`: no
+    /// vector.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vector>)]
     pub embedding: Option<Option<Vector>>,
-    /// What made the vector: only vectors of the same model and dimensions are compared. Only with `embedding`.
+    /// Model that made `embedding`; only with `embedding`. Only vectors of the same model and dimensions are compared.
+    /// `null` or absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "text-embedding-3-small")]
     pub embedding_model: Option<Name>,
@@ -51,41 +52,43 @@ pub struct StoreMemory {
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub is_made: bool,
-    /// What else to know of it.
+    /// Arbitrary metadata, at most 16 KiB of JSON. Searches can filter by it. Default: `{}`.
     #[serde(default)]
     #[schema(value_type = Metadata, required = false)]
     pub metadata: Metadata,
-    /// Its tags.
+    /// Tags of the memory, at most 32. Default: `[]`.
     #[serde(default)]
     #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
-    /// How important it is.
+    /// Importance of the memory, 0 to 1. Default: 0.5.
     #[serde(default)]
     #[schema(value_type = Importance, required = false)]
     pub importance: Importance,
-    /// Where it goes.
+    /// Namespace of the memory. Default: `default`.
     #[serde(default)]
     #[schema(value_type = Namespace, required = false)]
     pub namespace: Namespace,
-    /// When it ends; at once if that is past. Not together with `ttlMs`.
+    /// Time at which the memory expires. A past time means now. `null` or absent: never, unless `ttlMs` is given.
+    /// Cannot be combined with `ttlMs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// How long it lives, in milliseconds: up to 10 years.
+    /// Lifetime of the memory, in milliseconds, 1,000 (one second) to 315,360,000,000 (10 years). `null` or absent: no
+    /// limit, unless `expiresAt` is given. Cannot be combined with `expiresAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
     pub ttl_ms: Option<MemoryTtlMs>,
-    /// How it is read.
+    /// The content, as it is searched by words.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub search_text: SearchText,
 }
 
-fn drawn_id() -> Name {
+fn new_id() -> Name {
     Name::ours(Uuid::now_v7().to_string())
 }
 
 impl StoreMemory {
-    /// The vector of the content, unless the caller gave one.
+    /// The vector to make from the content. `None` if the caller gave a vector or `null`.
     fn needed_vector(&mut self) -> Option<NeededVector<'_>> {
         let Self { content, embedding: embedding @ None, embedding_model, is_made, .. } = self else { return None };
         let put = Box::new(|made: Embedded| {
@@ -115,7 +118,7 @@ impl Method for StoreMemory {
     }
 }
 
-/// One memory of a batch: a [`StoreMemory`] with its id. It is only described; a `StoreMemory` is read.
+/// Schema of one memory of a batch: a [`StoreMemory`] with its id. The requests are parsed as `StoreMemory`.
 pub struct BatchedMemory;
 
 impl PartialSchema for BatchedMemory {
@@ -125,7 +128,7 @@ impl PartialSchema for BatchedMemory {
             object.description = Some("One memory of a batch.".to_owned());
             let id = Ref::builder()
                 .ref_location_from_schema_name(Name::name())
-                .description(Some("What the payer calls it; else a UUID of version 7."));
+                .description(Some("Id of the memory. Default: a UUID of version 7."));
             object.properties.insert("id".to_owned(), id.build().into());
         }
         schema
@@ -139,11 +142,12 @@ impl ToSchema for BatchedMemory {
     }
 }
 
-/// Stores memories: all or none.
+/// Store a batch of memories. The batch succeeds or fails as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreMemories {
-    /// 1 to 100 memories, of different ids, with contents of at most 256 KiB together.
+    /// Memories to store, 1 to 100, with different ids and contents of at most 256 KiB in total. Contents beyond ASCII
+    /// count with the size of the text that is prepared for searches by words.
     #[serde(deserialize_with = "batch")]
     #[schema(value_type = Vec<BatchedMemory>, min_items = 1, max_items = 100)]
     pub memories: Vec<StoreMemory>,

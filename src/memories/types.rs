@@ -12,15 +12,17 @@ use crate::number::Bounded;
 use crate::time::Time;
 use crate::vector::Vector;
 
-/// The longest content, in characters.
+/// Length limit of a content, in characters.
 const CONTENT_CHARS_MAX: usize = 100_000;
-/// The largest metadata of one call, in bytes as JSON.
+/// Size limit of the metadata in a request, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 16 << 10;
-/// Most tags of a memory or of a search.
+/// Maximum number of tags of a memory or of a search.
 const TAGS_MAX: usize = 32;
-/// How long a memory lives, in milliseconds: 1 second to 10 years.
+
+/// Lifetime of a memory, in milliseconds, 1,000 (one second) to 315,360,000,000 (10 years).
 pub type MemoryTtlMs = Bounded<1_000, 315_360_000_000>;
-/// What to remember: 1 to 100,000 characters, not only spaces.
+
+/// Content of a memory, 1 to 100,000 characters, not only white space.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 100000, example = "Ada prefers tea, without sugar.")]
@@ -34,7 +36,7 @@ impl TryFrom<String> for Content {
     }
 }
 
-/// Refuses what is no text to be read.
+/// Refuses a text that is blank or longer than `chars_max` characters.
 pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
     match !text.trim().is_empty() && (text.len() <= chars_max || text.chars().count() <= chars_max) {
         true => Ok(()),
@@ -42,7 +44,8 @@ pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
     }
 }
 
-/// What else to know of a memory, and to filter by: a JSON object of at most 16 KiB, nested at most 64 levels deep.
+/// Arbitrary metadata of a memory: a JSON object of at most 16 KiB, at most 64 levels deep. As the database writes it,
+/// with spaces and all digits of its numbers, it has at most 32 KiB. Searches can filter by it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference"}))]
@@ -60,7 +63,7 @@ impl TryFrom<Map<String, Value>> for Metadata {
     }
 }
 
-/// Up to 32 names.
+/// Tags, at most 32. Duplicates are removed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Vec<Name>")]
 #[schema(value_type = Vec<Name>, max_items = 32, example = json!(["preferences"]))]
@@ -79,7 +82,7 @@ impl TryFrom<Vec<Name>> for Tags {
     }
 }
 
-/// How important a memory is: 0 to 1. For the caller's own use: no search looks at it.
+/// Importance of a memory, 0 to 1. It is for the caller's use; searches ignore it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "f64")]
 #[schema(value_type = f64, minimum = 0, maximum = 1, default = 0.5)]
@@ -102,7 +105,8 @@ impl TryFrom<f64> for Importance {
     }
 }
 
-/// A place for memories of one kind, such as those about one user. Ids are the payer's, and the same in all namespaces.
+/// Namespace of related memories, such as all memories about one user. An id is unique across all namespaces of the
+/// payer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = Name, default = "default", example = "user-42")]
@@ -118,55 +122,55 @@ impl Default for Namespace {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
-    /// What the payer calls it.
+    /// Id of the memory.
     pub id: Name,
-    /// Where it is.
+    /// Namespace of the memory.
     pub namespace: Namespace,
-    /// What is remembered.
+    /// Content of the memory.
     pub content: String,
-    /// What else is known of it.
+    /// Metadata of the memory.
     #[schema(value_type = Metadata)]
     pub metadata: Map<String, Value>,
-    /// Its tags.
+    /// Tags of the memory.
     pub tags: Tags,
-    /// How important it is.
+    /// Importance of the memory, 0 to 1.
     pub importance: Importance,
-    /// Whether it can be found by meaning.
+    /// Whether the memory has a vector. Without one, searches by meaning do not find it.
     #[schema(example = true)]
     pub has_embedding: bool,
-    /// What made its vector; `null` where the caller gave it and did not say.
+    /// Model that made the vector. `null` if there is no vector, or the caller did not name a model.
     #[schema(required, example = "all-MiniLM-L6-v2:53aa5117")]
     pub embedding_model: Option<Name>,
-    /// Of its vector.
+    /// Number of dimensions of the vector. `null` if there is no vector.
     #[schema(required, example = 384)]
     pub dimensions: Option<u32>,
-    /// Its vector, if it was asked for.
+    /// Vector of the memory. Absent if the request has no `includeEmbedding`, or the memory has no vector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vector>)]
     pub embedding: Option<Vec<f32>>,
-    /// When it ends.
+    /// Time at which the memory expires. `null`: never.
     #[schema(required, example = json!(null))]
     pub expires_at: Option<Time>,
-    /// When it was stored first.
+    /// Time at which the memory was first stored.
     pub created_at: Time,
-    /// When it was last written.
+    /// Time of the last change.
     pub updated_at: Time,
 }
 
-/// A memory that was stored.
+/// Result of storing a memory.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StoredMemory {
     /// The memory.
     #[serde(flatten)]
     pub memory: Memory,
-    /// Whether it took the place of another one.
+    /// Whether the memory replaced another one.
     #[schema(example = false)]
     pub replaced: bool,
 }
 
-/// Memories that were stored.
+/// Result of storing a batch.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StoredMemories {
-    /// In the order of the call.
+    /// Stored memories, in the order of the request.
     pub memories: Vec<StoredMemory>,
 }

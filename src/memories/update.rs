@@ -14,23 +14,24 @@ use crate::problem::{Code, Problem};
 use crate::time::Time;
 use crate::vector::Vector;
 
-/// Changes a memory: a JSON merge patch (RFC 7396).
+/// Update a memory with a JSON merge patch (RFC 7396). Absent members are unchanged.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateMemory {
-    /// The memory.
+    /// Id of the memory.
     #[schema(ignore)]
     pub id: Name,
-    /// What to remember instead. A vector that the server made is made anew, or taken away if it has no model any more; one
-    /// that the caller gave stays.
+    /// New content, 1 to 100,000 characters; not `null`. Unless `embedding` is given, the server makes the vector again
+    /// if it made the old one or there was none. A vector that it made is removed if it has no model any more. A vector
+    /// from the caller stays.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Content, required = false)]
     pub content: Option<Content>,
-    /// What it means; `null` takes the vector away.
+    /// New vector. `null` removes the vector.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vector>)]
     pub embedding: Option<Option<Vector>>,
-    /// What made the vector. Only with `embedding`.
+    /// Model that made `embedding`; only with `embedding`. `null` or absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "text-embedding-3-small")]
     pub embedding_model: Option<Name>,
@@ -38,31 +39,33 @@ pub struct UpdateMemory {
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub is_made: bool,
-    /// Patched member by member; `null` clears it. At most 32 KiB may come of it.
+    /// Merge patch of the metadata, at most 16 KiB of JSON. A member that is `null` is removed; `null` for the whole
+    /// removes all members. If the result has more than 32 KiB, the call fails with `payload-too-large`.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Metadata>)]
     pub metadata: Option<Option<Metadata>>,
-    /// All of its tags from now on; `null`: none.
+    /// New tags, at most 32, instead of the old ones. `null`: no tags.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Tags>)]
     pub tags: Option<Option<Tags>>,
-    /// How important it is; `null`: 0.5.
+    /// New importance, 0 to 1. `null`: 0.5.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Importance>)]
     pub importance: Option<Option<Importance>>,
-    /// Where it goes; `null`: to `default`.
+    /// New namespace. `null`: `default`.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Namespace>)]
     pub namespace: Option<Option<Namespace>>,
-    /// When it ends; `null`: never. Not together with `ttlMs`.
+    /// New time at which the memory expires. A past time means now. `null`: never. Cannot be combined with `ttlMs`.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Time>)]
     pub expires_at: Option<Option<Time>>,
-    /// How long it lives from now on, in milliseconds; `null`: for ever.
+    /// Lifetime of the memory from now on, in milliseconds, 1,000 (one second) to 315,360,000,000 (10 years). `null`:
+    /// no limit. Cannot be combined with `expiresAt`.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1000, maximum = 315360000000i64)]
     pub ttl_ms: Option<Option<MemoryTtlMs>>,
-    /// How it is read.
+    /// The new content, as it is searched by words.
     #[serde(skip_deserializing)]
     #[schema(ignore)]
     pub search_text: SearchText,
@@ -82,7 +85,7 @@ impl Method for UpdateMemory {
         if let Some(content) = &self.content {
             self.search_text = search_text::read(context.language, &content.0);
         }
-        // What null stands for.
+        // `null` stands for the default.
         self.tags = self.tags.take().map(|tags| Some(tags.unwrap_or_default()));
         self.importance = self.importance.take().map(|importance| Some(importance.unwrap_or_default()));
         self.namespace = self.namespace.take().map(|namespace| Some(namespace.unwrap_or_default()));

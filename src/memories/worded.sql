@@ -1,7 +1,7 @@
 -- Memories: search by words. Installed as payerbase_rpc.
 
--- The words of a query as rpc.words keeps them: stems, and the words as they stand unless the language takes no notice of
--- them; all of them if it takes notice of none.
+-- The words of a query, at most 64, as rpc.words stores them: stems, and the unchanged words except for stop words of
+-- the language. If the query has only stop words, it keeps them.
 create function rpc.query_words(p_search_text jsonb, p_text text) returns text[]
 language plpgsql stable
 as $$
@@ -22,7 +22,7 @@ begin
       v_words := v_plain;
     end if;
   end if;
-  -- Of very long queries, the longest words: they say most.
+  -- A very long query keeps its longest words, which are the most specific.
   return array(
     select word
       from unnest(v_words) as word
@@ -30,17 +30,18 @@ begin
       limit 64);
 end $$;
 
--- What finds one word.
+-- A tsquery that matches one word.
 create function rpc.word_query(p_word text) returns tsquery
 language sql immutable
 as $$
   select ('''' || replace(replace(p_word, '\', '\\'), '''', '''''') || '''')::tsquery
 $$;
 
--- Those of p_ids in scope that have some of the words, the best first, by BM25 (Robertson and Zaragoza, 2009; k1 = 1.2,
--- b = 0.75): rare words count more, and so do words that come often for the length of the text, which is the number of its
--- different words here, beside the average of what is in scope. For a single word ts_rank_cd counts how often it comes.
---   p_total  how many memories the payer has
+-- Ranks those memories of p_ids that are in scope and have at least one of the words, by BM25 (Robertson and Zaragoza,
+-- 2009; k1 = 1.2, b = 0.75), best first. Rare words count more. So do words that are frequent for the length of the
+-- text. The length is the number of different words, divided by the average of these memories. ts_rank_cd of a single
+-- word is its frequency.
+--   p_total  number of all memories of the payer
 create function rpc.best_worded(
   p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, out ids text[], out scores float8[]
 )
@@ -57,7 +58,8 @@ begin
       where payer = p_payer and id = any (p_ids) and namespace >= q.namespace_min and namespace <= q.namespace_max
         and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
   ), hits as materialized (
-    select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1)::float8 as times, scope.size
+    select scope.id, asked.word, greatest(ts_rank_cd('{1,1,1,1}', scope.words, asked.query), 1)::float8 as times,
+        scope.size
       from scope
       join asked on scope.words @@ asked.query
   ), rarities as materialized (
@@ -72,13 +74,17 @@ begin
       order by score desc, id
       limit q.depth
   )
-  select array_agg(id order by score desc, id), array_agg(score order by score desc, id) into best_worded.ids, best_worded.scores
+  select array_agg(id order by score desc, id), array_agg(score order by score desc, id)
+    into best_worded.ids, best_worded.scores
     from best;
 end $$;
 
--- Memories in scope that have some of the words: all of them, or where these are more than p_max, some, of rare words
--- nevertheless all. Those that only a filter tells apart are then looked for one by one.
-create function rpc.worded(p_payer text, q tenant.memory_query, p_words text[], p_max integer, out ids text[], out is_all boolean)
+-- Candidates of a search by words: memories that have the keys of the scope and at least one of the words. If there are
+-- more than p_max, is_all is false, and each word gets an equal share of p_max: all memories with a rare word are among
+-- them.
+create function rpc.worded(
+  p_payer text, q tenant.memory_query, p_words text[], p_max integer, out ids text[], out is_all boolean
+)
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -96,6 +102,7 @@ begin
     select id
       from unnest(v_any) as word
       cross join lateral unnest(search.having(p_payer, v_all, array[word], p_max / cardinality(v_any))) as id);
+  -- The candidates ignore conditions that are not keys. A scan adds memories that meet them.
   if q.filter is not null or q.tags_any is not null then
     v_query := (select string_agg(rpc.word_query(word)::text, '|')::tsquery from unnest(p_words) as word);
     ids := ids || array(

@@ -1,4 +1,4 @@
-//! The methods of queues, as callers send them.
+//! Methods of queues, and their parameters.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<PurgeQueue>(),
 ];
 
-/// Problems of a call about a running job.
+/// Problems of a method that needs a running job.
 const NOT_RUNNING: &[Code] = &[Code::NotFound, Code::LeaseLost, Code::JobNotRunning];
 
 const ID: Ref = ("id", "\"00000000-0000-0000-0000-000000000000\"");
@@ -64,12 +64,12 @@ fn check_time(delay: Option<DelayMs>, run_at: Option<Time>, at: &str) -> Result<
     }
 }
 
-/// Most jobs of one call.
+/// Maximum number of jobs in one call.
 const BATCH_MAX: usize = 100;
-/// The longest error, in bytes.
+/// Size limit of an error, in bytes of UTF-8.
 const ERROR_BYTES_MAX: usize = 8_192;
 
-/// The members of a job to push, alone and in a batch.
+/// A job to push. `PushJob` and `NewJob` share its fields.
 macro_rules! new_job {
     ($(#[$about:meta])* $name:ident { $($queue:tt)* }) => {
         $(#[$about])*
@@ -77,38 +77,43 @@ macro_rules! new_job {
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             $($queue)*
-            /// Its id.
+            /// Id of the job. The server generates it.
             #[serde(skip_deserializing, default = "Id::new")]
             #[schema(ignore)]
             pub id: Id,
-            /// What there is to do: any JSON of at most 256 KiB and 64 levels.
+            /// Payload of the job: any JSON, at most 256 KiB and 64 levels deep.
             #[schema(value_type = Value, example = json!({"invoice": 17}))]
             pub payload: Json,
-            /// Higher ones are popped first.
+            /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first. Default: 0.
             #[serde(default = "Priority::of::<0>")]
             #[schema(value_type = i16, minimum = -32768, maximum = 32767, default = 0)]
             pub priority: Priority,
-            /// How long it is not to be popped, in milliseconds: up to a year. Not together with `runAt`.
+            /// Delay before the job can be popped, in milliseconds, 0 to 31,536,000,000 (365 days). `null` or absent:
+            /// no delay. Cannot be combined with `runAt`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(value_type = Option<i64>, minimum = 0, maximum = 31536000000i64)]
             pub delay_ms: Option<DelayMs>,
-            /// When it may be popped at the earliest; at once if that is past.
+            /// Earliest time at which the job can be popped. A past time means now. `null` or absent: see `delayMs`.
+            /// Cannot be combined with `delayMs`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub run_at: Option<Time>,
-            /// How often it may be popped before it is given up.
+            /// Maximum number of attempts, 1 to 1,000. Default: 3. If the last attempt fails or its lease
+            /// expires, the job is dead.
             #[serde(default = "MaxAttempts::of::<3>")]
             #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 3)]
             pub max_attempts: MaxAttempts,
-            /// Pushes nothing while a job of this queue with this key is not finished, and answers that one.
+            /// Deduplication key. While the queue has an unfinished job with this key, the call pushes no job and
+            /// returns the unfinished one. `null` or absent: no deduplication.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(example = "invoice-17")]
             pub dedup_key: Option<Name>,
-            /// Jobs of one group run one after the other, in order of arrival. One that waits for its time or for its next
-            /// attempt holds nobody up.
+            /// Group of the job. Jobs of a group run one at a time, in order of arrival, whatever their priority. A job
+            /// that is delayed, or waits for a retry, does not block its group. `null` or absent: no group.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(example = "customer-4")]
             pub group: Option<Name>,
-            /// After attempt n the next waits for a random time up to `backoffMs * 2^(n-1)` milliseconds, an hour at most.
+            /// Base of the back-off, in milliseconds, 0 to 3,600,000 (one hour). Default: 1,000. After failed attempt n
+            /// the job waits for a random time of up to `backoffMs * 2^(n-1)` milliseconds, at most one hour.
             #[serde(default = "BackoffMs::of::<1_000>")]
             #[schema(value_type = i64, minimum = 0, maximum = 3600000, default = 1000)]
             pub backoff_ms: BackoffMs,
@@ -117,9 +122,9 @@ macro_rules! new_job {
 }
 
 new_job! {
-    /// Pushes a job.
+    /// Push a job.
     PushJob {
-        /// The queue.
+        /// Name of the queue.
         #[schema(ignore)]
         pub queue: Name,
     }
@@ -143,15 +148,15 @@ new_job! {
     NewJob {}
 }
 
-/// Pushes jobs: all or none.
+/// Push a batch of jobs. The batch succeeds or fails as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushJobs {
-    /// The queue.
+    /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// 1 to 100 jobs, in their order.
-    #[serde(deserialize_with = "a_batch")]
+    /// Jobs to push, 1 to 100. They arrive in this order.
+    #[serde(deserialize_with = "batch")]
     #[schema(min_items = 1, max_items = 100)]
     pub jobs: Vec<NewJob>,
 }
@@ -174,7 +179,7 @@ impl Method for PushJobs {
     }
 }
 
-fn a_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D::Error> {
+fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D::Error> {
     let jobs = Vec::deserialize(deserializer)?;
     match jobs.is_empty() || jobs.len() > BATCH_MAX {
         true => Err(D::Error::custom(format!("must be 1 to {BATCH_MAX} jobs"))),
@@ -182,18 +187,19 @@ fn a_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D:
     }
 }
 
-/// Takes the next job of a queue.
+/// Pop the next job of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PopJob {
-    /// The queue.
+    /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// How long the job is the caller's if the lease is not extended, in milliseconds.
+    /// Lease time, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
     #[serde(default = "LeaseMs::of::<60_000>")]
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
-    /// How long to wait for a job while there is none, in milliseconds. Who waits is served in order of arrival.
+    /// Maximum time to wait for a job, in milliseconds, 0 to 30,000. Default: 0. Each server serves its waiters in
+    /// order of arrival.
     #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
@@ -209,21 +215,22 @@ impl Method for PopJob {
     }
 }
 
-/// Takes the next jobs of a queue.
+/// Pop a batch of jobs of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PopJobs {
-    /// The queue.
+    /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// How many at most. Fewer are answered when the queue has fewer, or when they are more than 4 MiB together.
+    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB.
     #[schema(value_type = i64, minimum = 1, maximum = 100, example = 10)]
     pub count: Bounded<1, 100>,
-    /// How long the jobs are the caller's if the leases are not extended, in milliseconds.
+    /// Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
     #[serde(default = "LeaseMs::of::<60_000>")]
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
-    /// How long to wait for a job while there is none, in milliseconds.
+    /// Maximum time to wait for the first job, in milliseconds, 0 to 30,000. Default: 0. Each server serves its waiters
+    /// in order of arrival.
     #[serde(default)]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
@@ -243,22 +250,22 @@ impl Method for PopJobs {
     }
 }
 
-/// A pop that found no job is repeated when a job may be there.
+/// Repeats a pop that found no job, but only when the waiter is woken.
 fn when_woken<T>(answer: &Result<Answer<T>, Problem>, is_empty: fn(&T) -> bool) -> Option<Duration> {
     answer.as_ref().is_ok_and(|answer| is_empty(&answer.output)).then_some(Duration::MAX)
 }
 
-/// Says that a job is done.
+/// Complete a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompleteJob {
-    /// The job.
+    /// Id of the job.
     #[schema(ignore)]
     pub id: Id,
-    /// The receipt of the pop. Without it, whichever attempt runs is completed.
+    /// Lease from the pop. `null` or absent: complete the running attempt, whichever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
-    /// What came of it: any JSON of at most 256 KiB and 64 levels.
+    /// Result of the job: any JSON, at most 256 KiB and 64 levels deep. Default: `null`.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schema(value_type = Value, example = json!({"sent": true}))]
     pub result: Json,
@@ -269,34 +276,35 @@ impl Method for CompleteJob {
     const SPEC: Spec = write("completeJob").problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
-        // The next job of the group can be popped now.
+        // The next job of the group is ready.
         job.group.is_some().then(|| Wake::of(Awaited::Queue, &job.queue, 1))
     }
 }
 
-/// Says that an attempt failed.
+/// Report that an attempt failed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FailJob {
-    /// The job.
+    /// Id of the job.
     #[schema(ignore)]
     pub id: Id,
-    /// Why: at most 8,192 bytes.
-    #[serde(deserialize_with = "an_error")]
+    /// Reason of the failure, at most 8,192 bytes of UTF-8.
+    #[serde(deserialize_with = "error_text")]
     #[schema(max_length = 8192, example = "connection refused")]
     pub error: String,
-    /// The receipt of the pop. Without it, whichever attempt runs has failed.
+    /// Lease from the pop. `null` or absent: fail the running attempt, whichever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
-    /// Whether to try again, if attempts are left. `false` gives the job up.
+    /// Whether to retry the job if attempts are left. `false`: the job is dead. Default: `true`.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub retry: bool,
-    /// When to try again, in milliseconds from now, instead of the job's backoff.
+    /// Delay before the retry, in milliseconds, 0 to 31,536,000,000 (365 days). `null` or absent: the back-off of the
+    /// job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 31536000000i64)]
     pub retry_in_ms: Option<DelayMs>,
-    /// A number from 0 up to 1: how much of the backoff.
+    /// Random factor of the back-off, at least 0 and less than 1. The server draws it.
     #[serde(skip_deserializing, default = "rand::random")]
     #[schema(ignore)]
     pub jitter: f64,
@@ -315,7 +323,7 @@ const fn yes() -> bool {
     true
 }
 
-fn an_error<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn error_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let error = String::deserialize(deserializer)?;
     match error.len() > ERROR_BYTES_MAX {
         true => Err(D::Error::custom(format!("must be at most {ERROR_BYTES_MAX} bytes of UTF-8"))),
@@ -323,59 +331,60 @@ fn an_error<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     }
 }
 
-/// Makes the lease of a job longer.
+/// Extend the lease of a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtendJob {
-    /// The job.
+    /// Id of the job.
     #[schema(ignore)]
     pub id: Id,
-    /// The receipt of the pop.
+    /// Lease from the pop.
     pub lease: Id,
-    /// How long it shall last from now, in milliseconds. It never becomes shorter.
+    /// New lease time, counted from now, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). A lease is
+    /// never shortened.
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 60000)]
     pub lease_ms: LeaseMs,
 }
 
 method!(ExtendJob => Job, write("extendJob").problems(NOT_RUNNING).refs(&[ID, LEASE]));
 
-/// Reads a job.
+/// Get a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetJob {
-    /// The job.
+    /// Id of the job.
     pub id: Id,
 }
 
 method!(GetJob => JobWithErrors, Spec::read("getJob").scope(Scope::QueuesRead).problems(&[Code::NotFound]).refs(&[ID]));
 
-/// Deletes a job that does not run and is not finished.
+/// Cancel a pending job: delete it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
-    /// The job.
+    /// Id of the job.
     pub id: Id,
 }
 
 method!(CancelJob => (), write("cancelJob").problems(&[Code::NotFound, Code::JobNotPending]).refs(&[ID]));
 
-/// Reads a page of the jobs of a queue. A page ends early when it has more than 4 MiB.
+/// List the jobs of a queue, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListJobs {
-    /// The queue.
+    /// Name of the queue.
     #[param(ignore)]
     pub queue: Name,
-    /// Only jobs that stand there.
+    /// Only jobs in this status. Absent: all jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Status>)]
     pub status: Option<Status>,
-    /// How many at most.
+    /// Maximum number of jobs in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Absent: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<CursorOf<JobPlace>>,
@@ -383,26 +392,26 @@ pub struct ListJobs {
 
 method!(ListJobs => Page<Job>, slow_read("listJobs"));
 
-/// Reads how much is in a queue.
+/// Get the status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadQueueStatus {
-    /// The queue.
+    /// Name of the queue.
     pub queue: Name,
 }
 
 method!(ReadQueueStatus => QueueStatus, slow_read("queueStatus"));
 
-/// Reads a page of the queues that have jobs, by name.
+/// List the queues that have jobs, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQueues {
-    /// How many at most.
+    /// Maximum number of queues in the page, 1 to 1,000. Default: 100.
     #[serde(default)]
     #[param(value_type = Option<Limit>)]
     pub limit: Limit,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page. Absent: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<Cursor>,
@@ -410,14 +419,14 @@ pub struct ListQueues {
 
 method!(ListQueues => Page<QueueStatus>, slow_read("listQueues"));
 
-/// Brings dead jobs back.
+/// Retry dead jobs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryDead {
-    /// The queue.
+    /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// How many at most.
+    /// Maximum number of jobs to retry, 1 to 1,000. Default: 100.
     #[serde(default = "Bounded::of::<100>")]
     #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Bounded<1, 1_000>,
@@ -428,7 +437,7 @@ impl Method for RetryDead {
     const SPEC: Spec = write("retryDead");
 
     fn weight(&self) -> usize {
-        // It may read many jobs that it cannot retry.
+        // Even with a small limit the call may read many dead jobs that it cannot retry.
         self.limit.size().max(100)
     }
 
@@ -437,15 +446,15 @@ impl Method for RetryDead {
     }
 }
 
-/// Deletes jobs of a queue, up to 1,000.
+/// Delete up to 1,000 jobs of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PurgeQueue {
-    /// The queue.
+    /// Name of the queue.
     #[param(ignore)]
     pub queue: Name,
-    /// Only jobs that stand there; without it all but those that run.
+    /// Only jobs in this status. Absent: all jobs except running ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Status>)]
     pub status: Option<Status>,
@@ -456,12 +465,12 @@ impl Method for PurgeQueue {
     const SPEC: Spec = write("purgeQueue");
 
     fn weight(&self) -> usize {
-        // Deleting a job is a tenth of the work of pushing one.
+        // Deleting 1,000 jobs is as much work as pushing 100.
         100
     }
 
     fn after_commit(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
-        // The next jobs of their groups can be popped now.
+        // The next job of each group is ready.
         wake_poppers(&self.queue, usize::try_from(purged.purged).unwrap_or(usize::MAX))
     }
 }

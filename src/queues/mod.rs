@@ -1,11 +1,11 @@
-//! Queues: jobs with priority, retries, leases and dead letters. Each job runs at least once.
+//! Queues: jobs with priority, retries, leases and dead letters. Delivery is at least once.
 //!
-//! Limits: payloads and results of 256 KiB, 100 jobs in a batch, 1,000 attempts, leases of 1 second to 24 hours, delays of a
-//! year. Completed jobs are kept for 24 hours, dead jobs for 14 days.
+//! Limits: payloads and results up to 256 KiB, batches up to 100 jobs, 1 to 1,000 attempts, leases of 1 second to 24
+//! hours, delays up to 365 days. Completed jobs are kept for 24 hours, dead jobs for 14 days.
 
 pub mod methods;
 pub mod routes;
 pub mod types;
 
-/// The functions of this slice.
+/// SQL functions of this slice.
 pub(crate) const SQL: &[&str] = &[include_str!("state.sql"), include_str!("rpc.sql"), include_str!("read.sql")];

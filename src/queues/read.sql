@@ -1,5 +1,6 @@
--- Queues: the methods that read. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql).
+-- Queues: reads. Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql).
 
+-- A job with the errors of its last ten failed attempts.
 create function rpc.get_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -18,7 +19,7 @@ begin
   return json_build_object('ok', rpc.job(v_job, v_now)::jsonb || jsonb_build_object('errors', v_job.errors));
 end $$;
 
--- The states that callers call by one name.
+-- The internal states of a public status. NULL: all states.
 create function rpc.states(p_status text) returns text[]
 language sql immutable
 as $$
@@ -31,8 +32,8 @@ as $$
   end
 $$;
 
--- A page of jobs along the index by state: by state, and within one in the order in which they are popped.
--- The cursor is state/rank/place of the last job of the page before. A page ends when it has more than 4 MiB.
+-- A page of jobs in the order of the index jobs_by_state: by state, then in the order in which they are popped. The
+-- cursor is state/rank/place of the last job of the previous page. A page ends once its jobs exceed 4 MiB.
 create function rpc.list_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -41,7 +42,7 @@ declare
   v_now timestamptz := rpc.now();
   v_queue text := p_params->>'queue';
   v_status text := p_params->>'status';
-  -- Of those that run, a lease may have run out.
+  -- A running job whose lease has expired counts as pending or dead.
   v_states text[] := rpc.states(v_status) || case when v_status in ('pending', 'dead') then array['running'] end;
   v_limit integer := (p_params->>'limit')::integer;
   v_cursor text[] := string_to_array(coalesce(p_params->>'cursor', '/0/0'), '/');
@@ -57,8 +58,10 @@ begin
   for v_job in
     select *
       from tenant.jobs
-      where payer = p_payer and queue = v_queue and state = any (v_states) and (state, rank, place) > (v_state, v_rank, v_place)
-        and (state <> 'running' or v_status is null or v_status = rpc.status(state, due_at <= v_now, attempts, max_attempts))
+      where payer = p_payer and queue = v_queue and state = any (v_states)
+        and (state, rank, place) > (v_state, v_rank, v_place)
+        and (state <> 'running' or v_status is null
+          or v_status = rpc.status(state, due_at <= v_now, attempts, max_attempts))
       order by state, rank, place
       limit v_limit + 1
   loop
@@ -76,6 +79,7 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
+-- The status of a queue. It counts expired leases and due delayed jobs as the next call will change them.
 create function rpc.status_of(p_payer text, p_queue text, p_now timestamptz) returns json
 language plpgsql
 as $$
@@ -90,31 +94,35 @@ declare
   v_place bigint;
   v_created_at timestamptz;
 begin
-  select count(*) filter (where state in ('pending', 'waiting')) as pending, count(*) filter (where state = 'delayed') as delayed,
+  select count(*) filter (where state in ('pending', 'waiting')) as pending,
+      count(*) filter (where state = 'delayed') as delayed,
       count(*) filter (where state = 'running') as running, count(*) filter (where state = 'completed') as completed,
       count(*) filter (where state = 'dead') as dead, count(*) as total
     into v_count
     from tenant.jobs
     where payer = p_payer and queue = p_queue;
-  -- What the next call will make of leases that ran out and of times that came.
-  select count(*) filter (where attempts < max_attempts) as pending, count(*) filter (where attempts >= max_attempts) as dead,
+  -- Running jobs with an expired lease.
+  select count(*) filter (where attempts < max_attempts) as pending,
+      count(*) filter (where attempts >= max_attempts) as dead,
       min(created_at) filter (where attempts < max_attempts) as oldest
     into v_lost
     from tenant.jobs
     where payer = p_payer and queue = p_queue and state = 'running' and due_at <= p_now;
   v_oldest := v_lost.oldest;
+  -- Delayed jobs that are due.
   select count(*) as pending, min(created_at) as oldest into v_due
     from tenant.jobs
     where payer = p_payer and queue = p_queue and state = 'delayed' and due_at <= p_now;
   v_count.pending := v_count.pending + v_due.pending + v_lost.pending;
   v_count.delayed := v_count.delayed - v_due.pending;
   v_oldest := least(v_oldest, v_due.oldest);
-  -- Behind another one of their group: their first ones are not known to the queue.
+  -- The row of the queue has no heads for jobs that wait for another job of their group.
   select min(created_at) into v_created_at
     from tenant.jobs
     where payer = p_payer and queue = p_queue and state = 'waiting';
   v_oldest := least(v_oldest, v_created_at);
   v_queue := rpc.queue(p_payer, p_queue);
+  -- The heads spare a walk over the index entries of jobs that were popped since the last vacuum.
   for i in 1 .. coalesce(cardinality(v_queue.ranks), 0) loop
     v_rank := v_queue.ranks[i];
     v_place := v_queue.heads[i];
@@ -146,7 +154,7 @@ begin
   return json_build_object('ok', rpc.status_of(p_payer, p_params->>'queue', v_now));
 end $$;
 
--- A page of the queues that have jobs, by name: each is one step along the index.
+-- A page of the queues that have jobs, by name. Each iteration skips to the next queue in the index.
 create function rpc.list_queues(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -1,4 +1,4 @@
-//! Queues over HTTP.
+//! Routes of queues.
 
 use actix_web::{Either, delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -15,7 +15,7 @@ use crate::name::Name;
 use crate::page::Page;
 use crate::problem::Problem;
 
-/// Every route of queues.
+/// Registers the routes of queues.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service
         .service(push_job)
@@ -34,18 +34,19 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
         .service(purge_queue);
 }
 
-/// Pushes a job.
+/// Push a job.
 ///
-/// The first job makes the queue. With a `dedupKey`, nothing is pushed while a job of the queue with that key is not
-/// finished: the answer is that job, with status 200.
-#[utoipa::path(operation_id = "pushJob", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
+/// The first push creates the queue. While the queue has an unfinished job with the same `dedupKey`, the call pushes no
+/// job and returns the unfinished one with status 200. A payload of more than 256 KiB fails with `payload-too-large`.
+#[utoipa::path(operation_id = "pushJob", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJob, examples(
         ("job" = (summary = "A job", value = json!({"payload": {"invoice": 17}}))),
-        ("careful" = (summary = "Once per invoice, in order per customer, in ten minutes", value = json!({
+        ("careful" = (summary = "Deduplicated, grouped and delayed by ten minutes", value = json!({
             "payload": {"invoice": 17}, "dedupKey": "invoice-17", "group": "customer-4", "delayMs": 600_000}))))),
     responses(
-        (status = 201, description = "The job.", body = PushedJob),
-        (status = 200, description = "The job that was there with the same `dedupKey`.", body = PushedJob)))]
+        (status = 201, description = "The new job.", body = PushedJob),
+        (status = 200, description = "The unfinished job with the same `dedupKey`.", body = PushedJob)))]
 #[post("/queues/{queue}/jobs")]
 async fn push_job(
     tenant: Tenant,
@@ -55,39 +56,45 @@ async fn push_job(
     Ok(if answer.output.deduplicated { Either::Right(answer) } else { Either::Left(Created(answer)) })
 }
 
-/// Pushes jobs: all or none.
+/// Push a batch of jobs.
 ///
-/// 1 to 100 jobs into one queue, in their order.
-#[utoipa::path(operation_id = "pushJobs", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
+/// Pushes 1 to 100 jobs into one queue, in the order of the request. The batch succeeds or fails as a whole. A job
+/// whose `dedupKey` belongs to an unfinished job is not pushed; the unfinished job is returned in its place.
+#[utoipa::path(operation_id = "pushJobs", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJobs, examples(
-        ("two" = (summary = "Two jobs", value = json!({"jobs": [{"payload": {"invoice": 17}}, {"payload": {"invoice": 18}, "priority": 5}]}))))),
+        ("two" = (summary = "Two jobs", value = json!({"jobs": [
+            {"payload": {"invoice": 17}}, {"payload": {"invoice": 18}, "priority": 5}]}))))),
     responses((status = 201, description = "The jobs, in the order of the request.", body = PushedJobs)))]
 #[post("/queues/{queue}/jobs/batch")]
 async fn push_jobs(tenant: Tenant, call: Request<PushJobs>) -> Result<Created<PushedJobs>, Problem> {
     tenant.call(call).await.map(Created)
 }
 
-/// Takes the next job.
+/// Pop the next job.
 ///
-/// The one with the highest priority, of those the first that arrived. It is the caller's until the lease ends: then it
-/// can be popped again, or is given up when its attempts are used up. The body may be absent. With `waitMs` the call waits
-/// for a job, in order of arrival.
-#[utoipa::path(operation_id = "popJob", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
+/// Returns the ready job with the highest priority; among equal priorities, the first that arrived. The job runs until
+/// its lease expires. Then it is pending again, or dead if its attempts are used up. With `waitMs`, the call waits
+/// until a job is ready. The request body is optional.
+#[utoipa::path(operation_id = "popJob", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJob, examples(
-        ("now" = (summary = "A job, if there is one", value = json!({}))),
+        ("now" = (summary = "Without waiting, for one minute", value = json!({}))),
         ("long" = (summary = "For five minutes", value = json!({"leaseMs": 300_000}))))),
     responses(
         (status = 200, description = "The job and its lease.", body = LeasedJob),
-        (status = 204, description = "The queue is empty.")))]
+        (status = 204, description = "No job is ready.")))]
 #[post("/queues/{queue}/pop")]
 async fn pop_job(tenant: Tenant, call: Request<PopJob>) -> Result<Answer<Option<LeasedJob>>, Problem> {
     tenant.call(call).await
 }
 
-/// Takes the next jobs.
+/// Pop a batch of jobs.
 ///
-/// Up to `count`, each with a lease of its own. None when the queue is empty.
-#[utoipa::path(operation_id = "popJobs", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
+/// Returns up to `count` jobs in the order of single pops, each with its own lease. The list is empty if no job is
+/// ready.
+#[utoipa::path(operation_id = "popJobs", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJobs, examples(("ten" = (summary = "Up to ten jobs", value = json!({"count": 10}))))),
     responses((status = 200, description = "The jobs and their leases.", body = LeasedJobs)))]
 #[post("/queues/{queue}/pop/batch")]
@@ -95,60 +102,66 @@ async fn pop_jobs(tenant: Tenant, call: Request<PopJobs>) -> Result<Answer<Lease
     tenant.call(call).await
 }
 
-/// Says that a job is done.
+/// Complete a job.
 ///
-/// With `lease` only the attempt of that pop can complete it, and only while its lease lives: else `lease-lost`.
-#[utoipa::path(operation_id = "completeJob", tag = "queues", params(("id" = Id, Path, description = "The job.")),
+/// With `lease`, only the attempt that holds this lease can complete the job, and only before the lease expires.
+/// Otherwise the call fails with `lease-lost`. Without `lease`, a job that does not run fails with `job-not-running`.
+/// A result of more than 256 KiB fails with `payload-too-large`.
+#[utoipa::path(operation_id = "completeJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = CompleteJob, examples(
-        ("mine" = (summary = "The attempt of this pop", value = json!({"lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "result": {"sent": true}}))),
-        ("any" = (summary = "Whichever attempt runs", value = json!({}))))),
-    responses((status = 200, description = "The job.", body = Job)))]
+        ("mine" = (summary = "The attempt with this lease", value = json!({
+            "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "result": {"sent": true}}))),
+        ("any" = (summary = "Any running attempt", value = json!({}))))),
+    responses((status = 200, description = "The completed job.", body = Job)))]
 #[post("/jobs/{id}/complete")]
 async fn complete_job(tenant: Tenant, call: Request<CompleteJob>) -> Result<Answer<Job>, Problem> {
     tenant.call(call).await
 }
 
-/// Says that an attempt failed.
+/// Report that an attempt failed.
 ///
-/// The job comes back after a time that grows with each attempt (`backoffMs`), or is given up (`dead`) when its attempts
-/// are used up or `retry` is false.
-#[utoipa::path(operation_id = "failJob", tag = "queues", params(("id" = Id, Path, description = "The job.")),
+/// The job is retried after `retryInMs`, or after a random back-off whose limit grows with each attempt (`backoffMs`).
+/// It is dead if its attempts are used up or `retry` is `false`. `lease` works as in `completeJob`.
+#[utoipa::path(operation_id = "failJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = FailJob, examples(
-        ("retry" = (summary = "Try again later", value = json!({"error": "connection refused", "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55"}))),
-        ("give-up" = (summary = "Never again", value = json!({"error": "no such customer", "retry": false}))))),
-    responses((status = 200, description = "The job.", body = Job)))]
+        ("retry" = (summary = "Retry with back-off", value = json!({
+            "error": "connection refused", "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55"}))),
+        ("give-up" = (summary = "No retry", value = json!({"error": "no such customer", "retry": false}))))),
+    responses((status = 200, description = "The pending or dead job.", body = Job)))]
 #[post("/jobs/{id}/fail")]
 async fn fail_job(tenant: Tenant, call: Request<FailJob>) -> Result<Answer<Job>, Problem> {
     tenant.call(call).await
 }
 
-/// Makes the lease of a job longer.
+/// Extend the lease of a job.
 ///
-/// For work that takes longer than it thought. A lease that has ended cannot be extended.
-#[utoipa::path(operation_id = "extendJob", tag = "queues", params(("id" = Id, Path, description = "The job.")),
+/// Use it when the work takes longer than expected. A lease that has expired cannot be extended: the call fails with
+/// `lease-lost`.
+#[utoipa::path(operation_id = "extendJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = ExtendJob, examples(
-        ("extend" = (summary = "For another minute", value = json!({"lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "leaseMs": 60_000}))))),
-    responses((status = 200, description = "The job.", body = Job)))]
+        ("extend" = (summary = "One minute from now", value = json!({
+            "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "leaseMs": 60_000}))))),
+    responses((status = 200, description = "The job with its new `leaseExpiresAt`.", body = Job)))]
 #[post("/jobs/{id}/extend")]
 async fn extend_job(tenant: Tenant, call: Request<ExtendJob>) -> Result<Answer<Job>, Problem> {
     tenant.call(call).await
 }
 
-/// Reads a job.
+/// Get a job.
 ///
-/// With the errors of its last ten attempts.
-#[utoipa::path(operation_id = "getJob", tag = "queues", params(("id" = Id, Path, description = "The job.")),
+/// The result includes the errors of the last ten failed attempts.
+#[utoipa::path(operation_id = "getJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     responses((status = 200, description = "The job.", body = JobWithErrors)))]
 #[get("/jobs/{id}")]
 async fn get_job(tenant: Tenant, call: Request<GetJob>) -> Result<Answer<JobWithErrors>, Problem> {
     tenant.call(call).await
 }
 
-/// Cancels a job.
+/// Cancel a job.
 ///
-/// One that is pending: it is deleted. What runs or is finished is `job-not-pending`.
-#[utoipa::path(operation_id = "cancelJob", tag = "queues", params(("id" = Id, Path, description = "The job.")),
-    responses((status = 204, description = "It is gone.")))]
+/// Deletes a pending job. A running or finished job fails with `job-not-pending`.
+#[utoipa::path(operation_id = "cancelJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
+    responses((status = 204, description = "The job was deleted.")))]
 #[delete("/jobs/{id}")]
 async fn cancel_job(tenant: Tenant, call: Request<CancelJob>) -> Result<Answer<()>, Problem> {
     tenant.call(call).await
@@ -156,21 +169,23 @@ async fn cancel_job(tenant: Tenant, call: Request<CancelJob>) -> Result<Answer<(
 
 /// Lists the jobs of a queue.
 ///
-/// By state, and within one by priority and order of arrival, a page at a time. Of the pending ones come first those whose
-/// time has not come, then those that can be popped, last those behind another one of their group.
+/// The order is: completed, dead, delayed, ready and running jobs, last the jobs that wait for another job of their
+/// group. Each of these six is sorted by priority (highest first), then by arrival. A job whose lease has expired is
+/// still sorted as a running job. A page ends early once its jobs exceed 4 MiB.
 #[utoipa::path(operation_id = "listJobs", tag = "queues",
-    params(("queue" = Name, Path, description = "The queue."), ListJobs),
+    params(("queue" = Name, Path, description = "Name of the queue."), ListJobs),
     responses((status = 200, description = "A page of jobs.", body = Page<Job>)))]
 #[get("/queues/{queue}/jobs")]
 async fn list_jobs(tenant: Tenant, call: Request<ListJobs>) -> Result<Answer<Page<Job>>, Problem> {
     tenant.call(call).await
 }
 
-/// Counts the jobs of a queue.
+/// Get the status of a queue.
 ///
-/// By where they stand. A queue that was never used has none.
-#[utoipa::path(operation_id = "queueStatus", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
-    responses((status = 200, description = "The queue.", body = QueueStatus)))]
+/// Returns the number of jobs in each status. For a queue that was never used, all numbers are 0.
+#[utoipa::path(operation_id = "queueStatus", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
+    responses((status = 200, description = "The status of the queue.", body = QueueStatus)))]
 #[get("/queues/{queue}")]
 async fn queue_status(tenant: Tenant, call: Request<ReadQueueStatus>) -> Result<Answer<QueueStatus>, Problem> {
     tenant.call(call).await
@@ -178,7 +193,7 @@ async fn queue_status(tenant: Tenant, call: Request<ReadQueueStatus>) -> Result<
 
 /// Lists the queues that have jobs.
 ///
-/// By name, with how much is in each, a page at a time.
+/// Returns a page of queues in the order of their names, each with its status.
 #[utoipa::path(operation_id = "listQueues", tag = "queues", params(ListQueues),
     responses((status = 200, description = "A page of queues.", body = Page<QueueStatus>)))]
 #[get("/queues")]
@@ -186,24 +201,27 @@ async fn list_queues(tenant: Tenant, call: Request<ListQueues>) -> Result<Answer
     tenant.call(call).await
 }
 
-/// Brings dead jobs back.
+/// Retry dead jobs.
 ///
-/// Up to `limit` of a queue, with all their attempts before them again. Their history stays. The body may be absent. A dead
-/// job whose `dedupKey` belongs to a younger one by now stays dead.
-#[utoipa::path(operation_id = "retryDead", tag = "queues", params(("queue" = Name, Path, description = "The queue.")),
+/// Puts up to `limit` dead jobs back into the queue, in the order in which they are popped. Their attempts start again
+/// at 0; their errors are kept. A dead job stays dead while an unfinished job has the same `dedupKey`. One call
+/// examines at most 1,000 dead jobs. The request body is optional.
+#[utoipa::path(operation_id = "retryDead", tag = "queues",
+    params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = RetryDead, examples(("some" = (summary = "Up to 100", value = json!({}))))),
-    responses((status = 200, description = "How many.", body = Retried)))]
+    responses((status = 200, description = "The number of retried jobs.", body = Retried)))]
 #[post("/queues/{queue}/retry-dead")]
 async fn retry_dead(tenant: Tenant, call: Request<RetryDead>) -> Result<Answer<Retried>, Problem> {
     tenant.call(call).await
 }
 
-/// Deletes jobs of a queue.
+/// Delete jobs of a queue.
 ///
-/// Up to 1,000 in one call; `hasMore` says whether to call again. Without `status` all but those that run.
+/// Deletes up to 1,000 jobs. If `hasMore` is `true`, call again. Without `status`, the call deletes all jobs except
+/// running ones.
 #[utoipa::path(operation_id = "purgeQueue", tag = "queues",
-    params(("queue" = Name, Path, description = "The queue."), PurgeQueue),
-    responses((status = 200, description = "How many.", body = Purged)))]
+    params(("queue" = Name, Path, description = "Name of the queue."), PurgeQueue),
+    responses((status = 200, description = "The number of deleted jobs.", body = Purged)))]
 #[delete("/queues/{queue}/jobs")]
 async fn purge_queue(tenant: Tenant, call: Request<PurgeQueue>) -> Result<Answer<Purged>, Problem> {
     tenant.call(call).await

@@ -12,19 +12,19 @@ use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
 
-/// How long a lease lasts, in milliseconds: 1 second to 24 hours.
+/// Lease time, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours).
 pub type LeaseMs = Bounded<1_000, 86_400_000>;
-/// A number of milliseconds up to a year.
+/// Delay, in milliseconds, 0 to 31,536,000,000 (365 days).
 pub type DelayMs = Bounded<0, 31_536_000_000>;
 
-/// -32,768 to 32,767.
+/// Priority of a job, -32,768 to 32,767.
 pub type Priority = Bounded<-32_768, 32_767>;
-/// 1 to 1,000.
+/// Maximum number of attempts, 1 to 1,000.
 pub type MaxAttempts = Bounded<1, 1_000>;
-/// Up to an hour, in milliseconds.
+/// Base of the back-off, in milliseconds, 0 to 3,600,000 (one hour).
 pub type BackoffMs = Bounded<0, 3_600_000>;
 
-/// Where a page of jobs ended: `state/rank/place`.
+/// Key of the last job in a page, for the cursor: `state/rank/place`.
 #[derive(Clone, Debug)]
 pub struct JobPlace(String);
 
@@ -47,7 +47,7 @@ impl fmt::Display for JobPlace {
     }
 }
 
-/// The id of a job or of a lease: a UUID.
+/// Id of a job or of a lease: a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = "uuid", example = "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90")]
@@ -67,17 +67,18 @@ impl TryFrom<String> for Id {
     }
 }
 
-/// Where a job stands.
+/// Status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Status {
-    /// It waits to be popped, or for its time.
+    /// The job is ready, delayed, or waits for another job of its group.
     Pending,
-    /// Somebody has its lease.
+    /// A worker holds the lease.
     Running,
-    /// It was completed. Kept for 24 hours.
+    /// The job was completed. It is kept for 24 hours.
     Completed,
-    /// It was given up. Kept for 14 days.
+    /// The last attempt failed or its lease expired, or an attempt failed with `retry: false`. The job is kept for 14
+    /// days.
     Dead,
 }
 
@@ -99,157 +100,157 @@ impl TryFrom<String> for Status {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// Its id: a UUID of version 7.
+    /// Id of the job: a UUID of version 7.
     pub id: Id,
-    /// The queue.
+    /// Name of the queue.
     pub queue: Name,
-    /// What was pushed.
+    /// Payload, as it was pushed.
     #[schema(value_type = Value, example = json!({"invoice": 17}))]
     pub payload: Value,
-    /// Higher ones are popped first.
+    /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first.
     #[schema(example = 0)]
     pub priority: i16,
-    /// Where it stands.
+    /// Status of the job.
     pub status: Status,
-    /// How often it was popped since it was pushed, or retried from the dead.
+    /// Number of attempts: pops since the job was pushed, or since `retryDead` put it back.
     #[schema(example = 1)]
     pub attempts: u32,
-    /// How often it may be popped.
+    /// Maximum number of attempts, 1 to 1,000.
     #[schema(example = 3)]
     pub max_attempts: u32,
-    /// What the time between two attempts grows from, in milliseconds.
+    /// Base of the back-off, in milliseconds, 0 to 3,600,000.
     #[schema(example = 1000)]
     pub backoff_ms: u32,
-    /// When it may be popped at the earliest.
+    /// Earliest time at which the job can be popped. A retry sets it again.
     pub run_at: Time,
-    /// When the lease of the attempt that runs ends.
+    /// End of the lease. `null` unless the job is running.
     #[schema(required)]
     pub lease_expires_at: Option<Time>,
-    /// What keeps a second one like it out.
+    /// Deduplication key. `null` if it has none.
     #[schema(required)]
     pub dedup_key: Option<Name>,
-    /// Of the jobs of a group one runs at a time, in order of arrival.
+    /// Group, in which jobs run one at a time, in order of arrival. `null` if the job has none.
     #[schema(required)]
     pub group: Option<Name>,
-    /// What it was completed with.
+    /// Result from `completeJob`. `null` if the job is not completed, or was completed without a result.
     #[schema(required, value_type = Option<Value>, example = json!(null))]
     pub result: Option<Value>,
-    /// Why its last attempt failed.
+    /// Error of the last failed attempt. `null` if no attempt has failed.
     #[schema(required, example = json!(null))]
     pub error: Option<String>,
-    /// When it was pushed.
+    /// Time at which the job was pushed.
     pub created_at: Time,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: Time,
-    /// When it was completed or given up.
+    /// Time at which the job was completed or became dead. `null` if it is unfinished.
     #[schema(required)]
     pub finished_at: Option<Time>,
 }
 
-/// A job that was pushed.
+/// Result of a push.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PushedJob {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
-    /// Whether it was there before: a job with the same `dedupKey` that is not finished.
+    /// Whether this is an older, unfinished job with the same `dedupKey`, and no new job was pushed.
     #[serde(default)]
     #[schema(example = false)]
     pub deduplicated: bool,
 }
 
-/// Jobs that were pushed.
+/// Result of pushing a batch.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PushedJobs {
-    /// In the order of the request.
+    /// Pushed jobs, in the order of the request.
     pub jobs: Vec<PushedJob>,
 }
 
-/// A job that the caller is to do.
+/// A job with its lease.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LeasedJob {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
-    /// The receipt of this pop: whoever comes with it acts for this attempt and no other.
+    /// Lease of this attempt. A new attempt gets a new lease.
     pub lease: Id,
 }
 
-/// Jobs that the caller is to do.
+/// Jobs with their leases.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LeasedJobs {
-    /// In their order; none when the queue is empty.
+    /// Popped jobs, in the order of the queue. Empty if no job is ready.
     pub jobs: Vec<LeasedJob>,
 }
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FailedAttempt {
-    /// Which one, from 1.
+    /// Number of the attempt, from 1.
     #[schema(example = 1)]
     pub attempt: u32,
-    /// Why.
+    /// Error of the attempt.
     #[schema(example = "connection refused")]
     pub error: String,
-    /// When.
+    /// Time of the failure.
     pub at: Time,
 }
 
-/// A job with its history.
+/// A job with its errors.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct JobWithErrors {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
-    /// The last ten attempts that failed, the latest last.
+    /// The last ten failed attempts, in the order of time.
     pub errors: Vec<FailedAttempt>,
 }
 
-/// How much is in a queue.
+/// Status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueStatus {
-    /// The queue.
+    /// Name of the queue.
     pub queue: Name,
-    /// Jobs that can be popped, or wait for another of their group.
+    /// Number of jobs that are ready, or wait for another job of their group.
     #[schema(example = 3)]
     pub pending: u64,
-    /// Jobs whose time has not come.
+    /// Number of delayed jobs.
     #[schema(example = 0)]
     pub delayed: u64,
-    /// Jobs that somebody has a lease on.
+    /// Number of running jobs.
     #[schema(example = 1)]
     pub running: u64,
-    /// Jobs that were completed within 24 hours.
+    /// Number of completed jobs. They are kept for 24 hours.
     #[schema(example = 12)]
     pub completed: u64,
-    /// Jobs that were given up within 14 days.
+    /// Number of dead jobs. They are kept for 14 days.
     #[schema(example = 0)]
     pub dead: u64,
-    /// All of them.
+    /// Number of all jobs.
     #[schema(example = 16)]
     pub total: u64,
-    /// When the oldest pending job was pushed.
+    /// Time at which the oldest of the `pending` jobs was pushed. `null` if `pending` is 0.
     #[schema(required)]
     pub oldest_pending_at: Option<Time>,
 }
 
-/// How many dead jobs came back.
+/// Result of `retryDead`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
-    /// So many.
+    /// Number of jobs put back into the queue.
     #[schema(example = 2)]
     pub retried: u64,
 }
 
-/// How many jobs are gone.
+/// Result of `purgeQueue`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Purged {
-    /// So many: 1,000 at most.
+    /// Number of deleted jobs, at most 1,000.
     #[schema(example = 12)]
     pub purged: u64,
-    /// Whether there may be more: call again.
+    /// Whether more jobs may be left. If `true`, call again.
     #[schema(example = false)]
     pub has_more: bool,
 }
