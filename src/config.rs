@@ -239,7 +239,8 @@ impl Config {
             let ours = name.starts_with("PAYERBASE_") && !NOT_OURS.iter().any(|other| name.starts_with(other));
             ours && !VARIABLES.iter().any(|(known, _)| known == name)
         });
-        // For a Service named payerbase, Kubernetes sets PAYERBASE_PORT to `tcp://..`: that is not the port to listen on.
+        // For a Service named payerbase, Kubernetes sets PAYERBASE_PORT to `tcp://..`: that is not the port to listen
+        // on.
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.starts_with("tcp://"));
         Self::read(&lookup, unknown.collect())
     }
