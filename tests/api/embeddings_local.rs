@@ -136,8 +136,8 @@ async fn a_folder_that_is_no_model_is_refused_with_the_reason() {
         ("modules.json", "not JSON", "modules.json"),
         ("config.json", r#"{"model_type": "t5"}"#, "config.json"),
         ("tokenizer.json", "{}", "tokenizer.json"),
-        ("1_Pooling/config.json", "{}", "pooling by the mean"),
-        ("sentence_bert_config.json", r#"{"max_seq_length": 2}"#, "less than eight tokens"),
+        ("1_Pooling/config.json", "{}", "pooling_mode_mean_tokens"),
+        ("sentence_bert_config.json", r#"{"max_seq_length": 2}"#, "fewer than eight tokens"),
     ] {
         copy();
         std::fs::write(scratch.path().join(file), text).unwrap();
