@@ -5,7 +5,8 @@
 --   expires_in_ms  time left by the database's clock, negative after expiry
 create function auth.token_by_id(p_id text)
 returns table (
-  payer text, secret_sha256 bytea, scopes text[], name text, expires_at timestamptz, expires_in_ms bigint, revoked boolean
+  payer text, secret_sha256 bytea, scopes text[], name text,
+  expires_at timestamptz, expires_in_ms bigint, revoked boolean
 )
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
