@@ -55,7 +55,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_EMBEDDINGS",
-        "Embedding model for memories and queries. `off`: none. `local:<folder>`: a sentence-transformers model (BERT) that runs in the server; needs the cargo feature `local-embeddings`. `https://host/v1?model=<model>`: an endpoint that implements the OpenAI embeddings API, called at `<path>/embeddings`; `http://` works too, but on another machine only without a key. `&dimensions=<number>` requests that many dimensions, 1 to 4096. `&maxBytes=<number>` is the maximum length of a text to send, in bytes, 100 to 100000, default 6000; longer texts are sent in parts. The default fits models that read 8,192 tokens; lower it for models that read fewer. Default `off`.",
+        "Embedding model for memories and queries. `off`: none. `local:<folder>`: a sentence-transformers model (BERT) that runs in the server; needs the cargo feature `local-embeddings`. `https://host/v1?model=<model>`: an endpoint that implements the OpenAI embeddings API, called at `<path>/embeddings`; `http://` works too, but on another machine only without a key. `&dimensions=<number>` requests that many dimensions, 1 to 4096. `&maxBytes=<number>` is the maximum length of a text to send, in bytes, 100 to 100000, default 6000; longer texts are sent in parts. The default fits models that read 8,192 tokens; lower it for models that read fewer. `serve` and `dev` open a local model at their start; they call an endpoint only when they need it. Default `off`.",
     ),
     (
         "PAYERBASE_EMBEDDINGS_KEY",
@@ -367,8 +367,8 @@ pub fn variables_markdown() -> String {
     let rows: String = VARIABLES.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n")).collect();
     format!(
         "# Configuration\n\npayerbase is configured by environment variables. Every command except `openapi` checks their \
-         form before it starts, and reports all mistakes at once. Some values are checked only when they are used; the \
-         table says so. A variable that begins with `PAYERBASE_` and is not listed here is a mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
+         form before it starts, and reports all mistakes at once. Whether a server, a folder, a program or a language \
+         exists is checked only when it is used. A variable that begins with `PAYERBASE_` and is not listed here is a mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
     )
 }
 
