@@ -128,8 +128,9 @@ impl Tokens {
 
     /// Verifies a token and returns its grant.
     ///
-    /// # Errors `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the
-    /// secret is right; `database-unavailable`.
+    /// # Errors
+    /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
+    /// right; `database-unavailable`.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
         let cached = if self.silence() < REVOCATION_FRESH { self.known.get(&token.id).await } else { None };
         let grant = match cached {

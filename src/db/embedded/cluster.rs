@@ -113,8 +113,9 @@ impl Cluster {
     /// Starts the cluster in `dir`, and creates it first if it is missing. `settings` are settings of PostgreSQL, as
     /// `name=value`.
     ///
-    /// # Errors [`Error::InUse`] when another payerbase runs on the folder; other errors when PostgreSQL cannot be
-    /// created or started.
+    /// # Errors
+    /// [`Error::InUse`] when another payerbase runs on the folder; other errors when the cluster cannot be created or
+    /// started.
     pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
         context(fs::create_dir_all(&dir), || format!("create {}", dir.display()))?;
@@ -367,9 +368,9 @@ fn signal(process: Option<u32>, signal: Signal) {
 }
 
 /// Stops a PostgreSQL that a killed payerbase left behind. Its leash stops it too, but this function waits for its end.
-/// SIGINT in the middle of a recovery can hang, so SIGQUIT follows: the next start recovers anyway. Once it has ended,
-/// its lock files are stale and must go: this process holds the folder's lock, and another process may have the process
-/// id.
+/// A SIGINT in the middle of a recovery can make PostgreSQL hang, so SIGQUIT follows: the next start recovers anyway.
+/// Once PostgreSQL has ended, its lock files are stale, because this process holds the folder's lock. They must go,
+/// because another process may have got the process id in them.
 async fn stop_orphan(data: &Path, socket_dir: &Path) {
     let named = data.join("postmaster.pid");
     let orphan = || -> Option<u32> {
