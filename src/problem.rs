@@ -96,7 +96,7 @@ catalogue! {
     LockExpired CONFLICT "lock-expired" "The lease ended before the call."
         "Since `expiredAt`, another holder may have changed the data that the lock protects. Acquire the lock again, then check that data."
     LockWrongToken CONFLICT "lock-wrong-token" "The lock is held with another token."
-        "Send the token that `acquireLock` returned. If this is that token, the lease has ended and another holder has the lock."
+        "Send the token that `acquireLock` returned. If you sent that token, the lease has ended and another holder has the lock."
     StaleFence CONFLICT "stale-fence" "The lock of the guard is not held with this fence."
         "Nothing was changed. The lease ended, or a newer lease has begun. Acquire `lock` again and send its new fence."
     LeaseLost CONFLICT "lease-lost" "The lease is not the current lease of the job."

@@ -30,7 +30,7 @@ pub(super) struct Target {
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Create a token and print it, once.
+    /// Create a token and print it. It cannot be shown again.
     Create {
         /// Payer of the token: an EVM or Stacks address.
         #[arg(long, value_name = "ADDRESS")]

@@ -148,7 +148,7 @@ impl Bert {
         })
     }
 
-    /// Maximum number of tokens of a text, `begin` and `end` included.
+    /// Maximum number of tokens of a text, including the tokens before and after it.
     pub fn positions(&self) -> usize {
         self.config.max_position_embeddings
     }
