@@ -220,7 +220,7 @@ fn embeddings_of(reader: &mut Reader<'_>) -> embeddings::Setting {
         let mut setting: embeddings::Setting = text.parse()?;
         if let embeddings::Setting::Remote(endpoint) = &mut setting {
             if key.is_some() && !endpoint.is_confidential() {
-                return Err("expected https://, because PAYERBASE_EMBEDDINGS_KEY is set".to_owned());
+                return Err("expected https://, or this machine, because PAYERBASE_EMBEDDINGS_KEY is set".to_owned());
             }
             endpoint.key = key;
         }
@@ -368,7 +368,8 @@ pub fn variables_markdown() -> String {
     format!(
         "# Configuration\n\npayerbase is configured by environment variables. Every command except `openapi` checks their \
          form before it starts, and reports all mistakes at once. Whether a server, a folder, a program or a language \
-         exists is checked only when it is used. A variable that begins with `PAYERBASE_` and is not listed here is a mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
+         exists is checked only when it is used. A variable that begins with `PAYERBASE_` and is not listed here is a \
+         mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
     )
 }
 

@@ -336,7 +336,7 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
     if found.is_dir() && found.uid() == owner {
         return Ok(());
     }
-    let refused = std::io::Error::other("it exists already, and another user owns it");
+    let refused = std::io::Error::other("it exists already, and is not a folder of PostgreSQL's user");
     context(Err(refused), || format!("use {}", path.display()))
 }
 
