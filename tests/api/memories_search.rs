@@ -184,7 +184,7 @@ async fn filters_are_as_they_are_described() {
     caller.search(json!({"query": "c", "filter": "' or true --"})).await.problem(400, "invalid-json");
 }
 
-/// The first implementation filtered after the top-k cut: pages were empty although memories matched.
+/// The original implementation filtered after the top-k cut: pages were empty although memories matched.
 #[tokio::test]
 async fn filters_hold_before_the_best_are_taken() {
     let app = TestApp::spawn().await;
