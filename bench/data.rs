@@ -1,4 +1,4 @@
-//! What the database holds before anything is measured, and before each cell: put there in SQL, to be quick.
+//! The data of the database before the benchmark and before each cell. SQL inserts it, because that is fast.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,32 +11,32 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use crate::load::Load;
 
-/// How many payers there are: `0x00..00` to `0x00..270f`.
+/// Number of payers: `0x00..00` to `0x00..270f`.
 pub const PAYERS: usize = 10_000;
-/// How many queues of a thousand jobs.
+/// Number of queues with a thousand jobs.
 pub const SMALL_QUEUES: usize = 100;
 
-/// The payers' tokens.
+/// The tokens of the payers.
 pub struct Tokens(Vec<String>);
 
 impl Tokens {
-    /// Of all payers.
+    /// The tokens of all payers.
     pub fn all(&self) -> &[String] {
         &self.0
     }
 
-    /// Of one payer.
+    /// The token of one payer.
     pub fn of(&self, payer: usize) -> &str {
         self.0.get(payer).expect("a token")
     }
 
-    /// Of the first payer alone.
+    /// The token of the first payer, as a list.
     pub fn one(&self) -> &[String] {
         self.0.get(..1).expect("a token")
     }
 }
 
-/// A token, a counter, a lock and a link for each payer, and the floor's table.
+/// Creates a token, a counter, a lock and a link for each payer, and the table of the floor.
 pub async fn make(admin: &mut PgConnection, dir: &Path) -> Tokens {
     let (mut ids, mut hashes, mut payers, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for place in 0..PAYERS {
@@ -76,9 +76,9 @@ pub async fn make(admin: &mut PgConnection, dir: &Path) -> Tokens {
     Tokens(texts)
 }
 
-/// Lets every round of a load begin alike.
+/// Resets the data, so that each round of a load begins with the same state.
 pub async fn prepare(admin: &mut PgConnection, load: Load) {
-    // What the last load had sent when it ended may still be running.
+    // The last requests of the previous load may still be running.
     tokio::time::sleep(Duration::from_millis(500)).await;
     match load {
         Load::Locks => run(admin, "update tenant.locks set token_sha256 = null, expires_at = now()").await,
@@ -107,7 +107,7 @@ async fn empty(admin: &mut PgConnection) {
     run(admin, "truncate tenant.jobs, tenant.queues").await;
 }
 
-/// Pending jobs, `count` in each queue, and no others.
+/// Replaces all jobs by pending ones, `count` in each queue.
 async fn fill(admin: &mut PgConnection, payers: &str, queue: &str, count: usize) {
     empty(admin).await;
     run(
@@ -123,7 +123,7 @@ async fn fill(admin: &mut PgConnection, payers: &str, queue: &str, count: usize)
     .await;
 }
 
-/// What the queues take, in MiB and dead rows.
+/// Size of the table of jobs in MiB, size of its indexes in MiB, and number of its dead rows.
 pub async fn bloat(admin: &mut PgConnection) -> (i64, i64, i64) {
     sqlx::query_as(
         "select pg_table_size(relid) / 1048576, pg_indexes_size(relid) / 1048576, n_dead_tup

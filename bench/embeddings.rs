@@ -1,4 +1,4 @@
-//! The model in the server: how fast it is, and how good what it finds is.
+//! The model in the server: its speed, and the relevance of its search results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
-/// What sentence-transformers does with the same texts. Prints texts per second.
+/// A Python program that embeds the same texts with sentence-transformers and prints texts per second.
 const THEIRS: &str = "
 import json, sys, time
 from sentence_transformers import SentenceTransformer
@@ -25,7 +25,7 @@ model.encode(texts)
 print(len(texts) / (time.time() - started))
 ";
 
-/// A server with the model, and one who calls it.
+/// A server with the model, and the folder of the model.
 async fn stage() -> (Stage, PathBuf) {
     let model = tokio::task::spawn_blocking(|| fetch_model().expect("the model")).await.expect("fetched");
     let setting = format!("local:{}", model.display());
@@ -38,7 +38,7 @@ async fn call(stage: &Stage, client: &Client, payer: usize, path: &str, body: &V
     request.send().await.expect("sent").error_for_status().expect("a success").json().await.expect("JSON")
 }
 
-/// `storeMemories` without vectors, by as many payers at once as there are cores.
+/// `storeMemories` without vectors, by two payers at the same time.
 pub async fn speed() {
     let (stage, model) = stage().await;
     let texts = texts();
@@ -89,7 +89,7 @@ fn sentence_transformers(python: &str, model: &Path, dir: &Path, texts: &[String
     printed.trim().parse().unwrap_or_else(|_| panic!("{printed}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The sentences of this repository's documentation, and its longer paragraphs.
+/// The sentences and the paragraphs of this repository's documentation, 20 to 999 bytes each.
 fn texts() -> Vec<String> {
     let mut texts = BTreeSet::new();
     let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs"), env!("CARGO_MANIFEST_DIR").into()];
@@ -125,7 +125,7 @@ struct Question {
     relevant: BTreeMap<String, i32>,
 }
 
-/// nDCG@10 over the questions of `bench/relevance`, by each mode.
+/// nDCG@10 and recall@10 over the questions of `bench/relevance`, for each search mode.
 pub async fn relevance() {
     let passages: Vec<Passage> = serde_json::from_str(include_str!("relevance/passages.json")).expect("passages");
     let questions: Vec<Question> = serde_json::from_str(include_str!("relevance/questions.json")).expect("questions");
@@ -162,7 +162,8 @@ pub async fn relevance() {
     stage.clear().await;
 }
 
-/// The discounted cumulative gain of the first ten (Jarvelin and Kekalainen, 2002), a grade counting 2^grade - 1.
+/// The discounted cumulative gain of the first ten results (Jarvelin and Kekalainen, 2002). The gain of a grade is
+/// 2^grade - 1.
 fn gain(grades: &[i32]) -> f64 {
     let discounts = (2_u32..).map(|place| f64::from(place).log2());
     grades.iter().take(10).zip(discounts).map(|(grade, discount)| (2_f64.powi(*grade) - 1.0) / discount).sum()

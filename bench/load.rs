@@ -1,38 +1,38 @@
-//! What is measured, and what came of it.
+//! The loads and their results.
 
-/// One kind of load. "Spread" loads are of 10,000 payers, "hot" ones of a single payer.
+/// A kind of load. "Spread" loads have 10,000 payers, "hot" loads have one payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// pgbench: one upsert of a random payer, in one statement.
+    /// pgbench: one upsert of a random payer's row, in one statement.
     Floor,
-    /// A route that answers a constant.
+    /// A route with a constant answer.
     Constant,
     IncrementSpread,
     IncrementHot,
     Get,
-    /// A link followed, its click recorded.
+    /// A visit of a link, which records a click.
     Redirect,
     RedirectHot,
-    /// `acquireLock` and `releaseLock` in turn.
+    /// `acquireLock` and `releaseLock`, alternating.
     Locks,
     Push,
     PushHot,
-    /// `pushJobs` of a hundred.
+    /// `pushJobs` with a hundred jobs.
     PushBatch,
-    /// `popJob` and `completeJob` in turn.
+    /// `popJob` and `completeJob`, alternating.
     Work,
     WorkHot,
-    /// `pushJob`, `popJob` and `completeJob` in turn, for minutes.
+    /// `pushJob`, `popJob` and `completeJob`, alternating, for minutes.
     Cycle,
     /// `popJob` from queues of 1,000 pending jobs.
     PopThousand,
     /// `popJob` from a queue of 1,000,000 pending jobs.
     PopMillion,
-    /// `transact` of five increments.
+    /// `transact` with five increments.
     Transact,
-    /// `searchMemories` by vector, of one payer.
+    /// `searchMemories` by vector, for one payer.
     Search,
-    /// `storeMemory` with a vector, of many payers.
+    /// `storeMemory` with a vector, for many payers.
     Store,
 }
 
@@ -80,7 +80,7 @@ impl Load {
         }
     }
 
-    /// With how many connections it is measured.
+    /// The numbers of connections of its cells.
     pub fn connections(self) -> &'static [usize] {
         match self {
             Self::Floor => &[1, 16, 32, 64, 256],
@@ -99,7 +99,7 @@ impl Load {
     }
 }
 
-/// What one round measured.
+/// The results of one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub per_second: f64,
@@ -108,16 +108,16 @@ pub struct Sample {
     pub cpu: Cpu,
 }
 
-/// CPU used, in cores.
+/// CPU use, in cores.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
     pub server: f64,
     pub postgres: f64,
-    /// Everything else on the machine: the load generator, mostly.
+    /// The rest of the machine, mostly the load generator.
     pub other: f64,
 }
 
-/// One load at one number of connections.
+/// A load with a number of connections.
 pub struct Cell {
     pub load: Load,
     pub connections: usize,

@@ -1,19 +1,23 @@
 //! The load benchmark: `cargo bench`.
 //!
-//! One run on one machine prints requests per second, latencies and CPU for the floor (`pgbench`: one durable statement a
-//! call, no HTTP), a constant route, and calls; then the ratios, which are what to compare: the numbers themselves belong
-//! to the machine and the hour. Cells are run in turn, round after round, and each shows the median of its rounds. Needs
-//! Linux and `wrk` (Debian: `apt-get install wrk`); pgbench comes with PostgreSQL.
+//! A run prints requests per second, latencies and CPU of the floor (`pgbench`: one durable statement per call, without
+//! HTTP), of a constant route, and of calls. Then it prints ratios. Compare the ratios: absolute numbers depend on the
+//! machine and on its other load. Each round runs all cells one after the other, and a cell shows the median of its
+//! rounds. The benchmark needs Linux and `wrk` (Debian: `apt-get install wrk`); pgbench is part of PostgreSQL.
 //!
-//! `cargo bench -- long` pushes, pops and completes jobs for minutes, to see whether the line stays flat;
-//! `cargo bench -- two` runs loads against two server processes of one database beside one;
-//! `cargo bench -- memories` searches among a million (`BENCH_MEMORIES`) memories of a thousand payers;
-//! `cargo bench --features local-embeddings -- embeddings` embeds texts, beside sentence-transformers if `BENCH_PYTHON` is a
-//! Python that has it; `-- relevance` (with the feature too) says how good what is found is.
+//! Other benchmarks:
+//! - `cargo bench -- long` pushes, pops and completes jobs for minutes, to check that the rate stays constant.
+//! - `cargo bench -- two` compares two server processes on one database with one process.
+//! - `cargo bench -- memories` searches a million (`BENCH_MEMORIES`) memories of a thousand payers.
+//! - `cargo bench --features local-embeddings -- embeddings` embeds texts. If `BENCH_PYTHON` is a Python with
+//!   sentence-transformers, it compares the two.
+//! - `cargo bench --features local-embeddings -- relevance` measures the relevance of search results.
 //!
-//! `BENCH_SECONDS` (default 3) is the time of one cell in one round, `BENCH_ROUNDS` (default 3) the number of rounds,
-//! `BENCH_ONLY` words with commas between: only loads with one of them in their names are run; `BENCH_MINUTES`
-//! (default 5) the time of the long one.
+//! Variables:
+//! - `BENCH_SECONDS`: time of a cell in a round, in seconds. Default: 3.
+//! - `BENCH_ROUNDS`: number of rounds. Default: 3.
+//! - `BENCH_ONLY`: parts of names, separated by commas. Only loads with one of them in their names run. Default: all.
+//! - `BENCH_MINUTES`: time of `long`, in minutes. Default: 5.
 
 #![expect(
     clippy::expect_used,
@@ -97,14 +101,14 @@ fn report(cells: &[Cell], stage: &Stage) {
     }
     let median = |load: Load, connections: usize| -> Sample {
         let cell = cells.iter().find(|cell| cell.load == load && cell.connections == connections);
-        // What was not run has no figures: they print as NaN.
+        // A load that did not run has no figures: they print as NaN.
         cell.map_or_else(|| Cell::new(load, connections).median(), Cell::median)
     };
     let rate = |load: Load| median(load, 64).per_second;
     let floors = cells.iter().filter(|cell| cell.load == Load::Floor).map(|cell| cell.median().per_second);
     let floor = floors.fold(f64::NAN, f64::max);
     let parts = median(Load::Floor, 1).p50_ms + median(Load::Constant, 1).p50_ms;
-    println!("\n64 connections, and the floor with as many clients as do it best:\n");
+    println!("\n64 connections; the floor is the best of its numbers of clients:\n");
     println!("| ratio | measured | aim |\n|---|---|---|");
     let row = |what: &str, measured: f64, aim: &str| println!("| {what} | {measured:.2} | {aim} |");
     row("increment, 10,000 payers / floor", rate(Load::IncrementSpread) / floor, ">= 1.0");
@@ -124,7 +128,7 @@ fn report(cells: &[Cell], stage: &Stage) {
     println!("memory of the server: {:.0} MiB (aim: < 100)", stage.server_peak_mib());
 }
 
-/// Queues at work for minutes: what stays behind must not make them slower.
+/// Queues under load for minutes. Finished jobs and dead rows must not make them slower.
 async fn long() {
     const SEGMENT_SECONDS: usize = 15;
     let segments = number("BENCH_MINUTES", 5) * 60 / SEGMENT_SECONDS;
@@ -145,7 +149,7 @@ async fn long() {
     stage.clear().await;
 }
 
-/// One hot payer, served by two processes: they wait for each other's turns.
+/// One process against two. The turns of one payer in two processes wait for each other.
 async fn two() {
     let (seconds, rounds) = (number("BENCH_SECONDS", 3), number("BENCH_ROUNDS", 3));
     let mut stage = Stage::set(2, &[]).await;

@@ -1,4 +1,4 @@
-//! The floor: what PostgreSQL does with bare statements.
+//! The floor: PostgreSQL with bare statements, measured by pgbench.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ on conflict (payer, name) do update set value = f.value + 1, updated_at = exclud
 returning value, updated_at;
 ";
 
-/// Runs `pgbench` (the program at that path) on the database at `url`, in the folder `dir`.
+/// Runs the program `pgbench` on the database at `url`, in the folder `dir`.
 pub fn run(program: &Path, url: &str, dir: &Path, scripts: &[String], clients: usize, seconds: usize) -> Sample {
     let mut files = Vec::new();
     for (place, script) in scripts.iter().enumerate() {
@@ -47,7 +47,7 @@ pub fn run(program: &Path, url: &str, dir: &Path, scripts: &[String], clients: u
     }
 }
 
-/// The latencies of pgbench's transactions, in microseconds, from its log files.
+/// The latencies of the transactions, in microseconds, from pgbench's log files.
 fn take_log(dir: &Path) -> Vec<u32> {
     let mut latencies = Vec::new();
     for entry in fs::read_dir(dir).expect("the folder").flatten() {

@@ -1,13 +1,13 @@
-//! What processes use, from `/proc`.
+//! CPU time and memory of processes, from `/proc`.
 
 use std::fs;
 
 use crate::load::Cpu;
 
-/// The unit of CPU time in `/proc`, on every Linux there is.
+/// The unit of CPU time in `/proc`, in seconds; the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU time used until now by servers, by a postmaster and its children, and by the rest of the machine, in seconds.
+/// CPU time so far, in seconds: of servers, of a postmaster with its children, and of the rest of the machine.
 pub fn cpu(servers: &[u32], postmaster: u32) -> Cpu {
     let server = servers.iter().filter_map(|pid| process_cpu(*pid)).sum();
     let mut postgres = process_cpu(postmaster).unwrap_or_default();
@@ -28,7 +28,7 @@ pub fn cpu(servers: &[u32], postmaster: u32) -> Cpu {
     Cpu { server, postgres, other: busy / TICKS_PER_SECOND - server - postgres }
 }
 
-/// The most memory that a process ever used, in MiB.
+/// The peak memory of a process, in MiB.
 pub fn peak_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server is alive");
     let peak =
@@ -37,7 +37,7 @@ pub fn peak_mib(pid: u32) -> f64 {
     kib / 1_024.0
 }
 
-/// The fields of `/proc/<pid>/stat` after the name, which may contain anything.
+/// The fields of `/proc/<pid>/stat` after the process name, which may contain spaces and parentheses.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
@@ -47,7 +47,7 @@ fn parent(pid: u32) -> Option<u32> {
     stat(pid)?.get(1)?.parse().ok()
 }
 
-/// User and system time, of ended children too.
+/// User and system time, including ended children.
 fn process_cpu(pid: u32) -> Option<f64> {
     let fields = stat(pid)?;
     let ticks: f64 = fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<f64>().ok()).sum();

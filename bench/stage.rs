@@ -23,7 +23,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets up everything that is measured, with so many server processes, and these settings of theirs.
+    /// Starts a cluster with its data, and `servers` server processes with the settings in `environment`.
     pub async fn set(servers: usize, environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("payerbase-bench-").tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
@@ -50,25 +50,25 @@ impl Stage {
         Self { dir, engine, cluster, servers, tokens, admin }
     }
 
-    /// Makes the rows and fills the caches, so that every round measures the same.
+    /// Creates rows and fills caches, so that every round measures the same.
     pub async fn warm_up(&mut self) {
         for load in [Load::Floor, Load::IncrementSpread, Load::IncrementHot] {
             self.run(load, 32, 4).await;
         }
     }
 
-    /// Runs one load against the first server.
+    /// Resets the data and runs a load on the first server.
     pub async fn run(&mut self, load: Load, connections: usize, seconds: usize) -> Sample {
         self.share(load, connections, seconds, 1).await
     }
 
-    /// Runs one load against so many of the servers, the connections shared out among them.
+    /// Resets the data and runs a load on the first `servers` servers, with the connections divided between them.
     pub async fn share(&mut self, load: Load, connections: usize, seconds: usize, servers: usize) -> Sample {
         data::prepare(&mut self.admin, load).await;
         self.go_on(load, connections, seconds, servers)
     }
 
-    /// Runs one load on what earlier ones left.
+    /// Runs a load on the data that earlier loads left.
     pub fn go_on(&self, load: Load, connections: usize, seconds: usize, servers: usize) -> Sample {
         let before = self.cpu();
         let started = Instant::now();
@@ -92,21 +92,21 @@ impl Stage {
         sample
     }
 
-    /// Runs scripts of pgbench's, one of them for each transaction.
+    /// Runs pgbench with scripts. Each transaction runs one of them.
     pub fn pgbench(&self, scripts: &[String], clients: usize, seconds: usize) -> Sample {
         let program: PathBuf = self.engine.program("pgbench");
         let mut url = self.cluster.access().admin().to_url_lossy();
-        // The parameters are sqlx's own.
+        // pgbench does not know sqlx's parameters.
         url.set_query(None);
         pgbench::run(&program, url.as_str(), self.dir.path(), scripts, clients, seconds)
     }
 
-    /// The folder of what is sent.
+    /// The folder of scripts and requests.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Where the first server listens.
+    /// The URL of the first server.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.servers.first().expect("a server").port)
     }
@@ -116,7 +116,7 @@ impl Stage {
         proc::cpu(&servers, self.cluster.postmaster().unwrap_or_default())
     }
 
-    /// The most memory that the first server ever used.
+    /// The peak memory of the first server, in MiB.
     pub fn server_peak_mib(&self) -> f64 {
         self.servers.first().map_or(f64::NAN, |server| proc::peak_mib(server.process.id()))
     }
@@ -127,7 +127,7 @@ impl Stage {
     }
 }
 
-/// A server, which ends when the benchmark does, also by a panic.
+/// A server process, which is killed when the benchmark ends, also by a panic.
 struct Server {
     process: Child,
     port: u16,
@@ -156,7 +156,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         let _gone = self.process.kill().and_then(|()| self.process.wait());
     }
 }

@@ -1,4 +1,4 @@
-//! The load generator for HTTP: `wrk`, with a script of ours.
+//! The HTTP load generator: `wrk`, with scripts of this benchmark.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ const SCRIPTS: [(&str, &str); 3] = [
     ("jobs.lua", include_str!("wrk/jobs.lua")),
 ];
 
-/// Writes the scripts and the requests of each load.
+/// Writes the scripts, and the file of requests of each load.
 pub fn lay_out(dir: &Path, tokens: &Tokens) {
     assert!(
         Command::new("wrk").arg("--version").stdout(Stdio::null()).status().is_ok(),
@@ -29,7 +29,8 @@ pub fn lay_out(dir: &Path, tokens: &Tokens) {
     }
 }
 
-/// One request on each line: verb, path, token, body. None for a load with a script of its own.
+/// The file of requests: one request per line, with verb, path, token and body. `None` for a load with its own script
+/// or its own file.
 fn requests(load: Load, tokens: &Tokens) -> Option<String> {
     const ONE_JOB: &str = r#"{"payload":{"order":1}}"#;
     let lines: Vec<(&str, String, &str, String)> = match load {
@@ -64,7 +65,7 @@ fn requests(load: Load, tokens: &Tokens) -> Option<String> {
     Some(text(&lines))
 }
 
-/// Requests as the script reads them.
+/// Requests in the format of `any.lua`.
 pub fn text(lines: &[(&str, String, &str, String)]) -> String {
     let mut text = String::new();
     for (verb, path, token, body) in lines {
@@ -103,7 +104,7 @@ pub fn start(dir: &Path, port: u16, load: Load, connections: usize, seconds: usi
         .expect("wrk")
 }
 
-/// What it measured, when it is done.
+/// Waits for the end of the load and reads its results.
 pub fn finish(load: Load, wrk: Child) -> Sample {
     let output = wrk.wait_with_output().expect("wrk");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -120,7 +121,7 @@ pub fn finish(load: Load, wrk: Child) -> Sample {
     }
 }
 
-/// A time as wrk prints it.
+/// A time as wrk prints it, in milliseconds.
 fn ms(text: &str) -> f64 {
     let (number, factor) = match (text.strip_suffix("us"), text.strip_suffix("ms")) {
         (Some(number), _) => (number, 0.001),

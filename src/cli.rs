@@ -26,12 +26,12 @@ use crate::sweeper::{self, SweepSettings};
 use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
 
-/// How long `serve` waits at its start for a database that does not answer yet.
+/// How long `serve` waits at its start for a database that does not answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every wallet that pays gets a private, stateful backend over HTTP.
 #[derive(Parser)]
-#[command(version, about, after_help = "Settings come from the environment: see docs/CONFIGURATION.md.")]
+#[command(version, about, after_help = "Settings are environment variables: see docs/CONFIGURATION.md.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,44 +39,45 @@ pub struct Cli {
     dev: DevArgs,
 }
 
-/// What `dev` takes.
+/// Arguments of `dev`.
 #[derive(clap::Args, Default)]
 pub(crate) struct DevArgs {
-    /// Where the embedded PostgreSQL keeps its data.
+    /// Data folder of the embedded PostgreSQL. Default: PAYERBASE_DATA_DIR, or the standard folder.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 takes a free port. Default: PAYERBASE_PORT.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Make vectors of memories by a small model (all-MiniLM-L6-v2), fetched once (84 MB).
+    /// Embed memories with a small local model (all-MiniLM-L6-v2), downloaded once (84 MB). Overrides
+    /// PAYERBASE_EMBEDDINGS.
     #[arg(long)]
     embeddings: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything on this machine, with an embedded PostgreSQL (the default).
+    /// Run everything on this machine, with an embedded PostgreSQL unless DATABASE_URL is set (default command).
     Dev(DevArgs),
-    /// Serve a migrated database.
+    /// Run the server on a migrated database.
     Serve {
-        /// Port to listen on; 0 takes a free one.
+        /// Port to listen on; 0 takes a free port. Default: PAYERBASE_PORT.
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
     },
-    /// Bring the database to this version.
+    /// Migrate the database to the version of this program.
     Migrate,
     /// Print the OpenAPI document.
     Openapi,
-    /// Fetch the embedded PostgreSQL, and no more: for container images.
+    /// Download the embedded PostgreSQL and exit, for container images.
     Fetch {
-        /// Fetch the model for `dev --embeddings` too.
+        /// Download the model for `dev --embeddings` too.
         #[arg(long)]
         embeddings: bool,
     },
-    /// Make, list and revoke API tokens.
+    /// Create, list and revoke API tokens.
     Token {
         #[command(flatten)]
-        place: token::Place,
+        target: token::Target,
         #[command(subcommand)]
         command: token::TokenCommand,
     },
@@ -85,10 +86,10 @@ enum Command {
 type Outcome = Result<(), Box<dyn Error>>;
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Whatever stands in the way, in words for the operator.
+    /// The reason why the command failed, for the operator.
     pub async fn run(self) -> Outcome {
         if let Some(Command::Openapi) = self.command {
             print!("{}", document().json);
@@ -114,13 +115,13 @@ impl Cli {
                 }
                 Ok(())
             }
-            Some(Command::Token { place, command }) => token::token(config, place, command).await,
+            Some(Command::Token { target, command }) => token::token(config, target, command).await,
         }
     }
 }
 
 fn database_url(config: &Config) -> Result<PgConnectOptions, &'static str> {
-    config.database.clone().ok_or("DATABASE_URL: not set, and this command needs it")
+    config.database.clone().ok_or("DATABASE_URL is not set, and this command needs it")
 }
 
 async fn migrate_database(config: Config) -> Outcome {
@@ -142,7 +143,7 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
     serve_until(application, stop.received()).await
 }
 
-/// Serves until it is time to stop, then lets what is under way finish.
+/// Serves until `stop` is ready, then drains: calls that have begun may finish.
 async fn serve_until(application: Application, stop: impl Future<Output = ()>) -> Outcome {
     let server = application.stop();
     let mut serving = tokio::spawn(application.run());
@@ -158,7 +159,7 @@ async fn serve_until(application: Application, stop: impl Future<Output = ()>) -
 async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dyn Error>> {
     let port = port.unwrap_or(config.listen.port());
     let setting = config.embeddings.clone();
-    // A local model is read from a file.
+    // Reading a local model from its files blocks.
     let embeddings = tokio::task::spawn_blocking(move || Embeddings::open(&setting)).await??.map(Arc::new);
     Ok(Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
@@ -172,11 +173,12 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
     })
 }
 
-/// Containers start in any order: a database that does not answer yet is waited for, anything else is final.
+/// Checks the database. Retries while it does not answer, because containers start in any order; every other refusal is
+/// final.
 async fn wait_for_database(database: &Database, language: &str) -> Result<(), Refusal> {
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
     loop {
-        // A pool would not say what refuses it.
+        // A pool would hide the reason why a connection fails.
         let checked = match database.connect().await {
             Ok(_connection) => check(database, schema(), language, false).await,
             Err(error) => Err(Refusal::Unreachable(error)),
@@ -191,7 +193,7 @@ async fn wait_for_database(database: &Database, language: &str) -> Result<(), Re
     }
 }
 
-/// Ctrl-C and SIGTERM. From its making on, they no longer end the process by themselves.
+/// Ctrl-C and SIGTERM. Once it is created, the signals no longer end the process.
 struct StopSignal {
     interrupt: Signal,
     terminate: Signal,
@@ -207,6 +209,6 @@ impl StopSignal {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-        tracing::info!("stopping: letting calls finish");
+        tracing::info!("stopping after the running calls");
     }
 }

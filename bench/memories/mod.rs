@@ -1,5 +1,5 @@
-//! Searches among a million memories of a thousand payers: one with a hundred thousand, one with two thousand, and the
-//! others with what is left.
+//! Searches of a million memories of a thousand payers: one payer has 100,000, one has 2,000, and the others share the
+//! rest.
 
 mod world;
 
@@ -17,10 +17,10 @@ use crate::{data, number, wrk};
 use world::{DIMENSIONS, Source, Vector, World, dot, nearest};
 
 const PAYERS: usize = 1_000;
-/// The payer with many memories, and one of those for whom the latency is measured.
+/// Number and memories of the payer with the most memories, and of the payer whose latency is measured.
 const LARGE: (usize, usize) = (0, 100_000);
 const MIDDLE: (usize, usize) = (1, 2_000);
-/// Queries of each kind.
+/// Number of queries of each case.
 const QUERIES: usize = 200;
 
 pub async fn run() {
@@ -41,7 +41,7 @@ fn payer(number: usize) -> String {
     format!("0x{number:040x}")
 }
 
-/// How many memories a payer has.
+/// Number of memories of a payer.
 fn size(number: usize, all: usize) -> usize {
     match number {
         0 => LARGE.1,
@@ -54,14 +54,14 @@ fn source(world: &World, number: usize) -> Source<'_> {
     world.payer(number, if number == LARGE.0 { 100 } else { 20 })
 }
 
-/// The vectors whose neighbours are known.
+/// The vectors of three payers, to compute the true neighbours.
 struct Kept {
     large: Vec<Vector>,
     middle: Vec<Vector>,
     small: Vec<Vector>,
 }
 
-/// Puts memories there, and answers those of three payers.
+/// Inserts the memories. Returns the vectors of three payers.
 async fn fill(admin: &mut PgConnection, world: &World, all: usize) -> Kept {
     let started = Instant::now();
     data::run(admin, "create unlogged table public.drawn (payer text, n bigint, embedding public.vector); set maintenance_work_mem = '1GB'").await;
@@ -86,7 +86,7 @@ async fn fill(admin: &mut PgConnection, world: &World, all: usize) -> Kept {
     bytes.extend((-1_i16).to_be_bytes());
     copy.send(bytes).await.expect("sent");
     copy.finish().await.expect("copied");
-    // Indexes are made afterwards, which is quicker.
+    // Drop the indexes and create them after the insert, which is faster.
     let indexes = "select pg_get_indexdef(indexrelid), indexrelid::regclass::text from pg_index where indrelid = 'tenant.memories'::regclass";
     let indexes = sqlx::query(indexes).fetch_all(&mut *admin).await.expect("indexes");
     for index in &indexes {
@@ -120,7 +120,7 @@ async fn fill(admin: &mut PgConnection, world: &World, all: usize) -> Kept {
     Kept { large, middle, small }
 }
 
-/// A row of `copy .. (format binary)`.
+/// Appends a row in the format of `copy .. (format binary)`.
 fn row(bytes: &mut Vec<u8>, payer: &str, n: usize, vector: &[f32]) {
     let length = |length: usize| i32::try_from(length).expect("short").to_be_bytes();
     bytes.extend(3_i16.to_be_bytes());
@@ -134,7 +134,7 @@ fn row(bytes: &mut Vec<u8>, payer: &str, n: usize, vector: &[f32]) {
     bytes.extend(vector.iter().flat_map(|number| number.to_be_bytes()));
 }
 
-/// What the sweeper does, without its pauses.
+/// Grows the graph like the sweeper, without its pauses.
 async fn grow(admin: &mut PgConnection) {
     let started = Instant::now();
     let grow = "select results[1] from rpc.turn($1, array[$1], array['growGraph'], array['{\"model\":\"\",\"dimensions\":384,\"bite\":1000}'], array[null], 9000)";
@@ -174,13 +174,14 @@ async fn search(stage: &Stage, client: &Client, number: usize, query: &[f32], mo
     (results.iter().map(|result| id(result).expect("an id")).collect(), exact)
 }
 
-/// One kind of search.
+/// A kind of search.
 struct Case<'a> {
     what: &'static str,
     number: usize,
     vectors: &'a [Vector],
-    /// What is sent beside the vector, and for which places it holds.
+    /// Other members of the request.
     more: Value,
+    /// Whether the memory with this index matches the filter.
     is_wanted: fn(usize) -> bool,
     aim: &'static str,
 }
@@ -206,7 +207,7 @@ async fn recall(stage: &Stage, world: &World, kept: &Kept) {
         large("100,000, half by range", json!({"filter": {"percent": {"$lt": 50}}}), |n| n % 100 < 50),
     ];
     for Case { what, number, vectors, more, is_wanted, aim } in cases {
-        // What was not drawn when the memories were.
+        // Skip the vectors that became memories, so that queries are new vectors.
         let mut source = source(world, number);
         (0..vectors.len()).for_each(|_| drop(source.draw()));
         let queries = if more.get("exact").is_some() { QUERIES / 4 } else { QUERIES };
@@ -227,14 +228,14 @@ async fn recall(stage: &Stage, world: &World, kept: &Kept) {
     }
 }
 
-/// The median, and what 95 % stay below.
+/// The median and the 95th percentile.
 fn quantiles(mut times: Vec<f64>) -> (f64, f64) {
     times.sort_by(f64::total_cmp);
     let at = |q: usize| times.get(times.len() * q / 100).copied().unwrap_or(f64::NAN);
     (at(50), at(95))
 }
 
-/// By words, among the memories of the large payer: a word that all of them have, and others that a hundred have.
+/// Searches by words of the large payer's memories. All of them have one word, and a hundred have each of the others.
 async fn by_words(stage: &Stage) {
     let client = client();
     println!("\n| search of ten by words, 100,000 memories | exact | p50 ms | p95 ms |\n|---|---|---|---|");
@@ -269,7 +270,8 @@ fn literal(vector: &[f32]) -> String {
     text + "]"
 }
 
-/// Beside the bare statement, and beside what the Durable Object did: parse every vector, and compare row by row.
+/// Compares `searchMemories` with the bare statement, and with the method of the original Durable Object: parse every
+/// vector and compare row by row.
 async fn latency(stage: &mut Stage, world: &World, kept: &Kept, seconds: usize, rounds: usize) {
     let (number, memories) = MIDDLE;
     let mut source = source(world, number);
@@ -311,7 +313,7 @@ async fn latency(stage: &mut Stage, world: &World, kept: &Kept, seconds: usize, 
     );
 }
 
-/// The table of the Durable Object: vectors as JSON.
+/// Creates the table of the Durable Object, with vectors as JSON.
 async fn original(admin: &mut PgConnection, vectors: &[Vector]) {
     data::run(admin, "create table public.original (key text primary key, content text, embedding text)").await;
     let (keys, texts): (Vec<String>, Vec<String>) =
@@ -321,7 +323,7 @@ async fn original(admin: &mut PgConnection, vectors: &[Vector]) {
     data::run(admin, "vacuum analyze public.original").await;
 }
 
-/// The median time of a search, in milliseconds.
+/// Searches the table of the Durable Object row by row. Returns the median time of a search, in milliseconds.
 async fn by_hand(admin: &mut PgConnection, queries: &[Vector], seconds: usize) -> f64 {
     let until = Instant::now() + Duration::from_secs(u64::try_from(seconds).expect("short"));
     let mut times = Vec::new();
@@ -344,7 +346,7 @@ async fn by_hand(admin: &mut PgConnection, queries: &[Vector], seconds: usize) -
     quantiles(times).0
 }
 
-/// Stores, with a vector of the caller's.
+/// Measures `storeMemory` with a vector in the request.
 fn store(stage: &mut Stage, world: &World, seconds: usize, rounds: usize) {
     let requests: Vec<_> = (2..PAYERS)
         .flat_map(|number| {

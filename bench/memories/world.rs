@@ -1,21 +1,21 @@
-//! Vectors as texts have them: in clusters, each spread along some directions of its own.
+//! Random vectors with a distribution like that of texts: clusters, spread along a few common directions.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::StandardNormal;
 
-/// As many as small sentence models have.
+/// Number of dimensions of small sentence models.
 pub const DIMENSIONS: usize = 384;
-/// Clusters in all, and directions that points spread in.
+/// Number of clusters, and of the directions in which points spread.
 const CENTRES: usize = 500;
 const DIRECTIONS: usize = 32;
-/// How far points are from the centre of their cluster: along the directions, and every way.
+/// Distance of points from the centre of their cluster: along the directions, and in all dimensions.
 const SPREAD: f32 = 0.12;
 const NOISE: f32 = 0.015;
 
 pub type Vector = Vec<f32>;
 
-/// Where the vectors come from: the same ones every time.
+/// The source of the vectors. It is the same in each run.
 pub struct World {
     centres: Vec<Vector>,
     directions: Vec<Vector>,
@@ -38,7 +38,7 @@ impl World {
         Self { centres, directions: normal(DIRECTIONS) }
     }
 
-    /// A payer whose texts are about so many things.
+    /// The vectors of a payer, in `clusters` clusters.
     pub fn payer(&self, number: usize, clusters: usize) -> Source<'_> {
         let mut random = StdRng::seed_from_u64(1_000 + u64::try_from(number).expect("small"));
         let clusters = (0..clusters).map(|_| random.random_range(0..CENTRES)).collect();
@@ -51,7 +51,7 @@ impl Source<'_> {
         let cluster = self.clusters.get(self.random.random_range(0..self.clusters.len())).copied().unwrap_or_default();
         let mut point = self.world.centres.get(cluster).expect("a centre").clone();
         for direction in &self.world.directions {
-            // A direction is about the square root of the dimensions long.
+            // The length of a direction is about the square root of the number of dimensions.
             let along = SPREAD * self.random.sample::<f32, _>(StandardNormal) / 384_f32.sqrt();
             point.iter_mut().zip(direction).for_each(|(number, part)| *number += along * part);
         }
@@ -70,7 +70,7 @@ pub fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
-/// The places of the nearest ten, of those that are wanted.
+/// The indexes of the ten nearest vectors, among the wanted ones.
 pub fn nearest(vectors: &[Vector], query: &[f32], is_wanted: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut near: Vec<(f32, usize)> = vectors
         .iter()

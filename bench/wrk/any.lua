@@ -1,4 +1,5 @@
--- Sends the requests of a file in random order: one on each line, its parts apart by tabs (bench/requests.rs writes them).
+-- Sends requests in random order, from a file with one request per line: verb, path, token and body, separated by tabs.
+-- bench/wrk.rs writes most of the files, bench/memories/mod.rs the others.
 local requests = {}
 
 function init(args)

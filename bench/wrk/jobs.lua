@@ -1,4 +1,4 @@
--- Workers: what they pop they complete. With BENCH_PUSH they push a job before each pop. The queue of payer n is `q<n>`.
+-- Workers: pop jobs and complete them. With BENCH_PUSH, push a job before each pop. The queue of payer n is `q<n>`.
 local tokens, pushes, pops, popped = {}, {}, {}, {}
 local with_push, pushed = os.getenv("BENCH_PUSH") ~= nil, false
 

@@ -1,4 +1,4 @@
--- Acquires the lock of each payer, then releases them all, and so on. The threads share the payers out.
+-- Acquires the locks of all payers, releases them all, and starts again. Each thread has its own payers.
 local acquires, releases = {}, {}
 local threads, at, turn = 0, nil, nil
 
@@ -22,7 +22,7 @@ function init(args)
 end
 
 function request()
-  -- The first request of the first thread is asked for and never sent.
+  -- wrk asks the first thread for one request that it never sends.
   if not at then
     at = id == 0 and 0 or 1
     return turn[1]

@@ -1,4 +1,4 @@
-//! The proof that a payer answers for a call.
+//! The proof that a call may run for a payer.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::tokens::Grant;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
-/// Why a call may run for a payer. Only `auth` makes one:
+/// The proof that a call may run for a payer. Only `auth` can create one:
 ///
 /// ```compile_fail
 /// let proof = payerbase::auth::Proof(todo!());
@@ -23,8 +23,8 @@ pub struct Proof(Kind);
 enum Kind {
     /// The caller holds a token of the payer.
     Grant(Arc<Grant>),
-    /// Nobody asks: a visitor follows a link, the sweeper sweeps. What runs needs no scope.
-    Nobody(Payer),
+    /// No token: a visitor follows a link, or the sweeper works. Only calls without a scope may run.
+    NoToken(Payer),
 }
 
 impl Proof {
@@ -33,36 +33,36 @@ impl Proof {
     }
 
     pub(super) fn of_visitor(payer: Payer) -> Self {
-        Self(Kind::Nobody(payer))
+        Self(Kind::NoToken(payer))
     }
 
-    /// For the sweeper.
+    /// The sweeper's proof, without a token.
     pub(crate) fn of_sweeper(payer: Payer) -> Self {
-        Self(Kind::Nobody(payer))
+        Self(Kind::NoToken(payer))
     }
 
-    /// Who pays.
+    /// The payer of the call.
     #[must_use]
     pub fn payer(&self) -> &Payer {
         match &self.0 {
             Kind::Grant(grant) => &grant.payer,
-            Kind::Nobody(payer) => payer,
+            Kind::NoToken(payer) => payer,
         }
     }
 
-    /// What the caller holds.
+    /// The grant of the caller's token. `None` for visitors and the sweeper.
     #[must_use]
     pub fn grant(&self) -> Option<&Grant> {
         match &self.0 {
             Kind::Grant(grant) => Some(grant),
-            Kind::Nobody(_) => None,
+            Kind::NoToken(_) => None,
         }
     }
 
-    /// Refuses what the credential does not allow.
+    /// Checks that the token has a scope.
     ///
     /// # Errors
-    /// `missing-scope`.
+    /// `missing-scope`, also without a token.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
         if self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());

@@ -1,8 +1,13 @@
--- Tokens. Installed as payerbase_auth. The server may only look tokens up; whoever migrates makes and revokes them.
+-- Tokens. The functions belong to payerbase_auth. The server may only look up tokens; the role that migrates creates
+-- and revokes them.
 
--- What a token says about its holder. The only way from a token to a payer.
+-- The token with this id, no rows if it is unknown. Only this function leads from a token to a payer.
+--   expires_in_ms  time left by the database's clock, negative after expiry
 create function auth.token_by_id(p_id text)
-returns table (payer text, secret_sha256 bytea, scopes text[], name text, expires_at timestamptz, expires_in_ms bigint, revoked boolean)
+returns table (
+  payer text, secret_sha256 bytea, scopes text[], name text,
+  expires_at timestamptz, expires_in_ms bigint, revoked boolean
+)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -13,7 +18,7 @@ as $$
     where id = p_id
 $$;
 
--- The tokens revoked in the last minute: what a server must forget. It asks every two seconds.
+-- Ids of the tokens revoked in the last minute. Each server asks every two seconds and removes them from its cache.
 create function auth.revoked_lately() returns setof text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -23,6 +28,7 @@ as $$
     where revoked_at > clock_timestamp() - interval '1 minute'
 $$;
 
+-- Stores a token. Returns its time of expiry.
 create function auth.create_token(
   p_id text, p_secret_sha256 bytea, p_payer text, p_scopes text[], p_name text, p_lifetime_s double precision
 ) returns timestamptz
@@ -38,8 +44,11 @@ begin
   return v_expires_at;
 end $$;
 
+-- The tokens of a payer; of all payers if p_payer is NULL.
 create function auth.list_tokens(p_payer text)
-returns table (id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz, revoked_at timestamptz)
+returns table (
+  id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz, revoked_at timestamptz
+)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -49,6 +58,7 @@ as $$
     order by payer, created_at
 $$;
 
+-- Revokes a token; a second time changes nothing. False if the token is unknown.
 create function auth.revoke_token(p_id text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

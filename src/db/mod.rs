@@ -1,4 +1,4 @@
-//! The database: how to reach it, migrate it and check it. The only place that hands out connections.
+//! The database: connections, migrations and checks. Only this module hands out connections.
 
 pub mod check;
 pub mod embedded;
@@ -10,31 +10,33 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
-/// How long a statement of a lane may run: a turn takes about a millisecond, and a call must have its answer before
-/// its time limit also when its batch runs again.
+/// How long a statement of a lane may run. A turn takes about a millisecond, and a call must get its answer before its
+/// deadline even if its batch runs a second time.
 pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How long a statement may wait for a lock that is held against the rules: turns take theirs by trying.
+/// How long a statement may wait for a lock. A lane tries the payer's lock without waiting, and the path of busy payers
+/// sets its own timeout: this one limits the wait for locks of foreign sessions.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// How long a slow read or a look-up may run.
 const POOL_STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long to wait for a new connection.
+/// Timeout of a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a statement waits for a free connection of its pool.
 pub const POOL_WAIT: Duration = Duration::from_secs(2);
 
-/// Connections for finding out who calls and whether the database is there: kept apart, so that no payer's slow reads can
-/// stand before them.
+/// Number of connections for token look-ups and readiness. They have a pool of their own, so that slow reads of payers
+/// cannot delay them.
 const AUTH_CONNECTIONS: u32 = 2;
 
-/// Connections for what payers have in common: slugs, and what the sweeper looks for. Kept apart too: anybody can follow
-/// links that do not exist.
+/// Number of connections for slugs and the sweeper's scans, which belong to no single payer. They have a pool of their
+/// own, because anyone can request links that do not exist.
 const SHARED_CONNECTIONS: u32 = 2;
 
-/// A way to the database: single connections for lanes, a pool for slow reads, one for the gate, and one for the commons.
+/// Access to the database: single connections for lanes, and three pools: for slow reads and busy payers, for
+/// authentication, and for data that payers share.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
@@ -44,14 +46,16 @@ pub struct Database {
 }
 
 impl Database {
-    /// Prepares the way; connects when first used. `pool_max` is the size of the pool for slow reads, in connections.
+    /// Prepares the pools. They connect at the first use. `pool_max` is the maximum number of connections for slow
+    /// reads and busy payers.
     #[must_use]
     pub fn new(options: PgConnectOptions, pool_max: u32) -> Self {
         let pool = |connections| {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(POOL_WAIT)
-                // What is hot runs in lanes. Here a ping before every use is cheap, and hides a database that was restarted.
+                // Fast calls run in lanes. Here a ping before each use costs little, and replaces connections that a
+                // restart of the database has broken.
                 .test_before_acquire(true)
                 .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT))
         };
@@ -59,10 +63,10 @@ impl Database {
         Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, auth_pool, shared_pool }
     }
 
-    /// A connection of one's own, for a lane.
+    /// A new connection outside of the pools, for a lane.
     ///
     /// # Errors
-    /// When the database does not take the connection within [`CONNECT_TIMEOUT`].
+    /// When the database does not accept the connection within [`CONNECT_TIMEOUT`].
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
         match tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await {
             Ok(connection) => connection,
@@ -70,22 +74,22 @@ impl Database {
         }
     }
 
-    /// The pool. Every statement on it is one autocommit call of an entry function.
+    /// The pool for slow reads and busy payers. Each statement on it is one autocommit call of an entry function.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// The pool for look-ups before it is known who calls.
+    /// The pool for token look-ups and readiness, which run before the payer is known.
     pub(crate) fn auth_pool(&self) -> &PgPool {
         &self.auth_pool
     }
 
-    /// The pool for what payers have in common.
+    /// The pool for slugs and the sweeper's scans.
     pub(crate) fn shared_pool(&self) -> &PgPool {
         &self.shared_pool
     }
 
-    /// Closes the pools, waiting for what is under way.
+    /// Closes the pools and waits for running statements.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
         self.auth_pool.close().await;
@@ -93,18 +97,18 @@ impl Database {
     }
 }
 
-/// Can tell whether the database is there, and nothing else: what a handler may hold.
+/// A readiness check of the database, and no other access: handlers may hold it.
 pub struct Readiness(Database);
 
 impl Readiness {
-    /// Of this database.
+    /// The readiness check of `database`.
     #[must_use]
     pub fn of(database: Database) -> Self {
         Self(database)
     }
 
-    /// Whether the database answers and payerbase is installed in it. Which version is checked when a server starts:
-    /// during an upgrade the servers of the version before go on.
+    /// Whether the database answers and payerbase is installed in it. Only the start of a server checks the version, so
+    /// that servers of the previous version keep running during an upgrade.
     pub async fn check(&self) -> bool {
         let installed =
             sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
@@ -114,7 +118,7 @@ impl Readiness {
     }
 }
 
-/// What every session of ours has, whoever configured the server.
+/// The settings of each session, independent of the database's configuration.
 fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectOptions {
     options
         .application_name("payerbase")
@@ -127,8 +131,8 @@ fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectO
             ("row_security", "on"),
             ("timezone", "UTC"),
             ("jit", "off"),
-            // Every statement of a turn is a step along an index. A plan that was made while a table was small is kept as
-            // long as its connection, so it must not be one for a small table.
+            // Each statement of a turn uses an index. A connection keeps its plans, so a plan that was made while a
+            // table was small must also suit a large table.
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             ("enable_bitmapscan", "off"),
@@ -137,7 +141,7 @@ fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectO
         .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO)
 }
 
-/// Whether the connection is of no more use: the other side is gone, or says that it is going.
+/// Whether the connection is lost: PostgreSQL is gone, or says that it is shutting down or starting.
 #[must_use]
 pub fn is_lost(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
@@ -147,7 +151,7 @@ pub fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Runs one static statement without parameters on `connection`.
+/// Runs static SQL without parameters on `connection`.
 pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(sql.to_owned())).await.map(drop)
 }

@@ -1,14 +1,14 @@
 //! BERT (Devlin et al., 2018) as sentence-transformers uses it, on the CPU.
 //!
-//! The tokens of all texts of a batch stand in one matrix, one row each, so that nothing is computed for padding; only
-//! attention goes text by text.
+//! The tokens of all texts of a batch are rows of one matrix, so that no work is spent on padding. Only attention runs
+//! text by text.
 
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module as _, VarBuilder, ops};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// `config.json`: what there is to know of the weights.
+/// `config.json`: the architecture and sizes of the model.
 #[derive(Deserialize)]
 struct Config {
     model_type: String,
@@ -38,12 +38,12 @@ enum Activation {
     Relu,
 }
 
-/// `1_Pooling/config.json`: how the vectors of tokens become that of a text, and more.
+/// `1_Pooling/config.json`: how the vectors of tokens become the vector of a text.
 #[derive(Deserialize)]
 struct PoolingConfig(Map<String, Value>);
 
 impl PoolingConfig {
-    /// The one mode that is on, if there is only one.
+    /// The mode, if exactly one is on.
     fn mode(&self) -> Option<&str> {
         let mut modes = self
             .0
@@ -61,7 +61,7 @@ enum Pooling {
 }
 
 struct Layer {
-    /// Query, key and value as one matrix.
+    /// The weights of query, key and value as one matrix.
     attention: Linear,
     output: Linear,
     after_attention: LayerNorm,
@@ -70,7 +70,7 @@ struct Layer {
     after: LayerNorm,
 }
 
-/// A model.
+/// A BERT model.
 pub(super) struct Bert {
     words: Embedding,
     positions: Embedding,
@@ -86,17 +86,23 @@ impl Bert {
         let config: Config = serde_json::from_slice(config).map_err(|error| format!("config.json: {error}"))?;
         if config.model_type != "bert" || config.position_embedding_type != "absolute" {
             let (kind, positions) = (config.model_type, config.position_embedding_type);
-            return Err(format!("config.json: expected a model of type bert, and this is {kind}, {positions}"));
+            return Err(format!(
+                "config.json: expected a model of type bert with absolute positions, found {kind} with {positions}"
+            ));
         }
         if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-            return Err("config.json: hidden_size is no multiple of num_attention_heads".to_owned());
+            return Err("config.json: hidden_size must be a multiple of num_attention_heads".to_owned());
         }
         let pooling: PoolingConfig =
             serde_json::from_slice(pooling).map_err(|error| format!("1_Pooling/config.json: {error}"))?;
         let pooling = match pooling.mode() {
             Some("cls_token") => Pooling::First,
             Some("mean_tokens") => Pooling::Mean,
-            _ => return Err("1_Pooling/config.json: expected pooling by the mean, or by the first token".to_owned()),
+            _ => {
+                return Err(
+                    "1_Pooling/config.json: expected pooling_mode_mean_tokens or pooling_mode_cls_token".to_owned()
+                );
+            }
         };
         Self::build(config, pooling, weights).map_err(|error| format!("model.safetensors: {error}"))
     }
@@ -142,12 +148,12 @@ impl Bert {
         })
     }
 
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text, including the tokens before and after it.
     pub fn positions(&self) -> usize {
         self.config.max_position_embeddings
     }
 
-    /// The vectors of texts, as tokens with what stands before and after them.
+    /// The vectors of texts. A text is its tokens, with the tokens before and after it.
     pub fn embed(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
         let tokens = texts.concat();
         let places: Vec<u32> = texts.iter().flat_map(|text| (0..).take(text.len())).collect();
@@ -181,7 +187,7 @@ impl Bert {
         let scale = f64::from(u32::try_from(size).map_err(Error::wrap)?).sqrt().recip();
         let all = layer.attention.forward(rows)?;
         let attended = each(texts, |at, count| {
-            // To [query, key, value] x head x token x size.
+            // Shape: [query, key, value] x head x token x size.
             let parts =
                 all.narrow(0, at, count)?.reshape((count, 3, heads, size))?.permute((1, 2, 0, 3))?.contiguous()?;
             let (query, key, value) = ((parts.get(0)? * scale)?, parts.get(1)?, parts.get(2)?);
@@ -192,7 +198,7 @@ impl Bert {
     }
 }
 
-/// Does something with the rows of each text: where they begin, and how many they are.
+/// Calls `what` for each text, with the index of its first row and the number of its rows.
 fn each<T>(texts: &[Vec<u32>], mut what: impl FnMut(usize, usize) -> Result<T>) -> Result<Vec<T>> {
     let mut at = 0;
     let results = texts.iter().map(|text| {

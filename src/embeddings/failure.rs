@@ -7,19 +7,19 @@ use crate::problem::{Code, Problem};
 /// Why a text did not become a vector.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// Too much waits already.
-    #[error("too many texts wait to be embedded")]
+    /// Too many texts are waiting, or the server is stopping.
+    #[error("too many texts are waiting to be embedded")]
     Overloaded,
-    /// More than is embedded in one call.
+    /// The texts of one call have too many tokens.
     #[cfg(feature = "local-embeddings")]
-    #[error("the texts are {tokens} tokens, and the limit is {limit}")]
+    #[error("the texts have {tokens} tokens; the limit is {limit}")]
     TooLong {
-        /// How many tokens the texts are.
+        /// Number of tokens of the texts.
         tokens: usize,
-        /// How many one call may have.
+        /// Maximum number of tokens of one call.
         limit: usize,
     },
-    /// The model or the endpoint did not do it.
+    /// The model or the endpoint failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -31,7 +31,7 @@ impl From<Failure> for Problem {
             #[cfg(feature = "local-embeddings")]
             Failure::TooLong { tokens, limit } => Self::new(Code::PayloadTooLarge)
                 .member("limitTokens", limit)
-                .detail(format!("The texts to embed are {tokens} tokens of the model; one call may have {limit}.")),
+                .detail(format!("The texts to embed have {tokens} tokens. One call may have at most {limit}.")),
             Failure::Failed(reason) => {
                 tracing::warn!(reason, "texts could not be embedded");
                 Self::new(Code::EmbeddingFailed)

@@ -1,7 +1,7 @@
-//! A model of sentence-transformers in this process.
+//! A sentence-transformers model in this process.
 //!
-//! It has threads of its own, which step back behind everything else on the machine. They embed about a batch at a time of
-//! what waits, a part of each payer in turn.
+//! The model has threads of its own, with a low priority. They take batches from a queue, which serves payers round
+//! robin.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,23 +21,23 @@ use crate::name::Name;
 use crate::payer::Payer;
 use crate::vector::Vector;
 
-/// How far the threads step back behind others.
+/// Niceness of the threads.
 const NICENESS: i32 = 10;
 
-/// A model at work.
+/// An opened model with its threads.
 pub(super) struct Local {
     name: Name,
     reader: Arc<Reader>,
     queue: Arc<Queue>,
 }
 
-/// What makes tokens of texts.
+/// Turns texts into tokens.
 struct Reader {
     tokenizer: Tokenizer,
-    /// What stands before and after every text.
+    /// The tokens before and after each part.
     begin: u32,
     end: u32,
-    /// Most tokens of a part, these two included.
+    /// Maximum number of tokens of a part, `begin` and `end` included.
     part_tokens_max: usize,
 }
 
@@ -47,7 +47,7 @@ struct SentenceConfig {
     max_seq_length: Option<usize>,
 }
 
-/// One line of `modules.json`.
+/// One entry of `modules.json`.
 #[derive(Deserialize)]
 struct Module {
     r#type: String,
@@ -75,7 +75,7 @@ impl Local {
         };
         let reader =
             Reader::read(&read("tokenizer.json")?, max_seq_length.unwrap_or(usize::MAX).min(bert.positions()))?;
-        // A first text shows whether the parts fit together.
+        // A first text shows whether tokenizer, model and pooling fit together.
         bert.embed(&[reader.parts("text")?.swap_remove(0)])
             .map_err(|error| format!("the model does not run: {error}"))?;
 
@@ -87,7 +87,7 @@ impl Local {
         let queue = Arc::new(Queue::default());
         let bert = Arc::new(bert);
         for number in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
-            // A pool of one thread each: matrices are multiplied where the texts are, and no thread waits for another.
+            // One pool per thread: each thread multiplies its own matrices, and none waits for another.
             let pool = ThreadPoolBuilder::new().num_threads(1).thread_name(move |_| format!("embed-{number}")).build();
             let pool = pool.map_err(|error| error.to_string())?;
             let (bert, queue) = (Arc::clone(&bert), Arc::clone(&queue));
@@ -103,7 +103,7 @@ impl Local {
     pub async fn embed(&self, payer: &Payer, texts: &[&str]) -> Result<Vec<Vector>, Failure> {
         let owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let reader = Arc::clone(&self.reader);
-        // A long text takes a moment to read.
+        // Tokenizing a long text blocks.
         let read = tokio::task::spawn_blocking(move || {
             owned.iter().map(|text| reader.parts(text)).collect::<Result<Vec<_>, _>>()
         });
@@ -140,12 +140,12 @@ impl Drop for Local {
 }
 
 fn work(bert: &Bert, queue: &Queue) {
-    // On Linux a thread has a niceness of its own. Elsewhere, and where it is not allowed, all are equal.
+    // Only Linux has a niceness per thread. If it cannot be set, the threads keep the normal priority.
     #[cfg(target_os = "linux")]
     let _as_before = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     while let Some(parts) = queue.take() {
         let (tokens, replies): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.tokens, part.reply)).unzip();
-        // A panic on a thread of a pool would end the process.
+        // A panic in a rayon thread would abort the process.
         let vectors = catch_unwind(AssertUnwindSafe(|| bert.embed(&tokens)));
         let vectors = match vectors {
             Ok(vectors) => vectors.map_err(|error| error.to_string()),
@@ -156,7 +156,7 @@ fn work(bert: &Bert, queue: &Queue) {
                 Ok(vectors) => vectors.get(place).cloned().ok_or_else(|| "a vector is missing".to_owned()),
                 Err(error) => Err(error.clone()),
             };
-            // Whoever asked may have gone.
+            // The call may have been dropped.
             let _gone = reply.send(answer);
         }
     }
@@ -173,12 +173,12 @@ impl Reader {
             return Err("tokenizer.json: expected one token before a text and one after it".to_owned());
         };
         if part_tokens_max < 8 {
-            return Err("the model reads less than eight tokens".to_owned());
+            return Err("the model reads fewer than eight tokens".to_owned());
         }
         Ok(Self { tokenizer, begin, end, part_tokens_max })
     }
 
-    /// A text as tokens, in parts of about the same length.
+    /// The tokens of a text, in parts of about the same length.
     fn parts(&self, text: &str) -> Result<Vec<Vec<u32>>, String> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
         let tokens = encoding.get_ids();
@@ -187,7 +187,7 @@ impl Reader {
         let parts = tokens.chunks(tokens.len().div_ceil(count).max(1));
         let around = |part: &[u32]| [&[self.begin], part, &[self.end]].concat();
         let parts: Vec<Vec<u32>> = parts.map(around).collect();
-        // A text in which the model sees nothing.
+        // A text without tokens still needs one part.
         Ok(if parts.is_empty() { vec![around(&[])] } else { parts })
     }
 }

@@ -1,8 +1,8 @@
-//! Embeddings: texts become vectors, before the turn and never in it.
+//! Embeddings: turn texts into vectors. Always before the turn, never in it.
 //!
-//! By a model of sentence-transformers that runs in this process (`local:<folder>`, with the cargo feature
-//! `local-embeddings`), or by an endpoint that speaks OpenAI's protocol (`https://..`). A text that is longer than the model
-//! reads is embedded in parts, and its vector is their mean, each part weighing what it is long.
+//! The model is a sentence-transformers model in this process (`local:<folder>`, with the cargo feature
+//! `local-embeddings`), or an endpoint that implements the OpenAI embeddings API (`https://..`). A text that is too
+//! long for the model is embedded in parts. Its vector is the mean of theirs, weighted by their lengths.
 
 #[cfg(feature = "local-embeddings")]
 mod bert;
@@ -23,28 +23,28 @@ use crate::payer::Payer;
 use crate::problem::Problem;
 use crate::vector::Vector;
 
-/// Why there can be no embeddings as they are configured.
+/// Why the configured model cannot be opened.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The folder holds no model that we can run.
-    #[error("PAYERBASE_EMBEDDINGS: {folder} cannot be used as a model: {why}")]
+    /// The folder has no model that this program can run.
+    #[error("PAYERBASE_EMBEDDINGS: cannot use the model in {folder}: {why}")]
     NoModel {
         /// The folder.
         folder: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// The program has no code for local models.
+    /// The program was built without support for local models.
     #[error(
-        "PAYERBASE_EMBEDDINGS, --embeddings: this payerbase was built without local models; build it with `cargo build --features local-embeddings`"
+        "PAYERBASE_EMBEDDINGS, --embeddings: this payerbase was built without local models: build it with `cargo build --features local-embeddings`"
     )]
     NotBuilt,
-    /// No HTTP client.
-    #[error("PAYERBASE_EMBEDDINGS: cannot call the endpoint: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("PAYERBASE_EMBEDDINGS: cannot create an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-/// What makes vectors of texts.
+/// An opened embedding model.
 pub struct Embeddings {
     model: Name,
     backend: Backend,
@@ -57,10 +57,11 @@ enum Backend {
 }
 
 impl Embeddings {
-    /// Makes ready what the setting names: nothing for [`Setting::Off`]. Reads a local model, which takes a second.
+    /// Opens the model of the setting. `None` for [`Setting::Off`]. Reads a local model from its files, which takes a
+    /// second; does not call an endpoint.
     ///
     /// # Errors
-    /// When the folder holds no model, or the program cannot run one.
+    /// When the folder has no usable model, or the program was built without local models.
     pub fn open(setting: &Setting) -> Result<Option<Self>, Error> {
         match setting {
             Setting::Off => Ok(None),
@@ -79,14 +80,14 @@ impl Embeddings {
         }
     }
 
-    /// What vectors of this model are marked with. For a local one, the name of its folder and the beginning of its weights'
-    /// SHA-256: other weights are another model, whatever the folder is called.
+    /// The name of the model, stored with each of its vectors. For a local model: the name of its folder and the first
+    /// 8 digits of the weights' SHA-256, so that other weights in the same folder are another model.
     #[must_use]
     pub fn model(&self) -> &Name {
         &self.model
     }
 
-    /// Makes the vectors of texts, in their order.
+    /// The vectors of texts, in the same order.
     ///
     /// # Errors
     /// `embedding-failed`, `overloaded`, `payload-too-large`.

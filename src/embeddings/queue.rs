@@ -1,4 +1,4 @@
-//! What waits to be embedded: bounded, and shared out between payers.
+//! The queue of texts to embed: bounded, and fair between payers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,23 +8,24 @@ use tokio::sync::oneshot;
 use super::failure::Failure;
 use crate::payer::Payer;
 
-/// Most tokens of one call: what a core embeds in half a minute or so.
+/// Maximum number of tokens of one call: about half a minute of work for one core.
 pub(super) const CALL_TOKENS_MAX: usize = 1 << 17;
-/// Most tokens that wait.
+/// Maximum number of tokens in the queue.
 const WAITING_TOKENS_MAX: usize = 4 * CALL_TOKENS_MAX;
-/// Tokens that are embedded together. More would hardly be faster, and the last one would wait for all.
+/// Number of tokens that fill a batch. Larger batches would hardly be faster, and all their texts would wait for the
+/// last.
 const BATCH_TOKENS: usize = 512;
 
-/// A part of a text, as the model reads it.
+/// A part of a text, as tokens for the model.
 pub(super) struct Part {
     pub tokens: Vec<u32>,
     pub reply: oneshot::Sender<Answer>,
 }
 
-/// The vector of a part, or why there is none.
+/// The vector of a part, or the reason why it failed.
 pub(super) type Answer = Result<Vec<f32>, String>;
 
-/// What waits, by payer.
+/// The parts in the queue, by payer.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -33,9 +34,10 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// The calls of each, and the parts of each call.
+    /// The calls of each payer, and the parts of each call.
     waiting: HashMap<Payer, VecDeque<VecDeque<Part>>>,
-    /// Whose parts are next, one part each: of their calls in turn, so that no question waits for a long text.
+    /// The payers in the order of their turns. A turn takes one part, and the calls of a payer alternate, so that a
+    /// short query does not wait for a long text.
     turns: VecDeque<Payer>,
     tokens: usize,
     is_closed: bool,
@@ -58,7 +60,7 @@ impl State {
             }
             let Some(part) = part else { continue };
             self.tokens -= part.tokens.len();
-            // Whoever asked may have gone.
+            // The call may have been dropped.
             if !part.reply.is_closed() {
                 tokens += part.tokens.len();
                 parts.push(part);
@@ -76,7 +78,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the parts of a call in: all or none.
+    /// Adds the parts of a call, all or none.
     pub fn push(&self, payer: &Payer, parts: Vec<Part>) -> Result<(), Failure> {
         let tokens: usize = parts.iter().map(|part| part.tokens.len()).sum();
         if tokens > CALL_TOKENS_MAX {
@@ -98,7 +100,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for parts, about a batch of them, of every payer in turn. None when the queue is closed.
+    /// Waits for parts and takes about a batch of them, round robin over payers. `None` when the queue is closed.
     pub fn take(&self) -> Option<Vec<Part>> {
         let mut state = self.state();
         while !state.is_closed {
@@ -111,7 +113,7 @@ impl Queue {
         None
     }
 
-    /// Ends it: who waits hears that it failed.
+    /// Closes the queue. The parts in it fail.
     pub fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;

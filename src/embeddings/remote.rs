@@ -1,4 +1,4 @@
-//! An endpoint that speaks OpenAI's protocol for embeddings: `POST {"model": .., "input": [..]}`.
+//! An endpoint that implements the OpenAI embeddings API: `POST {"model": .., "input": [..]}`.
 
 use std::time::{Duration, Instant};
 
@@ -13,20 +13,20 @@ use super::failure::Failure;
 use super::setting::Endpoint;
 use crate::vector::Vector;
 
-/// Most texts of one request.
+/// Maximum number of texts in one request.
 const TEXTS_MAX: usize = 64;
-/// The largest answer, in bytes: 64 vectors of 4,096 numbers, each of them long.
+/// Size limit of an answer, in bytes: room for 64 vectors of 4,096 numbers of 64 bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Requests under way at the same time.
+/// Maximum number of requests at the same time.
 const REQUESTS_MAX: usize = 16;
-/// How long to wait for a connection, and for an answer.
+/// Timeouts of a connection, and of a request with its answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take with everything that is tried again.
+/// Time limit of a call, retries included.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often to try again.
+/// Maximum number of retries of a request.
 const RETRIES_MAX: u32 = 2;
-/// The first pause before that, at most; the next one is twice as long.
+/// Maximum back-off before the first retry. It doubles for the next one.
 const PAUSE_MAX: Duration = Duration::from_millis(300);
 
 /// The endpoint.
@@ -47,7 +47,7 @@ struct Item {
     embedding: Vector,
 }
 
-/// Why a request did not succeed, and whether the next one may.
+/// Why a request failed, and whether a retry may succeed.
 struct Refused {
     reason: String,
     retry: bool,
@@ -61,12 +61,12 @@ impl Refused {
 
 impl Remote {
     pub fn new(endpoint: Endpoint) -> Result<Self, reqwest::Error> {
-        // The one that PostgreSQL is spoken to with. Whoever was first chose the same.
+        // The same TLS provider as for PostgreSQL. An error means that it is installed already.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
-            // A key must not follow wherever an answer leads.
+            // A redirect must not take the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("payerbase/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -125,7 +125,7 @@ impl Remote {
             request = request.bearer_auth(key.expose_secret());
         }
         let response = request.send().await.map_err(|error| Refused {
-            // The reason without the URL, which is nobody's business in a log.
+            // Leave the URL out, which may be confidential, because the reason is logged.
             reason: format!("the endpoint cannot be reached: {}", error.without_url()),
             retry: true,
         })?;
@@ -136,18 +136,18 @@ impl Remote {
         }
         let body = read(response).await?;
         let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| Refused::finally(format!("the endpoint answered something else: {error}")))?;
+            .map_err(|error| Refused::finally(format!("the endpoint's answer is not valid: {error}")))?;
         in_order(answer, texts.len())
     }
 
-    /// All vectors of a call must have the dimensions that were asked for, or those of the first one. From one call to the
-    /// next they may change: others are of another space.
+    /// All vectors of a call must have the requested number of dimensions, or that of the first vector if none was
+    /// requested. It may change between calls: vectors with other dimensions belong to another space.
     fn check_dimensions(&self, vectors: &[Vector]) -> Result<(), Failure> {
         let mut dimensions = vectors.iter().map(|vector| vector.as_slice().len());
         let expected = self.endpoint.dimensions.or_else(|| dimensions.clone().next());
         match dimensions.find(|dimensions| Some(*dimensions) != expected) {
             Some(other) => Err(Failure::Failed(format!(
-                "the endpoint answered a vector of {other} dimensions, expected {}",
+                "the endpoint returned a vector of {other} dimensions, expected {}",
                 expected.unwrap_or_default()
             ))),
             None => Ok(()),
@@ -155,11 +155,11 @@ impl Remote {
     }
 }
 
-/// The vectors in the order of the texts.
+/// The vectors of an answer, in the order of the texts.
 fn in_order(mut answer: Answer, count: usize) -> Result<Vec<Vector>, Refused> {
     answer.data.sort_by_key(|item| item.index);
     if !answer.data.iter().map(|item| item.index).eq(0..count) {
-        return Err(Refused::finally("the endpoint answered another number of vectors than of texts"));
+        return Err(Refused::finally("the endpoint did not return one vector for each text"));
     }
     Ok(answer.data.into_iter().map(|item| item.embedding).collect())
 }
@@ -173,7 +173,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Refused> {
     while let Some(chunk) = response.chunk().await.map_err(broke)? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_BYTES_MAX {
-            return Err(Refused::finally("the endpoint's answer has no end"));
+            return Err(Refused::finally("the endpoint's answer is larger than 16 MiB"));
         }
     }
     Ok(body)
@@ -184,7 +184,7 @@ fn weight(part: &str) -> f64 {
     part.len() as f64
 }
 
-/// A text in parts that the model can read, cut at spaces where there are any.
+/// Splits a text into parts of at most `bytes_max` bytes, at spaces where possible.
 fn split(text: &str, bytes_max: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -196,7 +196,7 @@ fn split(text: &str, bytes_max: usize) -> Vec<&str> {
         rest = after;
     }
     parts.push(rest);
-    // A part of spaces alone says nothing.
+    // A part with only spaces has no meaning to embed.
     parts.retain(|part| !part.trim().is_empty());
     parts
 }

@@ -1,4 +1,4 @@
-//! `PAYERBASE_EMBEDDINGS`.
+//! The setting `PAYERBASE_EMBEDDINGS`.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,30 +10,30 @@ use url::{Host, Url};
 use crate::name::Name;
 use crate::vector::DIMENSIONS_MAX;
 
-/// What makes vectors.
+/// The embedding model.
 #[derive(Clone, Debug, Default)]
 pub enum Setting {
-    /// Nothing.
+    /// No model.
     #[default]
     Off,
-    /// The model in a folder.
+    /// The sentence-transformers model in a folder, run by this process.
     Local(PathBuf),
     /// An endpoint.
     Remote(Endpoint),
 }
 
-/// An endpoint that speaks OpenAI's protocol for embeddings.
+/// An endpoint that implements the OpenAI embeddings API.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where requests go.
+    /// URL of requests, which ends with `/embeddings`.
     pub url: Url,
-    /// The model to ask for.
+    /// Name of the model in requests.
     pub model: Name,
-    /// How many dimensions to ask for.
+    /// Number of dimensions in requests, 1 to 4,096. `None`: the model's own.
     pub dimensions: Option<usize>,
-    /// The longest text to send, in bytes; a longer one is sent in parts.
+    /// Maximum length of a text to send, in bytes, 100 to 100,000. Longer texts are sent in parts.
     pub part_bytes_max: usize,
-    /// What proves who pays.
+    /// API key.
     pub key: Option<SecretString>,
 }
 
@@ -51,7 +51,7 @@ impl FromStr for Setting {
     }
 }
 
-/// [`Endpoint::part_bytes_max`] by itself: fewer tokens than the 8,192 that such models read, in any script.
+/// Default of [`Endpoint::part_bytes_max`]: fewer tokens, in any script, than the 8,192 that such models read.
 const PART_BYTES_DEFAULT: usize = 6_000;
 const PART_BYTES: RangeInclusive<usize> = 100..=100_000;
 
@@ -63,7 +63,7 @@ impl Endpoint {
             return Err(expected());
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not hold a user or a password: the key goes into PAYERBASE_EMBEDDINGS_KEY".to_owned());
+            return Err("must not contain a user or a password: the key goes into PAYERBASE_EMBEDDINGS_KEY".to_owned());
         }
         let (mut model, mut dimensions, mut part_bytes_max) = (None, None, PART_BYTES_DEFAULT);
         for (name, value) in url.query_pairs() {
@@ -78,7 +78,7 @@ impl Endpoint {
                     let (min, max) = PART_BYTES.into_inner();
                     part_bytes_max = number.ok_or_else(|| format!("`maxBytes` must be {min} to {max}"))?;
                 }
-                _ => return Err("`model`, `dimensions` and `maxBytes` are all that can follow the `?`".to_owned()),
+                _ => return Err("the query may only have `model`, `dimensions` and `maxBytes`".to_owned()),
             }
         }
         let model = model.ok_or("must name the model: `https://host/v1?model=<model>`")?;
@@ -91,7 +91,7 @@ impl Endpoint {
         Ok(Self { url, model, dimensions, part_bytes_max, key: None })
     }
 
-    /// Whether a key may go there: not where others could read it on its way.
+    /// Whether the key may be sent: only over TLS or to this machine, where others cannot read it.
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         let is_here = match self.url.host() {

@@ -1,4 +1,4 @@
-//! Tokens: who gets in, who doesn't, and what each hears.
+//! Tokens: which are accepted, and which problem the others get.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn the_id_of_one_token_with_the_secret_of_another_is_refused() {
     with_header(&caller, &forged).await.problem(401, "token-invalid");
 }
 
-/// The checksum of a token, so that a forged one is well formed.
+/// The checksum of a token, to make a forged token well formed.
 fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes()) as usize;
     let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -99,7 +99,7 @@ async fn a_revoked_token_is_refused_soon_also_where_it_is_cached() {
     caller.get("/v1/me").await.problem(401, "token-revoked");
 }
 
-/// Revocation and expiry take seconds; how many is measured elsewhere.
+/// Waits up to 10 seconds. Other tests measure how long revocation and expiry take.
 async fn wait_until(condition: impl AsyncFn() -> bool) {
     for _ in 0..200 {
         if condition().await {

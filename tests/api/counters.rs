@@ -1,4 +1,4 @@
-//! Counters, by example. `counters_model.rs` has the random calls.
+//! Counters, by examples. `counters_model.rs` has the random calls.
 
 use futures_util::future::join_all;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Counters against a model: random calls, one after the other and all at once.
+//! Counters against a model: random calls, sequential and concurrent.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::model::{Expected, compare, narrowed, outcome, run_cases};
 use crate::support::{Answer, Caller, TestApp};
 
-/// A call to one of the methods, on one of a few names.
+/// A call of a method, on one of a few names.
 #[derive(Clone, Debug)]
 enum Op {
     Adjust { name: u8, sign: i8, amount: i64, min: Option<Option<i64>>, max: Option<Option<i64>>, reject: bool },
@@ -56,7 +56,7 @@ impl Model {
     }
 }
 
-/// One increment or decrement, by the contract and in 128 bits.
+/// One increment or decrement as documented, computed in 128 bits.
 fn adjust(old: Counter, op: &Op) -> Result<(Counter, Value), &'static str> {
     let Op::Adjust { sign, amount, min, max, reject, .. } = *op else { unreachable!() };
     let sign = i128::from(sign);
@@ -143,7 +143,7 @@ fn concurrent_calls_are_as_if_one_came_after_the_other() {
         for (op, answer) in ops.iter().zip(answers) {
             let Ok(answer) = outcome(answer) else { continue };
             let Op::Adjust { sign, .. } = *op else { unreachable!() };
-            // Each call is right for the value that it found, and the steps add up to where the counter stands.
+            // Each call is correct for the value before it, and the changes add up to the final value.
             let found =
                 Counter { value: answer["previousValue"].as_i64().unwrap().into(), min: Some(-30), max: Some(30) };
             let (_, expected) = adjust(found, op).map_err(TestCaseError::fail)?;

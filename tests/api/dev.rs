@@ -1,4 +1,4 @@
-//! The program itself: `payerbase dev` as a newcomer starts it, and the commands beside it.
+//! The program itself: `payerbase dev` as a newcomer starts it, and the other commands.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -23,10 +23,10 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-/// `payerbase dev`, ready.
+/// A running `payerbase dev` that is ready.
 struct Dev {
     process: Child,
-    /// The line that it says to paste.
+    /// The command line that it prints for pasting.
     curl: String,
 }
 
@@ -44,7 +44,7 @@ impl Dev {
         self.curl[start..].split("/v1").next().unwrap()
     }
 
-    /// Runs the line that it says to paste.
+    /// Runs the printed command line.
     fn paste(&self) -> Value {
         let output = Command::new("sh").args(["-c", &format!("{} --silent --fail", self.curl)]).output().unwrap();
         assert!(output.status.success(), "{}: {output:?}", self.curl);
@@ -63,7 +63,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _gone = self.process.kill().and_then(|()| self.process.wait());
     }
 }
@@ -123,7 +123,7 @@ fn dev_starts_postgres_again_when_it_is_killed() {
     let pid = pid.lines().next().unwrap();
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     let again = format!("curl --silent --fail --retry 50 --retry-delay 1 --retry-all-errors {}/readyz", dev.url());
-    // It is ready for a moment longer, until it has noticed.
+    // For a moment the server still reports that it is ready, until it notices the kill.
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(Command::new("sh").args(["-c", &again]).stdout(Stdio::null()).status().unwrap().success());
     assert_eq!(dev.paste()["value"], 2);

@@ -1,4 +1,4 @@
-//! What is generated and committed equals what the code says. Adopt a change with
+//! The committed generated files equal those that the code generates. Adopt a change with
 //! `PAYERBASE_TEST_ADOPT=1 cargo test --test api drift`.
 
 use std::path::Path;
@@ -67,7 +67,7 @@ fn every_operation_says_what_it_does_and_how_it_can_fail() {
     assert_eq!(described, methods, "operations are methods, one to one");
 }
 
-/// The examples of requests are sent, each by a payer that has what they are about, and every one of them works.
+/// Sends each example of a request, by a payer that has the resources in it. Each of them succeeds.
 #[tokio::test]
 async fn the_examples_of_requests_are_real() {
     let app = crate::support::TestApp::spawn().await;
@@ -83,7 +83,7 @@ async fn the_examples_of_requests_are_real() {
     assert!(sent >= 25, "{sent}");
 }
 
-/// What the document lets be `null` is refused by nobody.
+/// Each operation accepts `null` where the document allows it.
 #[tokio::test]
 async fn null_may_be_sent_where_the_document_says_so() {
     let app = crate::support::TestApp::spawn().await;
@@ -111,7 +111,8 @@ async fn null_may_be_sent_where_the_document_says_so() {
     assert!(sent >= 20, "{sent}");
 }
 
-/// What has no room for other members cannot be a part of something that has more.
+/// A schema that forbids additional properties cannot be a part of an `allOf`: it would refuse the other parts'
+/// properties.
 #[test]
 fn no_part_of_a_schema_refuses_the_other_parts() {
     let document: Value = serde_json::from_str(&document().json).unwrap();
@@ -125,7 +126,7 @@ fn no_part_of_a_schema_refuses_the_other_parts() {
     }
 }
 
-/// Clients that are made from the document can send its examples.
+/// Clients that are generated from the document can send its examples.
 #[test]
 fn the_examples_of_requests_have_only_members_that_the_document_knows() {
     let document: Value = serde_json::from_str(&document().json).unwrap();

@@ -1,4 +1,4 @@
-//! An endpoint makes the vectors: one on loopback that speaks the protocol, well or badly.
+//! Embeddings from an endpoint: a fake on loopback, which answers correctly or with errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::idempotency::with_key;
 use crate::support::{Caller, TestApp, TestDatabase};
 
-/// An endpoint of four dimensions: what a text is about, by its words.
+/// A fake endpoint with four dimensions. A vector counts words of four topics.
 struct Endpoint {
     url: String,
     requests: Arc<AtomicUsize>,
@@ -24,7 +24,7 @@ fn vector(text: &str) -> Vec<f32> {
     TOPICS.iter().map(|topic| text.matches(topic).count() as f32).collect()
 }
 
-/// What it answers depends on the words of the texts, as does what it is asked for.
+/// Checks a request and answers it. Words in the texts select the errors.
 async fn answer(request: HttpRequest, body: web::Json<Value>, requests: web::Data<AtomicUsize>) -> HttpResponse {
     let number = requests.fetch_add(1, Ordering::SeqCst);
     assert_eq!(request.headers().get("authorization").unwrap(), "Bearer the-key");
@@ -35,7 +35,7 @@ async fn answer(request: HttpRequest, body: web::Json<Value>, requests: web::Dat
     let data: Vec<Value> = texts
         .iter()
         .enumerate()
-        // In whatever order.
+        // In reverse: an endpoint may return the vectors in any order.
         .rev()
         .map(|(index, text)| json!({"object": "embedding", "index": index, "embedding": vector(text)}))
         .collect();
@@ -141,12 +141,12 @@ async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays
     assert_eq!(topic(&caller, "none").await, json!([0.0, 0.0, 1.0, 4.0]));
     caller.patch_memory("made", json!({"content": "tea", "embedding": [1, 1]})).await.ok();
     assert_eq!(topic(&caller, "made").await, json!([1.0, 1.0]));
-    // Given, whatever made it.
+    // The caller gave this vector, so the server does not replace it.
     let named = json!({"content": "tea", "embedding": [1, 2], "embeddingModel": "own"});
     caller.remember("named", named).await.ok();
     caller.patch_memory("named", json!({"content": "sea"})).await.ok();
     assert_eq!(topic(&caller, "named").await, json!([1.0, 2.0]));
-    // Where there is no model any more, a vector of what the content was would be wrong.
+    // Without a model, new content must lose the vector that the server made of the old content.
     let without = TestApp::on(app.database.clone());
     let later = Caller { url: without.url.clone(), ..caller.clone() };
     caller.remember("made", json!({"content": "tea"})).await.ok();
@@ -160,7 +160,7 @@ async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays
     assert_eq!(topic(&later, "named").await, json!([1.0, 2.0]));
 }
 
-/// What was answered is answered again, whatever has become of the model; nobody pays for it twice.
+/// A repeated write with its key gets the stored answer, even without a model, and its texts are not embedded again.
 #[tokio::test]
 async fn a_write_that_was_answered_is_embedded_no_more() {
     let endpoint = Endpoint::start();
@@ -219,7 +219,7 @@ async fn a_long_content_is_embedded_in_parts() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
-    // A model that cut it would see nothing but tea.
+    // A model that truncated the text would see only tea.
     let content = format!("{}{}", "tea ".repeat(2_000), "sea ".repeat(6_000));
     caller.remember("long", json!({"content": content})).await.ok();
     let topic = topic(&caller, "long").await;
@@ -264,7 +264,7 @@ async fn an_endpoint_that_hangs_or_is_not_there_is_given_up() {
     nowhere.caller().await.remember("m", json!({"content": "tea"})).await.problem(502, "embedding-failed");
 }
 
-/// What was stored by another model, or with other dimensions, is skipped and not compared.
+/// Vectors of another model, or with other dimensions, are skipped and not compared.
 #[tokio::test]
 async fn another_model_finds_by_words_what_it_cannot_compare() {
     let endpoint = Endpoint::start();

@@ -1,4 +1,4 @@
-//! The real model in the server: all-MiniLM-L6-v2, as `payerbase dev --embeddings` fetches it.
+//! The real model in the server: all-MiniLM-L6-v2, as `payerbase dev --embeddings` downloads it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn cosine(one: &[f32], other: &[f32]) -> f64 {
     product(one, other) / (product(one, one) * product(other, other)).sqrt()
 }
 
-/// What sentence-transformers 6.2.0 with torch 2.15.0 makes of the same sentences, by
+/// The vectors of the same sentences from sentence-transformers 6.2.0 with torch 2.15.0:
 /// `SentenceTransformer(folder).encode(sentences)`.
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
@@ -42,7 +42,7 @@ async fn vectors_are_those_of_sentence_transformers() {
         let cosine = cosine(vector.as_slice(), &expected);
         assert!(cosine > 0.999, "{cosine}: {}", case["sentence"]);
     }
-    // Alone it is what it is among others.
+    // A text has the same vector alone and in a batch.
     let alone = model.embed(&payer(1), &sentences[2..3]).await.unwrap();
     assert!(cosine(alone[0].as_slice(), vectors[2].as_slice()) > 0.999_99);
 }
@@ -93,7 +93,7 @@ async fn an_agent_finds_what_it_was_told() {
     assert_eq!((&answer["searched"], &answer["results"][0]["embeddingModel"]), (&json!(4), &json!(model)));
 }
 
-/// A tenant with a mountain of text waits for itself.
+/// A payer with many texts delays only its own calls.
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
 async fn one_tenant_does_not_keep_the_others_waiting() {
@@ -103,7 +103,7 @@ async fn one_tenant_does_not_keep_the_others_waiting() {
         let model = std::sync::Arc::clone(&model);
         async move { model.embed(&payer(1), &mountain.iter().map(String::as_str).collect::<Vec<_>>()).await }
     });
-    // Until it is under way.
+    // Wait until the large call is running.
     model.embed(&payer(1), &["first"]).await.unwrap();
     model.embed(&payer(2), &["a question"]).await.unwrap();
     assert!(!much.is_finished(), "the question came in between");
@@ -136,8 +136,8 @@ async fn a_folder_that_is_no_model_is_refused_with_the_reason() {
         ("modules.json", "not JSON", "modules.json"),
         ("config.json", r#"{"model_type": "t5"}"#, "config.json"),
         ("tokenizer.json", "{}", "tokenizer.json"),
-        ("1_Pooling/config.json", "{}", "pooling by the mean"),
-        ("sentence_bert_config.json", r#"{"max_seq_length": 2}"#, "less than eight tokens"),
+        ("1_Pooling/config.json", "{}", "pooling_mode_mean_tokens"),
+        ("sentence_bert_config.json", r#"{"max_seq_length": 2}"#, "fewer than eight tokens"),
     ] {
         copy();
         std::fs::write(scratch.path().join(file), text).unwrap();
@@ -157,7 +157,7 @@ async fn a_folder_that_is_no_model_is_refused_with_the_reason() {
     assert!(none.contains("/nowhere/at/all") && none.contains("modules.json"), "{none}");
 }
 
-/// With the feature and without: a server that is told to use what it cannot use does not start.
+/// A server does not start with a model that it cannot open, with or without the cargo feature.
 #[tokio::test]
 async fn a_server_without_its_model_does_not_start() {
     let database = TestDatabase::shared().await;

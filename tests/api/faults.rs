@@ -1,4 +1,4 @@
-//! The database is killed under load, for real and more than once.
+//! The database is killed under load, several times.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -20,7 +20,7 @@ use crate::support::{Caller, TestApp, TestDatabase};
 const KILLS: usize = 3;
 const CALLERS: usize = 16;
 
-/// What the callers heard.
+/// Numbers of answers, by kind.
 #[derive(Default)]
 struct Heard {
     acknowledged: AtomicI64,
@@ -28,10 +28,10 @@ struct Heard {
     refused: AtomicI64,
 }
 
-/// Increments until it is told to stop, and counts what it hears.
+/// Increments until `stop`, and counts the answers.
 async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
-        // The client's patience is the deadline: no answer at all fails the test.
+        // The client's timeout is the deadline: a call without an answer fails the test.
         let answer = caller.increment("a", json!({})).await;
         if answer.status == 200 {
             heard.acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -45,7 +45,7 @@ async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
     }
 }
 
-/// How to connect to a cluster that is ready to serve: as the one who may do everything, and as the server.
+/// Migrates a cluster. Returns the connection options of the superuser and of the server.
 pub async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
     let (admin, app) = (cluster.access().admin(), cluster.access().app());
     let mut connection = admin.connect().await.unwrap();
@@ -54,7 +54,7 @@ pub async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions)
     (admin, app)
 }
 
-/// Kills the postmaster, with no time for anything.
+/// Kills the postmaster with SIGKILL.
 pub async fn kill(cluster: &mut Cluster) {
     let postmaster = cluster.postmaster().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-9", &postmaster]).status().unwrap().success());
@@ -78,7 +78,7 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     let server = TestApp::on(TestDatabase { admin, app });
     let stop = Arc::new(AtomicBool::new(false));
     let hot = server.caller().await;
-    // Each payer has an account of its own: what one lost must not be hidden by what another is unsure of.
+    // Count per payer, so that one payer's unknown outcomes cannot hide another payer's lost write.
     let mut payers = vec![(hot.clone(), Arc::new(Heard::default()), CALLERS / 2)];
     for _ in 0..CALLERS / 2 {
         payers.push((server.caller().await, Arc::default(), 1));
@@ -132,7 +132,7 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     cluster.stop().await;
 }
 
-/// A way over TCP to a cluster that listens on a Unix socket, which can be cut.
+/// A TCP proxy of a cluster on a Unix socket. It can cut its connections.
 struct Door {
     address: std::net::SocketAddr,
     open: Arc<Mutex<JoinSet<()>>>,
@@ -155,7 +155,7 @@ impl Door {
         door
     }
 
-    /// Closes every connection, as a database does that is restarted.
+    /// Closes every connection, like a restart of the database.
     async fn slam(&self) {
         self.open.lock().await.shutdown().await;
     }
@@ -177,7 +177,7 @@ async fn a_write_after_an_idle_second_does_not_meet_a_connection_that_was_closed
     caller.increment("a", json!({})).await.ok();
 
     door.slam().await;
-    // Not to wait for something: the second that the lane trusts a connection for has to pass.
+    // Not a synchronisation: a lane trusts an idle connection for a second, and that second must pass.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
 
     assert_eq!(caller.increment("a", json!({})).await.ok()["value"], 2);

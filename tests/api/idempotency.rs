@@ -1,4 +1,4 @@
-//! The same key and the same request: one effect, one answer.
+//! Idempotency keys: requests with the same key and content have one effect and one answer.
 
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
@@ -35,7 +35,7 @@ async fn the_same_key_sent_a_hundred_times_at_once_runs_once() {
 #[tokio::test]
 async fn every_write_can_be_repeated() {
     let app = TestApp::spawn().await;
-    // A search takes a body and writes nothing.
+    // A search has a body but writes nothing.
     let is_write = |operation: &&Operation| operation.verb != Method::GET && operation.name != "searchMemories";
     for operation in operations().iter().filter(is_write) {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
@@ -64,7 +64,7 @@ async fn another_request_with_the_key_is_refused() {
     guarded.headers.insert("payerbase-guard", "l; fence=1".parse().unwrap());
     guarded.increment("a", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
     assert_eq!(caller.value("a").await, 1);
-    // Another key, another payer: other requests.
+    // Another key or another payer makes it another request.
     with_key(&payer, "other-request").increment("a", json!({"amount": 1})).await.ok();
     let stranger = with_key(&app.caller().await, "one-request");
     assert_eq!(stranger.increment("a", json!({"amount": 5})).await.ok()["value"], 5);
@@ -83,7 +83,7 @@ async fn what_changed_nothing_is_tried_again() {
     assert!(!is_replay(&spent));
     assert_eq!(spent.ok()["value"], 4);
     assert_eq!(caller.increment("credits", spend).await.ok()["value"], 4);
-    // A pop that found nothing is not what later pops with the key get.
+    // The answer of a pop from an empty queue is not repeated for later pops with the key.
     let caller = with_key(&payer, "pop-again");
     for path in ["/v1/queues/q/pop", "/v1/queues/q/pop/batch"] {
         let body = if path.ends_with("batch") { json!({"count": 2}) } else { json!({}) };
@@ -109,7 +109,7 @@ async fn an_acquire_repeated_with_its_key_has_the_same_lease() {
     assert_eq!(first["token"].as_str().unwrap().len(), 32);
     payer.post("/v1/locks/a/acquire", json!({"ttlMs": 60_000})).await.problem(409, "lock-held");
     payer.post("/v1/locks/a/release", json!({"token": first["token"]})).await.ok();
-    // Neither another key nor another payer can come to the same token, and nobody finds it in the database.
+    // Another key or another payer gets another token, and the database does not contain the token.
     let others = [with_key(&payer, "acquire-twice"), with_key(&app.caller().await, "acquire-once"), payer.clone()];
     let mut tokens = vec![first["token"].clone()];
     for other in others {

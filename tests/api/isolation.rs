@@ -1,4 +1,4 @@
-//! Payers are kept apart: every operation of the OpenAPI document, by construction.
+//! Isolation of payers, for every operation of the OpenAPI document.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn every_operation_wants_its_scope_and_no_other() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     for operation in operations().iter().filter(|operation| operation.name != "getMe") {
-        // The example of a transaction counts.
+        // A transaction has no scope of its own: this is the scope that its example needs.
         let needed: Scope = operation.scope.as_deref().unwrap_or("counters:write").parse().unwrap();
         let others: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| !scope.allows(needed)).collect();
         caller.token = Some(app.token(&caller.payer, &others, Duration::from_secs(60)).await);
@@ -50,7 +50,7 @@ async fn what_is_anothers_is_byte_for_byte_like_what_does_not_exist() {
     let before = everything().await;
     for operation in operations() {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
-            // Strangers of whom nobody knows anything yet: what a call makes is not there for the next one.
+            // New payers for each example, so that no call finds what an earlier call created.
             let (mut one, mut other) = (app.caller().await, app.caller().await);
             one.headers.insert("x-request-id", "same".parse().unwrap());
             other.headers.clone_from(&one.headers);

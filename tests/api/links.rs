@@ -1,4 +1,4 @@
-//! Links: whoever follows is sent on and counted once.
+//! Links: each visit is redirected and counted once.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ async fn a_link_ends_when_it_should() {
     caller.delete(&path(&link)).await.ok();
     follow(&app, &link, FIREFOX).await.problem(404, "not-found");
     caller.get(&path(&link)).await.problem(404, "not-found");
-    // The payer may have it back, with nothing left of the old one.
+    // The same payer can use the slug again; the new link has no data of the old one.
     let again = create(&caller, json!({"url": "https://shop.example/", "slug": link["slug"]})).await;
     assert_eq!(
         (&stats(&caller, &again).await["clicks"], &stats(&caller, &again).await["recentClicks"]),
@@ -226,7 +226,7 @@ async fn days_are_added_up_and_single_clicks_forgotten() {
     for country in ["SE", "SE", "NZ"] {
         click(country).await;
     }
-    // Move everything a hundred days back, in one transaction: the sweeper must not see a half of it.
+    // Move all times back by a hundred days, in one transaction: the sweeper must not see half of the change.
     let mut admin = app.database.admin().await;
     let mut transaction = admin.begin().await.unwrap();
     for update in [
@@ -280,7 +280,7 @@ async fn whoever_follows_links_stands_before_no_payer() {
         tokio::spawn(async move { client.get(url).send().await.unwrap().status() })
     });
     let strangers: Vec<_> = strangers.collect();
-    // Its token was never seen before.
+    // The server has not cached this token.
     caller.increment("a", json!({})).await.ok();
     assert_eq!(caller.get("/readyz").await.status, 200);
     admin.execute("rollback").await.unwrap();

@@ -1,4 +1,4 @@
-//! Locks: leases, fences, and waiting in order of arrival.
+//! Locks: leases, fences, and waiters in order of arrival.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn release(caller: &Caller, name: &str, token: &Value) -> Answer {
     caller.post(&format!("/v1/locks/{name}/release"), json!({"token": token})).await
 }
 
-/// The lease of a lock ends now.
+/// Lets the lease of a lock end now.
 async fn expire(app: &TestApp, caller: &Caller) {
     let mut admin = app.database.admin().await;
     sqlx::query("update tenant.locks set expires_at = clock_timestamp() where payer = $1")
@@ -94,7 +94,7 @@ async fn bad_input_changes_nothing() {
         (json!({"ttlMs": 1_000, "token": "x".repeat(129)}), "/token"),
         (json!({"ttlMs": 1_000, "token": "sixteen characters \u{e4}"}), "/token"),
         (json!({"ttlMs": 1_000, "metadata": "x".repeat(4_095)}), "/metadata"),
-        // Short as it is written, long as it is stored.
+        // Metadata that is short in the request and long once it is stored.
         (json!({"ttlMs": 1_000, "metadata": vec![1e308; 27]}), "/metadata"),
     ] {
         let problem = acquire(&caller, "a", body).await.problem(422, "invalid-value");
@@ -106,7 +106,7 @@ async fn bad_input_changes_nothing() {
     assert_eq!(caller.get("/v1/locks/a").await.ok()["fence"], json!(null));
 }
 
-/// Acquires with `waitMs` until everybody stands in line.
+/// Acquires with `waitMs`, until all calls are waiting.
 async fn queued(app: &TestApp, callers: usize) -> Vec<tokio::task::JoinHandle<Value>> {
     let caller = app.caller().await;
     let first = acquire(&caller, "a", json!({"ttlMs": 60_000})).await.ok();
@@ -119,7 +119,7 @@ async fn queued(app: &TestApp, callers: usize) -> Vec<tokio::task::JoinHandle<Va
             release(&caller, "a", &lease["token"]).await.ok();
             lease
         }));
-        // Each arrives after the one before.
+        // Each call arrives after the previous one.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     release(&caller, "a", &first["token"]).await.ok();

@@ -1,5 +1,5 @@
-//! Locks are linearizable: whatever runs at the same time, and whatever is killed in between, could have happened one
-//! after the other. Histories are recorded from outside and checked by the algorithm of Wing, Gong and Lowe.
+//! Locks are linearizable: the results of concurrent calls are possible in some sequential order, even when the
+//! database is killed. The clients record histories, and the algorithm of Wing, Gong and Lowe checks them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -19,7 +19,7 @@ use crate::faults::{kill, migrated, wait_for};
 use crate::support::database::temporary_cluster;
 use crate::support::{Answer, Caller, Clock, TestApp, TestDatabase};
 
-/// How many histories run at the same time.
+/// Number of histories that run at the same time.
 const AT_ONCE: usize = 8;
 const TTL_MS: i64 = 1_000;
 const KILLS: usize = 5;
@@ -36,15 +36,15 @@ enum Op {
 enum Ret {
     Acquired(i64),
     Released,
-    /// The fence, if it is held.
+    /// The fence, if the lock is held.
     Seen(Option<i64>),
     Refused(String),
     Passed,
-    /// It was turned away, and surely had no effect.
+    /// The call was refused and had no effect.
     NotRun,
 }
 
-/// A lock as it should be.
+/// The model of a lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Lock {
     now_ms: i64,
@@ -93,7 +93,7 @@ impl Lock {
     }
 }
 
-/// A call, and its answer. The answer is known once it is there, and not always then.
+/// A call and its answer. `None` if the answer is unknown: the call is still running, or its outcome is unknown.
 type Call = (Op, Option<Ret>);
 
 impl Specification for Lock {
@@ -109,18 +109,20 @@ impl Specification for Lock {
         match ret {
             Some(Ret::NotRun) => (true, after),
             Some(ret) => (after.run(*op) == *ret, after),
-            // It may come after everything else: then nobody has seen that it happened.
+            // With an unknown answer, any result is possible. If the call had no effect, it can be placed after all
+            // others.
             None => (after.run(*op) != Ret::NotRun, after),
         }
     }
 }
 
-/// Those who want a lock, each with a token of its own. One who hears nothing is gone, and another comes in its place.
+/// Number of clients of a lock, each with its own token. After a call without an answer, a client continues as a new
+/// thread of the history.
 const CLIENTS: usize = 4;
-/// What each of them does.
+/// Number of calls of each client.
 const STEPS: usize = 10;
 
-/// What happens around one lock, in its order.
+/// The history of one lock.
 #[derive(Default)]
 struct Record(Mutex<Events>);
 
@@ -161,7 +163,7 @@ impl Record {
         WGLChecker::<Lock>::is_linearizable(History::from_actions(events.actions.clone()))
     }
 
-    /// One who wants the lock, through either server.
+    /// A client of the lock, which calls both servers.
     async fn client(&self, callers: &[Caller], token: usize) {
         let mut thread = self.new_thread();
         for _step in 0..STEPS {
@@ -177,7 +179,7 @@ impl Record {
             self.invoke(thread, op);
             let call = call(&callers[place], op);
             let ret = match gone {
-                // Hangs up at once: whether the call has its effect, nobody knows.
+                // Hang up immediately: the outcome of the call is unknown.
                 true => tokio::time::timeout(Duration::from_micros(500), call).await.ok().flatten(),
                 false => call.await,
             };
@@ -207,7 +209,7 @@ impl Record {
     }
 }
 
-/// What the call answered; nothing if whether it happened is unknown.
+/// The answer of a call. `None` if its outcome is unknown.
 async fn call(caller: &Caller, op: Op) -> Option<Ret> {
     let token = |token: usize| format!("the token of client {token}");
     let send = async |what, body: Value| {
@@ -221,7 +223,7 @@ async fn call(caller: &Caller, op: Op) -> Option<Ret> {
         Op::Pass(_) => unreachable!("nobody calls time"),
     };
     let answer: Answer = answer.ok()?;
-    // Nothing came over a connection before the server stopped waiting for it.
+    // The server closed a connection on which no complete request had arrived.
     if answer.status == 408 {
         return Some(Ret::NotRun);
     }
@@ -239,7 +241,7 @@ async fn call(caller: &Caller, op: Op) -> Option<Ret> {
     })
 }
 
-/// Payers, each as a caller of every server.
+/// New payers, each with a caller for every server.
 async fn payers(apps: &[TestApp]) -> Vec<Vec<Caller>> {
     let mut payers = Vec::new();
     for _payer in 0..AT_ONCE {
@@ -249,7 +251,7 @@ async fn payers(apps: &[TestApp]) -> Vec<Vec<Caller>> {
     payers
 }
 
-/// Records histories, each around a lock of another payer, and answers whether all of them are linearizable.
+/// Records one history per payer. Returns whether all of them are linearizable.
 async fn are_linearizable(payers: &[Vec<Caller>], clock: &Clock) -> bool {
     let records: Vec<Record> = payers.iter().map(|_| Record::default()).collect();
     join_all(records.iter().zip(payers).map(|(record, callers)| record.run(callers, clock))).await;
@@ -270,7 +272,7 @@ async fn locks_are_linearizable_over_two_servers() {
     }
 }
 
-/// The checker is worth something: without the payer's lock around a turn, it finds what goes wrong.
+/// The checker works: it finds an error when turns do not take the payer's lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_payers_lock_they_are_not() {
     let database = TestDatabase::own().await;

@@ -1,4 +1,4 @@
-//! Locks against a model: random calls, while time passes only when the test says so.
+//! Locks against a model: random calls. Only the test moves the clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ enum Op {
         name: u8,
     },
     List,
-    /// A write that is guarded by a lock: with the fence it has, or one next to it.
+    /// A write with a guard: with the current fence, or with a wrong one next to it.
     Guarded {
         name: u8,
         off_by: i64,
@@ -48,7 +48,7 @@ enum Op {
 #[derive(Clone, Debug)]
 struct Lock {
     fence: i64,
-    /// Nothing once it was released.
+    /// `None` after release.
     token: Option<u8>,
     acquired_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -59,9 +59,9 @@ struct Lock {
 struct Model {
     now: DateTime<Utc>,
     locks: BTreeMap<u8, Lock>,
-    /// The highest fence of what was swept.
+    /// The highest fence of the swept locks.
     swept: i64,
-    /// The last fence that each name was seen to have.
+    /// The last known fence of each name.
     fences: BTreeMap<u8, i64>,
     guarded: i64,
 }
@@ -75,7 +75,7 @@ fn token(token: u8) -> String {
 }
 
 impl Model {
-    /// The fence that a guarded write claims.
+    /// The fence that a guarded write sends.
     fn fence(&self, name: u8, off_by: i64) -> i64 {
         (self.fences.get(&name).copied().unwrap_or_default() + off_by).max(1)
     }
@@ -85,7 +85,7 @@ impl Model {
         self.locks.get(&name).filter(|lock| lock.token.is_some() && lock.expires_at > self.now)
     }
 
-    /// The lock that a token holds.
+    /// The lock, if the token holds it; otherwise the code of the problem.
     fn holds(&mut self, name: u8, token: u8) -> Result<&mut Lock, &'static str> {
         let now = self.now;
         let lock = self.locks.get_mut(&name).filter(|lock| lock.token.is_some()).ok_or("lock-not-held")?;

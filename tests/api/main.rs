@@ -1,5 +1,5 @@
-//! The API as its callers meet it: a real server on a real PostgreSQL, over HTTP. Tests share one cluster and one
-//! database, each with payers of its own, so that every run is a test of isolation too.
+//! Tests of the API over HTTP, with a real server on a real PostgreSQL. The tests share one cluster and one database,
+//! and each uses its own payers, so that every run also tests isolation.
 
 #![allow(
     clippy::unwrap_used,

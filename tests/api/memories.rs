@@ -1,4 +1,4 @@
-//! Memories: stored, read, changed, listed and forgotten.
+//! Memories: store, recall, update, list and forget.
 
 use payerbase::auth::Scope;
 use reqwest::Method;
@@ -24,7 +24,7 @@ impl Caller {
         self.post("/v1/memories/search", search).await
     }
 
-    /// The ids of what a search finds, the best first.
+    /// The ids that a search returns, best first.
     pub async fn found(&self, search: Value) -> Vec<String> {
         ids(&self.search(search).await.ok()["results"])
     }
@@ -146,7 +146,7 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
     caller.recall("x").await.problem(404, "not-found");
-    // A hundred vectors as large as they come from well-known models fit.
+    // A batch has room for a hundred vectors of 1,536 dimensions, as many as well-known models have.
     let vector: Vec<f32> = (0..1_536).map(|n| (n as f32).sin()).collect();
     let memories: Vec<Value> =
         (0..100).map(|n| json!({"id": format!("v{n}"), "content": "a", "embedding": vector})).collect();
@@ -190,7 +190,7 @@ async fn what_has_ended_is_nowhere_and_is_swept() {
     let caller = app.caller().await;
     let memory = |content: &str| json!({"content": content, "embedding": [1, 1], "tags": ["t"], "expiresAt": "2020-01-01T00:00:00Z"});
     let ended = async |id: &str| caller.remember(id, memory("Ada was here")).await.ok();
-    // The sweeper is quick: each look comes right after the store.
+    // The sweeper may delete the memory soon, so each call follows the store in the same transaction.
     let looks = json!([
         {"method": "recallMemory", "params": {"id": "gone"}},
         {"method": "updateMemory", "params": {"id": "gone", "importance": 1}},
@@ -273,7 +273,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
         answer.problem(400, "invalid-json");
     }
     caller.recall("m").await.problem(404, "not-found");
-    // What is as large as it may be is not refused.
+    // Values at the size limits are accepted.
     let largest = json!({
         "content": "\u{6771}".repeat(100_000), "embedding": vec![0.123_456_78; 4_096], "metadata": {"a": "x".repeat((16 << 10) - 8)}
     });
@@ -282,7 +282,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
     let words: String = (0..25_000_u32).map(|n| format!("{n:x} ")).collect();
     caller.remember("words", json!({"content": words.chars().take(100_000).collect::<String>()})).await.ok();
     assert_eq!(caller.found(json!({"query": "4d2"})).await, ["words"]);
-    // As many different pairs of characters as there can be; the first 256 KiB of them count.
+    // The maximum number of different pairs of characters. The index takes the first 256 KiB of pairs.
     let rare = |n: usize| char::from_u32(0x20000 + (n * [1, 11, 13][n / 42_000] % 42_000) as u32).unwrap();
     let content: String = (0..100_000).map(rare).collect();
     caller.remember("rare", json!({"content": content})).await.ok();
@@ -290,7 +290,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
         let pair: String = [rare(n), rare(n + 1)].iter().collect();
         assert_eq!(caller.found(json!({"query": pair})).await, ["rare"]);
     }
-    // One character becomes eighteen, and hyphens make words of words.
+    // Texts that grow: one character becomes eighteen, and each part of a hyphenated word is a word too.
     let letters = |n: usize| ["\u{fdf2}", "\u{fdf4}", "\u{fdf5}", "\u{fdf6}"][n % 4];
     let word = |n: usize| (0..6).map(|place| letters(n >> (2 * place))).collect::<String>();
     let joined: String = (0..7_000).map(|n| format!("{}-{} ", word(n), word(n * 31 + 7))).collect();
@@ -299,7 +299,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
     assert_eq!(caller.found(json!({"query": word(5)})).await[0], "joined");
 }
 
-/// What is small as callers write it and large in the database fails alone: the calls that share its batch do not.
+/// Metadata within the request's limit can exceed the limit once it is stored. Only that call fails, not its batch.
 #[tokio::test]
 async fn metadata_that_becomes_too_large_is_refused() {
     let app = TestApp::spawn().await;
@@ -315,7 +315,7 @@ async fn metadata_that_becomes_too_large_is_refused() {
     caller.patch_memory("m", json!({"metadata": grows})).await.problem(413, "payload-too-large");
 }
 
-/// Whatever is done to memories, their number, their spaces and what is in the graph add up.
+/// After any change of memories, the counts of the spaces and the graph match the memories.
 #[tokio::test]
 async fn spaces_are_counted_through_every_change() {
     let app = TestApp::on(TestDatabase::own().await);
@@ -338,7 +338,7 @@ async fn spaces_are_counted_through_every_change() {
             _ => drop(caller.remember(&id, memory).await.ok()),
         }
         if next(10) == 0 {
-            // As the sweeper would, were the spaces large.
+            // Grow the graph, as the sweeper does for large spaces.
             let grow = "select rpc.turn(payer, array[payer], array['growGraph'], array[json_build_object('model', model, 'dimensions', dimensions, 'bite', 3)::text], array[null], 0)
                           from tenant.memory_spaces where dimensions > 0";
             app.database.admin().await.execute(grow).await.unwrap();

@@ -1,4 +1,4 @@
-//! Memories, found again.
+//! Searches of memories.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use sqlx::Executor as _;
 use crate::memories::ids;
 use crate::support::{Caller, TestApp, TestDatabase};
 
-/// Memories with what they are found by, and the caller they belong to.
+/// Stores memories for a new caller.
 async fn with(app: &TestApp, memories: Value) -> Caller {
     let caller = app.caller().await;
     caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
@@ -107,7 +107,7 @@ async fn both_ways_make_one_list() {
     assert_eq!(caller.found(json!({"query": "tea", "embedding": [1, 0], "mode": "vector"})).await.len(), 3);
 }
 
-/// Each filter, the places of the memories below that it finds, and how it would be with `$not` around: the others.
+/// Each filter with the indexes of the memories that match it. Inside `$not`, it must match all others.
 #[tokio::test]
 async fn filters_are_as_they_are_described() {
     let app = TestApp::spawn().await;
@@ -184,7 +184,7 @@ async fn filters_are_as_they_are_described() {
     caller.search(json!({"query": "c", "filter": "' or true --"})).await.problem(400, "invalid-json");
 }
 
-/// The original filtered after it had cut: pages came back empty while memories matched.
+/// The original implementation filtered after the top-k cut: pages were empty although memories matched.
 #[tokio::test]
 async fn filters_hold_before_the_best_are_taken() {
     let app = TestApp::spawn().await;
@@ -193,7 +193,7 @@ async fn filters_hold_before_the_best_are_taken() {
         let memories: Vec<Value> = (0..100)
             .map(|n| {
                 let n = batch * 100 + n;
-                // The nearer, the less it is one of the few that are looked for.
+                // The wanted memories are the farthest from the query vector.
                 let is_wanted = n >= 295;
                 json!({
                     "id": format!("{n:03}"), "content": "tea", "embedding": [1.0, f64::from(n) / 100.0],
@@ -294,7 +294,8 @@ async fn what_is_no_search_is_refused() {
     assert_eq!(caller.found(json!({"query": hostile.chars().take(10_000).collect::<String>()})).await, ["a"]);
 }
 
-/// A large space: its vectors go into a graph, searches along it say so, and nothing is missing that is not in it yet.
+/// The vectors of a large space go into a graph. Searches in the graph report `exact: false`, and also find vectors
+/// that are not in the graph yet.
 #[tokio::test]
 async fn a_large_space_gets_a_graph() {
     let database = TestDatabase::own().await;
@@ -303,10 +304,10 @@ async fn a_large_space_gets_a_graph() {
         .execute("create or replace function tenant.exact_max() returns bigint language sql immutable as 'select 200::bigint'")
         .await
         .unwrap();
-    // More small spaces than the sweeper looks at in one go stand before it.
+    // Before this space, the sweeper scans more small spaces than one scan covers.
     let others = "insert into tenant.memory_spaces select '0x' || lpad(n::text, 40, '0'), '', 2, 1, 1, 0 from generate_series(1, 10001) n";
     admin.execute(others).await.unwrap();
-    // Time enough to look at all of them, so that it goes on because it shall and not because its time is over.
+    // A round is long enough to scan all of them: the sweeper must continue, and does not run out of time.
     let app = TestApp::set(database, |settings| settings.sweep.every = Duration::from_secs(1));
     let caller = app.caller().await;
     let at = |n: usize| [(n as f64 / 100.0).cos(), (n as f64 / 100.0).sin()];
@@ -315,7 +316,7 @@ async fn a_large_space_gets_a_graph() {
         let memories: Vec<Value> = (batch * 100..batch * 100 + 100).map(memory).collect();
         caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
     }
-    // Others share the graph's partition.
+    // Another payer's memories do not mix with these, even in the same partition of the graph.
     let other = app.caller().await;
     other.remember("000", json!({"content": "c", "embedding": at(0)})).await.ok();
     let near = async |search: Value| caller.search(search).await.ok();
@@ -334,10 +335,10 @@ async fn a_large_space_gets_a_graph() {
     }
     let thirds = near(json!({"embedding": at(50), "limit": 5, "filter": {"third": {"$ne": false}}})).await;
     assert_eq!(ids(&thirds["results"]), ["051", "048", "054", "045", "057"]);
-    // Fewer than are wanted: all are compared.
+    // The graph finds fewer than `limit`, so the search compares all vectors.
     let few = near(json!({"embedding": at(50), "filter": {"n": {"$lt": 4}}})).await;
     assert_eq!((ids(&few["results"]).len(), &few["exact"]), (4, &json!(false)));
-    // What is written is found at once, wherever it is, and what is gone is not.
+    // Searches find new and changed memories immediately, and no deleted ones.
     caller.remember("new", json!({"content": "c", "embedding": at(50)})).await.ok();
     caller.delete("/v1/memories/049").await.ok();
     caller.remember("051", json!({"content": "c", "embedding": at(200)})).await.ok();

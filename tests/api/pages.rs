@@ -1,4 +1,4 @@
-//! The pages around the API.
+//! The pages beside the API: health, metrics, documentation.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Bad input: each has its problem, none is our fault, and nothing changes.
+//! Bad input: each kind has its problem, none causes a 500, and none changes anything.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ async fn nul_is_422_wherever_it_stands() {
     for path in ["/v1/counters/a%00b", "/v1/counters?prefix=%00", "/v1/counters?cursor=AA%00"] {
         caller.get(path).await.problem(422, "invalid-text");
     }
-    // A cursor of our own making with U+0000 inside.
+    // A cursor with a valid encoding and U+0000 inside.
     caller.get("/v1/counters?cursor=AA").await.problem(422, "invalid-value");
 }
 
@@ -244,7 +244,7 @@ async fn a_wrong_member_is_named_with_what_could_stand_there() {
         assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]));
     }
     caller.get("/v1/counters/a?x=1").await.problem(400, "invalid-query");
-    // What looks like an amount must not be ignored.
+    // A parameter that looks like an amount must be refused, not ignored.
     caller.post("/v1/counters/a/increment?amount=7", json!({})).await.problem(400, "invalid-query");
     caller.get("/v1/counters/a").await.problem(404, "not-found");
 }

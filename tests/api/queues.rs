@@ -1,4 +1,4 @@
-//! Queues: order, leases, retries, groups, and what bad workers do.
+//! Queues: order, leases, retries, groups, and faulty workers.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn status(caller: &Caller) -> Value {
     caller.get("/v1/queues/q").await.ok()
 }
 
-/// Every lease of the payer ends now; delayed jobs are due.
+/// Lets every lease of the payer end now, and makes its delayed jobs due.
 async fn time_passes(app: &TestApp, caller: &Caller) {
     let mut admin = app.database.admin().await;
     for update in [
@@ -102,14 +102,14 @@ async fn a_queue_keeps_order_over_more_priorities_than_it_remembers() {
     let caller = app.caller().await;
     for half in 0..2 {
         let numbers = (half * PRIORITIES / 2)..((half + 1) * PRIORITIES / 2);
-        // Up and down through the priorities, each once: 7 has no divisor in common with their number.
+        // Each priority once, in a mixed order: 7 and the number of priorities have no common divisor.
         let jobs: Vec<Value> = numbers.map(|n| json!({"payload": n, "priority": n * 7 % PRIORITIES})).collect();
         assert_eq!(caller.post("/v1/queues/q/jobs/batch", json!({"jobs": jobs})).await.status, 201);
     }
     let oldest = status(&caller).await["oldestPendingAt"].clone();
     for priority in (0..PRIORITIES).rev() {
         if priority == PRIORITIES / 2 {
-            // One that is next, and one that nobody has in mind any more.
+            // One job that is next, and one with a priority that the queue's row no longer remembers.
             push(&caller, json!({"payload": "last", "priority": -1})).await;
             push(&caller, json!({"payload": "next", "priority": PRIORITIES})).await;
             assert_eq!(pop(&caller).await.unwrap()["payload"], "next");
@@ -143,7 +143,7 @@ async fn a_lease_that_ran_out_gives_the_job_to_the_next() {
     let extended = act(&caller, &second, "extend", json!({"lease": second["lease"], "leaseMs": 1_000})).await.ok();
     assert_eq!(extended["leaseExpiresAt"], second["leaseExpiresAt"], "extending never shortens");
     time_passes(&app, &caller).await;
-    // Its attempts are used up: the sweeper, or whoever looks first, gives it up.
+    // The attempts are used up: the sweeper, or the first call that touches the job, makes it dead.
     app.until(async || read(&caller, &first).await["finishedAt"].is_string()).await;
     let dead = read(&caller, &first).await;
     assert_eq!(
@@ -184,7 +184,7 @@ async fn a_group_runs_one_job_at_a_time_in_order_and_a_delayed_one_blocks_nobody
     let caller = app.caller().await;
     push(&caller, json!({"payload": "late", "group": "g", "delayMs": 60_000})).await;
     for number in 0..3 {
-        // A higher priority does not overtake inside of the group.
+        // Within a group, a higher priority does not overtake.
         push(&caller, json!({"payload": number, "group": "g", "priority": number})).await;
     }
     push(&caller, json!({"payload": "other", "group": "h", "priority": -1})).await;
@@ -199,7 +199,7 @@ async fn a_group_runs_one_job_at_a_time_in_order_and_a_delayed_one_blocks_nobody
     let second = pop(&caller).await.unwrap();
     assert_eq!(second["payload"], 1);
     time_passes(&app, &caller).await;
-    // Its lease ran out and the late one is due, which arrived first of all.
+    // The lease has expired, and the delayed job, which was pushed first, is due.
     assert_eq!(pop(&caller).await.unwrap()["payload"], "late");
 }
 
@@ -304,7 +304,7 @@ async fn waiting_workers_are_woken_by_a_push_in_order_of_arrival() {
         push(&caller, json!({"payload": number})).await;
         assert_eq!(waiting.next().unwrap().await.unwrap(), number);
     }
-    // Two at once wake two, who take what they find.
+    // Two jobs in one push wake two waiters.
     caller.post("/v1/queues/q/jobs/batch", json!({"jobs": [{"payload": 2}, {"payload": 3}]})).await.ok();
     let mut rest = Vec::new();
     for waiter in waiting {
@@ -396,7 +396,7 @@ async fn finished_jobs_are_kept_for_their_time() {
         act(&caller, &job, end, body).await.ok();
     }
     let mut admin = app.database.admin().await;
-    // The two that ended first become old: a day and an hour, two weeks and an hour.
+    // Move the two jobs that ended first into the past: by a day and an hour, and by two weeks and an hour.
     for (state, age) in [("completed", "25 hours"), ("dead", "337 hours")] {
         let age = format!(
             "update tenant.jobs set due_at = due_at - interval '{age}' where payer = $1 and state = '{state}'

@@ -1,4 +1,4 @@
-//! Queues lose nothing: workers crash, outlive their leases and complete twice, while the database is killed under them.
+//! Queues lose no job while workers crash, outlive their leases and complete twice, and the database is killed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,30 +17,30 @@ use crate::support::{Answer, Caller, TestApp, TestDatabase};
 const KILLS: usize = 3;
 const PUSHERS: usize = 4;
 const WORKERS: usize = 12;
-/// The shortest there is.
+/// The shortest lease that is allowed.
 const LEASE: Duration = Duration::from_secs(1);
 
-/// One pop of a job, as its answer told.
+/// One pop of a job, from its answer.
 struct Attempt {
     number: u64,
     popped_at: DateTime<Utc>,
     lease_ends_at: DateTime<Utc>,
-    /// Whether somebody may have ended it before that.
+    /// Whether the worker may have failed the job, so that another worker can pop it before the lease ends.
     is_given_back: bool,
     is_completed: bool,
 }
 
-/// What those outside know.
+/// The state that the callers know.
 #[derive(Default)]
 struct Known {
     /// Acknowledged pushes, by the id of the job.
     pushed: Vec<String>,
-    /// Pushes of which nobody knows.
+    /// Number of pushes with an unknown outcome.
     unknown: usize,
     attempts: HashMap<String, Vec<Attempt>>,
 }
 
-/// What a call ended with: an answer, or nothing is known.
+/// The result of a call: an answer, a problem, or an unknown outcome.
 enum Heard {
     Answer(Value),
     Refused(String),
@@ -75,7 +75,7 @@ async fn push_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
     }
 }
 
-/// Pops a job; nothing if there is none, or none that one knows of.
+/// Pops a job. `None` if the queue is empty, or the call failed.
 async fn pop(caller: &Caller, known: &Mutex<Known>) -> Option<Value> {
     let pop = json!({"leaseMs": u64::try_from(LEASE.as_millis()).unwrap()});
     let Heard::Answer(job) = heard(caller.post("/v1/queues/q/pop", pop).await) else { return None };
@@ -91,7 +91,7 @@ async fn pop(caller: &Caller, known: &Mutex<Known>) -> Option<Value> {
     Some(job)
 }
 
-/// Ends an attempt, and notes that it may have ended.
+/// Ends an attempt, and records that it has ended or may have.
 async fn end(caller: &Caller, known: &Mutex<Known>, job: &Value, how: &str, mut body: Value) -> Heard {
     let id = job["id"].as_str().unwrap();
     body["lease"] = job["lease"].clone();
@@ -116,9 +116,9 @@ async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
         };
         let fate = rand::rng().random_range(0..20);
         match fate {
-            // Crashes: nobody hears of it again.
+            // The worker crashes.
             0 => {}
-            // Comes too late.
+            // The worker completes the job after its lease has ended.
             1 => {
                 tokio::time::sleep(LEASE + Duration::from_millis(50)).await;
                 match end(&caller, &known, &job, "complete", json!({})).await {
@@ -128,7 +128,7 @@ async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
                 }
             }
             2..5 => drop(end(&caller, &known, &job, "fail", json!({"error": "it failed"})).await),
-            // Completes it, and once more to be sure.
+            // The worker completes the job twice.
             5..8 => {
                 let first = end(&caller, &known, &job, "complete", json!({})).await;
                 let again = end(&caller, &known, &job, "complete", json!({})).await;

@@ -1,5 +1,5 @@
-//! Queues against a model: random calls, while time passes only when the test says so. The model knows nothing of what is
-//! lazy in the database: in it a lease that runs out ends at once.
+//! Queues against a model: random calls. Only the test moves the clock. Unlike the database, the model is not lazy: an
+//! expired lease ends its attempt immediately.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::model::{Expected, compare, outcome, run_cases};
 use crate::support::{Answer, Caller, TimedApp};
 
 const QUEUES: u8 = 2;
-/// All in all less than dead jobs are kept, which is counted from when somebody notices that they are dead.
+/// Less than the retention of dead jobs, which begins when a call or the sweeper notices that the job is dead.
 const DAYS_MAX: i64 = 10;
 
 #[derive(Clone, Debug)]
@@ -25,14 +25,14 @@ struct New {
 
 #[derive(Clone, Copy, Debug)]
 enum Lease {
-    /// None is given: the short form.
+    /// The call sends no lease.
     Absent,
-    /// The one of the last pop, which may have ended.
+    /// The lease of the last pop, which may have ended.
     Last,
     Foreign,
 }
 
-/// Jobs are named by their number among all that were ever pushed.
+/// A random call or event. `job` is the index among all jobs that were ever pushed.
 #[derive(Clone, Debug)]
 enum Op {
     Push { queue: u8, new: Vec<New> },
@@ -77,9 +77,9 @@ struct Job {
     status: Status,
     attempts: u32,
     created_at: DateTime<Utc>,
-    /// When it may be popped.
+    /// Earliest time of the next pop.
     run_at: DateTime<Utc>,
-    /// When its lease ends, or when it was completed.
+    /// End of the lease, or time of completion.
     until: DateTime<Utc>,
     lease: Option<String>,
     is_gone: bool,
@@ -108,12 +108,12 @@ impl Job {
 #[derive(Default)]
 struct Model {
     now: DateTime<Utc>,
-    /// In the order of their arrival.
+    /// All jobs, in order of arrival.
     jobs: Vec<Job>,
 }
 
 impl Model {
-    /// Whatever time brings about.
+    /// Moves the time and ends the attempts of expired leases.
     fn pass(&mut self, now: DateTime<Utc>) {
         self.now = now;
         for job in &mut self.jobs {
@@ -138,7 +138,7 @@ impl Model {
         self.in_queue(queue).find(|(_, job)| job.lives() && key.is_some() && job.new.dedup_key == key).map(|(at, _)| at)
     }
 
-    /// The number of the job that a pop has to take.
+    /// The index of the job that a pop must return.
     fn next(&self, queue: u8) -> Option<usize> {
         let is_first_of_its_group = |at: usize, job: &Job| {
             let Some(group) = job.new.group else { return true };
@@ -149,7 +149,7 @@ impl Model {
         ready.min_by_key(|(at, job)| (-job.new.priority, *at)).map(|(at, _)| at)
     }
 
-    /// The job, if it runs and the lease is right.
+    /// The job, if it is running and the lease is right; otherwise the code of the problem.
     fn running(&mut self, job: usize, lease: Lease) -> Result<&mut Job, &'static str> {
         let job = self.jobs.get_mut(job).filter(|job| !job.is_gone).ok_or("not-found")?;
         let is_given_and_alive = match lease {
@@ -234,7 +234,7 @@ impl Model {
         })
     }
 
-    /// Checks what a push answered, and learns the ids.
+    /// Checks the answer of a push and stores the ids.
     fn pushed(&mut self, queue: u8, new: &[New], answer: &Value) -> Result<(), TestCaseError> {
         let answers = answer["jobs"].as_array().unwrap();
         prop_assert_eq!(answers.len(), new.len());
@@ -263,7 +263,7 @@ impl Model {
         Ok(())
     }
 
-    /// Checks that the right jobs were popped in the right order, and learns their leases.
+    /// Checks that the right jobs were popped in the right order, and stores their leases.
     fn popped(&mut self, queue: u8, count: usize, lease_ms: i64, answer: &Value) -> Result<(), TestCaseError> {
         let answers = answer["jobs"].as_array().unwrap();
         for place in 0..count {
@@ -281,7 +281,7 @@ impl Model {
         Ok(())
     }
 
-    /// Checks what became of a job whose attempt failed, and learns when it comes back.
+    /// Checks the state of a job after a failed attempt, and stores the time of its retry.
     fn failed(
         &mut self,
         (at, lease, retry, retry_in_ms): (usize, Lease, bool, Option<i64>),
@@ -319,7 +319,7 @@ fn narrowed(answer: &Value, job: &Job) -> Value {
     crate::support::model::narrowed(answer.clone(), &job.json())
 }
 
-/// Who calls, and what it knows.
+/// A run of random calls: the caller and the model.
 struct Run<'a> {
     timed: &'a TimedApp,
     caller: Caller,
@@ -328,7 +328,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The path of a job and the body that has the lease.
+    /// The path of a job, and the body with the lease.
     fn of(&self, job: usize, lease: Lease, mut body: Value) -> (String, Value) {
         let known = self.model.jobs.get(job);
         let id = known.map_or_else(|| uuid::Uuid::now_v7().to_string(), |job| job.id.clone());

@@ -1,4 +1,4 @@
-//! Two servers on one database, with Redis between them and without.
+//! Two servers on one database, with and without Redis.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Caller, TestApp, TestDatabase, TestRedis};
 
-/// Nobody looks for themselves in the time of a test: only a wake can end a wait.
+/// A poll interval longer than any test: only a wake-up can end a wait.
 const NEVER: Duration = Duration::from_hours(1);
-/// Longer than a test's caller waits for an answer: who is not woken fails.
+/// Longer than the client waits for an answer: a call that is not woken fails the test.
 const WAIT_MS: u64 = 30_000;
 
-/// Two servers, and one payer who calls both.
+/// Two servers, and one payer as a caller of each.
 struct Pair {
     apps: [TestApp; 2],
     here: Caller,
@@ -37,7 +37,7 @@ impl Pair {
         }
     }
 
-    /// A lock held here is waited for there, and freed here.
+    /// A call on one server waits for a lock that the other server releases.
     async fn hand_over_a_lock(&self, name: &str) -> Value {
         let path = format!("/v1/locks/{name}/acquire");
         let lease = self.here.post(&path, json!({ "ttlMs": 600_000 })).await.ok();
@@ -51,7 +51,7 @@ impl Pair {
         next.ok()
     }
 
-    /// A job waited for there is pushed here.
+    /// A call on one server waits for a job that is pushed on the other.
     async fn hand_over_a_job(&self, queue: &str) -> Value {
         let push = async {
             self.until_one_waits_there().await;

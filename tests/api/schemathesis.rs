@@ -1,4 +1,4 @@
-//! The server against its own document, by random requests.
+//! Random requests check the server against its OpenAPI document.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::support::TestApp;
 
-/// `st` is schemathesis 4 (PyPI). All of its checks but one: it takes 1.0 for an integer, as JSON Schema does; we refuse
-/// floats, because what arrives as one has often lost digits on the way.
+/// `st` is schemathesis 4 (PyPI). One check is excluded: schemathesis and JSON Schema accept 1.0 as an integer.
+/// payerbase refuses floats, because a large integer in a float has often lost digits.
 #[tokio::test]
 #[ignore = "needs schemathesis (PyPI) as `st` on the PATH"]
 async fn random_requests_find_no_server_error_and_nothing_undocumented() {

@@ -1,4 +1,4 @@
-//! Many calls as one: all or nothing, and never other than one by one.
+//! Transactions: all calls or none, and each call with the same result as a single call.
 
 use payerbase::turn::Batching;
 use serde_json::{Value, json};
@@ -10,13 +10,13 @@ async fn transact(caller: &Caller, calls: Value) -> Answer {
     caller.post("/v1/transaction", json!({"calls": calls})).await
 }
 
-/// The one call of a transaction that does what the operation does alone.
+/// An operation as a call of a transaction.
 fn as_call(operation: &Operation, things: &Things, example: Option<&Value>) -> Value {
     let mut params = example.map_or_else(|| json!({}), |example| things.body(example));
     for (name, value) in things.members(operation) {
         params[name] = value.into();
     }
-    // A transaction waits for nothing.
+    // Calls of a transaction cannot wait.
     params.as_object_mut().unwrap().remove("waitMs");
     json!({"method": operation.name, "params": params})
 }
@@ -108,7 +108,7 @@ async fn a_reference_that_does_not_fit_changes_nothing() {
     let caller = app.caller().await;
     let first = json!({"method": "increment", "params": {"name": "a", "amount": 7}, "as": "first"});
     for (second, code, pointer) in [
-        // To nothing, forward, to itself, to what a result does not have, not a text.
+        // References to an unknown name, to the call itself, out of range, empty, to a missing member, and not a text.
         (
             json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "second.value"}}}),
             "invalid-value",
@@ -139,13 +139,13 @@ async fn a_reference_that_does_not_fit_changes_nothing() {
             "invalid-value",
             "/calls/1/params/amount",
         ),
-        // A number as a name.
+        // A number where a name is expected.
         (
             json!({"method": "storeMemory", "params": {"id": {"$ref": "first.value"}, "content": "c"}}),
             "invalid-value",
             "/calls/1/params",
         ),
-        // Something that is there and is no amount, no name, no place for one.
+        // An existing value of the wrong type.
         (
             json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "first.name"}}}),
             "invalid-value",
@@ -271,7 +271,7 @@ async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
     assert_eq!(caller.value("a").await, 3);
 }
 
-/// What the type of a member promises holds also for what a reference brings, and nothing of the transaction stays.
+/// The limits of a member also apply to a value that a reference inserts. A violation rolls back the whole transaction.
 #[tokio::test]
 async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
     let app = TestApp::spawn().await;
@@ -295,7 +295,7 @@ async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
         let status = if code == "invalid-value" { 422 } else { 413 };
         let problem = transact(&caller, json!([first, second])).await.problem(status, code);
         assert_eq!(problem["index"], 1, "{problem}");
-        // All that is referred to counts, before it is put together.
+        // The size limit counts all referenced values before they are inserted.
         let limits = [json!(null), json!(262_144), json!(8_388_608)];
         assert_eq!(problem["limitBytes"], limits[limit], "{problem}");
     }
@@ -334,7 +334,7 @@ async fn a_transaction_does_no_more_than_a_lane_can_bear() {
     let problem = transact(&caller, json!([increment, push])).await.problem(422, "invalid-value");
     assert_eq!(problem["errors"][0]["pointer"], "/calls/1");
     assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
-    // One character of these becomes eighteen where words are found in it.
+    // In the text for the word index, one of these characters becomes eighteen.
     let grows = json!({"content": "\u{fdfa}".repeat(8_000)});
     let problem = transact(&caller, json!(vec![json!({"method": "storeMemory", "params": grows}); 5]))
         .await

@@ -1,4 +1,4 @@
-//! The turn: what goes wrong in one call, one payer or one connection is nobody else's trouble.
+//! The turn: an error in one call, one payer or one connection does not affect the others.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
-/// Takes the lock of a payer, as another server's long turn would.
+/// Takes the lock of a payer, like a long turn of another server.
 async fn lock_payer(admin: &mut PgConnection, caller: &Caller) {
     let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
     sqlx::query(lock).bind(caller.payer.as_str()).execute(admin).await.unwrap();
 }
 
-/// Waits until somebody waits for a lock that `admin` holds.
+/// Waits until a session is blocked by a lock that `admin` holds.
 async fn wait_for_waiter(admin: &mut PgConnection) {
     let waits = "select count(*) from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))";
     for _ in 0..400 {
@@ -28,7 +28,7 @@ async fn wait_for_waiter(admin: &mut PgConnection) {
     panic!("nobody waits");
 }
 
-/// Locks the row of a counter, so that the next call that writes it hangs in its turn.
+/// Locks the row of a counter, so that the next write of it hangs in its turn.
 async fn lock_row(admin: &mut PgConnection, caller: &Caller) {
     admin.execute("begin").await.unwrap();
     let row = "select from tenant.counters where payer = $1 for update";
@@ -88,7 +88,7 @@ async fn a_busy_payer_waits_alone() {
     wait_for_waiter(&mut admin).await;
     for other in &others {
         other.increment("a", json!({})).await.ok();
-        // Every lane has a payer here, the busy payer's lane too.
+        // Some of these payers share the busy payer's lane.
         assert!(!waiting.is_finished());
     }
     admin.execute("select pg_advisory_unlock_all()").await.unwrap();
@@ -113,13 +113,13 @@ async fn two_servers_share_a_payer_and_no_increment_is_lost() {
     let caller = one.caller().await;
     let mut elsewhere = caller.clone();
     elsewhere.url.clone_from(&two.url);
-    // Clients that call one after the other make many small turns, which meet more often than a few large ones.
+    // Sequential clients cause many small turns, which collide more often than a few large ones.
     let clients = (0..16).map(|n| {
         let caller = if n % 2 == 0 { &caller } else { &elsewhere };
         async move {
             for _ in 0..25 {
-                // New bounds make the call read the counter before it writes it: without the lock that loses updates.
-                // A server that finds too many payers busy says so; its clients try again.
+                // With new bounds, a call reads the counter before it writes it: without the lock, updates would be
+                // lost. A server with too many busy payers answers 503, and the client tries again.
                 while caller.increment("a", json!({"max": 1_000})).await.status != 200 {}
             }
         }
@@ -210,7 +210,7 @@ async fn a_server_that_is_told_to_stop_finishes_what_it_began() {
     let caller = app.caller().await;
     let (hanging, mut admin) = hang(&app, &caller).await;
     let stopping = tokio::spawn(app.stop());
-    // It takes no more connections, and tells those it has to go.
+    // Wait until the server accepts no new connections.
     let patience = Duration::from_millis(200);
     let fresh = || reqwest::Client::builder().timeout(patience).build().unwrap().get(format!("{}/healthz", caller.url));
     while fresh().send().await.is_ok() {}

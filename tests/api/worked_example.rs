@@ -1,4 +1,4 @@
-//! The pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md, run from top to bottom.
+//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::support::TestApp;
 
-/// The fenced blocks of a page: their language and their text.
+/// The fenced blocks of a page: language and text.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }
 
-/// Whether an answer is as the page says; what stands in angle brackets is remembered.
+/// Whether an answer equals that of the page. Stores the values of names in angle brackets.
 fn matches(said: &Value, answered: &Value, known: &mut HashMap<String, String>) -> bool {
     match said {
         Value::String(text) if text == ".." => true,
@@ -41,7 +41,7 @@ async fn an_agent_remembers_as_the_page_says() {
     assert!(run(include_str!("../../docs/MEMORIES.md")).await >= 8);
 }
 
-/// Sends the requests of a page, and compares the answers with what it says. Answers how many there were.
+/// Sends the requests of a page and compares the answers with those of the page. Returns the number of answers.
 async fn run(page: &str) -> usize {
     let app = TestApp::spawn().await;
     let payer = app.caller().await;

@@ -1,4 +1,4 @@
-//! Fences 2 to 4 of `docs/ARCHITECTURE.md`, proven over `pg_catalog` for everything that is there.
+//! Checks fences 2 to 4 of `docs/ARCHITECTURE.md` in `pg_catalog`, for every table and function.
 
 use sqlx::{Executor as _, PgConnection};
 
@@ -17,7 +17,7 @@ async fn database() -> PgConnection {
     TestDatabase::shared().await.admin().await
 }
 
-/// Runs a query for offenders, which must be none.
+/// Runs a query that returns violations, and expects none but the exceptions.
 async fn none(database: &mut PgConnection, what: &str, query: &'static str) {
     let offenders: Vec<String> = sqlx::query_scalar(query).fetch_all(database).await.unwrap();
     let excepted = |offender: &String| KEYED_OTHERWISE.iter().any(|(table, _)| offender.starts_with(table));
@@ -183,7 +183,7 @@ async fn roles_have_no_more_rights_than_they_need() {
     .await;
 }
 
-/// What the sweeper may see of tenants: when something is due, and where. Nothing that a payer wrote but names.
+/// Columns of tenants that the sweeper may read: times, keys and names, but no content of a payer.
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "clicked_at",
     "created_at",

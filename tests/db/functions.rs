@@ -1,10 +1,10 @@
-//! Lints over the functions: who may call them, and what keeps the way to a cluster open.
+//! Lints over the SQL functions: who may call them, and the rules that a cluster would need.
 
 use sqlx::Row as _;
 
 use crate::database::TestDatabase;
 
-/// What the server may call. Everything else is called from in here.
+/// The functions that the server may call. All others are called by these.
 const ENTRIES: &[&str] = &[
     "auth.revoked_lately",
     "auth.token_by_id",
@@ -25,13 +25,14 @@ const ENTRIES: &[&str] = &[
     "tenant.routes",
 ];
 
-/// Functions that may stand inside of a statement that writes: immutable, so that a cluster can send it on.
+/// Words that may precede a parenthesis in a statement that writes: keywords and immutable functions, so that a cluster
+/// can forward the statement.
 const ALLOWED_IN_WRITES: &[&str] = &[
     "coalesce", "greatest", "least", "nullif", "values", "case", "in", "and", "any", "conflict", "where", "sum",
     "kinds", "join",
 ];
 
-/// Statements that name no payer, each with its reason.
+/// Functions whose statements need not name the payer, by prefix, each with its reason.
 const WITHOUT_PAYER: &[(&str, &str)] = &[
     ("auth.", "tokens are looked up before the payer is known"),
     ("slug.", "slugs are the one namespace that payers share"),
@@ -134,7 +135,7 @@ async fn nothing_is_dynamic() {
 fn statements(body: &str) -> Vec<String> {
     let starts = ["select", "insert", "update", "delete"];
     let cut = body.split(';').filter_map(|statement| {
-        // What comes before the statement in the same breath: begin, then, else, loop.
+        // Drop the keywords before the statement: begin, then, else, loop.
         let words: Vec<&str> = statement.split_whitespace().collect();
         let at = words.iter().position(|word| starts.contains(word))?;
         Some(words[at..].join(" "))
@@ -142,7 +143,7 @@ fn statements(body: &str) -> Vec<String> {
     cut.filter(|statement| tables(statement) > 0).collect()
 }
 
-/// How many tables a statement names.
+/// Number of tables that a statement names.
 fn tables(statement: &str) -> usize {
     let words: Vec<&str> = statement.split(' ').collect();
     let named = words.windows(2).filter(|pair| {

@@ -1,11 +1,11 @@
-//! How memories are found: the plans, with row-level security in force, and the role that sees more than one payer.
+//! Searches of memories: the plans with row-level security, and the role that sees the index of all payers.
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
 use crate::database::TestDatabase;
 
-/// Two payers, each with memories of the same words: `0xa` a few, `0xb` many.
+/// Memories of two payers with the same words: 200 of `0xa`, 30,000 of `0xb`.
 async fn filled() -> PgConnection {
     let mut db = TestDatabase::own().await.admin().await;
     db.execute(
@@ -20,7 +20,7 @@ async fn filled() -> PgConnection {
     db
 }
 
-/// What the database runs.
+/// The SQL sources, which must contain each statement that is planned here.
 const SOURCES: [&str; 2] =
     [include_str!("../../src/memories/find.sql"), include_str!("../../src/memories/nearest.sql")];
 
@@ -28,7 +28,7 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The generic plan of a statement of ours, which has these variables, as a role runs it in a turn of `0xa`.
+/// The generic plan of a statement of the sources, with these variables, as a role runs it in a turn of `0xa`.
 async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: &str, variables: &[&str]) -> String {
     let statement = words(statement);
     assert!(SOURCES.iter().any(|source| words(source).contains(&statement)), "not ours: {statement}");
@@ -131,7 +131,7 @@ async fn an_exact_search_reads_the_vectors_of_its_scope() {
     assert!(tail.contains("memories_by_space") && tail.contains("place >"), "{tail}");
 }
 
-/// Blocks of tables and indexes that were looked at so far.
+/// Number of blocks of tables and indexes that were read so far.
 async fn blocks(db: &mut PgConnection) -> i64 {
     db.execute("select pg_stat_force_next_flush()").await.unwrap();
     let blocks =
@@ -139,7 +139,7 @@ async fn blocks(db: &mut PgConnection) -> i64 {
     sqlx::query_scalar(blocks).fetch_one(db).await.unwrap()
 }
 
-/// What a search by words costs does not depend on others who have the same words.
+/// The cost of a search by words does not depend on other payers with the same words.
 #[tokio::test]
 async fn a_search_by_words_reads_nothing_of_others() {
     let mut db = filled().await;
@@ -197,8 +197,8 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
     assert!(direct.contains("permission denied"), "{direct}");
 }
 
-/// Where more memories have a word than can be put in order, those of rare words and those that a filter lets through are
-/// among the ones that are.
+/// If more memories match than can be ranked, memories with rare words and memories that pass the filter are ranked
+/// first.
 #[tokio::test]
 async fn of_frequent_words_nothing_rare_is_lost() {
     let mut db = filled().await;
@@ -224,7 +224,7 @@ async fn of_frequent_words_nothing_rare_is_lost() {
     assert_eq!(worded(&mut db, "{tea,77}", &keyed, 40).await, (vec!["0xa150".to_owned()], true));
 }
 
-/// A partition that is read by its own name has the fence too.
+/// Row-level security also protects a partition that is read by its own name.
 #[tokio::test]
 async fn partitions_of_the_graph_are_fenced_one_by_one() {
     let mut db = filled().await;

@@ -1,4 +1,4 @@
-//! Who may migrate.
+//! The roles that may migrate.
 
 use payerbase::db::migrate;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
@@ -12,7 +12,7 @@ async fn a_database_owner_that_may_create_roles_can_migrate() {
     let mut superuser = admin.connect().await.unwrap();
     superuser.execute("create role operator login createrole password 'only-for-tests'").await.unwrap();
     superuser.execute("create database operators owner operator template template0 encoding 'UTF8'").await.unwrap();
-    // pgvector is not a trusted extension.
+    // Only a superuser can install pgvector, because it is not a trusted extension.
     let mut in_theirs = admin.clone().database("operators").connect().await.unwrap();
     in_theirs.execute("create extension vector").await.unwrap();
     in_theirs.close().await.unwrap();

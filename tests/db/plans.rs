@@ -64,7 +64,7 @@ async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
     }
 }
 
-/// On a table that was never analysed too: then every index seems as good as another, and the one made last is taken.
+/// Also on a table without statistics, where all indexes have the same cost and the planner takes the newest one.
 #[tokio::test]
 async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
     for (key, statement) in [
@@ -108,7 +108,7 @@ async fn what_is_due_is_found_along_its_index() {
     assert!(finished.contains("jobs_finished"), "{finished}");
 }
 
-/// Runs a write as the server does, and answers its result.
+/// Runs a write like the server. Returns its result.
 async fn turn(db: &mut PgConnection, method: &str, params: &Value) -> Value {
     let turn = "select results[1] from rpc.turn('0xa', array['0xa'], array[$1], array[$2], array[null], 0)";
     let turn = sqlx::query_scalar(turn).bind(method).bind(params.to_string());
@@ -117,7 +117,7 @@ async fn turn(db: &mut PgConnection, method: &str, params: &Value) -> Value {
     answer.get("ok").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
 }
 
-/// What is written all day in one row stays in its page and out of the indexes.
+/// Updates of a hot row stay in its page and add no index entries (heap-only).
 #[tokio::test]
 async fn hot_rows_move_no_index_entry() {
     let database = TestDatabase::own().await;
@@ -138,7 +138,7 @@ async fn hot_rows_move_no_index_entry() {
         let stats = sqlx::query("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = $1");
         let stats = stats.bind(table).fetch_one(&mut db).await.unwrap();
         let (updates, heap_only): (i64, i64) = (stats.get(0), stats.get(1));
-        // A few find no room when something, such as autovacuum, still looks at the versions before.
+        // Some updates find no free space while, for example, autovacuum still sees the earlier versions.
         assert!(
             updates >= 199 && heap_only >= updates - 10,
             "{table}: {updates} updates, {heap_only} of them heap-only"
@@ -150,7 +150,7 @@ fn push(id: Uuid) -> Value {
     json!({"queue": "q", "id": id, "payload": 1, "priority": 0, "maxAttempts": 3, "backoffMs": 1_000})
 }
 
-/// Blocks of tables and indexes that were looked at so far.
+/// Number of blocks of tables and indexes that were read so far.
 async fn blocks(db: &mut PgConnection) -> i64 {
     db.execute("select pg_stat_force_next_flush()").await.unwrap();
     let blocks =
@@ -158,7 +158,7 @@ async fn blocks(db: &mut PgConnection) -> i64 {
     sqlx::query_scalar(blocks).fetch_one(db).await.unwrap()
 }
 
-/// A pop looks at a handful of blocks, however many jobs and queues there are, and however many were popped before it.
+/// A pop reads few blocks, independent of the number of jobs, of queues and of earlier pops.
 #[tokio::test]
 async fn a_pop_reads_as_little_among_a_million_jobs_and_ten_thousand_queues() {
     let database = TestDatabase::own().await;

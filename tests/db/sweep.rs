@@ -1,10 +1,10 @@
-//! What the sweeper walks over: stretch by stretch, it comes to the end of everything.
+//! The scans of the sweeper: page by page, they reach the last row.
 
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::database::TestDatabase;
 
-/// More than a stretch, of which only the last one is due.
+/// More rows than one scan covers. Only the last row is due.
 #[tokio::test]
 async fn a_walk_comes_to_what_stands_behind_a_stretch() {
     let mut db = TestDatabase::own().await.admin().await;

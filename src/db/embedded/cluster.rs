@@ -17,40 +17,41 @@ use super::error::{Error, context};
 use crate::db::migrate;
 use crate::folders::is_root;
 
-/// The user that PostgreSQL runs as where we are root, which it refuses: `nobody`, by its usual number.
+/// The user of PostgreSQL when this process is root: `nobody`, by its usual number. PostgreSQL refuses to run as root.
 const UNPRIVILEGED: u32 = 65_534;
-/// The longest path of a Unix socket that every system takes is 103 bytes; PostgreSQL adds `/.s.PGSQL.5432`.
+/// Maximum length of the socket's folder, in bytes. Every system accepts a socket path of 103 bytes, and PostgreSQL
+/// appends `/.s.PGSQL.5432`.
 const SOCKET_DIR_BYTES_MAX: usize = 88;
-/// How long recovery after a crash may take before we give up.
+/// How long PostgreSQL may take to start, recovery after a crash included.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long PostgreSQL may take to stop before it is told to drop everything.
+/// How long PostgreSQL may take to stop before it gets SIGQUIT, which stops it immediately.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many lines of PostgreSQL's log are shown when it does not start.
+/// Number of lines of PostgreSQL's log in the error message when it does not start.
 const LOG_LINES_SHOWN: usize = 10;
 
-/// Stops PostgreSQL when the pipe on its standard input breaks: when we are gone, however we went.
-/// $1 is the folder of the cluster, $2 the process id that it must still have.
+/// A shell script that stops PostgreSQL when its standard input closes, which happens when this process ends in any
+/// way. $1 is the data folder. $2 is the process id that PostgreSQL must still have.
 const LEASH: &str = r#"read -r _; [ "$(head -n 1 "$1/postmaster.pid" 2>/dev/null)" = "$2" ] && kill -INT "$2""#;
 
-/// The passwords of one cluster, made when it is.
+/// The passwords of one cluster, generated when it is created.
 #[derive(Serialize, Deserialize)]
 struct Credentials {
     admin: String,
     app: String,
 }
 
-/// How to connect to the cluster in a folder.
+/// Connection options of the cluster in a folder.
 pub struct Access {
     socket_dir: PathBuf,
     credentials: Credentials,
 }
 
 impl Access {
-    /// The cluster in `dir`, which must have been made.
+    /// Reads the passwords of the cluster in `dir`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When `dir` has no cluster.
     pub fn to(dir: &Path) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
         let path = dir.join("credentials.json");
@@ -59,13 +60,13 @@ impl Access {
         Ok(Self { socket_dir: socket_dir(&dir), credentials })
     }
 
-    /// As the one who may do everything.
+    /// Connects as the superuser.
     #[must_use]
     pub fn admin(&self) -> PgConnectOptions {
         self.options("postgres", &self.credentials.admin)
     }
 
-    /// As the server.
+    /// Connects as `payerbase_app`, the role of the server.
     #[must_use]
     pub fn app(&self) -> PgConnectOptions {
         self.options("payerbase_app", &self.credentials.app)
@@ -88,34 +89,36 @@ impl Access {
     }
 }
 
-/// What PostgreSQL says when processes of an earlier one are still there.
+/// Part of PostgreSQL's message when processes of an earlier postmaster are still running.
 const STILL_IN_USE: &str = "pre-existing shared memory block";
 
-/// A PostgreSQL cluster in a folder, running.
+/// A running PostgreSQL cluster in a folder.
 pub struct Cluster {
     dir: PathBuf,
     engine: Engine,
     access: Access,
     settings: Vec<String>,
     running: Option<Running>,
-    /// Held as long as we use the folder.
+    /// Locks the folder while this process uses it.
     _lock: File,
 }
 
 struct Running {
     postgres: Child,
-    /// Its standard input keeps PostgreSQL alive.
+    /// PostgreSQL runs as long as its standard input is open.
     leash: Child,
 }
 
 impl Cluster {
-    /// Makes the cluster in `dir` if there is none, and starts it. `settings` are PostgreSQL's, as `name=value`.
+    /// Starts the cluster in `dir`, and creates it first if it is missing. `settings` are settings of PostgreSQL, as
+    /// `name=value`.
     ///
     /// # Errors
-    /// [`Error::InUse`] when another payerbase runs on the folder.
+    /// [`Error::InUse`] when another payerbase runs on the folder; other errors when the cluster cannot be created or
+    /// started.
     pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
-        context(fs::create_dir_all(&dir), || format!("make {}", dir.display()))?;
+        context(fs::create_dir_all(&dir), || format!("create {}", dir.display()))?;
         let lock = private(File::options().write(true).create(true)).open(dir.join("payerbase.lock"));
         let lock = context(lock, || format!("write to {}", dir.display()))?;
         match lock.try_lock() {
@@ -139,19 +142,19 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// How to connect to it.
+    /// Connection options of the cluster.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// The process id of PostgreSQL's first process.
+    /// The process id of the postmaster.
     #[must_use]
     pub fn postmaster(&self) -> Option<u32> {
         self.running.as_ref().and_then(|running| running.postgres.id())
     }
 
-    /// Waits until PostgreSQL is gone without having been told to go. Safe to cancel.
+    /// Waits until PostgreSQL ends by itself. Safe to cancel.
     pub async fn died(&mut self) {
         match &mut self.running {
             Some(running) => drop(running.postgres.wait().await),
@@ -167,7 +170,7 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + STOP_TIMEOUT;
         loop {
             match self.try_launch().await {
-                // The processes of one that was killed are still about to see that it is gone.
+                // The children of a killed postmaster need a moment to notice its end.
                 Err(Error::Program { output, .. })
                     if output.contains(STILL_IN_USE) && tokio::time::Instant::now() < deadline =>
                 {
@@ -197,7 +200,8 @@ impl Cluster {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_too)
-            // Ctrl-C reaches every process of the terminal's group; PostgreSQL stops when we have drained.
+            // Ctrl-C reaches every process of the terminal's group, but PostgreSQL must run until the server has
+            // drained.
             .process_group(0);
         let postgres = context(postgres.spawn(), || "start postgres".to_owned())?;
         let mut leash = as_unprivileged(Command::new("sh"));
@@ -236,12 +240,12 @@ impl Cluster {
         }
     }
 
-    /// Stops PostgreSQL and waits until it is gone.
+    /// Stops PostgreSQL and waits for its end.
     pub async fn stop(mut self) {
         let Some(mut running) = self.running.take() else { return };
         signal(running.postgres.id(), Signal::INT);
         if tokio::time::timeout(STOP_TIMEOUT, running.postgres.wait()).await.is_err() {
-            tracing::warn!("PostgreSQL does not stop; telling it to drop everything");
+            tracing::warn!("PostgreSQL does not stop; sending SIGQUIT");
             signal(running.postgres.id(), Signal::QUIT);
             drop(running.postgres.wait().await);
         }
@@ -250,10 +254,11 @@ impl Cluster {
     }
 }
 
-/// Makes the cluster beside its place, and moves it there as the last step: what is cut off is simply done again.
+/// Creates the cluster in a temporary folder and moves it to `data` as the last step, so that the next start repeats an
+/// interrupted attempt.
 async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     let data = dir.join("data");
-    // Not the one of a payerbase that was killed, in which its initdb may still be at work.
+    // A new folder each time: in an old one, the initdb of a killed payerbase may still be running.
     let part = dir.join(format!("data.part-{:08x}", rand::random::<u32>()));
     make_folder(&part, 0o700)?;
     let credentials = Credentials { admin: password(), app: password() };
@@ -263,7 +268,7 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     let mut initdb = as_unprivileged(Command::new(engine.program("initdb")));
     initdb.arg("-D").arg(&part).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
     if engine.major()? >= 17 {
-        // The same order and letters on every system, whatever locales it has.
+        // The same collation and character classes on every system, independent of its locales.
         initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
     }
     let output = initdb.arg("--pwfile").arg(&password_file).stdin(Stdio::null()).output().await;
@@ -277,19 +282,19 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     context(fs::rename(&part, &data), || format!("move {} into place", part.display()))?;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("data.part") {
-            // Whatever was cut off. It is in nobody's way.
+            // The remains of an interrupted attempt. They do no harm if they cannot be removed.
             let _left = fs::remove_dir_all(entry.path());
         }
     }
     Ok(())
 }
 
-/// A file that is made is for us alone.
+/// Creates files that only this user can read and write.
 fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
 }
 
-/// Writes a file that only we can read, whole or not at all.
+/// Writes a file that only this user can read. The file is replaced as a whole or not at all.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
     use std::io::Write as _;
     let part = path.with_extension("part");
@@ -306,7 +311,7 @@ fn password() -> String {
     rand::rng().sample_iter(rand::distr::Alphanumeric).take(43).map(char::from).collect()
 }
 
-/// The folder of the socket: in the data folder, unless that path is too long for a socket.
+/// The folder of the socket: in the data folder, or in /tmp if that path is too long for a socket.
 fn socket_dir(dir: &Path) -> PathBuf {
     let run = dir.join("run");
     if run.as_os_str().len() <= SOCKET_DIR_BYTES_MAX {
@@ -318,34 +323,34 @@ fn socket_dir(dir: &Path) -> PathBuf {
     PathBuf::from("/tmp").join(format!("payerbase-{name}"))
 }
 
-/// Makes a folder for PostgreSQL. One that is there already must be a folder, and must be its own: the socket's may lie
-/// in /tmp, where others can put things.
+/// Creates a folder for PostgreSQL. An existing one must be a folder and belong to PostgreSQL's user: the socket's
+/// folder may be in /tmp, where other users can create files.
 fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
     match fs::create_dir(path) {
         Ok(()) => return give_away(path, mode),
         Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(refused) => return context(Err(refused), || format!("make {}", path.display())),
+        Err(refused) => return context(Err(refused), || format!("create {}", path.display())),
     }
     let found = context(fs::symlink_metadata(path), || format!("look at {}", path.display()))?;
     let owner = if is_root() { UNPRIVILEGED } else { rustix::process::geteuid().as_raw() };
     if found.is_dir() && found.uid() == owner {
         return Ok(());
     }
-    let refused = std::io::Error::other("it is there already, and is not ours");
+    let refused = std::io::Error::other("it exists already, and is not a folder of PostgreSQL's user");
     context(Err(refused), || format!("use {}", path.display()))
 }
 
-/// Gives a file or folder to PostgreSQL's user, where that is not us.
+/// Sets the mode of a file or folder, and as root its owner: PostgreSQL's user.
 fn give_away(path: &Path, mode: u32) -> Result<(), Error> {
     context(fs::set_permissions(path, fs::Permissions::from_mode(mode)), || format!("protect {}", path.display()))?;
     if is_root() {
         let given = std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED));
-        context(given, || format!("give {} away", path.display()))?;
+        context(given, || format!("change the owner of {}", path.display()))?;
     }
     Ok(())
 }
 
-/// PostgreSQL refuses to run as root.
+/// Runs a command as PostgreSQL's user, because PostgreSQL refuses to run as root.
 fn as_unprivileged(mut command: Command) -> Command {
     if is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
@@ -357,14 +362,15 @@ fn as_unprivileged(mut command: Command) -> Command {
 fn signal(process: Option<u32>, signal: Signal) {
     let pid = process.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {
-        // It may be gone already.
+        // The process may have ended already.
         let _gone = kill_process(pid, signal);
     }
 }
 
-/// A PostgreSQL left behind by a payerbase that was killed is about to stop, by its leash: helps, and waits for it. One that
-/// was told so in the middle of a recovery may hang, and is told to drop everything: the next one recovers anyway. Then the
-/// files that name it are stale: we hold the folder's lock, and its process id may be anybody's by now.
+/// Stops a PostgreSQL that a killed payerbase left behind. Its leash stops it too, but this function waits for its end.
+/// A SIGINT in the middle of a recovery can make PostgreSQL hang, so SIGQUIT follows: the next start recovers anyway.
+/// Once PostgreSQL has ended, its lock files are stale, because this process holds the folder's lock. They must go,
+/// because another process may have got the process id in them.
 async fn stop_orphan(data: &Path, socket_dir: &Path) {
     let named = data.join("postmaster.pid");
     let orphan = || -> Option<u32> {
@@ -381,13 +387,13 @@ async fn stop_orphan(data: &Path, socket_dir: &Path) {
     }
     if orphan().is_none() {
         for stale in [named, socket_dir.join(".s.PGSQL.5432.lock")] {
-            // There may be none.
+            // The file may be missing.
             let _none = fs::remove_file(&stale);
         }
     }
 }
 
-/// What a process was started with, from `/proc` where there is one, else from `ps`.
+/// The command line of a process, from `/proc` if it exists, otherwise from `ps`.
 fn command_line(pid: u32) -> Option<String> {
     if Path::new("/proc/self/cmdline").exists() {
         let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -403,7 +409,7 @@ mod tests {
 
     use super::*;
 
-    /// What PostgreSQL did that was told to stop in the middle of a recovery.
+    /// PostgreSQL ignores SIGINT like this when it gets it in the middle of a recovery.
     #[tokio::test]
     async fn an_orphan_that_hangs_is_ended() {
         let data = std::env::temp_dir().join(format!("payerbase-orphan-{:016x}", rand::random::<u64>()));

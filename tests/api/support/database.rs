@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 const APP_PASSWORD: &str = "only-for-tests-on-loopback";
 
-/// One database, migrated.
+/// A migrated database.
 #[derive(Clone)]
 pub struct TestDatabase {
-    /// Who may do everything.
+    /// Connection options of the superuser.
     pub admin: PgConnectOptions,
-    /// The server.
+    /// Connection options of the server, `payerbase_app`.
     pub app: PgConnectOptions,
 }
 
@@ -27,7 +27,7 @@ impl TestDatabase {
         SHARED.get_or_init(Self::own).await.clone()
     }
 
-    /// A database of a test's own, for tests that break something in it.
+    /// A new database, for tests that break something in it.
     pub async fn own() -> Self {
         let server = server();
         let name = format!("test_{}", Uuid::now_v7().simple());
@@ -39,7 +39,7 @@ impl TestDatabase {
         connection.close().await.unwrap();
         let admin = server.clone().database(&name);
         let mut connection = admin.connect().await.unwrap();
-        // Roles belong to the whole cluster, and PostgreSQL refuses two at once that alter one.
+        // Roles belong to the whole cluster, and concurrent changes of one role fail.
         static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let roles = ROLES.lock().await;
         migrate::migrate(&mut connection, payerbase::schema(), Some(&APP_PASSWORD.to_owned().into())).await.unwrap();
@@ -54,7 +54,8 @@ impl TestDatabase {
     }
 }
 
-/// The server that all tests of this process share: started by the first, stopped when the process ends.
+/// The PostgreSQL server that all tests of this process share. The first test starts it, and it stops when the process
+/// ends.
 fn server() -> &'static PgConnectOptions {
     static SERVER: OnceLock<PgConnectOptions> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var("PAYERBASE_TEST_DB").as_deref() {
@@ -64,7 +65,7 @@ fn server() -> &'static PgConnectOptions {
     })
 }
 
-/// Starts a server on a thread that lives as long as the process, outside of any test's runtime.
+/// Starts a server on a thread that runs until the process ends, outside of any test's runtime.
 fn in_background<F: Future<Output = (PgConnectOptions, impl Sized)>>(
     start: impl FnOnce() -> F + Send + 'static,
 ) -> PgConnectOptions {
@@ -85,7 +86,7 @@ async fn embedded() -> (PgConnectOptions, Cluster) {
     (cluster.access().admin().database("postgres"), cluster)
 }
 
-/// A cluster in a folder of its own, which is removed when this process has ended, however it ends.
+/// A cluster in a new folder. A shell removes the folder when this process ends, in any way.
 pub async fn temporary_cluster() -> Cluster {
     let dir = tempfile::Builder::new().prefix("payerbase-test-").tempdir().unwrap().keep();
     std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -93,7 +94,7 @@ pub async fn temporary_cluster() -> Cluster {
     let mut sweeper = Command::new("sh");
     sweeper.args(["-c", sweep]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let sweeper = std::os::unix::process::CommandExt::process_group(&mut sweeper, 0).spawn().unwrap();
-    // Its standard input breaks when this process ends.
+    // Forget the shell: its standard input closes when this process ends.
     std::mem::forget(sweeper);
     let engine = tokio::task::spawn_blocking(|| Engine::find().unwrap()).await.unwrap();
     Cluster::start(&dir, engine, &["max_connections=300"]).await.unwrap()
@@ -120,7 +121,7 @@ async fn container() -> (PgConnectOptions, impl Sized) {
         .username("postgres")
         .password(APP_PASSWORD)
         .database("postgres");
-    // The image starts the server twice: once to set itself up, once for good.
+    // The image starts the server twice: the first time only to initialise the cluster.
     for _ in 0..200 {
         match options.connect().await {
             Ok(connection) => return (connection.close().await.map(|()| options).expect("closed"), container),

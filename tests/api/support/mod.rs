@@ -1,4 +1,4 @@
-//! What every test needs: a database, a server, a payer.
+//! Fixtures of the tests: a database, a server, a payer.
 
 pub mod app;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! What tests against a model have in common.
+//! Common parts of the tests against a model.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::Answer;
 
-/// What a call should answer: the members that matter, or the code of a problem.
+/// The expected answer of a call: the members to compare, or the code of a problem.
 pub type Expected = Result<Value, &'static str>;
 
-/// Runs random cases, all of them with what was set up once.
+/// Runs random cases, all with the same setup.
 pub fn run_cases<S, T: std::fmt::Debug>(
     set_up: impl Future<Output = S>,
     strategy: &impl Strategy<Value = T>,
@@ -43,7 +43,7 @@ pub fn narrowed(answer: Value, expected: &Value) -> Value {
     }
 }
 
-/// Compares an answer with what a model expects.
+/// Compares an answer with the model's.
 pub fn compare(answer: Answer, expected: &Expected, op: &impl std::fmt::Debug) -> Result<(), TestCaseError> {
     let answer = outcome(answer);
     match expected {

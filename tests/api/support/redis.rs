@@ -1,4 +1,4 @@
-//! A Redis of a test's own, on a socket in a folder of its own.
+//! A Redis server for one test, on a socket in a new folder.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,12 +19,12 @@ impl TestRedis {
         redis
     }
 
-    /// A way to it.
+    /// A client of the server.
     pub fn client(&self) -> Redis {
         Redis::at(&format!("redis+unix://{}", self.folder.path().join("socket").display())).unwrap()
     }
 
-    /// Kills it, and whatever it knew is lost.
+    /// Kills the server. Its data is lost.
     pub fn kill(&mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Every operation of the OpenAPI document, and a payer that has one of everything to call it with.
+//! Every operation of the OpenAPI document, and a payer with one resource of each kind to call it with.
 
 use payerbase::app::document;
 use reqwest::Method;
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use super::{Answer, Caller, TestApp};
 
-/// An operation, as the document describes it.
+/// An operation of the document.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Its `operationId`.
+    /// The `operationId`.
     pub name: String,
     pub verb: Method,
     pub path: String,
-    /// What its caller needs; nothing for one that is made of others.
+    /// The scope that it needs. `None` for `transact`, whose calls have scopes, and for operations without a scope.
     pub scope: Option<String>,
-    /// The examples of its request body; none for an operation without one.
+    /// The examples of its request body. Empty for an operation without a body.
     pub examples: Vec<Value>,
 }
 
@@ -46,21 +46,22 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-/// What stands in paths and bodies for things that exist, or for things that do not.
+/// Names and ids for paths and bodies, of resources that exist or do not.
 #[derive(Clone, Debug)]
 pub struct Things {
-    /// A counter, a queue, a memory, and a lock that is held.
+    /// Name of a counter, a queue, a memory and a held lock.
     pub name: String,
     pub slug: String,
-    /// A job that waits, and one that runs.
+    /// Id of a pending job.
     pub pending: String,
+    /// Id of a running job.
     pub running: String,
     pub lease: String,
     pub token: String,
 }
 
 impl Things {
-    /// Nobody has these.
+    /// Names and ids of resources that do not exist.
     pub fn of_nobody() -> Self {
         Self {
             name: "nobody".to_owned(),
@@ -72,7 +73,7 @@ impl Things {
         }
     }
 
-    /// Makes them for a payer.
+    /// Creates the resources for a payer.
     pub async fn of(caller: &Caller) -> Self {
         let mut things = Self { name: "theirs".to_owned(), ..Self::of_nobody() };
         for counter in ["theirs", "credits"] {
@@ -96,10 +97,10 @@ impl Things {
         things
     }
 
-    /// The members of the path of an operation.
+    /// The path parameters of an operation, with their values.
     pub fn members(&self, operation: &Operation) -> Vec<(&'static str, String)> {
         let name = match operation.name.as_str() {
-            // The lock is held, and this takes one that is free.
+            // The named lock is held, and this operation needs a free one.
             "acquireLock" => format!("{}-free", self.name),
             _ => self.name.clone(),
         };
@@ -112,7 +113,7 @@ impl Things {
         all.into_iter().filter(|(member, _)| operation.path.contains(&format!("{{{member}}}"))).collect()
     }
 
-    /// An example of a body, about these things.
+    /// An example of a body, with the token and the lease of these resources.
     pub fn body(&self, example: &Value) -> Value {
         let mut body = example.clone();
         for (member, value) in [("token", &self.token), ("lease", &self.lease)] {
@@ -123,7 +124,7 @@ impl Things {
         body
     }
 
-    /// Calls an operation about these things, with one of its examples.
+    /// Calls an operation on these resources, with one of its examples.
     pub async fn call(&self, caller: &Caller, operation: &Operation, example: Option<&Value>) -> Answer {
         let members = self.members(operation).into_iter();
         let path =
@@ -132,7 +133,7 @@ impl Things {
         caller.send(operation.verb.clone(), &path, body).await
     }
 
-    /// A text with these things called as `others` are.
+    /// `text` with the names and ids of `others` in place of these.
     pub fn renamed(&self, text: &str, others: &Self) -> String {
         let (mine, theirs) = (self.all(), others.all());
         mine.iter().zip(theirs).fold(text.to_owned(), |text, (mine, theirs)| text.replace(*mine, theirs))
@@ -148,14 +149,14 @@ fn uuid() -> String {
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
-/// A payer with one of everything.
+/// A payer with one resource of each kind.
 pub async fn owner(app: &TestApp) -> (Caller, Things) {
     let caller = app.caller().await;
     let things = Things::of(&caller).await;
     (caller, things)
 }
 
-/// A body without what is never the same twice.
+/// A body without values that differ from call to call.
 pub fn without_chance(body: &Value) -> Value {
     const CHANCE: &[&str] = &[
         "createdAt",
@@ -186,7 +187,7 @@ pub fn without_chance(body: &Value) -> Value {
     }
 }
 
-/// As [`without_chance`], and without what a call draws for what it makes.
+/// Like [`without_chance`], and also without the values that a call generates for a new resource.
 pub fn without_drawn(body: &Value) -> Value {
     let mut body = without_chance(body);
     for name in ["id", "slug", "shortUrl", "token", "lease", "payer"] {
