@@ -26,7 +26,7 @@ use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
 use crate::site::Site;
-use crate::slices::methods;
+use crate::slices::{limits, methods};
 use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
@@ -208,7 +208,7 @@ fn routes(service: &mut ServiceConfig<'_>) {
 #[must_use]
 pub fn document() -> Document {
     let (_, collected) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
-    Document::new(&collected, methods())
+    Document::new(&collected, methods(), &limits())
 }
 
 /// For front ends anywhere: no cookies and no credentials of the browser are involved, so every origin may call.

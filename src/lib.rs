@@ -15,6 +15,7 @@ pub mod embeddings;
 pub mod folders;
 pub mod http;
 pub mod json;
+pub mod limits;
 pub mod links;
 pub mod locks;
 pub mod me;
@@ -40,4 +41,4 @@ pub mod turn;
 pub mod vector;
 pub mod waiting;
 
-pub use slices::{methods, schema};
+pub use slices::{limits_markdown, methods, schema};

@@ -28,7 +28,7 @@ impl Named {
     #[must_use]
     pub fn bytes(name: &str, about: &'static str, bytes: usize) -> Self {
         const UNITS: [(usize, &str); 2] = [(1 << 20, "MiB"), (1 << 10, "KiB")];
-        let unit = UNITS.into_iter().find(|(size, _)| bytes % size == 0 && bytes >= *size);
+        let unit = UNITS.into_iter().find(|(size, _)| bytes.is_multiple_of(*size) && bytes >= *size);
         let words = match unit {
             Some((size, unit)) => format!("{} {unit}", with_commas(bytes / size)),
             None => format!("{} bytes", with_commas(bytes)),
@@ -41,17 +41,26 @@ impl Named {
     pub fn time(name: &str, about: &'static str, time: Duration) -> Self {
         const UNITS: [(u64, &str); 3] = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
         let seconds = time.as_secs();
-        let unit = UNITS.into_iter().find(|(size, _)| seconds % size == 0 && seconds > *size);
-        let unit = unit.or_else(|| UNITS.into_iter().find(|(size, _)| seconds == *size));
+        // One day is 24 hours.
+        let fits = |size: u64| seconds.is_multiple_of(size) && seconds >= size && (size < 86_400 || seconds > size);
+        let unit = UNITS.into_iter().find(|(size, _)| fits(*size));
         let (count, unit) = unit.map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
         let words = format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
         Self { name: name.to_ascii_lowercase(), about, sql: format!("interval '{seconds} seconds'"), words }
     }
 
+    /// A part of a statement.
+    #[must_use]
+    pub fn text(name: &str, sql: String) -> Self {
+        Self { name: name.to_owned(), about: "", sql, words: String::new() }
+    }
+
     /// Replaces `{{name}}` in a text.
     #[must_use]
     pub fn fill(limits: &[Self], text: &str, value: fn(&Self) -> &str) -> String {
-        limits.iter().fold(text.to_owned(), |text, limit| text.replace(&format!("{{{{{}}}}}", limit.name), value(limit)))
+        limits
+            .iter()
+            .fold(text.to_owned(), |text, limit| text.replace(&format!("{{{{{}}}}}", limit.name), value(limit)))
     }
 }
 
@@ -59,7 +68,7 @@ fn with_commas(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -91,11 +100,20 @@ mod tests {
     #[test]
     fn limits_are_written_as_people_and_as_sql_read_them() {
         let day = Named::time("JOBS_KEPT", "", Duration::from_hours(24));
-        assert_eq!((day.name.as_str(), day.sql.as_str(), day.words.as_str()), ("jobs_kept", "interval '86400 seconds'", "24 hours"));
+        assert_eq!(
+            (day.name.as_str(), day.sql.as_str(), day.words.as_str()),
+            ("jobs_kept", "interval '86400 seconds'", "24 hours")
+        );
         let words = |seconds| Named::time("a", "", Duration::from_secs(seconds)).words;
-        assert_eq!([words(1), words(60), words(600), words(3_600), words(14 * 86_400)], ["1 second", "1 minute", "10 minutes", "1 hour", "14 days"]);
+        assert_eq!(
+            [words(1), words(60), words(600), words(3_600), words(14 * 86_400)],
+            ["1 second", "1 minute", "10 minutes", "1 hour", "14 days"]
+        );
         let words = |bytes| Named::bytes("a", "", bytes).words;
-        assert_eq!([words(100), words(262_144), words(8 << 20), words(1_500)], ["100 bytes", "256 KiB", "8 MiB", "1,500 bytes"]);
+        assert_eq!(
+            [words(100), words(262_144), words(8 << 20), words(1_500)],
+            ["100 bytes", "256 KiB", "8 MiB", "1,500 bytes"]
+        );
         assert_eq!(Named::fill(&[day], "kept for {{jobs_kept}}", |limit| &limit.words), "kept for 24 hours");
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::limits::Named;
+
 /// Size limit of a name in UTF-8, in bytes: long enough for a path or a URN, short enough for every index.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -25,6 +27,12 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The end of a range of names in SQL, `prefix || {{prefix_end}}`: no name with the prefix is greater. The highest character
+/// has four bytes, so 65 of them are longer than any name.
+pub(crate) fn prefix_end() -> Named {
+    Named::text("prefix_end", "repeat(chr(1114111), 65)".to_owned())
 }
 
 impl TryFrom<String> for Name {

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
-use crate::{auth, call, counters, links, locks, me, memories, queues, sweeper, turn};
+use crate::limits::Named;
+use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, turn};
 
 /// Every method that a payer can call.
 #[must_use]
@@ -23,23 +24,79 @@ pub fn methods() -> &'static [Entry] {
     &METHODS
 }
 
+/// All limits, without the rooms.
+#[must_use]
+pub fn limits() -> Vec<Named> {
+    limits_by_room().into_iter().flat_map(|(_, limits)| limits).collect()
+}
+
+fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
+    vec![
+        ("calls", call::limits::limits()),
+        ("links", links::limits::limits()),
+        ("locks", locks::limits::limits()),
+        ("queues", queues::limits::limits()),
+        ("memories", memories::limits::limits()),
+        ("account", me::limits::limits()),
+        ("sweeper", sweeper::limits::limits()),
+    ]
+}
+
+/// `docs/LIMITS.md`.
+#[must_use]
+pub fn limits_markdown() -> String {
+    let mut page = String::from(
+        "# Limits\n\nLimits that the database enforces, or that decide how long data is kept. \
+         The OpenAPI document has the limits of each parameter.\n",
+    );
+    for (room, limits) in limits_by_room() {
+        page += &format!("\n## {room}\n\n| limit | value | meaning |\n|---|---|---|\n");
+        for Named { name, about, words, .. } in limits {
+            page += &format!("| `{name}` | {words} | {} |\n", about.trim());
+        }
+    }
+    page
+}
+
 /// All functions, in the order of their installation.
 #[must_use]
 pub fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let dispatched = [methods(), links::methods::INTERNAL, sweeper::METHODS].concat();
-        let mut schema = Schema::default()
+        let (links, locks) = (links::limits::limits(), locks::limits::limits());
+        let of_memories = [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end()]].concat();
+        let of_sweeper = [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits()].concat();
+        let rpc = [
+            (turn::SQL, Vec::new()),
+            (call::SQL, call::limits::limits()),
+            (counters::SQL, vec![name::prefix_end()]),
+            (links::SQL, links.clone()),
+            (locks::SQL, locks),
+            (queues::SQL, queues::limits::limits()),
+            (memories::SQL, of_memories),
+            (me::SQL, me::limits::limits()),
+        ];
+        let schema = Schema::default()
             .with("payerbase_auth", auth::SQL, &[])
-            .with("payerbase_slug", links::SLUG_SQL, &[])
-            .with("payerbase_sweeper", sweeper::SQL, &[])
+            .with("payerbase_slug", links::SLUG_SQL, &links)
+            .with("payerbase_sweeper", sweeper::SQL, &of_sweeper)
             .with("payerbase_search", memories::SEARCH_SQL, &[])
             .with("payerbase_rpc", &dispatch_sql(&dispatched), &[]);
-        for room in [turn::SQL, call::SQL, counters::SQL, links::SQL, locks::SQL, queues::SQL, memories::SQL, me::SQL] {
-            for sql in room {
-                schema = schema.with("payerbase_rpc", sql, &[]);
-            }
-        }
-        schema
+        let texts = rpc.iter().flat_map(|(texts, limits)| texts.iter().map(move |sql| (sql, limits)));
+        texts.fold(schema, |schema, (sql, limits)| schema.with("payerbase_rpc", sql, limits))
     });
     &SCHEMA
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_limit_is_filled_in() {
+        for (_, sql) in schema().functions() {
+            let left = sql.find("{{").map(|at| &sql[at..(at + 60).min(sql.len())]);
+            assert_eq!(left, None);
+        }
+    }
 }

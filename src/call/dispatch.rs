@@ -12,8 +12,28 @@ use crate::turn::Access;
 pub(crate) fn dispatch_sql(methods: &[Entry]) -> String {
     let specs = methods.iter().map(|entry| entry.spec).chain([Transaction::SPEC, HAS_ANSWER]);
     let (writes, reads): (Vec<Spec>, Vec<Spec>) = specs.partition(|spec| spec.access == Access::Write);
+    let runs: Vec<Spec> = writes.iter().copied().filter(|spec| spec.has_run).collect();
     dispatcher("One write of one payer, under the payer's lock.", "rpc.dispatch_write", &writes)
         + &dispatcher("One read of one payer, without a lock.", "rpc.dispatch_read", &reads)
+        + &run_dispatcher(&runs)
+}
+
+/// The dispatcher of runs: several calls of one payer and method that are executed as a set.
+fn run_dispatcher(specs: &[Spec]) -> String {
+    let names: Vec<String> = specs.iter().map(|spec| format!("'{}'", spec.name)).collect();
+    let mut sql = format!(
+        "-- Whether a method has a form for runs.\ncreate function rpc.has_run(p_method text) returns boolean\n\
+         language sql immutable\nas $$\n  select p_method in ({})\n$$;\n\n\
+         -- Several writes of one payer and method, as a set. Returns one result per call.\n\
+         create function rpc.dispatch_run(p_payer text, p_method text, p_params jsonb) returns json[]\n\
+         language plpgsql\nas $$\nbegin\n  case p_method\n",
+        names.join(", ")
+    );
+    for spec in specs {
+        let function = snake_case(spec.name);
+        let _infallible = writeln!(sql, "    when '{}' then return rpc.{function}_run(p_payer, p_params);", spec.name);
+    }
+    sql + "    else raise exception 'no run of method %', p_method;\n  end case;\nend $$;\n\n"
 }
 
 fn dispatcher(comment: &str, name: &str, specs: &[Spec]) -> String {

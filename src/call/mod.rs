@@ -7,6 +7,7 @@ mod compile;
 mod conditions;
 mod dispatch;
 mod engine;
+pub mod limits;
 mod method;
 mod metrics;
 mod needs;

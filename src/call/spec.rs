@@ -26,6 +26,8 @@ pub struct Spec {
     pub problems: &'static [Code],
     /// The parameters that a `$ref` can fill.
     pub refs: &'static [Ref],
+    /// Whether several calls of one payer can run as a set: `rpc.<method>_run` in SQL.
+    pub has_run: bool,
     /// Body size limit, in bytes.
     pub body_bytes_max: usize,
 }
@@ -33,7 +35,7 @@ pub struct Spec {
 impl Spec {
     const fn new(name: &'static str, access: Access) -> Self {
         let (batching, body_bytes_max) = (Batching::Batched, BODY_BYTES_MAX);
-        Self { name, access, batching, scope: None, problems: &[], refs: &[], body_bytes_max }
+        Self { name, access, batching, scope: None, problems: &[], refs: &[], has_run: false, body_bytes_max }
     }
 
     /// A write.
@@ -79,6 +81,13 @@ impl Spec {
     #[must_use]
     pub const fn refs(mut self, refs: &'static [Ref]) -> Self {
         self.refs = refs;
+        self
+    }
+
+    /// Has a form for runs: several calls of one payer that are executed as a set.
+    #[must_use]
+    pub const fn with_run(mut self) -> Self {
+        self.has_run = true;
         self
     }
 

@@ -1,96 +1,175 @@
--- Many calls as one: all or nothing. The one place with a subtransaction, which is what "nothing" takes.
+-- Transactions. Installed as payerbase_rpc.
+
+-- Joins the pieces of the parameters of a call with the members of earlier results that it refers to.
+--   p_bytes  size of the results so far; `bytes` adds each referenced result
+--   problem  set if a member does not exist, or the results are too large
+create function rpc.resolve_references(
+  p_call jsonb, p_index integer, p_results json[], p_bytes bigint, out params jsonb, out bytes bigint, out problem jsonb
+)
+language plpgsql stable
+as $$
+declare
+  v_pieces text[] := array[p_call->'pieces'->>0];
+  v_ref jsonb;
+  v_result text;
+  v_value jsonb;
+begin
+  bytes := p_bytes;
+  for i in 1 .. jsonb_array_length(p_call->'refs') loop
+    v_ref := p_call->'refs'->(i - 1);
+    v_result := p_results[(v_ref->>'call')::integer + 1];
+    bytes := bytes + octet_length(v_result);
+    if bytes > {{results_bytes_max}} then
+      problem := rpc.results_too_large();
+      return;
+    end if;
+    v_value := v_result::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
+    if v_value is null then
+      problem := rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem';
+      return;
+    end if;
+    v_pieces := v_pieces || array[v_value::text, p_call->'pieces'->>i];
+  end loop;
+  params := array_to_string(v_pieces, '');
+  if exists (
+    select
+      from jsonb_each(params)
+      where key in ('id', 'name', 'queue', 'slug', 'lease', 'token') and jsonb_typeof(value) not in ('string', 'null')
+  ) then
+    raise data_exception using message = 'a name or an id is a text';
+  end if;
+  -- 64 levels inside of a member, as in a request.
+  if params @? '$.**{66}' then
+    problem := rpc.invalid_value('/calls/' || p_index || '/params', 'must be nested at most 64 levels deep')->'problem';
+  end if;
+end $$;
+
+create function rpc.results_too_large() returns jsonb
+language sql immutable
+as $$
+  select jsonb_build_object(
+    'code', 'payload-too-large', 'limitBytes', {{results_bytes_max}},
+    'detail', 'The results of the calls, together with the results that they refer to, are larger than the limit.')
+$$;
+
+-- Runs the calls from p_first on that have one method and neither references nor guards, if the method has a form for
+-- runs. Returns one result per call, or NULL if the first call is alone.
+create function rpc.transact_run(p_payer text, p_calls jsonb, p_first integer) returns json[]
+language plpgsql
+as $$
+declare
+  v_method text := p_calls->p_first->>'method';
+  v_last integer := p_first;
+  v_next jsonb := p_calls->(p_first + 1);
+begin
+  if not rpc.has_run(v_method) or p_calls->p_first ?| '{refs,guard}' then
+    return null;
+  end if;
+  while v_next->>'method' = v_method and not v_next ?| '{refs,guard}' loop
+    v_last := v_last + 1;
+    v_next := p_calls->(v_last + 1);
+  end loop;
+  if v_last = p_first then
+    return null;
+  end if;
+  return rpc.dispatch_run(p_payer, v_method, jsonb_path_query_array(
+    p_calls, '$[$first to $last].params', jsonb_build_object('first', p_first, 'last', v_last)));
+end $$;
+
+-- Runs one call.
+create function rpc.transact_one(p_payer text, p_call jsonb, p_params jsonb) returns json
+language plpgsql
+as $$
+declare
+  v_answer json;
+begin
+  if p_call ? 'guard' then
+    v_answer := rpc.check_guard(p_payer, p_call->'guard');
+    if v_answer is not null then
+      return v_answer;
+    end if;
+  end if;
+  if p_call @> '{"write":true}' then
+    return rpc.dispatch_write(p_payer, p_call->>'method', p_params);
+  end if;
+  return rpc.dispatch_read(p_payer, p_call->>'method', p_params);
+end $$;
+
+-- The problem of a call, with pointers into the transaction.
+create function rpc.transact_problem(p_problem jsonb, p_index integer) returns jsonb
+language sql immutable
+as $$
+  select case when p_problem ? 'errors' then p_problem || jsonb_build_object('errors', (
+    select jsonb_agg(error || jsonb_build_object('pointer', '/calls/' || p_index || '/params' || (error->>'pointer')))
+      from jsonb_array_elements(p_problem->'errors') as error)) else p_problem end
+$$;
+
+-- Runs several calls, all or none. This is the only function with a subtransaction.
 --   calls: [{"method": .., "params": .., "write": true, "guard"?: ..}]
---     with references: "pieces" instead of "params", the text of the parameters cut where the references stand, and
---     "refs": [{"call": of whose result, "from": [path in it], "pointer": for the problem}], one less than the pieces
+--     with references, "pieces" instead of "params": the text of the parameters, cut at the references; and
+--     "refs": [{"call": index of the result, "from": [path in it], "pointer": for the problem}], one less than the pieces
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 declare
   v_calls jsonb := p_params->'calls';
+  v_count integer := jsonb_array_length(v_calls);
   v_at integer := 0;
   v_call jsonb;
-  v_params jsonb;
-  v_pieces text[];
-  v_ref jsonb;
-  v_result text;
-  v_value jsonb;
+  v_input record;
   v_answer json;
+  v_ok json;
   v_results json[] := '{}';
-  -- Of all results, and of each as often as it is referred to.
+  -- The results of the run that the call belongs to, and the index of the first call after the run.
+  v_run json[];
+  v_run_end integer := 0;
+  -- Size of all results, each counted once more per reference to it.
   v_bytes bigint := 0;
-  v_bytes_max constant bigint := {{results_bytes_max}};
   v_problem jsonb;
 begin
   begin
-    while v_at < jsonb_array_length(v_calls) loop
-      v_call := v_calls->v_at;
-      if v_call ? 'refs' then
-        v_pieces := array[v_call->'pieces'->>0];
-        for i in 1 .. jsonb_array_length(v_call->'refs') loop
-          v_ref := v_call->'refs'->(i - 1);
-          v_result := v_results[(v_ref->>'call')::integer + 1];
-          v_bytes := v_bytes + octet_length(v_result);
-          exit when v_bytes > v_bytes_max;
-          v_value := v_result::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
-          if v_value is null then
-            v_problem := (rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem')::jsonb;
-            raise exception using errcode = 'PB001', message = 'rolled back';
-          end if;
-          v_pieces := v_pieces || array[v_value::text, v_call->'pieces'->>i];
-        end loop;
-        exit when v_bytes > v_bytes_max;
-        v_params := array_to_string(v_pieces, '');
-        if exists (
-          select
-            from jsonb_each(v_params)
-            where key in ('id', 'name', 'queue', 'slug', 'lease', 'token') and jsonb_typeof(value) not in ('string', 'null')
-        ) then
-          raise data_exception using message = 'a name or an id is a text';
-        end if;
-        -- 64 levels in a member, as for what is given.
-        if v_params @? '$.**{66}' then
-          v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'must be nested at most 64 levels deep')->'problem')::jsonb;
+    while v_at < v_count loop
+      if v_at >= v_run_end then
+        v_call := v_calls->v_at;
+        v_run := rpc.transact_run(p_payer, v_calls, v_at);
+        v_run_end := v_at + coalesce(cardinality(v_run), 1);
+      end if;
+      if v_run is not null then
+        v_answer := v_run[v_at - v_run_end + cardinality(v_run) + 1];
+      elsif v_call ? 'refs' then
+        v_input := rpc.resolve_references(v_call, v_at, v_results, v_bytes);
+        v_bytes := v_input.bytes;
+        v_problem := v_input.problem;
+        if v_problem is not null then
           raise exception using errcode = 'PB001', message = 'rolled back';
         end if;
+        v_answer := rpc.transact_one(p_payer, v_call, v_input.params);
       else
-        v_params := v_call->'params';
+        v_answer := rpc.transact_one(p_payer, v_call, v_call->'params');
       end if;
-      v_answer := rpc.check_guard(p_payer, v_call->'guard');
-      if v_answer is null then
-        if (v_call->>'write')::boolean then
-          v_answer := rpc.dispatch_write(p_payer, v_call->>'method', v_params);
-        else
-          v_answer := rpc.dispatch_read(p_payer, v_call->>'method', v_params);
-        end if;
-      end if;
-      v_problem := (v_answer->'problem')::jsonb;
-      if v_problem is not null then
-        if v_problem ? 'errors' then
-          v_problem := v_problem || jsonb_build_object('errors', (
-            select jsonb_agg(error || jsonb_build_object('pointer', '/calls/' || v_at || '/params' || (error->>'pointer')))
-              from jsonb_array_elements(v_problem->'errors') as error));
-        end if;
+      v_ok := v_answer->'ok';
+      if v_ok is null then
+        v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, v_at);
         raise exception using errcode = 'PB001', message = 'rolled back';
       end if;
-      v_results := v_results || (v_answer->'ok');
+      v_results := v_results || v_ok;
       v_bytes := v_bytes + octet_length(v_answer::text);
-      exit when v_bytes > v_bytes_max;
+      if v_bytes > {{results_bytes_max}} then
+        v_problem := rpc.results_too_large();
+        raise exception using errcode = 'PB001', message = 'rolled back';
+      end if;
       v_at := v_at + 1;
     end loop;
-    if v_bytes > v_bytes_max then
-      v_problem := jsonb_build_object('code', 'payload-too-large', 'limitBytes', v_bytes_max,
-        'detail', 'What the calls answer and refer to is larger than the limit.');
-      raise exception using errcode = 'PB001', message = 'rolled back';
-    end if;
   exception
     when sqlstate 'PB001' then
       null;
     when data_exception or integrity_constraint_violation then
-      -- What callers write is parsed before it comes here; what a result brings is not.
+      -- Only the value of a reference is unchecked here: the types of the other parameters were checked before.
       if not v_call ? 'refs' then
         raise;
       end if;
-      v_problem := (rpc.invalid_value('/calls/' || v_at || '/params', 'what a $ref stands for does not fit its place')->'problem')::jsonb;
+      v_problem := rpc.invalid_value(
+        '/calls/' || v_at || '/params', 'the value of a $ref does not fit its place')->'problem';
   end;
   if v_problem is not null then
     return json_build_object('problem', v_problem || jsonb_build_object('index', v_at, 'method', v_call->'method'));

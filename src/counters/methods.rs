@@ -34,7 +34,7 @@ const fn write(name: &'static str) -> Spec {
 #[serde(transparent)]
 pub struct Increment(pub Adjustment);
 
-method!(Increment => AdjustedCounter, write("increment").problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
+method!(Increment => AdjustedCounter, write("increment").with_run().problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
 
 /// Subtracts from a counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,4 +7,4 @@ pub mod routes;
 pub mod types;
 
 /// SQL functions of counters.
-pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql")];
+pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql"), include_str!("run.sql")];

@@ -1,39 +1,13 @@
 //! The functions that `payerbase migrate` installs, as text.
 //!
-//! SQL names a limit as `{{name}}`, so that it is written once, in Rust. The text that is installed is still static: the
-//! values are filled in before it reaches the database.
+//! SQL names a limit as `{{name}}` ([`crate::limits`]). The text that is installed is still static: the values are filled in
+//! before it reaches the database.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-/// A value that SQL uses by name.
-#[derive(Clone, Debug)]
-pub struct Named {
-    name: &'static str,
-    sql: String,
-}
-
-impl Named {
-    /// A number.
-    #[must_use]
-    pub fn number(name: &'static str, number: usize) -> Self {
-        Self { name, sql: number.to_string() }
-    }
-
-    /// A time span: `interval '86400 seconds'` in SQL.
-    #[must_use]
-    pub fn time(name: &'static str, time: Duration) -> Self {
-        Self { name, sql: format!("interval '{} seconds'", time.as_secs()) }
-    }
-
-    /// SQL text.
-    #[must_use]
-    pub fn sql(name: &'static str, sql: String) -> Self {
-        Self { name, sql }
-    }
-}
+use crate::limits::Named;
 
 /// All functions, in the order of their installation, each text with the role that owns its functions.
 #[derive(Clone, Debug, Default)]
@@ -42,14 +16,10 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Adds functions of one owner, with these values filled in.
+    /// Adds functions of one owner. These limits replace their names.
     #[must_use]
-    pub fn with(mut self, owner: &'static str, sql: &str, values: &[Named]) -> Self {
-        let mut text = sql.to_owned();
-        for Named { name, sql } in values {
-            text = text.replace(&format!("{{{{{name}}}}}"), sql);
-        }
-        self.functions.push((owner, text));
+    pub fn with(mut self, owner: &'static str, sql: &str, limits: &[Named]) -> Self {
+        self.functions.push((owner, Named::fill(limits, sql, |limit| &limit.sql)));
         self
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
+use crate::limits::Named;
 use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
 use crate::turn::Access;
@@ -96,7 +97,7 @@ pub fn base() -> utoipa::openapi::OpenApi {
 impl Document {
     /// Completes the document that utoipa collected from the routes. `methods` brings the scopes and problems.
     #[must_use]
-    pub fn new(collected: &utoipa::openapi::OpenApi, methods: &[Entry]) -> Self {
+    pub fn new(collected: &utoipa::openapi::OpenApi, methods: &[Entry], limits: &[Named]) -> Self {
         let mut document = json!(collected);
         document["components"]["securitySchemes"] = json!({"token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
@@ -116,7 +117,7 @@ impl Document {
                 }
             }
         }
-        let json = format!("{document:#}\n");
+        let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
         Self { json, paths }
     }
 

@@ -3,6 +3,7 @@
 //! The public route `/l/{slug}` calls `followLink` for the owner of the slug. Limits: URLs of at most 2,048 bytes,
 //! slugs of 3 to 64 characters, statistics over at most 366 days.
 
+pub mod limits;
 pub mod methods;
 pub mod routes;
 mod target;

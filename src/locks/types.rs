@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::limits::METADATA_BYTES_MAX;
 use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
@@ -18,8 +19,6 @@ pub type TtlMs = Bounded<1_000, 86_400_000>;
 
 /// Length of a token, in characters.
 const TOKEN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
-/// Size limit of metadata as JSON, in bytes.
-const METADATA_BYTES_MAX: usize = 4_096;
 
 /// Secret that proves ownership of a lock, 16 to 128 characters of printable ASCII. The server stores only its SHA-256.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

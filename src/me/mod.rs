@@ -1,5 +1,6 @@
 //! The account of the caller: payer, scopes, usage and limits.
 
+pub mod limits;
 pub mod methods;
 pub mod routes;
 pub mod types;

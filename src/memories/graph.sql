@@ -17,7 +17,7 @@ begin
       from tenant.memories
       where payer = p_payer and expires_at <= v_now
       order by expires_at
-      limit 500);
+      limit {{memories_swept}});
   for v_left in
     select model, dimensions, count(*)::integer as memories
       from tenant.memories
@@ -39,11 +39,7 @@ create function rpc.graph_width(p_dimensions integer) returns integer
 language sql immutable
 as $$
   select case
-    when p_dimensions <= 384 then 384
-    when p_dimensions <= 768 then 768
-    when p_dimensions <= 1536 then 1536
-    when p_dimensions <= 3072 then 3072
-  end
+{{graph_width_arms}}  end
 $$;
 
 -- A vector as the graph stores it: of length 1, so that half precision can hold it, and padded with zeros to the width

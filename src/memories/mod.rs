@@ -10,6 +10,8 @@
 
 mod check;
 pub mod filter;
+mod graph;
+pub mod limits;
 pub mod methods;
 pub mod routes;
 pub mod search;
@@ -17,6 +19,8 @@ pub mod search_text;
 pub mod store;
 pub mod types;
 pub mod update;
+
+pub(crate) use graph::repeated;
 
 /// SQL functions of this slice.
 pub(crate) const SQL: &[&str] = &[

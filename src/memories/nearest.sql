@@ -100,63 +100,7 @@ declare
   v_query public.halfvec := rpc.for_graph(q.embedding);
 begin
   case rpc.graph_width(q.dimensions)
-    when 384 then
-      return array(
-        select memory_graph.id
-          from tenant.memory_graph
-          cross join lateral (
-            select
-              from tenant.memories
-              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
-                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
-              limit 1
-          ) wanted
-          where payer = p_payer and width = 384 and model = q.model and dimensions = q.dimensions
-          order by embedding::public.halfvec(384) operator(public.<=>) v_query
-          limit p_count);
-    when 768 then
-      return array(
-        select memory_graph.id
-          from tenant.memory_graph
-          cross join lateral (
-            select
-              from tenant.memories
-              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
-                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
-              limit 1
-          ) wanted
-          where payer = p_payer and width = 768 and model = q.model and dimensions = q.dimensions
-          order by embedding::public.halfvec(768) operator(public.<=>) v_query
-          limit p_count);
-    when 1536 then
-      return array(
-        select memory_graph.id
-          from tenant.memory_graph
-          cross join lateral (
-            select
-              from tenant.memories
-              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
-                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
-              limit 1
-          ) wanted
-          where payer = p_payer and width = 1536 and model = q.model and dimensions = q.dimensions
-          order by embedding::public.halfvec(1536) operator(public.<=>) v_query
-          limit p_count);
-    when 3072 then
-      return array(
-        select memory_graph.id
-          from tenant.memory_graph
-          cross join lateral (
-            select
-              from tenant.memories
-              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
-                and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
-              limit 1
-          ) wanted
-          where payer = p_payer and width = 3072 and model = q.model and dimensions = q.dimensions
-          order by embedding::public.halfvec(3072) operator(public.<=>) v_query
-          limit p_count);
-    else return '{}';
+{{along_graph_arms}}    else return '{}';
   end case;
 end $$;
 
@@ -175,11 +119,11 @@ declare
   v_is_narrowed boolean := q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
   v_by_graph boolean := coalesce(p_space.memories, 0) > tenant.exact_max() and not coalesce(p_exact, false)
     -- Vectors that are not in the graph yet are compared one by one, which takes too long for many.
-    and p_space.last_place - p_space.grown_until <= 20000;
+    and p_space.last_place - p_space.grown_until <= {{compared_max}};
   -- For a namespace alone, the path keys is better than the path graph, but not better than the path scope.
   v_keys bigint[] := case when v_by_graph or cardinality(q.keys) > 0 then q.keys || q.namespace_keys end;
   -- With more keyed memories than this, another path is faster.
-  v_keyed_max integer := case when v_by_graph then 20000 else least(p_total / 8, 5000) end;
+  v_keyed_max integer := case when v_by_graph then {{compared_max}} else least(p_total / 8, {{keyed_max}}) end;
   -- The fewer memories meet the conditions, the less likely the first ones of the graph are the nearest.
   v_candidates integer := case when v_is_narrowed then q.depth * 4 else q.depth * 2 end + 20;
   v_ids text[];

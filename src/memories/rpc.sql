@@ -25,7 +25,7 @@ declare
   v_half integer := length(v_text) / 2;
   v_words tsvector;
 begin
-  if octet_length(v_text) <= 100000 then
+  if octet_length(v_text) <= {{positions_bytes_max}} then
     v_words := to_tsvector(v_language::regconfig, v_text);
     return case when v_language = 'simple' then v_words else v_words || strip(to_tsvector('simple', v_text)) end;
   end if;
@@ -128,10 +128,10 @@ language plpgsql immutable
 as $$
 begin
   -- The limit of the domain tenant.metadata.
-  if octet_length(p_metadata::text) > 32768 then
+  if octet_length(p_metadata::text) > {{metadata_stored_bytes_max}} then
     return rpc.invalid_value(
       p_within || '/metadata',
-      'must be at most 16384 bytes of JSON, and 32768 with spaces and all digits of its numbers');
+      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits of its numbers');
   end if;
   return null;
 end $$;
@@ -276,9 +276,9 @@ begin
       else rpc.merge_patch(v_old.metadata, p_params->'metadata')
     end;
     -- The limit of the domain tenant.metadata.
-    if octet_length(v_metadata::text) > 32768 then
+    if octet_length(v_metadata::text) > {{metadata_stored_bytes_max}} then
       return rpc.problem(
-        'payload-too-large', '{"limitBytes": 32768, "detail": "The metadata would become larger than the limit."}');
+        'payload-too-large', '{"limitBytes": {{metadata_stored_bytes_max}}, "detail": "The metadata would become larger than the limit."}');
     end if;
     v_memory.metadata := v_metadata;
   end if;

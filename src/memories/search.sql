@@ -89,7 +89,7 @@ begin
     v_words := rpc.query_words(p_params->'searchText', p_params->>'query');
     -- A word in more than 50,000 memories is not specific, and to rank all of them takes too long.
     select ids, v_is_exact and is_all into v_ids, v_is_exact
-      from rpc.worded(p_payer, q, v_words, 50000);
+      from rpc.worded(p_payer, q, v_words, {{ranked_max}});
     select * into v_worded_ids, v_worded_scores
       from rpc.best_worded(p_payer, q, v_words, v_ids, v_total);
   end if;
@@ -145,7 +145,7 @@ begin
         from tenant.memory_spaces
         where payer = p_payer and dimensions > 0
         order by memories desc
-        limit 10
+        limit {{spaces_listed}}
     ) spaces;
   return v_stored;
 end $$;

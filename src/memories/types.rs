@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::limits::METADATA_BYTES_MAX;
 use crate::json::{DEPTH_MAX, check_depth};
 use crate::name::Name;
 use crate::number::Bounded;
@@ -14,8 +15,6 @@ use crate::vector::Vector;
 
 /// Length limit of a content, in characters.
 const CONTENT_CHARS_MAX: usize = 100_000;
-/// Size limit of the metadata in a request, in bytes of JSON.
-const METADATA_BYTES_MAX: usize = 16 << 10;
 /// Maximum number of tags of a memory or of a search.
 const TAGS_MAX: usize = 32;
 

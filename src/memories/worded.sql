@@ -27,7 +27,7 @@ begin
     select word
       from unnest(v_words) as word
       order by length(word) desc, word
-      limit 64);
+      limit {{query_words_max}});
 end $$;
 
 -- A tsquery that matches one word.

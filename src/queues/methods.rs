@@ -81,7 +81,7 @@ macro_rules! new_job {
             #[serde(skip_deserializing, default = "Id::new")]
             #[schema(ignore)]
             pub id: Id,
-            /// Payload of the job: any JSON, at most 256 KiB and 64 levels deep.
+            /// Payload of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep.
             #[schema(value_type = Value, example = json!({"invoice": 17}))]
             pub payload: Json,
             /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first. Default: 0.
@@ -132,7 +132,8 @@ new_job! {
 
 impl Method for PushJob {
     type Output = PushedJob;
-    const SPEC: Spec = write("pushJob").refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
+    const SPEC: Spec =
+        write("pushJob").with_run().refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         check_time(self.delay_ms, self.run_at, "")
@@ -207,7 +208,7 @@ pub struct PopJob {
 
 impl Method for PopJob {
     type Output = Option<LeasedJob>;
-    const SPEC: Spec = write("popJob");
+    const SPEC: Spec = write("popJob").with_run();
 
     fn wait(&self) -> Option<Wait<Self::Output>> {
         let wanted = Wanted::of(Awaited::Queue, &self.queue, self.wait_ms)?;
@@ -222,7 +223,7 @@ pub struct PopJobs {
     /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB.
+    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach {{jobs_bytes_max}}.
     #[schema(value_type = i64, minimum = 1, maximum = 100, example = 10)]
     pub count: Bounded<1, 100>,
     /// Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
@@ -265,7 +266,7 @@ pub struct CompleteJob {
     /// Lease from the pop. `null` or absent: complete the running attempt, whichever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
-    /// Result of the job: any JSON, at most 256 KiB and 64 levels deep. Default: `null`.
+    /// Result of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep. Default: `null`.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schema(value_type = Value, example = json!({"sent": true}))]
     pub result: Json,
@@ -273,7 +274,7 @@ pub struct CompleteJob {
 
 impl Method for CompleteJob {
     type Output = Job;
-    const SPEC: Spec = write("completeJob").problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
+    const SPEC: Spec = write("completeJob").with_run().problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         // The next job of the group is ready.

@@ -65,7 +65,7 @@ begin
       order by state, rank, place
       limit v_limit + 1
   loop
-    if cardinality(v_items) = v_limit or v_bytes > 4194304 then
+    if cardinality(v_items) = v_limit or v_bytes > {{jobs_bytes_max}} then
       v_next := concat_ws('/', v_state, v_rank, v_place);
       exit;
     end if;

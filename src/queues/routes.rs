@@ -37,7 +37,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// Push a job.
 ///
 /// The first push creates the queue. While the queue has an unfinished job with the same `dedupKey`, the call pushes no
-/// job and returns the unfinished one with status 200. A payload of more than 256 KiB fails with `payload-too-large`.
+/// job and returns the unfinished one with status 200. A payload of more than {{payload_bytes_max}} fails with `payload-too-large`.
 #[utoipa::path(operation_id = "pushJob", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJob, examples(
@@ -106,7 +106,7 @@ async fn pop_jobs(tenant: Tenant, call: Request<PopJobs>) -> Result<Answer<Lease
 ///
 /// With `lease`, only the attempt that holds this lease can complete the job, and only before the lease expires.
 /// Otherwise the call fails with `lease-lost`. Without `lease`, a job that does not run fails with `job-not-running`.
-/// A result of more than 256 KiB fails with `payload-too-large`.
+/// A result of more than {{payload_bytes_max}} fails with `payload-too-large`.
 #[utoipa::path(operation_id = "completeJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = CompleteJob, examples(
         ("mine" = (summary = "The attempt with this lease", value = json!({
@@ -147,7 +147,7 @@ async fn extend_job(tenant: Tenant, call: Request<ExtendJob>) -> Result<Answer<J
     tenant.call(call).await
 }
 
-/// Get a job.
+/// Get a job by its id.
 ///
 /// The result includes the errors of the last ten failed attempts.
 #[utoipa::path(operation_id = "getJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
@@ -171,7 +171,7 @@ async fn cancel_job(tenant: Tenant, call: Request<CancelJob>) -> Result<Answer<(
 ///
 /// The order is: completed, dead, delayed, ready and running jobs, last the jobs that wait for another job of their
 /// group. Each of these six is sorted by priority (highest first), then by arrival. A job whose lease has expired is
-/// still sorted as a running job. A page ends early once its jobs exceed 4 MiB.
+/// still sorted as a running job. A page ends early once its jobs exceed {{jobs_bytes_max}}.
 #[utoipa::path(operation_id = "listJobs", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue."), ListJobs),
     responses((status = 200, description = "A page of jobs.", body = Page<Job>)))]

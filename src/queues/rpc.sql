@@ -1,198 +1,7 @@
--- Queues: the methods that write, and the sweeper's. What they share is in state.sql, those that read are in read.sql.
+-- Queues: the methods that write, and the sweeper's. push.sql and pop.sql have those that make and take jobs, read.sql
+-- those that read; what they share is in state.sql.
 -- Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock: so no two calls of a payer
 -- ever look at its jobs at the same time, and nothing here skips or waits for locked rows.
-
--- Jobs into one queue, in their order. Answers each as rpc.job does, with whether a living job with its key was there;
--- nothing if a payload is too large.
-create function rpc.push(p_payer text, p_queue text, p_jobs jsonb) returns json[]
-language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz := rpc.now();
-  v_count integer := jsonb_array_length(p_jobs);
-  v_queue tenant.queues;
-  v_before tenant.queues;
-  v_place bigint;
-  v_new jsonb;
-  v_job tenant.jobs;
-  v_twin tenant.jobs;
-  v_pushed json[] := '{}';
-begin
-  for i in 0 .. v_count - 1 loop
-    if rpc.is_too_large(p_jobs->i->'payload') then
-      return null;
-    elsif p_jobs->i ? 'dedupKey' then
-      -- Whose lease has run out and attempts are used up lives no longer.
-      v_twin := rpc.job_now(p_payer, rpc.job_by_key(p_payer, p_queue, p_jobs->i->>'dedupKey'), v_now);
-    end if;
-  end loop;
-  update tenant.queues
-    set last_place = last_place + v_count
-    where payer = p_payer and queue = p_queue
-    returning * into v_queue;
-  if found then
-    v_before := v_queue;
-  else
-    v_queue := row(p_payer, p_queue, v_count, '{}', '{}', false, v_now + interval '1 hour');
-  end if;
-  v_place := v_queue.last_place - v_count;
-  v_job.queue := v_queue.queue;
-  v_job.attempts := 0;
-  v_job.errors := '[]';
-  v_job.created_at := v_now;
-  v_job.updated_at := v_now;
-  for i in 0 .. v_count - 1 loop
-    v_new := p_jobs->i;
-    if v_new ? 'dedupKey' then
-      select * into v_twin
-        from tenant.jobs
-        where payer = p_payer and id = rpc.job_by_key(p_payer, p_queue, v_new->>'dedupKey');
-      if found then
-        v_pushed := v_pushed || (rpc.job(v_twin, v_now)::jsonb || '{"deduplicated":true}')::json;
-        continue;
-      end if;
-    end if;
-    v_place := v_place + 1;
-    v_job.id := v_new->>'id';
-    v_job.rank := -1 - (v_new->>'priority')::integer;
-    v_job.place := v_place;
-    v_job.payload := v_new->'payload';
-    v_job.max_attempts := v_new->>'maxAttempts';
-    v_job.backoff_ms := v_new->>'backoffMs';
-    v_job.dedup_key := v_new->>'dedupKey';
-    v_job."group" := v_new->>'group';
-    v_job.run_at := greatest(v_now, coalesce(
-      (v_new->>'runAt')::timestamptz, v_now + make_interval(secs => coalesce((v_new->>'delayMs')::bigint, 0) / 1000.0)));
-    v_job.state := case when v_job.run_at > v_now then 'delayed' when v_job."group" is not null then 'waiting' else 'pending' end;
-    v_job.due_at := case when v_job.state = 'delayed' then v_job.run_at end;
-    insert into tenant.jobs (
-      payer, id, queue, state, rank, place, payload, attempts, max_attempts, backoff_ms, run_at, due_at, dedup_key, "group",
-      errors, created_at, updated_at
-    )
-      values (p_payer, v_job.id, v_job.queue, v_job.state, v_job.rank, v_job.place, v_job.payload, v_job.attempts,
-        v_job.max_attempts, v_job.backoff_ms, v_job.run_at, v_job.due_at, v_job.dedup_key, v_job."group", v_job.errors,
-        v_job.created_at, v_job.updated_at);
-    if v_job.state = 'pending' then
-      v_queue := rpc.open_rank(v_queue, v_job.rank, v_place);
-    elsif v_job.state = 'waiting' then
-      v_queue := rpc.advance_group(p_payer, v_queue, v_job."group");
-    else
-      v_queue.due_at := least(v_queue.due_at, v_job.due_at);
-    end if;
-    v_pushed := v_pushed || rpc.job(v_job, v_now);
-  end loop;
-  if v_queue is distinct from v_before then
-    perform rpc.save_queue(p_payer, v_queue, v_before);
-  end if;
-  return v_pushed;
-end $$;
-
-create function rpc.push_job(p_payer text, p_params jsonb) returns json
-language plpgsql
-as $$
-declare
-  v_pushed json[] := rpc.push(p_payer, p_params->>'queue', jsonb_build_array(p_params));
-begin
-  if v_pushed is null then
-    return rpc.too_large();
-  end if;
-  return json_build_object('ok', v_pushed[1]);
-end $$;
-
-create function rpc.push_jobs(p_payer text, p_params jsonb) returns json
-language plpgsql
-as $$
-declare
-  v_pushed json[] := rpc.push(p_payer, p_params->>'queue', p_params->'jobs');
-begin
-  if v_pushed is null then
-    return rpc.too_large();
-  end if;
-  return json_build_object('ok', json_build_object('jobs', array_to_json(v_pushed)));
-end $$;
-
--- Takes up to p_count jobs of a queue, fewer when they are more than 4 MiB together: (rank, place) is the order, and the
--- queue's heads say where to begin.
-create function rpc.pop(p_payer text, p_params jsonb, p_count integer) returns json[]
-language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz := rpc.now();
-  v_until timestamptz := v_now + make_interval(secs => (p_params->>'leaseMs')::integer / 1000.0);
-  v_name text := p_params->>'queue';
-  v_before tenant.queues;
-  v_queue tenant.queues;
-  v_rank smallint;
-  v_head bigint;
-  v_lease uuid;
-  v_job tenant.jobs;
-  v_popped json[] := '{}';
-  v_bytes bigint := 0;
-  v_json json;
-begin
-  select * into v_before
-    from tenant.queues
-    where payer = p_payer and queue = v_name;
-  if not found then
-    return v_popped;
-  end if;
-  v_queue := rpc.wake_queue(p_payer, v_before, v_now);
-  while cardinality(v_popped) < p_count and v_bytes < 4194304 loop
-    if v_queue.ranks = '{}' and v_queue.has_more_ranks then
-      v_queue := rpc.find_ranks(p_payer, v_queue);
-    end if;
-    exit when v_queue.ranks = '{}';
-    v_rank := v_queue.ranks[1];
-    v_head := v_queue.heads[1];
-    v_lease := gen_random_uuid();
-    update tenant.jobs
-      set state = 'running', attempts = attempts + 1, lease = v_lease, due_at = v_until, updated_at = v_now
-      where payer = p_payer and id = (
-        select id
-          from tenant.jobs
-          where payer = p_payer and queue = v_queue.queue and state = 'pending' and rank = v_rank and place >= v_head
-          order by place
-          limit 1)
-      returning * into v_job;
-    if not found then
-      v_queue.ranks := v_queue.ranks[2:];
-      v_queue.heads := v_queue.heads[2:];
-      continue;
-    end if;
-    -- Not each time: stepping over a few dozen dead entries costs less than writing the head.
-    if v_job.place - v_head >= 32 then
-      v_queue.heads[1] := v_job.place;
-    end if;
-    v_queue.due_at := least(v_queue.due_at, v_until);
-    v_json := rpc.job(v_job, v_now, v_lease);
-    v_bytes := v_bytes + octet_length(v_json::text);
-    v_popped := v_popped || v_json;
-  end loop;
-  if v_queue is distinct from v_before then
-    perform rpc.save_queue(p_payer, v_queue, v_before);
-  end if;
-  return v_popped;
-end $$;
-
-create function rpc.pop_job(p_payer text, p_params jsonb) returns json
-language plpgsql
-as $$
-declare
-  v_popped json[] := rpc.pop(p_payer, p_params, 1);
-begin
-  return json_build_object('ok', v_popped[1]);
-end $$;
-
-create function rpc.pop_jobs(p_payer text, p_params jsonb) returns json
-language plpgsql
-as $$
-declare
-  v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer);
-begin
-  return json_build_object('ok', json_build_object('jobs', array_to_json(v_popped)));
-end $$;
 
 -- Why a call about a running job cannot have its way; nothing if it can.
 create function rpc.job_problem(p_job tenant.jobs, p_params jsonb) returns json
@@ -216,7 +25,7 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := rpc.now();
-  v_kept_until timestamptz := v_now + interval '24 hours';
+  v_kept_until timestamptz := v_now + {{completed_jobs_kept}};
   v_id uuid := p_params->>'id';
   v_lease uuid := p_params->>'lease';
   -- A reference to a lease that is null is no permission to complete any attempt.
@@ -235,8 +44,68 @@ begin
   if not found then
     return rpc.job_problem(rpc.job_now(p_payer, v_id, v_now), p_params);
   end if;
-  perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
+  if v_job."group" is not null then
+    perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
+  end if;
   return json_build_object('ok', rpc.job(v_job, v_now));
+end $$;
+
+-- Many completeJob calls, each of another job. What completes is one update; what does not, runs call by call. Answers
+-- each call as rpc.complete_job does.
+--   p_params  the parameters of each call
+create function rpc.complete_job_run(p_payer text, p_params jsonb) returns json[]
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_kept_until timestamptz := v_now + {{completed_jobs_kept}};
+  v_count integer := jsonb_array_length(p_params);
+  v_call jsonb;
+  v_id uuid;
+  v_seen uuid[] := '{}';
+  v_ids uuid[] := '{}';
+  v_leases uuid[] := '{}';
+  v_results jsonb[] := '{}';
+  v_job tenant.jobs;
+  v_at integer;
+  v_answers json[] := '{}';
+begin
+  for i in 1 .. v_count loop
+    v_call := p_params->(i - 1);
+    v_id := v_call->>'id';
+    if array_position(v_seen, v_id) is not null then
+      -- The calls of one job keep their order: none of this run is part of the set.
+      v_ids := '{}';
+      exit;
+    end if;
+    v_seen := v_seen || v_id;
+    -- Left out: what names no lease, and what may be too large.
+    if v_call ? 'lease' and pg_column_size(v_call) <= 4096 then
+      v_ids[i] := v_id;
+      v_leases[i] := v_call->>'lease';
+      v_results[i] := nullif(v_call->'result', 'null');
+    end if;
+  end loop;
+  for v_job in
+    update tenant.jobs
+      set state = 'completed', due_at = v_kept_until, lease = null, result = v_results[array_position(v_ids, id)],
+        updated_at = v_now, finished_at = v_now
+      where payer = p_payer and id = any (v_ids) and due_at > v_now and lease = v_leases[array_position(v_ids, id)]
+      returning *
+  loop
+    v_at := array_position(v_ids, v_job.id);
+    v_answers[v_at] := json_build_object('ok', rpc.job(v_job, v_now));
+    if v_job."group" is not null then
+      perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
+    end if;
+  end loop;
+  for i in 1 .. v_count loop
+    if v_answers[i] is null then
+      v_answers[i] := rpc.complete_job(p_payer, p_params->(i - 1));
+    end if;
+  end loop;
+  return v_answers;
 end $$;
 
 -- After an attempt that failed: full jitter, so that what failed together does not come back together.
@@ -331,7 +200,7 @@ begin
       from tenant.jobs
       where payer = p_payer and queue = v_name and state = 'dead'
       order by rank, place
-      limit 1000
+      limit {{dead_jobs_examined}}
   loop
     exit when v_retried = v_limit;
     -- Its key may belong to a younger job now.
@@ -367,7 +236,7 @@ begin
       select id, "group"
         from tenant.jobs
         where payer = p_payer and queue = v_name and state = any (v_states)
-        limit 1000
+        limit {{purged_max}}
     ) purged;
   delete from tenant.jobs
     where payer = p_payer and id = any (v_ids);
@@ -376,7 +245,7 @@ begin
   end loop;
   perform rpc.save_queue(p_payer, v_queue, v_before);
   return json_build_object('ok', json_build_object(
-    'purged', coalesce(cardinality(v_ids), 0), 'hasMore', coalesce(cardinality(v_ids), 0) = 1000));
+    'purged', coalesce(cardinality(v_ids), 0), 'hasMore', coalesce(cardinality(v_ids), 0) = {{purged_max}}));
 end $$;
 
 -- What no call of the payer has done for its queues: leases that ran out, and times that came. Queues of which no job is
@@ -394,7 +263,7 @@ begin
     select *
       from tenant.queues
       where payer = p_payer and due_at <= v_now
-      limit 10
+      limit {{queues_swept}}
   loop
     v_count := v_count + 1;
     perform from tenant.jobs where payer = p_payer and queue = v_before.queue limit 1;
@@ -421,7 +290,7 @@ begin
     select id
       from tenant.jobs
       where payer = p_payer and state in ('completed', 'dead') and due_at <= v_now
-      limit 500);
+      limit {{jobs_swept}});
   delete from tenant.jobs
     where payer = p_payer and id = any (v_ids);
   return json_build_object('ok', cardinality(v_ids));

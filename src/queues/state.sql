@@ -13,22 +13,29 @@ as $$
   end
 $$;
 
--- A job as callers see it. One whose lease has run out is what the next call will make of it.
--- p_lease is for its holder.
+-- A job as callers see it, member by member. A set of rows becomes JSON in two thirds of the time of json_build_object,
+-- which looks up the type of each of its arguments. Made anew with the functions, which have been dropped before.
+drop type if exists rpc.shown_job;
+create type rpc.shown_job as (
+  id uuid, queue text, payload jsonb, priority integer, status text, attempts integer, "maxAttempts" integer,
+  "backoffMs" integer, "runAt" timestamptz, lease uuid, "leaseExpiresAt" timestamptz, "dedupKey" text, "group" text,
+  result jsonb, error jsonb, "createdAt" timestamptz, "updatedAt" timestamptz, "finishedAt" timestamptz
+);
+
+-- A job as callers see it. One whose lease has run out is what the next call will make of it. In SQL, so that it is
+-- inlined where it is called.
+--   p_lease  for the holder of the job
 create function rpc.job(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
-language plpgsql stable
+language sql stable
 as $$
-declare
-  v_lost boolean := p_job.state = 'running' and p_job.due_at <= p_now;
-begin
-  return json_build_object(
-    'id', p_job.id, 'queue', p_job.queue, 'payload', p_job.payload, 'priority', -1 - p_job.rank,
-    'status', rpc.status(p_job.state, v_lost, p_job.attempts, p_job.max_attempts),
-    'attempts', p_job.attempts, 'maxAttempts', p_job.max_attempts, 'backoffMs', p_job.backoff_ms, 'runAt', p_job.run_at,
-    'lease', p_lease, 'leaseExpiresAt', case when p_job.state = 'running' and not v_lost then p_job.due_at end,
-    'dedupKey', p_job.dedup_key, 'group', p_job."group", 'result', p_job.result, 'error', p_job.errors->-1->'error',
-    'createdAt', p_job.created_at, 'updatedAt', p_job.updated_at, 'finishedAt', p_job.finished_at);
-end $$;
+  select to_json(row(
+    p_job.id, p_job.queue, p_job.payload, -1 - p_job.rank,
+    rpc.status(p_job.state, p_job.state = 'running' and p_job.due_at <= p_now, p_job.attempts, p_job.max_attempts),
+    p_job.attempts, p_job.max_attempts, p_job.backoff_ms, p_job.run_at,
+    p_lease, case when p_job.state = 'running' and p_job.due_at > p_now then p_job.due_at end,
+    p_job.dedup_key, p_job."group", p_job.result, p_job.errors->-1->'error',
+    p_job.created_at, p_job.updated_at, p_job.finished_at)::rpc.shown_job)
+$$;
 
 -- What is known of a queue is one row. A call reads it, hands it on as a value, and writes it at most once.
 
@@ -50,9 +57,9 @@ begin
   elsif v_at <= v_known or not p_queue.has_more_ranks then
     p_queue.ranks := p_queue.ranks[:v_at - 1] || p_rank || p_queue.ranks[v_at:];
     p_queue.heads := p_queue.heads[:v_at - 1] || p_place || p_queue.heads[v_at:];
-    if v_known = 64 then
-      p_queue.ranks := p_queue.ranks[:64];
-      p_queue.heads := p_queue.heads[:64];
+    if v_known = {{ranks_max}} then
+      p_queue.ranks := p_queue.ranks[:{{ranks_max}}];
+      p_queue.heads := p_queue.heads[:{{ranks_max}}];
       p_queue.has_more_ranks := true;
     end if;
   end if;
@@ -68,7 +75,7 @@ declare
   v_rank integer := -32769;
   v_first record;
 begin
-  for i in 1 .. 64 loop
+  for i in 1 .. {{ranks_max}} loop
     select rank, place into v_first
       from tenant.jobs
       where payer = p_payer and queue = p_queue.queue and state = 'pending' and rank > v_rank
@@ -196,7 +203,7 @@ as $$
 #variable_conflict use_column
 begin
   update tenant.jobs
-    set state = 'dead', due_at = p_now + interval '14 days', lease = null, errors = p_errors, updated_at = p_now, finished_at = p_now
+    set state = 'dead', due_at = p_now + {{dead_jobs_kept}}, lease = null, errors = p_errors, updated_at = p_now, finished_at = p_now
     where payer = p_payer and id = p_job.id;
   return rpc.advance_group(p_payer, p_queue, p_job."group");
 end $$;
@@ -206,7 +213,7 @@ create function rpc.errors_with(p_job tenant.jobs, p_error text, p_now timestamp
 language plpgsql stable
 as $$
 declare
-  v_errors jsonb := case when jsonb_array_length(p_job.errors) >= 10 then p_job.errors - 0 else p_job.errors end;
+  v_errors jsonb := case when jsonb_array_length(p_job.errors) >= {{errors_kept}} then p_job.errors - 0 else p_job.errors end;
 begin
   return v_errors || jsonb_build_array(jsonb_build_object('attempt', p_job.attempts, 'error', p_error, 'at', p_now));
 end $$;
@@ -242,7 +249,7 @@ begin
       from tenant.jobs
       where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running') and due_at <= p_now
       order by due_at
-      limit 100
+      limit {{due_jobs_max}}
   loop
     if v_job.state = 'running' then
       p_queue := rpc.expire_job(p_payer, p_queue, v_job, p_now);
@@ -256,23 +263,22 @@ begin
     order by due_at
     limit 1;
   -- At least once an hour, so that the sweeper comes by a queue that nobody uses.
-  p_queue.due_at := least(v_next, p_now + interval '1 hour');
+  p_queue.due_at := least(v_next, p_now + {{queue_visited}});
   return p_queue;
 end $$;
 
 -- Whether a payload or a result is more than 256 KiB of text. What is small cannot be: the longest number is 1e308.
 create function rpc.is_too_large(p_value jsonb) returns boolean
-language plpgsql immutable
+language sql stable
 as $$
-begin
-  return pg_column_size(p_value) > 4096 and octet_length(p_value::text) > 262144;
-end $$;
+  select pg_column_size(p_value) > 4096 and octet_length(p_value::text) > {{payload_bytes_max}}
+$$;
 
 create function rpc.too_large() returns json
 language plpgsql immutable
 as $$
 begin
-  return rpc.problem('payload-too-large', '{"limitBytes":262144}');
+  return rpc.problem('payload-too-large', '{"limitBytes":{{payload_bytes_max}}}');
 end $$;
 
 -- One job by its id, as it is now. Nothing if there is none.

@@ -75,7 +75,7 @@ pub enum Status {
     Pending,
     /// A worker holds the lease.
     Running,
-    /// The job was completed. It is kept for 24 hours.
+    /// The job was completed. It is kept for {{completed_jobs_kept}}.
     Completed,
     /// The last attempt failed or its lease expired, or an attempt failed with `retry: false`. The job is kept for 14
     /// days.
@@ -221,10 +221,10 @@ pub struct QueueStatus {
     /// Number of running jobs.
     #[schema(example = 1)]
     pub running: u64,
-    /// Number of completed jobs. They are kept for 24 hours.
+    /// Number of completed jobs. They are kept for {{completed_jobs_kept}}.
     #[schema(example = 12)]
     pub completed: u64,
-    /// Number of dead jobs. They are kept for 14 days.
+    /// Number of dead jobs. They are kept for {{dead_jobs_kept}}.
     #[schema(example = 0)]
     pub dead: u64,
     /// Number of all jobs.

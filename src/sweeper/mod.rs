@@ -7,6 +7,7 @@
 //! for long. A round gives each kind a quarter of a second, and the next one goes on where it ended. Between two rounds
 //! graphs grow, with pauses that are as long as the work.
 
+pub mod limits;
 mod methods;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. At most 100 references are allowed.
 ///
 /// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the
-/// whole transaction. All results, plus the whole result that each reference reads from, are at most 8 MiB: more is
+/// whole transaction. All results, plus the whole result that each reference reads from, are at most {{results_bytes_max}}: more is
 /// `payload-too-large`.
 #[utoipa::path(operation_id = "transact", tag = "transactions",
     request_body(content = Transaction, examples(

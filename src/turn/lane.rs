@@ -49,7 +49,9 @@ impl Lane {
             for call in &batch {
                 self.metrics.waited(self.access, started - call.queued);
             }
-            batch.sort_by(|a, b| a.payer.cmp(&b.payer));
+            // All calls of a batch are in flight at the same time, so any order is right. Calls of one payer and method run as
+            // a set.
+            batch.sort_by(|a, b| (&a.payer, a.command.method).cmp(&(&b.payer, b.command.method)));
             if !batch.is_empty() {
                 self.process(batch).await;
             }

@@ -1,20 +1,35 @@
 -- A turn: one statement that runs a batch of calls. Installed as payerbase_rpc by `payerbase migrate`.
 
--- What time it is. The one clock of every method: tests put another in its place.
+-- The clock of every method. Tests replace it.
 create function rpc.now() returns timestamptz
 language sql volatile
 as $$
   select clock_timestamp()
 $$;
 
--- A batch of writes: one statement, one transaction, one commit for all. The calls of one payer stand together and the
--- payers in one order in every batch, so that two batches never wait for each other in a circle.
---   p_route    a payer of the batch; says which node of a cluster runs it
---   p_conditions  what stands around each call (rpc.write_with_conditions); null for most
---   p_wait_ms  0: a payer whose lock is taken answers {"busy": null} and nothing waits;
---              else its lock is waited for so long (then SQLSTATE 55P03): only for batches of one payer
--- `ran` is the time in here, so that the caller can tell it from the time of the commit. Functions are called in
--- assignments, not with `perform`, which would run each as a query of its own.
+-- The last call of a run: the calls from p_first on with the same payer and method and without conditions.
+create function rpc.run_end(p_payers text[], p_methods text[], p_conditions text[], p_first integer) returns integer
+language plpgsql immutable
+as $$
+declare
+  v_last integer := p_first;
+begin
+  while p_payers[v_last + 1] = p_payers[p_first] and p_methods[v_last + 1] = p_methods[p_first]
+    and p_conditions[v_last + 1] is null
+  loop
+    v_last := v_last + 1;
+  end loop;
+  return v_last;
+end $$;
+
+-- Runs a batch of writes in one transaction. The calls are sorted by payer, so that two batches take the locks of their
+-- payers in the same order and cannot deadlock.
+--   p_route       a payer of the batch: it selects the node of a cluster
+--   p_conditions  the conditions of each call (rpc.write_with_conditions); NULL for most calls
+--   p_wait_ms     0: the result of a payer whose lock is held is {"busy": null}, without waiting;
+--                 otherwise how long to wait for the lock, then SQLSTATE 55P03: only for batches of one payer
+-- `ran` is the time inside of this function: the rest of a round trip is the commit. Functions are called in assignments,
+-- not with `perform`, which would run each as a query of its own.
 create function rpc.turn(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
   out results text[], out ran interval
@@ -26,11 +41,13 @@ declare
   v_started timestamptz := clock_timestamp();
   v_payer text := '';
   v_locked boolean;
+  v_run_end integer := 0;
 begin
   if p_route <> all (p_payers) then
     raise exception 'the route is not a payer of the batch';
   end if;
   for i in 1 .. cardinality(p_payers) loop
+    continue when i <= v_run_end;
     if p_payers[i] <> v_payer then
       v_payer := set_config('payerbase.payer', p_payers[i], true);
       v_locked := pg_try_advisory_xact_lock(hashtextextended(v_payer, 0));
@@ -39,9 +56,15 @@ begin
         v_locked := true;
       end if;
     end if;
-    -- What must be atomic with every write belongs here, around the call: its price will be the next.
+    -- Anything that must be atomic with every write belongs here, such as its price.
     if not v_locked then
       results[i] := '{"busy":null}';
+    elsif p_payers[i + 1] = v_payer and p_methods[i + 1] = p_methods[i] and rpc.has_run(p_methods[i])
+      and p_conditions[i] is null and p_conditions[i + 1] is null
+    then
+      v_run_end := rpc.run_end(p_payers, p_methods, p_conditions, i);
+      results := results || rpc.dispatch_run(
+        v_payer, p_methods[i], ('[' || array_to_string(p_params[i:v_run_end], ',') || ']')::jsonb)::text[];
     elsif p_conditions[i] is null then
       results[i] := rpc.dispatch_write(v_payer, p_methods[i], p_params[i]::jsonb);
     else
@@ -51,7 +74,7 @@ begin
   ran := clock_timestamp() - v_started;
 end $$;
 
--- A batch of reads: no lock, and the transaction is made read-only.
+-- Runs a batch of reads without a lock, in a transaction that it makes read-only.
 create function rpc.read(
   p_route text, p_payers text[], p_methods text[], p_params text[],
   out results text[], out ran interval

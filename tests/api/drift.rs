@@ -42,6 +42,11 @@ fn drift_of_the_table_of_settings() {
 }
 
 #[test]
+fn drift_of_the_table_of_limits() {
+    is_committed("docs/LIMITS.md", &payerbase::limits_markdown());
+}
+
+#[test]
 fn every_operation_says_what_it_does_and_how_it_can_fail() {
     let document: Value = serde_json::from_str(&document().json).unwrap();
     let mut described = Vec::new();

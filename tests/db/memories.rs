@@ -20,10 +20,6 @@ async fn filled() -> PgConnection {
     db
 }
 
-/// The SQL sources, which must contain each statement that is planned here.
-const SOURCES: [&str; 2] =
-    [include_str!("../../src/memories/find.sql"), include_str!("../../src/memories/nearest.sql")];
-
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -31,7 +27,7 @@ fn words(text: &str) -> String {
 /// The generic plan of a statement of the sources, with these variables, as a role runs it in a turn of `0xa`.
 async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: &str, variables: &[&str]) -> String {
     let statement = words(statement);
-    assert!(SOURCES.iter().any(|source| words(source).contains(&statement)), "not ours: {statement}");
+    assert!(payerbase::schema().functions().any(|(_, sql)| words(sql).contains(&statement)), "not ours: {statement}");
     let (names, types): (Vec<&str>, Vec<&str>) =
         variables.iter().map(|variable| variable.split_once(' ').unwrap()).unzip();
     let numbered = (1..).zip(names).fold(statement, |statement, (n, name)| statement.replace(name, &format!("${n}")));
@@ -145,7 +141,7 @@ async fn a_search_by_words_reads_nothing_of_others() {
     let mut db = filled().await;
     db.execute("vacuum analyze tenant.memories").await.unwrap();
     let search = async |db: &mut PgConnection, query: &str| -> Value {
-        let params = json!({"mode": "text", "query": query, "reading": {"language": "english"}, "limit": 10, "tags": [], "equals": [], "includeEmbedding": false});
+        let params = json!({"mode": "text", "query": query, "searchText": {"language": "english"}, "limit": 10, "tags": [], "equals": [], "includeEmbedding": false});
         let read = "select results[1] from rpc.read('0xa', array['0xa'], array['searchMemories'], array[$1])";
         let answer: String = sqlx::query_scalar(read).bind(params.to_string()).fetch_one(db).await.unwrap();
         serde_json::from_str(&answer).unwrap()

@@ -93,6 +93,28 @@ async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
     assert!(by_key.contains("jobs_by_dedup_key"), "{by_key}");
 }
 
+/// Many rows too: with the state of the jobs in the statement as well, another index would look as good before the first
+/// analyze.
+#[tokio::test]
+async fn many_rows_are_found_by_their_keys() {
+    for (key, statement) in [
+        (
+            "jobs_pkey",
+            "update tenant.jobs set state = 'running', lease = ($3::uuid[])[array_position($2::uuid[], id)]
+               where payer = $1 and id = any ($2)",
+        ),
+        (
+            "jobs_pkey",
+            "update tenant.jobs set state = 'completed' where payer = $1 and id = any ($2::uuid[]) and due_at > $3
+               and lease = ($4::uuid[])[array_position($2, id)]",
+        ),
+        ("counters_pkey", "update tenant.counters set value = value + 1 where payer = $1 and name = any ($2::text[])"),
+    ] {
+        let plan = plan(statement).await;
+        assert!(plan.contains(&format!("using {key}")) && plan.contains("= ANY ($2)"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_due_is_found_along_its_index() {
     let due = plan(

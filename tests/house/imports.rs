@@ -23,7 +23,8 @@ const ORDER: &[&[&str]] = &[
     &["parse"],
     &["page", "vector"],
     &["problem"],
-    &["json", "name", "number", "payer", "site", "slug", "time"],
+    &["json", "name", "payer", "site", "slug", "time"],
+    &["limits", "number"],
 ];
 
 /// An import: the line of a file, and the path from the root of the crate.
