@@ -28,7 +28,11 @@ one-test name:
 test-db:
     cargo test --test db
 
-# Write the generated files: openapi/openapi.json, docs/problems.md, docs/CONFIGURATION.md
+# Run the tests of the house rules: imports, sizes
+test-house:
+    cargo test --test house
+
+# Write the generated files: openapi/openapi.json, docs/problems.md, docs/CONFIGURATION.md, docs/LIMITS.md
 adopt:
     PAYERBASE_TEST_ADOPT=1 cargo test --test api drift
 

@@ -22,7 +22,7 @@ use crate::db::{Database, migrate};
 use crate::embeddings::Embeddings;
 use crate::package;
 use crate::slices::schema;
-use crate::sweeper::{self, SweepSettings};
+use crate::sweeper::{SWEEP_INTERVAL, SweepSettings};
 use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
 
@@ -169,7 +169,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         origins: config.origins.clone(),
-        sweep: SweepSettings { every: sweeper::EVERY, clicks_kept: config.clicks_kept },
+        sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
     })
 }
 

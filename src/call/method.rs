@@ -46,7 +46,7 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
 
     /// How much work it is, in simple calls. Heavy calls run in batches of their own.
     fn weight(&self) -> usize {
-        1
+        <Self as Method>::SPEC.weight
     }
 
     /// What must be made outside of the turn.

@@ -26,6 +26,8 @@ pub struct Spec {
     pub problems: &'static [Code],
     /// The parameters that a `$ref` can fill.
     pub refs: &'static [Ref],
+    /// How much work a call is, in simple calls, unless it depends on the parameters.
+    pub weight: usize,
     /// Whether several calls of one payer can run as a set: `rpc.<method>_run` in SQL.
     pub has_run: bool,
     /// Body size limit, in bytes.
@@ -35,7 +37,17 @@ pub struct Spec {
 impl Spec {
     const fn new(name: &'static str, access: Access) -> Self {
         let (batching, body_bytes_max) = (Batching::Batched, BODY_BYTES_MAX);
-        Self { name, access, batching, scope: None, problems: &[], refs: &[], has_run: false, body_bytes_max }
+        Self {
+            name,
+            access,
+            batching,
+            scope: None,
+            problems: &[],
+            refs: &[],
+            weight: 1,
+            has_run: false,
+            body_bytes_max,
+        }
     }
 
     /// A write.
@@ -81,6 +93,13 @@ impl Spec {
     #[must_use]
     pub const fn refs(mut self, refs: &'static [Ref]) -> Self {
         self.refs = refs;
+        self
+    }
+
+    /// Is as much work as this number of simple calls.
+    #[must_use]
+    pub const fn weight(mut self, weight: usize) -> Self {
+        self.weight = weight;
         self
     }
 

@@ -1,18 +1,17 @@
 -- Methods of counters. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
--- The counter after an increment or a decrement.
---   p_sign  1: increment, -1: decrement
+-- Moves a counter that does not exist, gets other bounds, or may be stopped by a bound. Returns the counter.
 --
 -- A bound stops the counter but never moves it: a value that is already outside can only move towards the bounds.
 -- The sum is numeric: a bigint could overflow before a bound stops it.
-create function rpc.add_to_counter(p_payer text, p_params jsonb, p_sign integer) returns json
+create function rpc.move_within_bounds(
+  p_payer text, p_params jsonb, p_delta numeric, p_sign integer, p_now timestamptz
+) returns json
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := rpc.now();
   v_name text := p_params->>'name';
-  v_delta numeric := (p_params->>'amount')::bigint::numeric * p_sign;
   v_exists boolean;
   v_old bigint;
   v_min bigint;
@@ -22,7 +21,63 @@ declare
   v_new bigint;
   v_capped boolean := false;
 begin
-  -- Fast path of most calls: the counter exists, its bounds stay, and no bound stops it. One statement, a third faster.
+  select value, min, max, created_at into v_old, v_min, v_max, v_created_at
+    from tenant.counters
+    where payer = p_payer and name = v_name;
+  v_exists := found;
+  v_old := coalesce(v_old, 0);
+  v_created_at := coalesce(v_created_at, p_now);
+  v_min := case when p_params ? 'min' then (p_params->>'min')::bigint else v_min end;
+  v_max := case when p_params ? 'max' then (p_params->>'max')::bigint else v_max end;
+  if v_min > v_max then
+    return rpc.invalid_value(case when p_params ? 'min' then '/min' else '/max' end, 'min must not be above max');
+  end if;
+
+  v_sum := v_old + p_delta;
+  if v_sum > v_max and p_delta > 0 then
+    v_capped := true;
+    v_sum := greatest(v_max, v_old);
+  elsif v_sum < v_min and p_delta < 0 then
+    v_capped := true;
+    v_sum := least(v_min, v_old);
+  end if;
+  if v_capped and p_params->>'onBound' = 'reject' then
+    return rpc.problem('counter-out-of-bounds', json_build_object('value', v_old, 'min', v_min, 'max', v_max));
+  end if;
+  if v_sum not between -9223372036854775808 and 9223372036854775807 then
+    return rpc.problem('counter-overflow', json_build_object('value', v_old));
+  end if;
+  v_new := v_sum;
+
+  if v_exists then
+    update tenant.counters
+      set value = v_new, min = v_min, max = v_max, updated_at = p_now
+      where payer = p_payer and name = v_name;
+  else
+    insert into tenant.counters (payer, name, value, min, max, created_at, updated_at)
+      values (p_payer, v_name, v_new, v_min, v_max, p_now, p_now);
+  end if;
+  return json_build_object('ok', json_build_object(
+    'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', p_now,
+    'previousValue', v_old, 'applied', (v_sum - v_old) * p_sign, 'capped', v_capped));
+end $$;
+
+-- The counter after an increment or a decrement. Most calls end after the first statement: the counter exists, its
+-- bounds stay, and no bound stops it. This is a third faster.
+--   p_sign  1: increment, -1: decrement
+create function rpc.add_to_counter(p_payer text, p_params jsonb, p_sign integer) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rpc.now();
+  v_name text := p_params->>'name';
+  v_delta numeric := (p_params->>'amount')::bigint::numeric * p_sign;
+  v_min bigint;
+  v_max bigint;
+  v_created_at timestamptz;
+  v_new bigint;
+begin
   if not p_params ?| '{min,max}' then
     update tenant.counters
       set value = value + v_delta, updated_at = v_now
@@ -38,53 +93,7 @@ begin
         'previousValue', v_new - v_delta, 'applied', v_delta * p_sign, 'capped', false));
     end if;
   end if;
-
-  select value, min, max, created_at into v_old, v_min, v_max, v_created_at
-    from tenant.counters
-    where payer = p_payer and name = v_name;
-  v_exists := found;
-  if not v_exists then
-    v_old := 0;
-    v_created_at := v_now;
-  end if;
-
-  if p_params ? 'min' then
-    v_min := (p_params->>'min')::bigint;
-  end if;
-  if p_params ? 'max' then
-    v_max := (p_params->>'max')::bigint;
-  end if;
-  if v_min > v_max then
-    return rpc.invalid_value(case when p_params ? 'min' then '/min' else '/max' end, 'min must not be above max');
-  end if;
-
-  v_sum := v_old + v_delta;
-  if v_sum > v_max and v_delta > 0 then
-    v_capped := true;
-    v_sum := greatest(v_max, v_old);
-  elsif v_sum < v_min and v_delta < 0 then
-    v_capped := true;
-    v_sum := least(v_min, v_old);
-  end if;
-  if v_capped and p_params->>'onBound' = 'reject' then
-    return rpc.problem('counter-out-of-bounds', json_build_object('value', v_old, 'min', v_min, 'max', v_max));
-  end if;
-  if v_sum not between -9223372036854775808 and 9223372036854775807 then
-    return rpc.problem('counter-overflow', json_build_object('value', v_old));
-  end if;
-  v_new := v_sum;
-
-  if v_exists then
-    update tenant.counters
-      set value = v_new, min = v_min, max = v_max, updated_at = v_now
-      where payer = p_payer and name = v_name;
-  else
-    insert into tenant.counters (payer, name, value, min, max, created_at, updated_at)
-      values (p_payer, v_name, v_new, v_min, v_max, v_now, v_now);
-  end if;
-  return json_build_object('ok', json_build_object(
-    'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', v_now,
-    'previousValue', v_old, 'applied', (v_sum - v_old) * p_sign, 'capped', v_capped));
+  return rpc.move_within_bounds(p_payer, p_params, v_delta, p_sign, v_now);
 end $$;
 
 -- Written in SQL, so that PostgreSQL inlines them.

@@ -15,7 +15,7 @@ use tokenizers::Tokenizer;
 use tokio::sync::oneshot;
 
 use super::bert::Bert;
-use super::failure::Failure;
+use super::embed_error::EmbedError;
 use super::queue::{Part, Queue};
 use crate::name::Name;
 use crate::payer::Payer;
@@ -100,14 +100,14 @@ impl Local {
         &self.name
     }
 
-    pub async fn embed(&self, payer: &Payer, texts: &[&str]) -> Result<Vec<Vector>, Failure> {
+    pub async fn embed(&self, payer: &Payer, texts: &[&str]) -> Result<Vec<Vector>, EmbedError> {
         let owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let reader = Arc::clone(&self.reader);
         // Tokenizing a long text blocks.
         let read = tokio::task::spawn_blocking(move || {
             owned.iter().map(|text| reader.parts(text)).collect::<Result<Vec<_>, _>>()
         });
-        let read = read.await.map_err(|error| Failure::Failed(error.to_string()))?.map_err(Failure::Failed)?;
+        let read = read.await.map_err(|error| EmbedError::Failed(error.to_string()))?.map_err(EmbedError::Failed)?;
         let (mut parts, mut answers) = (Vec::new(), Vec::new());
         for text in read {
             let of_text = text.into_iter().map(|tokens| {
@@ -123,11 +123,11 @@ impl Local {
         for text in answers {
             let mut of_parts = Vec::with_capacity(text.len());
             for (weight, answer) in text {
-                let vector = answer.await.map_err(|_closed| Failure::Overloaded)?.map_err(Failure::Failed)?;
+                let vector = answer.await.map_err(|_closed| EmbedError::Overloaded)?.map_err(EmbedError::Failed)?;
                 of_parts.push((vector, u32::try_from(weight).unwrap_or(u32::MAX)));
             }
             let mean = Vector::mean(of_parts.iter().map(|(vector, weight)| (vector.as_slice(), f64::from(*weight))));
-            vectors.push(mean.ok_or_else(|| Failure::Failed("the parts of a text have no mean".to_owned()))?);
+            vectors.push(mean.ok_or_else(|| EmbedError::Failed("the parts of a text have no mean".to_owned()))?);
         }
         Ok(vectors)
     }

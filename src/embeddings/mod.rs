@@ -6,7 +6,7 @@
 
 #[cfg(feature = "local-embeddings")]
 mod bert;
-mod failure;
+mod embed_error;
 #[cfg(feature = "local-embeddings")]
 mod local;
 #[cfg(feature = "local-embeddings")]

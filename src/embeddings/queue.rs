@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::failure::Failure;
+use super::embed_error::EmbedError;
 use crate::payer::Payer;
 
 /// Maximum number of tokens of one call: about half a minute of work for one core.
@@ -79,14 +79,14 @@ impl Queue {
     }
 
     /// Adds the parts of a call, all or none.
-    pub fn push(&self, payer: &Payer, parts: Vec<Part>) -> Result<(), Failure> {
+    pub fn push(&self, payer: &Payer, parts: Vec<Part>) -> Result<(), EmbedError> {
         let tokens: usize = parts.iter().map(|part| part.tokens.len()).sum();
         if tokens > CALL_TOKENS_MAX {
-            return Err(Failure::TooLong { tokens, limit: CALL_TOKENS_MAX });
+            return Err(EmbedError::TooLong { tokens, limit: CALL_TOKENS_MAX });
         }
         let mut state = self.state();
         if state.is_closed || state.tokens + tokens > WAITING_TOKENS_MAX {
-            return Err(Failure::Overloaded);
+            return Err(EmbedError::Overloaded);
         }
         state.tokens += tokens;
         let of_payer = state.waiting.entry(payer.clone()).or_default();
@@ -158,7 +158,7 @@ mod tests {
     fn what_waits_is_bounded_and_who_is_gone_is_left_out() {
         let queue = Queue::default();
         let (too_long, _kept) = parts(513, 256);
-        assert!(matches!(queue.push(&payer(1), too_long), Err(Failure::TooLong { .. })));
+        assert!(matches!(queue.push(&payer(1), too_long), Err(EmbedError::TooLong { .. })));
         for place in 0..5 {
             let (call, answers) = parts(512, 256);
             assert_eq!(queue.push(&payer(place), call).is_ok(), place < 4);

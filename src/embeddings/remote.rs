@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::failure::Failure;
+use super::embed_error::EmbedError;
 use super::setting::Endpoint;
 use crate::vector::Vector;
 
@@ -73,7 +73,7 @@ impl Remote {
         Ok(Self { client, endpoint, requests: Semaphore::new(REQUESTS_MAX) })
     }
 
-    pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, Failure> {
+    pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, EmbedError> {
         let parts: Vec<Vec<&str>> = texts.iter().map(|text| split(text, self.endpoint.part_bytes_max)).collect();
         let all: Vec<&str> = parts.iter().flatten().copied().collect();
         let deadline = Instant::now() + PATIENCE;
@@ -91,15 +91,15 @@ impl Remote {
             }
         });
         let of_texts: Option<Vec<Vector>> = of_texts.collect();
-        of_texts.ok_or_else(|| Failure::Failed("the vectors of a text's parts have no mean".to_owned()))
+        of_texts.ok_or_else(|| EmbedError::Failed("the vectors of a text's parts have no mean".to_owned()))
     }
 
-    async fn request_until(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vector>, Failure> {
+    async fn request_until(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Vector>, EmbedError> {
         let mut retries = 0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let permit = tokio::time::timeout(left, self.requests.acquire()).await;
-            let Ok(Ok(_permit)) = permit else { return Err(Failure::Overloaded) };
+            let Ok(Ok(_permit)) = permit else { return Err(EmbedError::Overloaded) };
             let left = deadline.saturating_duration_since(Instant::now());
             let refused = match tokio::time::timeout(left, self.request(texts)).await {
                 Ok(Ok(vectors)) => return Ok(vectors),
@@ -107,7 +107,7 @@ impl Remote {
                 Err(_elapsed) => Refused::finally("the endpoint did not answer in time"),
             };
             if !refused.retry || retries == RETRIES_MAX {
-                return Err(Failure::Failed(refused.reason));
+                return Err(EmbedError::Failed(refused.reason));
             }
             let jitter: f64 = rand::rng().random();
             tokio::time::sleep(PAUSE_MAX.mul_f64(jitter) * 2_u32.pow(retries)).await;
@@ -142,11 +142,11 @@ impl Remote {
 
     /// All vectors of a call must have the requested number of dimensions, or that of the first vector if none was
     /// requested. It may change between calls: vectors with other dimensions belong to another space.
-    fn check_dimensions(&self, vectors: &[Vector]) -> Result<(), Failure> {
+    fn check_dimensions(&self, vectors: &[Vector]) -> Result<(), EmbedError> {
         let mut dimensions = vectors.iter().map(|vector| vector.as_slice().len());
         let expected = self.endpoint.dimensions.or_else(|| dimensions.clone().next());
         match dimensions.find(|dimensions| Some(*dimensions) != expected) {
-            Some(other) => Err(Failure::Failed(format!(
+            Some(other) => Err(EmbedError::Failed(format!(
                 "the endpoint returned a vector of {other} dimensions, expected {}",
                 expected.unwrap_or_default()
             ))),

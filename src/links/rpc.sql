@@ -1,7 +1,7 @@
 -- Methods of links. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
 -- A link as JSON. The server adds the short URL.
-create function rpc.link(p_link tenant.links) returns json
+create function rpc.link_json(p_link tenant.links) returns json
 language sql stable
 as $$
   select json_build_object(
@@ -39,7 +39,7 @@ begin
   if not found then
     return rpc.problem('slug-taken');
   end if;
-  return json_build_object('ok', rpc.link(v_link));
+  return json_build_object('ok', rpc.link_json(v_link));
 end $$;
 
 create function rpc.get_link(p_payer text, p_params jsonb) returns json
@@ -56,7 +56,7 @@ begin
   if not found then
     return rpc.problem('not-found');
   end if;
-  return json_build_object('ok', rpc.link(v_link));
+  return json_build_object('ok', rpc.link_json(v_link));
 end $$;
 
 -- The link after a JSON merge patch: absent members stay unchanged, null removes the title or a limit.
@@ -90,7 +90,7 @@ begin
     set url = v_link.url, title = v_link.title, expires_at = v_link.expires_at, max_clicks = v_link.max_clicks,
       updated_at = v_now
     where payer = p_payer and slug = v_slug;
-  return json_build_object('ok', rpc.link(v_link));
+  return json_build_object('ok', rpc.link_json(v_link));
 end $$;
 
 -- Deletes a link and its statistics. The sweeper deletes the single clicks.
@@ -181,7 +181,7 @@ begin
       v_next := v_before;
       exit;
     end if;
-    v_items := v_items || rpc.link(v_link);
+    v_items := v_items || rpc.link_json(v_link);
     v_before := v_link.id;
   end loop;
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));

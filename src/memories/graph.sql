@@ -1,38 +1,5 @@
--- Memories: the methods of the sweeper. Installed as payerbase_rpc; run inside a turn, which holds the payer's lock.
-
--- Deletes up to 500 expired memories. Returns their number.
-create function rpc.sweep_memories(p_payer text, p_params jsonb) returns json
-language plpgsql
-as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz := rpc.now();
-  v_ids text[];
-  v_left record;
-  v_space tenant.memory_spaces;
-  v_count integer := 0;
-begin
-  v_ids := array(
-    select id
-      from tenant.memories
-      where payer = p_payer and expires_at <= v_now
-      order by expires_at
-      limit {{memories_swept}});
-  for v_left in
-    select model, dimensions, count(*)::integer as memories
-      from tenant.memories
-      where payer = p_payer and id = any (v_ids)
-      group by model, dimensions
-  loop
-    v_space := rpc.count_in_space(p_payer, v_left.model, v_left.dimensions, -v_left.memories, 0);
-    v_count := v_count + v_left.memories;
-  end loop;
-  delete from tenant.memory_graph
-    where payer = p_payer and id = any (v_ids);
-  delete from tenant.memories
-    where payer = p_payer and id = any (v_ids);
-  return json_build_object('ok', v_count);
-end $$;
+-- Memories: the graph of large spaces, an index for approximate search. Installed as payerbase_rpc; runs inside a turn,
+-- which holds the payer's lock.
 
 -- Width of the HNSW index for vectors with this many dimensions. NULL if no index is wide enough.
 create function rpc.graph_width(p_dimensions integer) returns integer

@@ -1,7 +1,7 @@
 //! Memories: texts of an agent, with full-text, vector and hybrid search.
 //!
 //! `rpc.sql` stores and reads. `search.sql` searches, with `nearest.sql` for vectors and `worded.sql` for words.
-//! `find.sql` reads the index of words, tags and metadata. `graph.sql` deletes expired memories and fills the HNSW
+//! `keys.sql` reads the index of words, tags and metadata. `graph.sql` deletes expired memories and fills the HNSW
 //! index of large spaces.
 //!
 //! Limits: contents up to 100,000 characters, vectors up to 4,096 dimensions, metadata up to 16 KiB, 32 tags. A batch
@@ -26,9 +26,10 @@ pub(crate) use graph::repeated;
 pub(crate) const SQL: &[&str] = &[
     include_str!("rpc.sql"),
     include_str!("graph.sql"),
+    include_str!("sweep.sql"),
     include_str!("search.sql"),
     include_str!("nearest.sql"),
     include_str!("worded.sql"),
 ];
 /// SQL function of the index look-up. It belongs to the role `payerbase_search`.
-pub(crate) const SEARCH_SQL: &str = include_str!("find.sql");
+pub(crate) const SEARCH_SQL: &str = include_str!("keys.sql");

@@ -130,7 +130,7 @@ declare
 begin
   is_exact := true;
   if cardinality(v_keys) > 0 then
-    v_ids := search.having(p_payer, v_keys, null, v_keyed_max + 1);
+    v_ids := search.ids_by_keys(p_payer, v_keys, null, v_keyed_max + 1);
     if cardinality(v_ids) <= v_keyed_max then
       select * into ids, scores, searched, skipped, mismatched from rpc.nearest_of(p_payer, q, v_ids);
       return;

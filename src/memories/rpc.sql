@@ -2,7 +2,7 @@
 -- A turn of writes holds the payer's lock.
 
 -- A memory as callers see it, without its vector.
-create function rpc.memory(p_memory tenant.memories) returns jsonb
+create function rpc.memory_json(p_memory tenant.memories) returns jsonb
 language sql stable
 as $$
   select jsonb_build_object(
@@ -166,7 +166,7 @@ begin
   v_memory.created_at := case when v_replaced then v_old.created_at else p_now end;
   v_memory.updated_at := p_now;
   perform rpc.put_memory(p_payer, v_memory, v_old);
-  return rpc.memory(v_memory) || jsonb_build_object('replaced', v_replaced);
+  return rpc.memory_json(v_memory) || jsonb_build_object('replaced', v_replaced);
 end $$;
 
 create function rpc.store_memory(p_payer text, p_params jsonb) returns json
@@ -217,8 +217,8 @@ begin
     return rpc.problem('not-found');
   end if;
   return json_build_object('ok', case when (p_params->>'includeEmbedding')::boolean
-    then rpc.memory(v_memory) || jsonb_build_object('embedding', v_memory.embedding::text::jsonb)
-    else rpc.memory(v_memory) end);
+    then rpc.memory_json(v_memory) || jsonb_build_object('embedding', v_memory.embedding::text::jsonb)
+    else rpc.memory_json(v_memory) end);
 end $$;
 
 -- The result of a merge patch (RFC 7396).
@@ -299,7 +299,7 @@ begin
     v_memory.is_made := p_params->>'isMade';
   end if;
   perform rpc.put_memory(p_payer, v_memory, v_old);
-  return json_build_object('ok', rpc.memory(v_memory));
+  return json_build_object('ok', rpc.memory_json(v_memory));
 end $$;
 
 create function rpc.forget_memory(p_payer text, p_params jsonb) returns json
@@ -346,8 +346,8 @@ begin
   if v_tag is not null then
     v_ids := array(
       select id
-        from unnest(search.having(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null, null)) as id
-        -- The ids from search.having have the default collation of the database.
+        from unnest(search.ids_by_keys(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null, null)) as id
+        -- The ids from search.ids_by_keys have the default collation of the database.
         where id collate "C" > v_after and id collate "C" >= v_prefix and id collate "C" <= v_last);
     v_ids := array(
       select id
@@ -373,7 +373,7 @@ begin
         order by id
         limit v_limit + 1);
   end if;
-  select json_agg(rpc.memory(memories) order by id) into v_items
+  select json_agg(rpc.memory_json(memories) order by id) into v_items
     from tenant.memories
     where payer = p_payer and id = any (v_ids[:v_limit]);
   return json_build_object('ok', json_build_object(

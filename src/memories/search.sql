@@ -12,45 +12,16 @@ as $$
     and (p_filter is null or p_metadata @@ p_filter)
 $$;
 
--- Searches memories by vector, by words or by both.
---   p_params
---     "mode": vector, text or hybrid; "isDefault": whether the server chose it
---     "query", "searchText" (rpc.words)
---     "embedding" of the query, as text; "embeddingModel"; "isMade": whether the server made it
---     "exact", "limit", "minScore", "includeEmbedding", "namespace", "tags", "tagsMatch"
---     "filter" as jsonpath; "equals": [[name, value]], the equalities that the filter requires
-create function rpc.search_memories(p_payer text, p_params jsonb) returns json
+-- The query of a search, as the functions below read it.
+create function rpc.memory_query(p_payer text, p_params jsonb, p_mode text) returns tenant.memory_query
 language plpgsql
 as $$
-#variable_conflict use_column
 declare
-  v_mode text := p_params->>'mode';
   v_limit integer := p_params->>'limit';
   v_namespace text := p_params->>'namespace';
   v_tags text[] := array(select jsonb_array_elements_text(p_params->'tags'));
-  v_model text := p_params->>'embeddingModel';
   q tenant.memory_query;
-  v_space tenant.memory_spaces;
-  v_total bigint;
-  v_vectors bigint;
-  v_near_ids text[];
-  v_near_scores float8[];
-  v_worded_ids text[];
-  v_worded_scores float8[];
-  v_mismatched bigint;
-  v_words text[];
-  v_ids text[];
-  v_scores float8[];
-  v_score_min float8 := p_params->>'minScore';
-  v_with_vectors boolean := p_params->>'includeEmbedding';
-  v_is_exact boolean := true;
-  v_searched bigint;
-  v_skipped bigint := 0;
-  v_results json;
 begin
-  select coalesce(sum(memories), 0), coalesce(sum(memories) filter (where dimensions > 0), 0) into v_total, v_vectors
-    from tenant.memory_spaces
-    where payer = p_payer;
   q.at := rpc.now();
   q.namespace_min := coalesce(v_namespace, '');
   q.namespace_max := coalesce(v_namespace, {{prefix_end}});
@@ -66,10 +37,99 @@ begin
     union all
     select tenant.metadata_key(p_payer, equal->>0, equal->1)
       from jsonb_array_elements(p_params->'equals') as equal);
-  q.namespace_keys := case when v_namespace is null then '{}' else array[tenant.memory_key(p_payer, 'n', v_namespace)] end;
+  q.namespace_keys := '{}';
+  if v_namespace is not null then
+    q.namespace_keys := array[tenant.memory_key(p_payer, 'n', v_namespace)];
+  end if;
   -- For rank fusion, each list is as long as the limit, but at least 10. Results further down are noise.
-  q.depth := case when v_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
+  q.depth := case when p_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
+  return q;
+end $$;
 
+-- The results in the order of their scores. Reciprocal rank fusion of two lists (Cormack, Clarke and Buettcher, 2009),
+-- k = 60, in mode hybrid; otherwise the list of the mode.
+create function rpc.fuse(
+  p_mode text, p_limit integer, p_near_ids text[], p_near_scores float8[], p_worded_ids text[], p_worded_scores float8[],
+  out ids text[], out scores float8[], out near_scores float8[], out worded_scores float8[]
+)
+language plpgsql immutable
+as $$
+begin
+  case p_mode
+    when 'vector' then
+      ids := p_near_ids;
+      scores := p_near_scores;
+    when 'text' then
+      ids := p_worded_ids;
+      scores := p_worded_scores;
+    else
+      select array_agg(id), array_agg(score), array_agg(near), array_agg(worded)
+        into ids, scores, near_scores, worded_scores
+        from (
+          select id, near.score as near, worded.score as worded,
+              (coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0))::float8 as score
+            from unnest(p_near_ids, p_near_scores) with ordinality as near (id, score, place)
+            full join unnest(p_worded_ids, p_worded_scores) with ordinality as worded (id, score, place) using (id)
+            order by score desc, id
+            limit p_limit
+        ) fused;
+  end case;
+end $$;
+
+-- The memories of a search, as JSON.
+create function rpc.found_memories(p_payer text, p_params jsonb, p_mode text, p_found record) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_score_min float8 := p_params->>'minScore';
+  v_with_vectors boolean := p_params->>'includeEmbedding';
+  v_memories json;
+begin
+  select json_agg(
+      rpc.memory_json(memories) || jsonb_build_object('score', found.score)
+        || case when p_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
+        || case when v_with_vectors then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
+      order by found.score desc, found.id) into v_memories
+    from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores) as found (id, score, near, worded)
+    join tenant.memories on memories.payer = p_payer and memories.id = found.id
+    where coalesce(found.score >= v_score_min, true);
+  return coalesce(v_memories, '[]');
+end $$;
+
+-- Searches memories by vector, by words or by both.
+--   p_params
+--     "mode": vector, text or hybrid; "isDefault": whether the server chose it
+--     "query", "searchText" (rpc.words)
+--     "embedding" of the query, as text; "embeddingModel"; "isMade": whether the server made it
+--     "exact", "limit", "minScore", "includeEmbedding", "namespace", "tags", "tagsMatch"
+--     "filter" as jsonpath; "equals": [[name, value]], the equalities that the filter requires
+create function rpc.search_memories(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_mode text := p_params->>'mode';
+  v_model text := p_params->>'embeddingModel';
+  q tenant.memory_query := rpc.memory_query(p_payer, p_params, v_mode);
+  v_space tenant.memory_spaces;
+  v_total bigint;
+  v_vectors bigint;
+  v_near_ids text[];
+  v_near_scores float8[];
+  v_worded_ids text[];
+  v_worded_scores float8[];
+  v_mismatched bigint;
+  v_words text[];
+  v_ids text[];
+  v_is_exact boolean := true;
+  v_searched bigint;
+  v_skipped bigint;
+  v_scoring text;
+begin
+  select coalesce(sum(memories), 0), coalesce(sum(memories) filter (where dimensions > 0), 0) into v_total, v_vectors
+    from tenant.memory_spaces
+    where payer = p_payer;
   if v_mode <> 'text' then
     q.embedding := p_params->>'embedding';
     q.dimensions := public.vector_dims(q.embedding);
@@ -87,47 +147,21 @@ begin
   end if;
   if v_mode <> 'vector' then
     v_words := rpc.query_words(p_params->'searchText', p_params->>'query');
-    -- A word in more than 50,000 memories is not specific, and to rank all of them takes too long.
+    -- A word in more than {{ranked_max}} memories is not specific, and to rank all of them takes too long.
     select ids, v_is_exact and is_all into v_ids, v_is_exact
-      from rpc.worded(p_payer, q, v_words, {{ranked_max}});
+      from rpc.ids_by_words(p_payer, q, v_words, {{ranked_max}});
     select * into v_worded_ids, v_worded_scores
-      from rpc.best_worded(p_payer, q, v_words, v_ids, v_total);
+      from rpc.rank_by_bm25(p_payer, q, v_words, v_ids, v_total);
   end if;
-  if v_mode = 'text' then
-    v_searched := v_total;
-    v_skipped := 0;
-  end if;
-
-  case v_mode
-    when 'vector' then
-      v_ids := v_near_ids;
-      v_scores := v_near_scores;
-    when 'text' then
-      v_ids := v_worded_ids;
-      v_scores := v_worded_scores;
-    else
-      -- Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), k = 60.
-      select array_agg(id), array_agg(score), array_agg(near), array_agg(worded) into v_ids, v_scores, v_near_scores, v_worded_scores
-        from (
-          select id, near.score as near, worded.score as worded,
-              (coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0))::float8 as score
-            from unnest(v_near_ids, v_near_scores) with ordinality as near (id, score, place)
-            full join unnest(v_worded_ids, v_worded_scores) with ordinality as worded (id, score, place) using (id)
-            order by score desc, id
-            limit v_limit
-        ) fused;
-  end case;
-  select json_agg(
-      rpc.memory(memories) || jsonb_build_object('score', found.score)
-        || case when v_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
-        || case when v_with_vectors then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
-      order by found.score desc, found.id) into v_results
-    from unnest(v_ids, v_scores, v_near_scores, v_worded_scores) as found (id, score, near, worded)
-    join tenant.memories on memories.payer = p_payer and memories.id = found.id
-    where coalesce(found.score >= v_score_min, true);
+  v_searched := case when v_mode = 'text' then v_total else v_searched end;
+  v_skipped := case when v_mode = 'text' then 0 else v_skipped end;
+  v_scoring := case v_mode
+    when 'vector' then 'cosine-similarity' when 'text' then 'bm25' else 'reciprocal-rank-fusion'
+  end;
   return json_build_object('ok', json_build_object(
-    'mode', v_mode, 'scoring', case v_mode when 'vector' then 'cosine-similarity' when 'text' then 'bm25' else 'reciprocal-rank-fusion' end,
-    'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results', coalesce(v_results, '[]')));
+    'mode', v_mode, 'scoring', v_scoring, 'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results',
+    rpc.found_memories(p_payer, p_params, v_mode, rpc.fuse(
+      v_mode, (p_params->>'limit')::integer, v_near_ids, v_near_scores, v_worded_ids, v_worded_scores))));
 end $$;
 
 -- The spaces of a payer that have vectors, the ten largest, for the problem dimension-mismatch.

@@ -42,7 +42,7 @@ $$;
 -- text. The length is the number of different words, divided by the average of these memories. ts_rank_cd of a single
 -- word is its frequency.
 --   p_total  number of all memories of the payer
-create function rpc.best_worded(
+create function rpc.rank_by_bm25(
   p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, out ids text[], out scores float8[]
 )
 language plpgsql stable
@@ -75,14 +75,14 @@ begin
       limit q.depth
   )
   select array_agg(id order by score desc, id), array_agg(score order by score desc, id)
-    into best_worded.ids, best_worded.scores
+    into rank_by_bm25.ids, rank_by_bm25.scores
     from best;
 end $$;
 
 -- Candidates of a search by words: memories that have the keys of the scope and at least one of the words. If there are
 -- more than p_max, is_all is false, and each word gets an equal share of p_max: all memories with a rare word are among
 -- them.
-create function rpc.worded(
+create function rpc.ids_by_words(
   p_payer text, q tenant.memory_query, p_words text[], p_max integer, out ids text[], out is_all boolean
 )
 language plpgsql stable
@@ -93,7 +93,7 @@ declare
   v_any bigint[] := array(select tenant.memory_key(p_payer, 'w', word) from unnest(p_words) as word);
   v_query tsquery;
 begin
-  ids := search.having(p_payer, v_all, v_any, p_max + 1);
+  ids := search.ids_by_keys(p_payer, v_all, v_any, p_max + 1);
   is_all := cardinality(ids) <= p_max;
   if is_all then
     return;
@@ -101,7 +101,7 @@ begin
   ids := array(
     select id
       from unnest(v_any) as word
-      cross join lateral unnest(search.having(p_payer, v_all, array[word], p_max / cardinality(v_any))) as id);
+      cross join lateral unnest(search.ids_by_keys(p_payer, v_all, array[word], p_max / cardinality(v_any))) as id);
   -- The candidates ignore conditions that are not keys. A scan adds memories that meet them.
   if q.filter is not null or q.tags_any is not null then
     v_query := (select string_agg(rpc.word_query(word)::text, '|')::tsquery from unnest(p_words) as word);

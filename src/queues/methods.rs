@@ -463,12 +463,8 @@ pub struct PurgeQueue {
 
 impl Method for PurgeQueue {
     type Output = Purged;
-    const SPEC: Spec = write("purgeQueue");
-
-    fn weight(&self) -> usize {
-        // Deleting 1,000 jobs is as much work as pushing 100.
-        100
-    }
+    // Deleting 1,000 jobs is as much work as pushing 100.
+    const SPEC: Spec = write("purgeQueue").weight(100);
 
     fn after_commit(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
         // The next job of each group is ready.

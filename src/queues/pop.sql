@@ -21,7 +21,7 @@ begin
       returning *
   loop
     v_at := array_position(p_ids, v_job.id);
-    v_started[v_at] := rpc.job(v_job, p_now, v_job.lease);
+    v_started[v_at] := rpc.job_json(v_job, p_now, v_job.lease);
   end loop;
   return v_started;
 end $$;
@@ -137,7 +137,7 @@ begin
           set heads[1] = v_head, due_at = v_due_at
           where payer = p_payer and queue = v_name;
       end if;
-      return json_build_object('ok', rpc.job(v_job, v_now, v_lease));
+      return json_build_object('ok', rpc.job_json(v_job, v_now, v_lease));
     end if;
   end if;
   v_popped := rpc.pop(p_payer, p_params, 1);

@@ -53,7 +53,7 @@ begin
     perform rpc.save_queue(p_payer, v_queue, v_before);
   end if;
   return array(
-    select rpc.job(job, p_now)
+    select rpc.job_json(job, p_now)
       from unnest(p_jobs) as job);
 end $$;
 
@@ -107,13 +107,13 @@ begin
       select * into v_twin
         from tenant.jobs
         where payer = p_payer and id = v_twin_id;
-      v_answers := v_answers || (rpc.job(v_twin, p_now)::jsonb || '{"deduplicated":true}')::json;
+      v_answers := v_answers || (rpc.job_json(v_twin, p_now)::jsonb || '{"deduplicated":true}')::json;
     end if;
   end loop;
   return v_answers;
 end $$;
 
--- Adds jobs to one queue, in their order. Answers each as rpc.job does, with whether a living job with its key was
+-- Adds jobs to one queue, in their order. Answers each as rpc.job_json does, with whether a living job with its key was
 -- there; null if a payload is too large.
 create function rpc.push(p_payer text, p_queue text, p_jobs jsonb) returns json[]
 language plpgsql
@@ -196,10 +196,10 @@ begin
     values (p_payer, v_id, v_queue, 'pending', v_rank, v_place, v_payload, 0, v_max_attempts, v_backoff_ms, v_now, '[]',
       v_now, v_now);
   if not v_is_known then
-    v_before := rpc.queue(p_payer, v_name);
+    v_before := rpc.queue_row(p_payer, v_name);
     perform rpc.save_queue(p_payer, rpc.open_rank(v_before, v_rank, v_place), v_before);
   end if;
-  -- As rpc.job shows it, without asking the insert for the row.
+  -- As rpc.job_json shows it, without asking the insert for the row.
   return json_build_object('ok', to_json(row(
     v_id, v_queue, v_payload, -1 - v_rank, 'pending', 0, v_max_attempts, v_backoff_ms, v_now, null, null, null, null,
     null, null, v_now, v_now, null)::rpc.shown_job));

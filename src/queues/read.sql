@@ -16,11 +16,11 @@ begin
   if not found then
     return rpc.problem('not-found');
   end if;
-  return json_build_object('ok', rpc.job(v_job, v_now)::jsonb || jsonb_build_object('errors', v_job.errors));
+  return json_build_object('ok', rpc.job_json(v_job, v_now)::jsonb || jsonb_build_object('errors', v_job.errors));
 end $$;
 
 -- The internal states of a public status. NULL: all states.
-create function rpc.states(p_status text) returns text[]
+create function rpc.states_of_status(p_status text) returns text[]
 language sql immutable
 as $$
   select case p_status
@@ -43,7 +43,7 @@ declare
   v_queue text := p_params->>'queue';
   v_status text := p_params->>'status';
   -- A running job whose lease has expired counts as pending or dead.
-  v_states text[] := rpc.states(v_status) || case when v_status in ('pending', 'dead') then array['running'] end;
+  v_states text[] := rpc.states_of_status(v_status) || case when v_status in ('pending', 'dead') then array['running'] end;
   v_limit integer := (p_params->>'limit')::integer;
   v_cursor text[] := string_to_array(coalesce(p_params->>'cursor', '/0/0'), '/');
   v_state text := v_cursor[1];
@@ -61,7 +61,7 @@ begin
       where payer = p_payer and queue = v_queue and state = any (v_states)
         and (state, rank, place) > (v_state, v_rank, v_place)
         and (state <> 'running' or v_status is null
-          or v_status = rpc.status(state, due_at <= v_now, attempts, max_attempts))
+          or v_status = rpc.job_status(state, due_at <= v_now, attempts, max_attempts))
       order by state, rank, place
       limit v_limit + 1
   loop
@@ -69,7 +69,7 @@ begin
       v_next := concat_ws('/', v_state, v_rank, v_place);
       exit;
     end if;
-    v_item := rpc.job(v_job, v_now);
+    v_item := rpc.job_json(v_job, v_now);
     v_bytes := v_bytes + octet_length(v_item::text);
     v_items := v_items || v_item;
     v_state := v_job.state;
@@ -80,7 +80,7 @@ begin
 end $$;
 
 -- The status of a queue. It counts expired leases and due delayed jobs as the next call will change them.
-create function rpc.status_of(p_payer text, p_queue text, p_now timestamptz) returns json
+create function rpc.queue_counts(p_payer text, p_queue text, p_now timestamptz) returns json
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -121,7 +121,7 @@ begin
     from tenant.jobs
     where payer = p_payer and queue = p_queue and state = 'waiting';
   v_oldest := least(v_oldest, v_created_at);
-  v_queue := rpc.queue(p_payer, p_queue);
+  v_queue := rpc.queue_row(p_payer, p_queue);
   -- The heads spare a walk over the index entries of jobs that were popped since the last vacuum.
   for i in 1 .. coalesce(cardinality(v_queue.ranks), 0) loop
     v_rank := v_queue.ranks[i];
@@ -151,7 +151,7 @@ as $$
 declare
   v_now timestamptz := rpc.now();
 begin
-  return json_build_object('ok', rpc.status_of(p_payer, p_params->>'queue', v_now));
+  return json_build_object('ok', rpc.queue_counts(p_payer, p_params->>'queue', v_now));
 end $$;
 
 -- A page of the queues that have jobs, by name. Each iteration skips to the next queue in the index.
@@ -179,7 +179,7 @@ begin
       exit;
     end if;
     v_queue := v_found;
-    v_items := v_items || rpc.status_of(p_payer, v_queue, v_now);
+    v_items := v_items || rpc.queue_counts(p_payer, v_queue, v_now);
   end loop;
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;

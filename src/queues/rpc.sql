@@ -47,7 +47,7 @@ begin
   if v_job."group" is not null then
     perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
   end if;
-  return json_build_object('ok', rpc.job(v_job, v_now));
+  return json_build_object('ok', rpc.job_json(v_job, v_now));
 end $$;
 
 -- Many completeJob calls, each of another job. What completes is one update; what does not, runs call by call. Answers
@@ -95,7 +95,7 @@ begin
       returning *
   loop
     v_at := array_position(v_ids, v_job.id);
-    v_answers[v_at] := json_build_object('ok', rpc.job(v_job, v_now));
+    v_answers[v_at] := json_build_object('ok', rpc.job_json(v_job, v_now));
     if v_job."group" is not null then
       perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
     end if;
@@ -126,7 +126,7 @@ begin
     return v_problem;
   end if;
   v_errors := rpc.errors_with(v_job, p_params->>'error', v_now);
-  v_before := rpc.queue(p_payer, v_job.queue);
+  v_before := rpc.queue_row(p_payer, v_job.queue);
   if v_job.attempts >= v_job.max_attempts or not (p_params->>'retry')::boolean then
     v_queue := rpc.bury_job(p_payer, v_before, v_job, v_errors, v_now);
   else
@@ -137,7 +137,7 @@ begin
       p_payer, v_before, v_job, v_now + make_interval(secs => v_delay_ms / 1000), v_errors, v_now);
   end if;
   perform rpc.save_queue(p_payer, v_queue, v_before);
-  return json_build_object('ok', rpc.job(rpc.job_now(p_payer, v_job.id, v_now), v_now));
+  return json_build_object('ok', rpc.job_json(rpc.job_now(p_payer, v_job.id, v_now), v_now));
 end $$;
 
 -- A lease gets a new end, counted from now, and never an earlier one.
@@ -158,7 +158,7 @@ begin
   update tenant.jobs
     set due_at = v_job.due_at, updated_at = v_now
     where payer = p_payer and id = v_job.id;
-  return json_build_object('ok', rpc.job(v_job, v_now));
+  return json_build_object('ok', rpc.job_json(v_job, v_now));
 end $$;
 
 create function rpc.cancel_job(p_payer text, p_params jsonb) returns json
@@ -190,7 +190,7 @@ declare
   v_now timestamptz := rpc.now();
   v_name text := p_params->>'queue';
   v_limit integer := (p_params->>'limit')::integer;
-  v_before tenant.queues := rpc.queue(p_payer, v_name);
+  v_before tenant.queues := rpc.queue_row(p_payer, v_name);
   v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
   v_job tenant.jobs;
   v_retried integer := 0;
@@ -221,10 +221,10 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_name text := p_params->>'queue';
-  v_before tenant.queues := rpc.queue(p_payer, v_name);
+  v_before tenant.queues := rpc.queue_row(p_payer, v_name);
   v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
   v_states text[] := case
-    when p_params ? 'status' then rpc.states(p_params->>'status')
+    when p_params ? 'status' then rpc.states_of_status(p_params->>'status')
     else array['completed', 'dead', 'delayed', 'pending', 'waiting']
   end;
   v_ids uuid[];

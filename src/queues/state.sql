@@ -2,7 +2,7 @@
 
 -- What callers call the state of a job.
 --   p_lost  whether it runs and its lease has run out
-create function rpc.status(p_state text, p_lost boolean, p_attempts integer, p_max_attempts integer) returns text
+create function rpc.job_status(p_state text, p_lost boolean, p_attempts integer, p_max_attempts integer) returns text
 language sql immutable
 as $$
   select case
@@ -25,12 +25,12 @@ create type rpc.shown_job as (
 -- A job as callers see it. One whose lease has run out is what the next call will make of it. In SQL, so that it is
 -- inlined where it is called.
 --   p_lease  for the holder of the job
-create function rpc.job(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
+create function rpc.job_json(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
 language sql stable
 as $$
   select to_json(row(
     p_job.id, p_job.queue, p_job.payload, -1 - p_job.rank,
-    rpc.status(p_job.state, p_job.state = 'running' and p_job.due_at <= p_now, p_job.attempts, p_job.max_attempts),
+    rpc.job_status(p_job.state, p_job.state = 'running' and p_job.due_at <= p_now, p_job.attempts, p_job.max_attempts),
     p_job.attempts, p_job.max_attempts, p_job.backoff_ms, p_job.run_at,
     p_lease, case when p_job.state = 'running' and p_job.due_at > p_now then p_job.due_at end,
     p_job.dedup_key, p_job."group", p_job.result, p_job.errors->-1->'error',
@@ -93,7 +93,7 @@ begin
 end $$;
 
 -- What is known of a queue; null in all members if there is none.
-create function rpc.queue(p_payer text, p_queue text) returns tenant.queues
+create function rpc.queue_row(p_payer text, p_queue text) returns tenant.queues
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -170,7 +170,7 @@ declare
   v_before tenant.queues;
 begin
   if p_group is not null then
-    v_before := rpc.queue(p_payer, p_queue);
+    v_before := rpc.queue_row(p_payer, p_queue);
     perform rpc.save_queue(p_payer, rpc.advance_group(p_payer, v_before, p_group), v_before);
   end if;
 end $$;
@@ -294,7 +294,7 @@ begin
     from tenant.jobs
     where payer = p_payer and id = p_id;
   if v_job.state = 'running' and v_job.due_at <= p_now then
-    v_before := rpc.queue(p_payer, v_job.queue);
+    v_before := rpc.queue_row(p_payer, v_job.queue);
     perform rpc.save_queue(p_payer, rpc.expire_job(p_payer, v_before, v_job, p_now), v_before);
     select * into v_job
       from tenant.jobs

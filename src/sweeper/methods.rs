@@ -1,8 +1,8 @@
-//! The methods of the sweeper. No payer can call them: they are in no list of methods.
+//! The methods of the sweeper. No payer can call them.
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Entry, Method, Spec};
+use crate::call::{Entry, Spec, method};
 
 /// All methods of the sweeper.
 pub(crate) const METHODS: &[Entry] = &[
@@ -15,92 +15,52 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<SweepLinks>(),
 ];
 
-/// How much work a bite is at most, in calls that do one thing.
-const BITE: usize = 100;
-
 const fn sweep(name: &'static str) -> Spec {
-    Spec::write(name)
+    Spec::write(name).weight(100)
 }
 
-/// Ends leases that ran out, lets jobs be popped whose time came, and forgets queues without a job.
+/// Applies expired leases and due jobs, and deletes queues without jobs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepQueues {}
 
-impl Method for SweepQueues {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepQueues");
+method!(SweepQueues => u64, sweep("sweepQueues"));
 
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
-
-/// Deletes finished jobs that were kept for long enough.
+/// Deletes finished jobs that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepJobs {}
 
-impl Method for SweepJobs {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepJobs");
+method!(SweepJobs => u64, sweep("sweepJobs"));
 
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
-
-/// Forgets locks that nobody has held for an hour.
+/// Deletes locks that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepLocks {}
 
-impl Method for SweepLocks {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepLocks");
+method!(SweepLocks => u64, sweep("sweepLocks"));
 
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
-
-/// Forgets what was answered to idempotency keys a day ago.
+/// Deletes idempotency records that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepIdempotency {}
 
-impl Method for SweepIdempotency {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepIdempotency");
+method!(SweepIdempotency => u64, sweep("sweepIdempotency"));
 
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
-
-/// Forgets memories that have ended.
+/// Deletes expired memories.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepMemories {}
 
-impl Method for SweepMemories {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepMemories");
-
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
+method!(SweepMemories => u64, sweep("sweepMemories"));
 
 /// Puts vectors of a large space into its graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct GrowGraph {
     pub model: String,
     pub dimensions: i32,
+    /// Number of vectors.
     pub bite: u64,
 }
 
-impl Method for GrowGraph {
-    type Output = u64;
-    const SPEC: Spec = sweep("growGraph").apart();
-}
+method!(GrowGraph => u64, sweep("growGraph").apart());
 
-/// Adds up the clicks of a link and forgets those that were kept for long enough.
+/// Adds up the clicks of a link, and deletes clicks that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SweepLinks {
@@ -108,11 +68,4 @@ pub(super) struct SweepLinks {
     pub keep_ms: i64,
 }
 
-impl Method for SweepLinks {
-    type Output = u64;
-    const SPEC: Spec = sweep("sweepLinks");
-
-    fn weight(&self) -> usize {
-        BITE
-    }
-}
+method!(SweepLinks => u64, sweep("sweepLinks"));

@@ -308,7 +308,7 @@ async fn a_large_space_gets_a_graph() {
     let others = "insert into tenant.memory_spaces select '0x' || lpad(n::text, 40, '0'), '', 2, 1, 1, 0 from generate_series(1, 10001) n";
     admin.execute(others).await.unwrap();
     // A round is long enough to scan all of them: the sweeper must continue, and does not run out of time.
-    let app = TestApp::set(database, |settings| settings.sweep.every = Duration::from_secs(1));
+    let app = TestApp::set(database, |settings| settings.sweep.interval = Duration::from_secs(1));
     let caller = app.caller().await;
     let at = |n: usize| [(n as f64 / 100.0).cos(), (n as f64 / 100.0).sin()];
     let memory = |n: usize| json!({"id": format!("{n:03}"), "content": "c", "embedding": at(n), "metadata": {"n": n, "third": n.is_multiple_of(3)}});

@@ -173,23 +173,24 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
 
     let of = async |db: &mut PgConnection, payer: &str| -> Vec<String> {
         let ids = format!(
-            "select search.having('{payer}', '{{}}', array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)
-               || search.having('{payer}', array[tenant.memory_key('{payer}', 't', 't')], null, 1000000)
-               || search.having('{payer}', array[tenant.memory_key('{payer}', 't', 't')], array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)"
+            "select search.ids_by_keys('{payer}', '{{}}', array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)
+               || search.ids_by_keys('{payer}', array[tenant.memory_key('{payer}', 't', 't')], null, 1000000)
+               || search.ids_by_keys('{payer}', array[tenant.memory_key('{payer}', 't', 't')], array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)"
         );
         sqlx::query_scalar(AssertSqlSafe(ids)).fetch_one(db).await.unwrap()
     };
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
     assert_eq!(of(&mut db, "0xa").await.len(), 600);
     assert_eq!(of(&mut db, "0xb").await, Vec::<String>::new(), "a turn of one payer finds no id of another");
-    let theirs = "select search.having('0xa', '{}', array[tenant.memory_key('0xb', 'w', 'tea')], 10)";
+    let theirs = "select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xb', 'w', 'tea')], 10)";
     let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_one(&mut db).await.unwrap();
     assert_eq!(theirs, Vec::<String>::new(), "nor by the keys of another");
     db.execute("set local payerbase.payer = ''").await.unwrap();
-    let none = db.execute("select search.having('0xa', '{}', array[tenant.memory_key('0xa', 'w', 'tea')], 10)").await;
+    let none =
+        db.execute("select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xa', 'w', 'tea')], 10)").await;
     assert!(none.unwrap_err().to_string().contains("no payer is set"));
     db.execute("rollback; begin; set local role payerbase_app").await.unwrap();
-    let direct = db.execute("select search.having('0xa', '{}', '{1}', 10)").await.unwrap_err().to_string();
+    let direct = db.execute("select search.ids_by_keys('0xa', '{}', '{1}', 10)").await.unwrap_err().to_string();
     assert!(direct.contains("permission denied"), "{direct}");
 }
 
@@ -204,7 +205,7 @@ async fn of_frequent_words_nothing_rare_is_lost() {
             "select ids, is_all from (select null::tenant.memory_query as q) none,
                lateral (select jsonb_populate_record(q, '{{\"at\": \"2100-01-01\", \"namespace_min\": \"\", \"namespace_max\": \"z\", \"keys\": [], \"namespace_keys\": []}}') as q) basis,
                lateral (select jsonb_populate_record(basis.q, '{narrowed}') as q) narrowed,
-               lateral rpc.worded('0xa', narrowed.q, '{words}', {max})"
+               lateral rpc.ids_by_words('0xa', narrowed.q, '{words}', {max})"
         );
         sqlx::query_as(AssertSqlSafe(statement)).fetch_one(db).await.unwrap()
     };

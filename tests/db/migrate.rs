@@ -1,4 +1,4 @@
-//! The roles that may migrate.
+//! Which roles may migrate, and from which versions.
 
 use payerbase::db::migrate;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
@@ -15,18 +15,25 @@ async fn a_database_owner_that_may_create_roles_can_migrate() {
     // Only a superuser can install pgvector, because it is not a trusted extension.
     let mut in_theirs = admin.clone().database("operators").connect().await.unwrap();
     in_theirs.execute("create extension vector").await.unwrap();
-    in_theirs.close().await.unwrap();
     let options = admin.username("operator").password("only-for-tests").database("operators");
-    let mut operator = options.connect().await.unwrap();
-
-    for _ in 0..2 {
-        migrate::migrate(&mut operator, payerbase::schema(), Some(&"only-for-tests".to_owned().into())).await.unwrap();
+    let server_options = options.clone().username("payerbase_app");
+    let turn = "select results[1] from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], array[null], 0)";
+    for round in 1..=3 {
+        // A new session each time: a session that has used pgvector may set its parameters.
+        let mut operator = options.connect().await.unwrap();
+        let password = "only-for-tests".to_owned().into();
+        migrate::migrate(&mut operator, payerbase::schema(), Some(&password)).await.unwrap();
+        operator.close().await.unwrap();
+        let mut server = server_options.connect().await.unwrap();
+        let answer: String = sqlx::query_scalar(turn).fetch_one(&mut server).await.unwrap();
+        assert!(answer.contains(&format!("\"value\" : {round},")), "the data is still there: {answer}");
+        server.close().await.unwrap();
+        // The next round finds the functions of another version, then of this one.
+        if round == 1 {
+            in_theirs.execute("comment on schema rpc is 'payerbase 0.0.0'").await.unwrap();
+        }
     }
-
-    let mut server = options.username("payerbase_app").connect().await.unwrap();
-    let turn = "select * from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], array[null], 0)";
-    server.execute(turn).await.unwrap();
-    for connection in [superuser, operator, server] {
+    for connection in [superuser, in_theirs] {
         connection.close().await.unwrap();
     }
     cluster.stop().await;

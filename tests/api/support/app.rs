@@ -37,7 +37,7 @@ pub struct TestApp {
 }
 
 /// Shorter than in production, so that tests need not wait.
-const SWEEP_EVERY: Duration = Duration::from_millis(200);
+const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
 
 impl TestApp {
     /// Starts a server on the shared database.
@@ -73,7 +73,7 @@ impl TestApp {
             redis: None,
             public_url: None,
             origins: Origins::default(),
-            sweep: SweepSettings { every: SWEEP_EVERY, clicks_kept: Duration::from_hours(24 * 90) },
+            sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
         };
         change(&mut settings);
         let options = database.app.clone();

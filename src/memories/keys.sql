@@ -8,7 +8,7 @@
 -- Ids of memories that have all keys of p_all and at least one key of p_any (tenant.memory_key, tenant.metadata_key).
 --   p_any  NULL: no condition
 --   p_max  maximum number of ids; NULL: no limit
-create function search.having(p_payer text, p_all bigint[], p_any bigint[], p_max integer) returns text[]
+create function search.ids_by_keys(p_payer text, p_all bigint[], p_any bigint[], p_max integer) returns text[]
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_bitmapscan = on
@@ -42,4 +42,4 @@ begin
       limit p_max);
 end $$;
 
-grant execute on function search.having(text, bigint[], bigint[], integer) to payerbase_rpc;
+grant execute on function search.ids_by_keys(text, bigint[], bigint[], integer) to payerbase_rpc;

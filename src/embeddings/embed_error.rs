@@ -6,7 +6,7 @@ use crate::problem::{Code, Problem};
 
 /// Why a text did not become a vector.
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub(crate) enum EmbedError {
     /// Too many texts are waiting, or the server is stopping.
     #[error("too many texts are waiting to be embedded")]
     Overloaded,
@@ -24,15 +24,15 @@ pub(crate) enum Failure {
     Failed(String),
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Overloaded => Self::new(Code::Overloaded),
+impl From<EmbedError> for Problem {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::Overloaded => Self::new(Code::Overloaded),
             #[cfg(feature = "local-embeddings")]
-            Failure::TooLong { tokens, limit } => Self::new(Code::PayloadTooLarge)
+            EmbedError::TooLong { tokens, limit } => Self::new(Code::PayloadTooLarge)
                 .member("limitTokens", limit)
                 .detail(format!("The texts to embed have {tokens} tokens. One call may have at most {limit}.")),
-            Failure::Failed(reason) => {
+            EmbedError::Failed(reason) => {
                 tracing::warn!(reason, "texts could not be embedded");
                 Self::new(Code::EmbeddingFailed)
             }

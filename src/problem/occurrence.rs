@@ -1,0 +1,164 @@
+//! A problem that occurred.
+
+use std::borrow::Cow;
+
+use actix_web::http::header::HeaderValue;
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Map, Value};
+
+use super::catalogue::Code;
+use crate::time::Time;
+
+/// One invalid value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct InvalidField {
+    /// Where it is: a JSON pointer (RFC 6901) into the body; path and query parameters count as members.
+    #[schema(example = "/amount")]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[schema(example = "must be an integer of 64 bits")]
+    pub detail: String,
+}
+
+/// A JSON pointer (RFC 6901).
+pub(crate) fn pointer<T: AsRef<str>>(path: impl IntoIterator<Item = T>) -> String {
+    path.into_iter().map(|segment| format!("/{}", segment.as_ref().replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+/// A problem, ready to be answered. One pointer wide: it stands in the result of nearly everything.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Occurrence>);
+
+#[derive(Clone, Debug)]
+struct Occurrence {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<InvalidField>,
+    members: Map<String, Value>,
+    allow: Option<HeaderValue>,
+}
+
+impl Problem {
+    /// A problem that says what its code says: what happened, and what to do.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        let detail = Cow::Borrowed(code.advice());
+        Self(Box::new(Occurrence { code, detail, errors: Vec::new(), members: Map::new(), allow: None }))
+    }
+
+    /// Says what is special about this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
+    /// Names one invalid value.
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.0.errors.push(InvalidField { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// Says where its invalid values are within a larger request.
+    #[must_use]
+    pub fn within(mut self, pointer: &str) -> Self {
+        for error in &mut self.0.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
+    /// What it says about invalid values.
+    pub(crate) fn errors_mut(&mut self) -> &mut [InvalidField] {
+        &mut self.0.errors
+    }
+
+    /// Adds a member of its own.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A path that takes other methods: `allow` lists them.
+    #[must_use]
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let mut problem = Self::new(Code::MethodNotAllowed);
+        problem.0.allow = HeaderValue::from_str(allow).ok();
+        problem
+    }
+
+    /// A problem that a method in SQL answered: `{"code": .., "detail"?: .., "errors"?: [..], ..members}`.
+    #[must_use]
+    pub fn from_sql(mut members: Map<String, Value>) -> Self {
+        let slug = members.remove("code");
+        let Some(code) = slug.as_ref().and_then(Value::as_str).and_then(Code::from_slug) else {
+            tracing::error!(?slug, "a method answered a problem that is not in the catalogue");
+            return Self::new(Code::Internal);
+        };
+        let mut problem = Self::new(code);
+        if let Some(Value::String(detail)) = members.remove("detail") {
+            problem.0.detail = Cow::Owned(detail);
+        }
+        if let Some(errors) = members.remove("errors") {
+            problem.0.errors = serde_json::from_value(errors).unwrap_or_default();
+        }
+        for (name, value) in &mut members {
+            // Times are written in one way, whoever says them.
+            if name.ends_with("At")
+                && let Ok(time) = Time::deserialize(&*value)
+            {
+                *value = serde_json::json!(time);
+            }
+        }
+        problem.0.members = members;
+        problem
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// A member of its own.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.members.get(name)
+    }
+
+    /// The methods that the path takes, for the header `Allow`.
+    #[must_use]
+    pub fn allow(&self) -> Option<&HeaderValue> {
+        self.0.allow.as_ref()
+    }
+
+    /// The members of the answer. `instance` is the id of the request.
+    #[must_use]
+    pub fn body(&self, instance: Option<String>) -> Map<String, Value> {
+        let mut body = Map::new();
+        let code = self.0.code;
+        body.insert("type".into(), format!("/problems#{}", code.slug()).into());
+        body.insert("title".into(), code.title().into());
+        body.insert("status".into(), code.status().as_u16().into());
+        body.insert("detail".into(), self.0.detail.as_ref().into());
+        if let Some(id) = instance {
+            body.insert("instance".into(), id.into());
+        }
+        body.insert("code".into(), code.slug().into());
+        if !self.0.errors.is_empty() {
+            body.insert("errors".into(), serde_json::json!(self.0.errors));
+        }
+        body.extend(self.0.members.clone());
+        body
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code.slug(), self.0.detail)
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,231 @@
+//! Rounds: the sweeper of one server, and what it does in each round.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus_client::registry::Registry;
+use uuid::Uuid;
+
+use super::methods::{GrowGraph, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues};
+use super::metrics::Metrics;
+use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
+use crate::auth::Proof;
+use crate::call::{Engine, Method, Request, Tenant};
+use crate::db::Database;
+
+/// Time between two rounds. A server that does not lead checks as often whether it may.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Rounds after which another server leads in the place of one that is gone.
+const ROUNDS_MISSED_MAX: u32 = 4;
+/// Time that a round spends on each kind.
+const KIND_TIME_MAX: Duration = Duration::from_millis(250);
+/// Calls for one payer and kind in a round, so that no payer delays the others.
+const CALLS_PER_PAYER_MAX: usize = 20;
+/// Vectors that go into a graph in one turn. Each takes a millisecond or more.
+const VECTORS_PER_CALL: u64 = 16;
+/// Separates the model from the dimensions in the key of a space. No model has it in its name.
+const KEY_SEPARATOR: char = '\u{1}';
+
+/// Settings of the sweeper.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepSettings {
+    /// Time between two rounds.
+    pub interval: Duration,
+    /// How long single clicks are kept.
+    pub clicks_kept: Duration,
+}
+
+/// The sweeper of one server.
+pub struct Sweeper {
+    database: Database,
+    engine: Arc<Engine>,
+    settings: SweepSettings,
+    metrics: Metrics,
+    holder: String,
+    walks: Vec<Walk>,
+    graphs: Walk,
+    leads: bool,
+}
+
+impl Sweeper {
+    /// Finds due work in `database`, and does it through `engine`.
+    #[must_use]
+    pub fn new(database: Database, engine: Arc<Engine>, settings: SweepSettings, registry: &mut Registry) -> Self {
+        Self {
+            database,
+            engine,
+            settings,
+            metrics: Metrics::register(registry),
+            holder: Uuid::now_v7().to_string(),
+            walks: SWEPT_IN_ROUNDS.map(Walk::over).into(),
+            graphs: Walk::over(Sweepable::Graphs),
+            leads: false,
+        }
+    }
+
+    /// Sweeps for as long as it is polled.
+    pub async fn run(&mut self) {
+        loop {
+            tokio::time::sleep(self.settings.interval).await;
+            let started = Instant::now();
+            if let Err(error) = self.round().await {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, "a round of the sweeper failed");
+            }
+            self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
+            if self.leads
+                && let Err(error) = self.grow(started + self.settings.interval).await
+            {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, "the sweeper could not look for graphs");
+            }
+        }
+    }
+
+    /// Lets another server lead at once.
+    pub async fn resign(&self) {
+        if let Err(error) = self.lead_for(Duration::ZERO).await {
+            tracing::debug!(%error, "the sweeper could not resign");
+        }
+    }
+
+    async fn round(&mut self) -> sqlx::Result<()> {
+        // The time of a round, and of the growth of graphs after it.
+        let kinds = u32::try_from(self.walks.len()).unwrap_or(u32::MAX);
+        let leads = self.lead_for((self.settings.interval * 2 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
+        self.leads = matches!(leads, Ok(true));
+        self.metrics.leads.set(i64::from(self.leads));
+        if !leads? {
+            return Ok(());
+        }
+        let mut walks = std::mem::take(&mut self.walks);
+        for walk in &mut walks {
+            if let Err(error) = self.sweep_kind(walk).await {
+                self.metrics.failures.inc();
+                tracing::warn!(kind = ?walk.kind, %error, "a walk of the sweeper failed; the others continue");
+            }
+        }
+        self.walks = walks;
+        self.metrics.rounds.inc();
+        Ok(())
+    }
+
+    async fn lead_for(&self, time: Duration) -> sqlx::Result<bool> {
+        let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
+        let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
+        let leads: Vec<bool> = lead.fetch_all(self.database.shared_pool()).await?;
+        Ok(leads == [true])
+    }
+
+    /// Continues a walk for its time in a round. Starts it again at its end, as long as it finds due work.
+    async fn sweep_kind(&self, walk: &mut Walk) -> sqlx::Result<()> {
+        let until = Instant::now() + KIND_TIME_MAX;
+        let mut has_swept = false;
+        while Instant::now() < until {
+            let stretch = walk.stretch(&self.database, self.settings.clicks_kept).await?;
+            let is_over = stretch.is_empty();
+            walk.restart();
+            for row in stretch {
+                has_swept |= row.is_due && self.sweep_row(walk.kind, &row).await?;
+                walk.pass(row);
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+            if is_over && !std::mem::take(&mut has_swept) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the due work of a row. Answers whether there was some.
+    async fn sweep_row(&self, kind: Sweepable, Row { payer, key, .. }: &Row) -> sqlx::Result<bool> {
+        Ok(match kind {
+            Sweepable::Queues => self.sweep(payer, &SweepQueues {}).await,
+            Sweepable::Jobs => self.sweep(payer, &SweepJobs {}).await,
+            Sweepable::Locks => self.sweep(payer, &SweepLocks {}).await,
+            Sweepable::Idempotency => self.sweep(payer, &SweepIdempotency {}).await,
+            Sweepable::Links => {
+                let keep_ms = millis(self.settings.clicks_kept);
+                self.sweep(payer, &SweepLinks { slug: key.clone(), keep_ms }).await
+            }
+            Sweepable::Slugs => self.free(payer, key).await?,
+            Sweepable::Memories => self.sweep(payer, &SweepMemories {}).await,
+            // Graphs grow between the rounds.
+            Sweepable::Graphs => false,
+        })
+    }
+
+    /// Calls a method for one payer until there is no more work. Answers whether there was some.
+    async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
+        let Some(tenant) = self.tenant(payer) else { return false };
+        for call in 0..CALLS_PER_PAYER_MAX {
+            match tenant.call(Request::of(method.clone())).await {
+                Ok(answer) if answer.output == 0 => return call > 0,
+                Ok(answer) => self.metrics.swept(M::SPEC.name, answer.output),
+                Err(problem) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!(method = M::SPEC.name, %problem, "the sweeper could not sweep");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn tenant(&self, payer: &str) -> Option<Tenant> {
+        let proof = Proof::of_sweeper(payer.parse().ok()?);
+        Some(Tenant::new(proof, Arc::clone(&self.engine)))
+    }
+
+    /// Frees a slug that has no link. Answers whether it is free now.
+    async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<bool> {
+        let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
+        let freed: Vec<bool> = free.fetch_all(self.database.shared_pool()).await?;
+        self.metrics.swept("freeSlug", u64::from(freed == [true]));
+        Ok(freed == [true])
+    }
+
+    /// Grows graphs until then, or until all vectors are in them.
+    async fn grow(&mut self, until: Instant) -> sqlx::Result<()> {
+        let stretch = self.graphs.stretch(&self.database, self.settings.clicks_kept).await?;
+        // The next time continues after the last row, and starts again at the end.
+        self.graphs.restart();
+        for row in stretch {
+            if row.is_due
+                && let Some((model, dimensions)) = row.key.split_once(KEY_SEPARATOR)
+            {
+                let (model, dimensions) = (model.to_owned(), dimensions.parse().unwrap_or_default());
+                self.grow_graph(&row.payer, &GrowGraph { model, dimensions, bite: VECTORS_PER_CALL }, until).await;
+            }
+            self.graphs.pass(row);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn grow_graph(&self, payer: &str, grow: &GrowGraph, until: Instant) {
+        let Some(tenant) = self.tenant(payer) else { return };
+        while Instant::now() < until {
+            let started = Instant::now();
+            match tenant.call(Request::of(grow.clone())).await {
+                Ok(answer) => {
+                    self.metrics.swept(GrowGraph::SPEC.name, answer.output);
+                    if answer.output < VECTORS_PER_CALL {
+                        return;
+                    }
+                }
+                Err(problem) => {
+                    self.metrics.failures.inc();
+                    tracing::warn!(%problem, "a graph could not grow");
+                    return;
+                }
+            }
+            // Pauses as long as it worked.
+            tokio::time::sleep(started.elapsed()).await;
+        }
+    }
+}
