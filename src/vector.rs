@@ -27,6 +27,11 @@ impl Vector {
         &self.0
     }
 
+    /// The vector as a parameter of a statement.
+    pub(crate) fn to_pg(&self) -> pgvector::Vector {
+        pgvector::Vector::from(self.0.clone())
+    }
+
     /// Weighted mean of vectors, normalised to length 1. A text that was embedded in parts gets the mean of their
     /// vectors. `None` if the vectors differ in their dimensions or cancel each other out.
     #[must_use]

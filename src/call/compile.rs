@@ -14,6 +14,7 @@ use super::transaction::{CALLS_MAX, Results, TransactedCall, Transaction};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::turn::{Access, Batching};
+use crate::vector::Vector;
 use crate::waiting::Wake;
 
 /// Number of references in one transaction.
@@ -175,6 +176,10 @@ impl Plan for Compiled {
         let calls = self.calls.iter().map(|call| call.to_json().map_err(|error| mismatch(call.spec.name, &error)));
         let calls: Vec<Value> = calls.collect::<Result<_, _>>()?;
         Ok(json!({"calls": calls}).to_string())
+    }
+
+    fn vector(&self) -> Option<&Vector> {
+        None
     }
 
     fn wait(&self) -> Option<Wait<Results>> {

@@ -13,8 +13,14 @@ pub(crate) fn dispatch_sql(methods: &[Entry]) -> String {
     let specs = methods.iter().map(|entry| entry.spec).chain([Transaction::SPEC, HAS_ANSWER]);
     let (writes, reads): (Vec<Spec>, Vec<Spec>) = specs.partition(|spec| spec.access == Access::Write);
     let runs: Vec<Spec> = writes.iter().copied().filter(|spec| spec.has_run).collect();
-    dispatcher("One write of one payer, under the payer's lock.", "rpc.dispatch_write", &writes)
-        + &dispatcher("One read of one payer, without a lock.", "rpc.dispatch_read", &reads)
+    let write = "-- One write of one payer, under the payer's lock.";
+    let read = "-- One read of one payer, without a lock.\n--   p_vector  the query vector of a search";
+    dispatcher(write, "rpc.dispatch_write(p_payer text, p_method text, p_params jsonb)", &writes)
+        + &dispatcher(
+            read,
+            "rpc.dispatch_read(p_payer text, p_method text, p_params jsonb, p_vector public.vector)",
+            &reads,
+        )
         + &run_dispatcher(&runs)
 }
 
@@ -36,15 +42,16 @@ fn run_dispatcher(specs: &[Spec]) -> String {
     sql + "    else raise exception 'no run of method %', p_method;\n  end case;\nend $$;\n\n"
 }
 
-fn dispatcher(comment: &str, name: &str, specs: &[Spec]) -> String {
+fn dispatcher(comment: &str, signature: &str, specs: &[Spec]) -> String {
     let mut sql = format!(
-        "-- {comment} The result is {{\"ok\": ..}} or {{\"problem\": {{\"code\": .., ..}}}}.\n\
-         create function {name}(p_payer text, p_method text, p_params jsonb) returns json\nlanguage plpgsql\nas $$\nbegin\n  \
-         case p_method\n"
+        "{comment}\n-- The result is {{\"ok\": ..}} or {{\"problem\": {{\"code\": .., ..}}}}.\n\
+         create function {signature} returns json\nlanguage plpgsql\nas $$\nbegin\n  case p_method\n"
     );
     for spec in specs {
         let function = snake_case(spec.name);
-        let _infallible = writeln!(sql, "    when '{}' then return rpc.{function}(p_payer, p_params);", spec.name);
+        let vector = if spec.binds_vector { ", p_vector" } else { "" };
+        let arm = format!("    when '{}' then return rpc.{function}(p_payer, p_params{vector});", spec.name);
+        let _infallible = writeln!(sql, "{arm}");
     }
     sql + "    else raise exception 'no method %', p_method;\n  end case;\nend $$;\n\n"
 }

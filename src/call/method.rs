@@ -14,6 +14,7 @@ use super::spec::Spec;
 use crate::parse;
 use crate::problem::Problem;
 use crate::site::Site;
+use crate::vector::Vector;
 use crate::waiting::{Wake, Wanted};
 
 /// The content of a request: a method, or a transaction of methods.
@@ -47,6 +48,11 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
     /// How much work it is, in simple calls. Heavy calls run in batches of their own.
     fn weight(&self) -> usize {
         <Self as Method>::SPEC.weight
+    }
+
+    /// The query vector, if it is a parameter of its own: it travels in binary.
+    fn vector(&self) -> Option<&Vector> {
+        None
     }
 
     /// What must be made outside of the turn.

@@ -27,7 +27,8 @@ impl Tenant {
         self.prove(plan)?;
         let weight = self.prepare(plan, conditions)?;
         self.work_outside(plan, conditions).await?;
-        let command = command(&P::SPEC, plan.params()?, weight, conditions);
+        let mut command = command(&P::SPEC, plan.params()?, weight, conditions);
+        command.vector = plan.vector().cloned();
         let mut answer = self.execute(plan, command).await?;
         self.after_commit(plan, &mut answer.output)?;
         Ok(answer)
@@ -112,5 +113,5 @@ impl Tenant {
 
 fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
     let Spec { name, access, batching, .. } = *spec;
-    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight }
+    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight, vector: None }
 }

@@ -7,6 +7,7 @@ use super::outcome::mismatch;
 use super::spec::Spec;
 use crate::problem::Problem;
 use crate::site::Site;
+use crate::vector::Vector;
 use crate::waiting::Wake;
 
 /// What the pipeline runs.
@@ -28,6 +29,9 @@ pub(super) trait Plan: Send {
 
     /// The parameters of the SQL function, as JSON.
     fn params(&self) -> Result<String, Problem>;
+
+    /// The query vector of a search.
+    fn vector(&self) -> Option<&Vector>;
 
     /// The resource that it waits for.
     fn wait(&self) -> Option<Wait<Self::Output>>;
@@ -93,6 +97,10 @@ impl<M: Method> Plan for Single<M> {
 
     fn params(&self) -> Result<String, Problem> {
         serde_json::to_string(&self.0).map_err(|error| mismatch(Self::SPEC.name, &error))
+    }
+
+    fn vector(&self) -> Option<&Vector> {
+        Method::vector(&self.0)
     }
 
     fn wait(&self) -> Option<Wait<M::Output>> {

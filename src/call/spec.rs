@@ -26,6 +26,8 @@ pub struct Spec {
     pub problems: &'static [Code],
     /// The parameters that a `$ref` can fill.
     pub refs: &'static [Ref],
+    /// Whether the query vector is a parameter of its own ([`super::Method::vector`]).
+    pub binds_vector: bool,
     /// How much work a call is, in simple calls, unless it depends on the parameters.
     pub weight: usize,
     /// Whether several calls of one payer can run as a set: `rpc.<method>_run` in SQL.
@@ -44,6 +46,7 @@ impl Spec {
             scope: None,
             problems: &[],
             refs: &[],
+            binds_vector: false,
             weight: 1,
             has_run: false,
             body_bytes_max,
@@ -93,6 +96,13 @@ impl Spec {
     #[must_use]
     pub const fn refs(mut self, refs: &'static [Ref]) -> Self {
         self.refs = refs;
+        self
+    }
+
+    /// Has a query vector as a parameter of its own.
+    #[must_use]
+    pub const fn with_vector(mut self) -> Self {
+        self.binds_vector = true;
         self
     }
 

@@ -92,7 +92,7 @@ begin
   if p_call @> '{"write":true}' then
     return rpc.dispatch_write(p_payer, p_call->>'method', p_params);
   end if;
-  return rpc.dispatch_read(p_payer, p_call->>'method', p_params);
+  return rpc.dispatch_read(p_payer, p_call->>'method', p_params, null);
 end $$;
 
 -- The problem of a call, with pointers into the transaction.
@@ -107,7 +107,7 @@ $$;
 -- Runs several calls, all or none. This is the only function with a subtransaction.
 --   calls: [{"method": .., "params": .., "write": true, "guard"?: ..}]
 --     with references, "pieces" instead of "params": the text of the parameters, cut at the references; and
---     "refs": [{"call": index of the result, "from": [path in it], "pointer": for the problem}], one less than the pieces
+--     "refs": [{"call": index of the result, "from": [path in it], "pointer": for the problem}], one for each cut
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

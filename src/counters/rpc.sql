@@ -195,11 +195,13 @@ declare
   v_count integer;
   v_next text;
 begin
-  select json_agg(item order by name) filter (where place <= v_limit), count(*), max(name) filter (where place = v_limit)
+  select json_agg(item order by name) filter (where place <= v_limit), count(*),
+      max(name) filter (where place = v_limit)
     into v_items, v_count, v_next
     from (
       select name, row_number() over (order by name) as place, json_build_object(
-          'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at, 'updatedAt', updated_at) as item
+          'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at,
+          'updatedAt', updated_at) as item
         from tenant.counters
         where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
         order by name

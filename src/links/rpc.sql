@@ -216,7 +216,7 @@ begin
       where payer = p_payer and slug = v_slug and day >= v_first
     union all
     select kinds.kind, (clicked_at at time zone 'UTC')::date,
-        coalesce(case kinds.kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
+        coalesce(case kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
         (not bot)::integer, bot::integer
       from tenant.clicks
       cross join (values ('day'), ('referrer'), ('country'), ('browser')) as kinds (kind)
@@ -242,7 +242,9 @@ begin
       'referrers', coalesce((select items from top where kind = 'referrer'), '[]'),
       'countries', coalesce((select items from top where kind = 'country'), '[]'),
       'browsers', coalesce((select items from top where kind = 'browser'), '[]'),
-      'daily', (select json_agg(json_build_object('date', date, 'clicks', clicks, 'botClicks', bot_clicks) order by date) from by_day))
+      'daily', (
+        select json_agg(json_build_object('date', date, 'clicks', clicks, 'botClicks', bot_clicks) order by date)
+          from by_day))
     into v_counts;
   select coalesce(json_agg(item), '[]') into v_recent
     from (

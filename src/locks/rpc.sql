@@ -32,7 +32,8 @@ begin
   if octet_length(v_metadata::text) > {{metadata_stored_bytes_max}} then
     return rpc.invalid_value(
       '/metadata',
-      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits of its numbers');
+      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits '
+      'of its numbers');
   end if;
   select fence, token_sha256, acquired_at, expires_at into v_lock
     from tenant.locks

@@ -5,7 +5,8 @@
           cross join lateral (
             select
               from tenant.memories
-              where payer = p_payer and id = memory_graph.id and namespace >= q.namespace_min and namespace <= q.namespace_max
+              where payer = p_payer and id = memory_graph.id
+                and namespace >= q.namespace_min and namespace <= q.namespace_max
                 and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
               limit 1
           ) wanted

@@ -19,7 +19,8 @@ begin
     from (
       select id, 1 - (embedding operator(public.<=>) q.embedding) as score
         from tenant.memories
-        where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and coalesce(expires_at > q.at, true)
+        where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0
+          and coalesce(expires_at > q.at, true)
         order by score desc, id
         limit q.depth
     ) best;
@@ -39,7 +40,9 @@ as $$
 begin
   with scope as materialized (
     select id, dimensions,
-        case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
+        case when model = q.model and dimensions = q.dimensions
+          then 1 - (embedding operator(public.<=>) q.embedding)
+        end as score
       from tenant.memories
       where payer = p_payer and namespace >= q.namespace_min and namespace <= q.namespace_max
         and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
@@ -50,9 +53,11 @@ begin
       order by score desc, id
       limit q.depth
   )
-  select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
+  select (select array_agg(id order by score desc, id) from best),
+      (select array_agg(score order by score desc, id) from best),
       count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
-    into nearest_in_scope.ids, nearest_in_scope.scores, nearest_in_scope.searched, nearest_in_scope.skipped, nearest_in_scope.mismatched
+    into nearest_in_scope.ids, nearest_in_scope.scores, nearest_in_scope.searched, nearest_in_scope.skipped,
+      nearest_in_scope.mismatched
     from scope;
 end $$;
 
@@ -67,7 +72,9 @@ as $$
 begin
   with scope as materialized (
     select id, dimensions,
-        case when model = q.model and dimensions = q.dimensions then 1 - (embedding operator(public.<=>) q.embedding) end as score
+        case when model = q.model and dimensions = q.dimensions
+          then 1 - (embedding operator(public.<=>) q.embedding)
+        end as score
       from tenant.memories
       where payer = p_payer and id = any (p_ids) and namespace >= q.namespace_min and namespace <= q.namespace_max
         and rpc.is_wanted(expires_at, tags, metadata, q.at, q.tags_all, q.tags_any, q.filter)
@@ -78,7 +85,8 @@ begin
       order by score desc, id
       limit q.depth
   )
-  select (select array_agg(id order by score desc, id) from best), (select array_agg(score order by score desc, id) from best),
+  select (select array_agg(id order by score desc, id) from best),
+      (select array_agg(score order by score desc, id) from best),
       count(score), count(*) - count(score), count(*) filter (where score is null and dimensions > 0)
     into nearest_of.ids, nearest_of.scores, nearest_of.searched, nearest_of.skipped, nearest_of.mismatched
     from scope;
@@ -110,13 +118,15 @@ end $$;
 --   p_vectors  number of those that have a vector
 create function rpc.nearest(
   p_payer text, q tenant.memory_query, p_space tenant.memory_spaces, p_total bigint, p_vectors bigint, p_exact boolean,
-  out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint, out is_exact boolean
+  out ids text[], out scores float8[], out searched bigint, out skipped bigint, out mismatched bigint,
+  out is_exact boolean
 )
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
-  v_is_narrowed boolean := q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
+  v_is_narrowed boolean :=
+    q.namespace_min <> '' or q.filter is not null or q.tags_all is not null or q.tags_any is not null;
   v_by_graph boolean := coalesce(p_space.memories, 0) > tenant.exact_max() and not coalesce(p_exact, false)
     -- Vectors that are not in the graph yet are compared one by one, which takes too long for many.
     and p_space.last_place - p_space.grown_until <= {{compared_max}};
@@ -145,7 +155,8 @@ begin
       v_ids := v_ids || array(
         select id
           from tenant.memories
-          where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and place > p_space.grown_until);
+          where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0
+            and place > p_space.grown_until);
       select near.ids, near.scores into ids, scores from rpc.nearest_of(p_payer, q, v_ids) as near;
       is_exact := false;
       return;

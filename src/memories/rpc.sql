@@ -131,7 +131,8 @@ begin
   if octet_length(p_metadata::text) > {{metadata_stored_bytes_max}} then
     return rpc.invalid_value(
       p_within || '/metadata',
-      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits of its numbers');
+      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits '
+      'of its numbers');
   end if;
   return null;
 end $$;
@@ -278,7 +279,8 @@ begin
     -- The limit of the domain tenant.metadata.
     if octet_length(v_metadata::text) > {{metadata_stored_bytes_max}} then
       return rpc.problem(
-        'payload-too-large', '{"limitBytes": {{metadata_stored_bytes_max}}, "detail": "The metadata would become larger than the limit."}');
+        'payload-too-large', json_build_object(
+          'limitBytes', {{metadata_stored_bytes_max}}, 'detail', 'The metadata would become larger than the limit.'));
     end if;
     v_memory.metadata := v_metadata;
   end if;

@@ -93,7 +93,7 @@ pub struct SearchMemories {
     pub query: Option<Query>,
     /// Vector of the query. `null` or absent: the server makes it from `query`, if it has a model. Not allowed in mode
     /// `text`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "travels_apart")]
     pub embedding: Option<Vector>,
     /// Model that made `embedding`; only with `embedding`. `null` or absent: the vector is compared with vectors that
     /// were stored without a model. If none of them has the same dimensions, it is compared with the vectors of these
@@ -157,9 +157,14 @@ pub struct SearchMemories {
     pub search_text: SearchText,
 }
 
+/// The vector is a parameter of its own ([`Method::vector`]).
+fn travels_apart(_: &Option<Vector>) -> bool {
+    true
+}
+
 impl Method for SearchMemories {
     type Output = Found;
-    const SPEC: Spec = Spec::slow_read("searchMemories").scope(Scope::MemoriesRead).problems(&[
+    const SPEC: Spec = Spec::slow_read("searchMemories").with_vector().scope(Scope::MemoriesRead).problems(&[
         Code::InvalidVector,
         Code::DimensionMismatch,
         Code::NoEmbeddingModel,
@@ -201,6 +206,10 @@ impl Method for SearchMemories {
             self.search_text = search_text::read(context.language, &query.0);
         }
         Ok(())
+    }
+
+    fn vector(&self) -> Option<&Vector> {
+        self.embedding.as_ref()
     }
 
     fn needs(&mut self) -> Needs<'_> {

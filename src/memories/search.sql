@@ -4,7 +4,8 @@
 -- Whether a memory has not expired and meets the conditions of the search. A single expression, so that PostgreSQL
 -- inlines it.
 create function rpc.is_wanted(
-  p_expires_at timestamptz, p_tags text[], p_metadata jsonb, p_at timestamptz, p_all text[], p_any text[], p_filter jsonpath
+  p_expires_at timestamptz, p_tags text[], p_metadata jsonb, p_at timestamptz, p_all text[], p_any text[],
+  p_filter jsonpath
 ) returns boolean
 language sql immutable
 as $$
@@ -49,7 +50,8 @@ end $$;
 -- The results in the order of their scores. Reciprocal rank fusion of two lists (Cormack, Clarke and Buettcher, 2009),
 -- k = 60, in mode hybrid; otherwise the list of the mode.
 create function rpc.fuse(
-  p_mode text, p_limit integer, p_near_ids text[], p_near_scores float8[], p_worded_ids text[], p_worded_scores float8[],
+  p_mode text, p_limit integer, p_near_ids text[], p_near_scores float8[], p_worded_ids text[],
+  p_worded_scores float8[],
   out ids text[], out scores float8[], out near_scores float8[], out worded_scores float8[]
 )
 language plpgsql immutable
@@ -91,20 +93,22 @@ begin
         || case when p_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
         || case when v_with_vectors then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
       order by found.score desc, found.id) into v_memories
-    from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores) as found (id, score, near, worded)
+    from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores)
+      as found (id, score, near, worded)
     join tenant.memories on memories.payer = p_payer and memories.id = found.id
     where coalesce(found.score >= v_score_min, true);
   return coalesce(v_memories, '[]');
 end $$;
 
 -- Searches memories by vector, by words or by both.
+--   p_vector  the vector of the query
 --   p_params
 --     "mode": vector, text or hybrid; "isDefault": whether the server chose it
 --     "query", "searchText" (rpc.words)
---     "embedding" of the query, as text; "embeddingModel"; "isMade": whether the server made it
+--     "embeddingModel" of p_vector; "isMade": whether the server made the vector
 --     "exact", "limit", "minScore", "includeEmbedding", "namespace", "tags", "tagsMatch"
 --     "filter" as jsonpath; "equals": [[name, value]], the equalities that the filter requires
-create function rpc.search_memories(p_payer text, p_params jsonb) returns json
+create function rpc.search_memories(p_payer text, p_params jsonb, p_vector public.vector) returns json
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -131,7 +135,7 @@ begin
     from tenant.memory_spaces
     where payer = p_payer;
   if v_mode <> 'text' then
-    q.embedding := p_params->>'embedding';
+    q.embedding := p_vector;
     q.dimensions := public.vector_dims(q.embedding);
     v_space := rpc.space_of(p_payer, v_model, q.dimensions);
     q.model := v_space.model;
@@ -172,7 +176,8 @@ as $$
 declare
   v_stored json;
 begin
-  select json_agg(json_build_object('dimensions', dimensions, 'embeddingModel', nullif(model, ''), 'memories', memories) order by memories desc)
+  select json_agg(json_build_object(
+      'dimensions', dimensions, 'embeddingModel', nullif(model, ''), 'memories', memories) order by memories desc)
     into v_stored
     from (
       select model, dimensions, memories

@@ -43,7 +43,8 @@ declare
   v_queue text := p_params->>'queue';
   v_status text := p_params->>'status';
   -- A running job whose lease has expired counts as pending or dead.
-  v_states text[] := rpc.states_of_status(v_status) || case when v_status in ('pending', 'dead') then array['running'] end;
+  v_states text[] := rpc.states_of_status(v_status)
+    || case when v_status in ('pending', 'dead') then array['running'] end;
   v_limit integer := (p_params->>'limit')::integer;
   v_cursor text[] := string_to_array(coalesce(p_params->>'cursor', '/0/0'), '/');
   v_state text := v_cursor[1];

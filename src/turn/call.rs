@@ -8,6 +8,7 @@ use tracing::Span;
 use super::access::{Access, Batching};
 use super::error::CallError;
 use crate::payer::Payer;
+use crate::vector::Vector;
 
 /// Bytes of parameters that count as one unit of weight.
 const WEIGHT_BYTES: usize = 16 << 10;
@@ -25,6 +26,8 @@ pub(crate) struct Command {
     pub params: String,
     /// The conditions (`rpc.write_with_conditions`), as JSON.
     pub conditions: Option<String>,
+    /// The query vector of a search. Such a call runs apart.
+    pub vector: Option<Vector>,
     /// How much work it is, in simple calls.
     pub weight: usize,
 }

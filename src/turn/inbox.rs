@@ -206,6 +206,7 @@ mod tests {
                 batching: Batching::Batched,
                 params: "x".repeat(bytes),
                 conditions: None,
+                vector: None,
                 weight: 1,
             },
             queued: Instant::now(),

@@ -10,6 +10,7 @@ use super::access::Access;
 use super::call::Call;
 use super::send_error::SendError;
 use crate::db::LANE_STATEMENT_TIMEOUT;
+use crate::vector::Vector;
 
 /// After this long without a reply a connection counts as broken: the database cancels its statements sooner.
 pub(super) const SILENCE_MAX: Duration = LANE_STATEMENT_TIMEOUT.saturating_mul(2);
@@ -50,11 +51,13 @@ pub(super) async fn execute(
                 .await
         }
         Access::Read => {
-            sqlx::query("select * from rpc.read($1, $2, $3, $4)")
+            let vector = calls.first().and_then(|call| call.command.vector.as_ref()).map(Vector::to_pg);
+            sqlx::query("select * from rpc.read($1, $2, $3, $4, $5)")
                 .bind(route)
                 .bind(payers)
                 .bind(methods)
                 .bind(params)
+                .bind(vector)
                 .fetch_all(connection)
                 .await
         }

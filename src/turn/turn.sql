@@ -28,8 +28,8 @@ end $$;
 --   p_conditions  the conditions of each call (rpc.write_with_conditions); NULL for most calls
 --   p_wait_ms     0: the result of a payer whose lock is held is {"busy": null}, without waiting;
 --                 otherwise how long to wait for the lock, then SQLSTATE 55P03: only for batches of one payer
--- `ran` is the time inside of this function: the rest of a round trip is the commit. Functions are called in assignments,
--- not with `perform`, which would run each as a query of its own.
+-- `ran` is the time inside of this function: the rest of a round trip is the commit. Functions are called in
+-- assignments, not with `perform`, which would run each as a query of its own.
 create function rpc.turn(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
   out results text[], out ran interval
@@ -75,8 +75,9 @@ begin
 end $$;
 
 -- Runs a batch of reads without a lock, in a transaction that it makes read-only.
+--   p_vector  the query vector of a search, which is a batch of its own; NULL for other reads
 create function rpc.read(
-  p_route text, p_payers text[], p_methods text[], p_params text[],
+  p_route text, p_payers text[], p_methods text[], p_params text[], p_vector public.vector,
   out results text[], out ran interval
 )
 language plpgsql security definer
@@ -94,10 +95,10 @@ begin
     if p_payers[i] <> v_payer then
       v_payer := set_config('payerbase.payer', p_payers[i], true);
     end if;
-    results[i] := rpc.dispatch_read(v_payer, p_methods[i], p_params[i]::jsonb);
+    results[i] := rpc.dispatch_read(v_payer, p_methods[i], p_params[i]::jsonb, p_vector);
   end loop;
   ran := clock_timestamp() - v_started;
 end $$;
 
 grant execute on function rpc.turn(text, text[], text[], text[], text[], integer) to payerbase_app;
-grant execute on function rpc.read(text, text[], text[], text[]) to payerbase_app;
+grant execute on function rpc.read(text, text[], text[], text[], public.vector) to payerbase_app;

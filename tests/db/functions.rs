@@ -228,8 +228,7 @@ async fn a_read_cannot_write() {
         create or replace function rpc.get_counter(p_payer text, p_params jsonb) returns json language plpgsql as $$
           begin return rpc.increment(p_payer, p_params); end $$;";
     sqlx::Executor::execute(&mut admin, sneak).await.unwrap();
-    let read =
-        "select * from rpc.read('0xa', array['0xa'], array['getCounter'], array['{\"name\":\"a\",\"amount\":1}'])";
+    let read = "select * from rpc.read('0xa', array['0xa'], array['getCounter'], array['{\"name\":\"a\",\"amount\":1}'], null)";
     let error = sqlx::query(read).fetch_all(&mut admin).await.unwrap_err();
     assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("25006"), "{error}");
 }

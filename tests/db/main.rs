@@ -7,6 +7,7 @@ mod catalogue;
 mod functions;
 mod memories;
 mod migrate;
+mod plan;
 mod plans;
 mod sweep;
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
 use crate::database::TestDatabase;
+use crate::plan::plan;
 
 /// Memories of two payers with the same words: 200 of `0xa`, 30,000 of `0xb`.
 async fn filled() -> PgConnection {
@@ -18,32 +19,6 @@ async fn filled() -> PgConnection {
     .await
     .unwrap();
     db
-}
-
-fn words(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The generic plan of a statement of the sources, with these variables, as a role runs it in a turn of `0xa`.
-async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: &str, variables: &[&str]) -> String {
-    let statement = words(statement);
-    assert!(payerbase::schema().functions().any(|(_, sql)| words(sql).contains(&statement)), "not ours: {statement}");
-    let (names, types): (Vec<&str>, Vec<&str>) =
-        variables.iter().map(|variable| variable.split_once(' ').unwrap()).unzip();
-    let numbered = (1..).zip(names).fold(statement, |statement, (n, name)| statement.replace(name, &format!("${n}")));
-    let prepare = format!("prepare the_statement ({}) as {numbered}", types.join(", "));
-    let begin = format!(
-        "begin; set local role {role}; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan;
-         set local enable_seqscan = off; set local enable_bitmapscan = off; {settings}"
-    );
-    db.execute(AssertSqlSafe(begin)).await.unwrap();
-    db.execute(AssertSqlSafe(prepare)).await.unwrap();
-    // The first variable is the payer.
-    let others = ", null".repeat(variables.len() - 1);
-    let explain = format!("explain (costs off) execute the_statement ('0xa'{others})");
-    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *db).await.unwrap();
-    db.execute("deallocate the_statement; rollback").await.unwrap();
-    rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
@@ -81,7 +56,7 @@ const QUERY: [&str; 13] = [
 #[tokio::test]
 async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
     let mut db = filled().await;
-    let settings = "set local enable_sort = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+    let settings = "set local enable_bitmapscan = off; set local enable_sort = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
     for width in [384, 768, 1_536, 3_072] {
         let statement = format!(
             "select memory_graph.id
@@ -142,7 +117,7 @@ async fn a_search_by_words_reads_nothing_of_others() {
     db.execute("vacuum analyze tenant.memories").await.unwrap();
     let search = async |db: &mut PgConnection, query: &str| -> Value {
         let params = json!({"mode": "text", "query": query, "searchText": {"language": "english"}, "limit": 10, "tags": [], "equals": [], "includeEmbedding": false});
-        let read = "select results[1] from rpc.read('0xa', array['0xa'], array['searchMemories'], array[$1])";
+        let read = "select results[1] from rpc.read('0xa', array['0xa'], array['searchMemories'], array[$1], null)";
         let answer: String = sqlx::query_scalar(read).bind(params.to_string()).fetch_one(db).await.unwrap();
         serde_json::from_str(&answer).unwrap()
     };

@@ -5,57 +5,77 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::database::TestDatabase;
+use crate::plan::plan;
 
-/// The generic plan of a statement of a turn, as `payerbase_rpc` runs it.
-async fn plan(prepare: &str) -> String {
+/// The plan of a statement of a turn, which runs as `payerbase_rpc`.
+async fn turn_plan(statement: &str, variables: &[&str]) -> String {
     let mut db = TestDatabase::shared().await.admin().await;
-    db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan").await.unwrap();
-    db.execute("set local enable_seqscan = off").await.unwrap();
-    db.execute(AssertSqlSafe(format!("prepare the_statement as {prepare}"))).await.unwrap();
-    let parameters = (1..).take_while(|number| prepare.contains(&format!("${number}")));
-    let arguments = vec!["null"; parameters.count()].join(", ");
-    let explain = format!("explain (costs off) execute the_statement ({arguments})");
-    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut db).await.unwrap();
-    rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
-}
-
-fn uses_primary_key(plan: &str) {
-    let conditions: Vec<&str> = plan.lines().filter(|line| line.contains("Index Cond")).collect();
-    assert!(plan.contains("counters_pkey") && conditions.len() == 1 && conditions[0].contains("payer"), "{plan}");
-    assert!(!plan.contains("Seq Scan"), "{plan}");
+    plan(&mut db, "payerbase_rpc", "", statement, variables).await
 }
 
 #[tokio::test]
 async fn one_counter_is_found_by_its_key() {
-    let read = plan("select value from tenant.counters where payer = $1 and name = $2").await;
-    uses_primary_key(&read);
-    let write = plan("update tenant.counters set value = value + $3 where payer = $1 and name = $2").await;
-    uses_primary_key(&write);
-    for plan in [read, write] {
-        let condition = plan.lines().find(|line| line.contains("Index Cond")).unwrap();
-        assert!(condition.contains("name"), "{plan}");
+    let variables = ["p_payer text", "v_name text", "v_delta numeric", "v_now timestamptz"];
+    let read = turn_plan(
+        "select value, min, max, created_at, updated_at from tenant.counters where payer = p_payer and name = v_name",
+        &variables[..2],
+    );
+    let write = turn_plan(
+        "update tenant.counters
+           set value = value + v_delta, updated_at = v_now
+           where payer = p_payer and name = v_name
+             and case
+               when v_delta > 0 then value + v_delta <= coalesce(max, 9223372036854775807)
+               else value + v_delta >= coalesce(min, -9223372036854775808)
+             end
+           returning value, min, max, created_at",
+        &variables,
+    );
+    for plan in [read.await, write.await] {
+        let conditions: Vec<&str> = plan.lines().filter(|line| line.contains("Index Cond")).collect();
+        assert!(plan.contains("counters_pkey") && conditions.len() == 1, "{plan}");
+        assert!(conditions[0].contains("payer") && conditions[0].contains("name"), "{plan}");
     }
 }
 
 #[tokio::test]
 async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
-    let page = plan(
-        "select name from tenant.counters where payer = $1 and name > $2 and name >= $3 and name <= $4 order by name limit $5",
-    )
-    .await;
-    uses_primary_key(&page);
-    assert!(!page.contains("Sort"), "{page}");
+    let page = turn_plan(
+        "select name, row_number() over (order by name) as place, json_build_object(
+             'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at, 'updatedAt', updated_at) as item
+           from tenant.counters
+           where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
+           order by name
+           limit v_limit + 1",
+        &["p_payer text", "v_after text", "v_prefix text", "v_last text", "v_limit integer"],
+    );
+    let page = page.await;
+    assert!(page.contains("counters_pkey") && page.contains("Index Cond") && !page.contains("Sort"), "{page}");
 }
 
 #[tokio::test]
 async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
-    let pop = plan(
-        "update tenant.jobs set state = 'running', attempts = attempts + 1, lease = $1, due_at = $2, updated_at = $3
-         where payer = $4 and id = (
-           select id from tenant.jobs where payer = $4 and queue = $5 and state = 'pending' and rank = $6 and place >= $7
-             order by place limit 1)",
-    )
-    .await;
+    let pop = turn_plan(
+        "update tenant.jobs
+           set state = 'running', attempts = attempts + 1, lease = v_lease, due_at = v_until, updated_at = v_now
+           where payer = p_payer and id = (
+             select id
+               from tenant.jobs
+               where payer = p_payer and queue = v_name and state = 'pending' and rank = v_rank and place >= v_head
+               order by place
+               limit 1)
+           returning *",
+        &[
+            "p_payer text",
+            "v_lease uuid",
+            "v_until timestamptz",
+            "v_now timestamptz",
+            "v_name text",
+            "v_rank smallint",
+            "v_head bigint",
+        ],
+    );
+    let pop = pop.await;
     assert!(pop.contains("Limit") && pop.contains("jobs_by_state") && pop.contains("jobs_pkey"), "{pop}");
     assert!(!pop.contains("Sort") && !pop.contains("Seq Scan"), "{pop}");
     let ordered = pop.lines().find(|line| line.contains("Index Cond") && line.contains("place")).expect(&pop);
@@ -67,66 +87,95 @@ async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
 /// Also on a table without statistics, where all indexes have the same cost and the planner takes the newest one.
 #[tokio::test]
 async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
-    for (key, statement) in [
-        ("jobs_pkey", "select * from tenant.jobs where payer = $1 and id = $2"),
+    for (key, statement, variables) in [
         (
             "jobs_pkey",
-            "update tenant.jobs set state = 'completed' where payer = $1 and id = $2 and due_at > $3 and lease = case when $4 then lease else $5 end",
+            "select * from tenant.jobs where payer = p_payer and id = p_id",
+            &["p_payer text", "p_id uuid"][..],
         ),
-        ("links_pkey", "select * from tenant.links where payer = $1 and slug = $2"),
         (
             "links_pkey",
-            "update tenant.links set clicks = clicks + 1 where payer = $1 and slug = $2 and expires_at > $3",
+            "select * from tenant.links where payer = p_payer and slug = v_slug",
+            &["p_payer text", "v_slug text"],
         ),
-        ("queues_pkey", "update tenant.queues set last_place = last_place + 1 where payer = $1 and queue = $2"),
-        ("locks_pkey", "select * from tenant.locks where payer = $1 and name = $2"),
-        ("idempotency_pkey", "select * from tenant.idempotency where payer = $1 and key_sha256 = $2"),
+        (
+            "queues_pkey",
+            "update tenant.queues set last_place = last_place + v_count where payer = p_payer and queue = p_queue",
+            &["p_payer text", "p_queue text", "v_count integer"],
+        ),
+        (
+            "locks_pkey",
+            "select fence, token_sha256, acquired_at, expires_at from tenant.locks where payer = p_payer and name = v_name",
+            &["p_payer text", "v_name text"],
+        ),
+        (
+            "idempotency_pkey",
+            "select request_sha256, answer, created_at from tenant.idempotency where payer = p_payer and key_sha256 = v_key",
+            &["p_payer text", "v_key bytea"],
+        ),
     ] {
-        let plan = plan(statement).await;
+        let plan = turn_plan(statement, variables).await;
         assert!(plan.contains(&format!("using {key}")) && plan.contains("= $2"), "{plan}");
     }
-    let by_key = plan(
-        "select id from tenant.jobs where payer = $1 and queue = $2 and dedup_key = $3
+    let by_key = turn_plan(
+        "select id from tenant.jobs where payer = p_payer and queue = p_queue and dedup_key = p_dedup_key
            and state in ('delayed', 'pending', 'waiting', 'running')",
+        &["p_payer text", "p_queue text", "p_dedup_key text"],
     );
     let by_key = by_key.await;
     assert!(by_key.contains("jobs_by_dedup_key"), "{by_key}");
 }
 
-/// Many rows too: with the state of the jobs in the statement as well, another index would look as good before the first
+/// An update of many rows too: with other conditions on the jobs, another index would look as good before the first
 /// analyze.
 #[tokio::test]
 async fn many_rows_are_found_by_their_keys() {
-    for (key, statement) in [
-        (
-            "jobs_pkey",
-            "update tenant.jobs set state = 'running', lease = ($3::uuid[])[array_position($2::uuid[], id)]
-               where payer = $1 and id = any ($2)",
-        ),
-        (
-            "jobs_pkey",
-            "update tenant.jobs set state = 'completed' where payer = $1 and id = any ($2::uuid[]) and due_at > $3
-               and lease = ($4::uuid[])[array_position($2, id)]",
-        ),
-        ("counters_pkey", "update tenant.counters set value = value + 1 where payer = $1 and name = any ($2::text[])"),
-    ] {
-        let plan = plan(statement).await;
-        assert!(plan.contains(&format!("using {key}")) && plan.contains("= ANY ($2)"), "{plan}");
+    let start = turn_plan(
+        "update tenant.jobs
+           set state = 'running', attempts = attempts + 1, lease = v_leases[array_position(p_ids, id)], due_at = p_until,
+             updated_at = p_now
+           where payer = p_payer and id = any (p_ids)
+           returning *",
+        &["p_payer text", "p_ids uuid[]", "v_leases uuid[]", "p_until timestamptz", "p_now timestamptz"],
+    );
+    let complete = turn_plan(
+        "update tenant.jobs
+           set state = 'completed', due_at = v_kept_until, lease = null, result = v_results[array_position(v_ids, id)],
+             updated_at = v_now, finished_at = v_now
+           where payer = p_payer and id = any (v_ids) and due_at > v_now and lease = v_leases[array_position(v_ids, id)]
+           returning *",
+        &[
+            "p_payer text",
+            "v_ids uuid[]",
+            "v_leases uuid[]",
+            "v_results jsonb[]",
+            "v_kept_until timestamptz",
+            "v_now timestamptz",
+        ],
+    );
+    for plan in [start.await, complete.await] {
+        assert!(plan.contains("using jobs_pkey") && plan.contains("= ANY ($2)"), "{plan}");
     }
 }
 
 #[tokio::test]
 async fn what_is_due_is_found_along_its_index() {
-    let due = plan(
-        "select * from tenant.jobs where payer = $1 and queue = $2 and state in ('delayed', 'running') and due_at <= $3
-           order by due_at limit 100",
-    )
-    .await;
+    let due = turn_plan(
+        "select due_at from tenant.jobs
+           where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running')
+           order by due_at
+           limit 1",
+        &["p_payer text", "p_queue.queue text"],
+    );
+    let due = due.await;
     assert!(due.contains("jobs_due") && !due.contains("Sort"), "{due}");
-    let finished = plan(
-        "select id from tenant.jobs where payer = $1 and state in ('completed', 'dead') and due_at <= $2 limit 500",
-    )
-    .await;
+    let finished = turn_plan(
+        "select id from tenant.jobs
+           where payer = p_payer and state in ('completed', 'dead') and due_at <= v_now
+           limit 500",
+        &["p_payer text", "v_now timestamptz"],
+    );
+    let finished = finished.await;
     assert!(finished.contains("jobs_finished"), "{finished}");
 }
 
