@@ -1,4 +1,4 @@
-//! The application: the same one for `serve`, for tests and for the OpenAPI document.
+//! The application: the same for `serve`, for tests and for the OpenAPI document.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -32,36 +32,36 @@ use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::{counters, links, locks, me, memories, queues, transactions};
 
-/// How long requests may take to finish once the server has been told to stop: more than any call takes that has begun. One
-/// whose texts are still becoming vectors has not.
+/// How long a stopping server waits for requests: longer than any call takes that has begun. A call whose texts are being
+/// embedded has not begun.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
-/// How long connections may then take to close. Together less than the ten seconds after which containers are killed.
+/// How long a stopping server then waits for connections to close. Containers are killed after ten seconds in all.
 const CLOSE_TIMEOUT_S: u64 = 2;
-/// How long a client may take to send a request's head.
+/// Time limit for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// For how long browsers may remember what CORS allows.
+/// How long browsers may cache the answer to a CORS preflight.
 const CORS_MAX_AGE_S: usize = 3_600;
 
-/// How to run the application.
+/// Settings of the application.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Threads that serve HTTP.
+    /// Number of threads that serve HTTP.
     pub workers: usize,
     /// Number of lanes.
     pub lanes: LaneCounts,
     /// Settings of calls.
     pub calls: CallSettings,
-    /// Through which replicas talk to each other; else they do not.
+    /// Redis that replicas share. Without it they do not share wake-ups.
     pub redis: Option<Redis>,
-    /// Where people outside reach it; else where it listens.
+    /// Public URL. Default: the listening address.
     pub public_url: Option<Url>,
-    /// Where to learn from where visitors come.
+    /// Sources of the address and the country of visitors.
     pub origins: Origins,
-    /// How to sweep.
+    /// Settings of the sweeper.
     pub sweep: SweepSettings,
 }
 
@@ -80,7 +80,7 @@ impl Application {
     /// Binds the address and opens the lanes.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub fn build(database: Database, settings: &Settings) -> std::io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
             std::io::Error::new(
@@ -144,13 +144,13 @@ impl Application {
         Ok(Self { address, server, in_flight, engine, sweeper, replicas, database })
     }
 
-    /// Where it listens.
+    /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it.
+    /// A handle that stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {
         Stop::new(self.server.handle(), Arc::clone(&self.in_flight), Arc::clone(&self.engine))
@@ -173,7 +173,7 @@ impl Application {
     }
 }
 
-/// Where this machine reaches what listens at an address, which may be all of them.
+/// An address at which this machine reaches a listener: the loopback address if it listens on all addresses.
 #[must_use]
 pub fn nearby(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
@@ -211,7 +211,7 @@ pub fn document() -> Document {
     Document::new(&collected, methods(), &limits())
 }
 
-/// For front ends anywhere: no cookies and no credentials of the browser are involved, so every origin may call.
+/// Front ends of any origin may call: no cookie and no other credential of the browser is used.
 fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
@@ -228,7 +228,7 @@ fn cors() -> Cors {
         .max_age(CORS_MAX_AGE_S)
 }
 
-/// A path that no route takes, or not with that method.
+/// Answers 404 for a path without a route, and 405 for a method that its route does not take.
 async fn nothing_here(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
     match document.allow(request.path()) {
         Some(methods) => Problem::method_not_allowed(methods).error_response(),

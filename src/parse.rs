@@ -1,4 +1,6 @@
-//! What serde refuses, as problems: for bodies, paths and queries, and for the calls of a transaction.
+//! Parse errors as problems: of bodies, paths and queries, and of the calls of a transaction.
+//!
+//! The kind of an error (400 or 422) is known only from the wording of serde and serde_json. Tests hold each wording.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -7,17 +9,17 @@ use serde_path_to_error::{Path, Segment};
 use crate::problem::{Code, Problem, pointer};
 use crate::vector;
 
-/// How much of a wrong value its problem repeats, in characters.
+/// Length of the part of a wrong value that its problem repeats, in characters.
 const ECHO_CHARS_MAX: usize = 200;
 
-/// The method that a call of a transaction names: its parameters are the members of one value already.
+/// Parses the parameters of a call in a transaction, which are one value.
 pub(crate) fn from_value<M: DeserializeOwned>(params: Value) -> Result<M, Problem> {
     serde_path_to_error::deserialize(params).map_err(|error| refusal(&error.inner().to_string(), error.path(), true))
 }
 
-/// Tells a wrong form (400) from a wrong value (422) by serde's own wording.
+/// The problem of a parse error: a wrong form (400) or a wrong value (422), told apart by serde's wording.
 pub(crate) fn refusal(error: &str, path: &Path, has_body: bool) -> Problem {
-    // serde_json adds the line and column; where it can, the pointer says it better.
+    // serde_json adds line and column. The pointer is better.
     let detail = shortened(error.split(" at line ").next().unwrap_or(error));
     let pointer = shortened(&pointer(path.iter().filter_map(segment)));
     if detail.starts_with(vector::REFUSED) {
@@ -44,7 +46,7 @@ fn segment(segment: &Segment) -> Option<String> {
     }
 }
 
-/// What the caller sent is not sent back at any length.
+/// The beginning of a text from the caller.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! What the HTTP side measures, and the page that Prometheus reads.
+//! Metrics of HTTP requests, and the page with all metrics for Prometheus.
 
 use std::time::Duration;
 
@@ -24,19 +24,19 @@ impl EncodeLabelValue for Status {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    /// The route's pattern; never the path, which callers choose.
+    /// Pattern of the route. Not the path: callers choose it.
     route: String,
     status: Status,
 }
 
-/// Requests, by route and status.
+/// Metrics of HTTP requests.
 pub struct HttpMetrics {
     requests: Family<Labels, Counter>,
     duration: Histogram,
 }
 
 impl HttpMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let requests = Family::<Labels, Counter>::default();
@@ -53,9 +53,9 @@ impl HttpMetrics {
     }
 }
 
-/// What operators measure.
+/// Get the metrics.
 ///
-/// OpenMetrics text, for Prometheus. It names no payer.
+/// OpenMetrics text for Prometheus. It contains no payer.
 #[utoipa::path(operation_id = "metrics", tag = "operations", security(()),
     responses((status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text")))]
 #[get("/metrics")]

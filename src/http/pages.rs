@@ -1,4 +1,4 @@
-//! The pages around the API: health, the OpenAPI document, its rendering, the catalogue of problems.
+//! Pages about the API: health, the OpenAPI document, its rendering, the catalogue of problems.
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpResponse, get, route, web};
@@ -10,7 +10,7 @@ use super::openapi::Document;
 use crate::db::Readiness;
 use crate::problem::{Code, Problem, catalogue_markdown};
 
-/// That all is well.
+/// Health of the server.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     #[schema(example = "ok")]
@@ -19,21 +19,21 @@ pub struct Health {
 
 const OK: Health = Health { status: "ok" };
 
-/// Whether the process is alive.
+/// Check that the process is alive.
 ///
-/// Asks nothing of the database.
+/// Does not use the database.
 #[utoipa::path(get, operation_id = "healthz", path = "/healthz", tag = "operations", security(()),
-    responses((status = 200, description = "It is.", body = Health)))]
+    responses((status = 200, description = "The process is alive.", body = Health)))]
 #[route("/healthz", method = "GET", method = "HEAD")]
 pub(crate) async fn healthz() -> web::Json<Health> {
     web::Json(OK)
 }
 
-/// Whether the server can serve: the database answers and is migrated.
+/// Check that the server can serve requests.
 ///
-/// For load balancers: 503 takes the server out of rotation, and it comes back by itself.
+/// The database answers and is migrated. Load balancers take a server with status 503 out of rotation.
 #[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "operations", security(()),
-    responses((status = 200, description = "It can.", body = Health)))]
+    responses((status = 200, description = "The server can serve requests.", body = Health)))]
 #[route("/readyz", method = "GET", method = "HEAD")]
 pub(crate) async fn readyz(database: web::Data<Readiness>) -> Result<web::Json<Health>, Problem> {
     if database.check().await {
@@ -42,9 +42,9 @@ pub(crate) async fn readyz(database: web::Data<Readiness>) -> Result<web::Json<H
     Err(Problem::new(Code::DatabaseUnavailable))
 }
 
-/// This document.
+/// Get this document.
 ///
-/// OpenAPI 3.1, as the server that answers has it.
+/// The OpenAPI 3.1 document of the server that answers the request.
 #[utoipa::path(operation_id = "openapi", tag = "operations", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
 #[get("/openapi.json")]
@@ -55,9 +55,9 @@ pub(crate) async fn openapi(document: web::Data<Document>) -> HttpResponse {
         .body(document.json.clone())
 }
 
-/// The catalogue of problems.
+/// Get the catalogue of problems.
 ///
-/// The `type` of every problem points into it.
+/// The `type` of every problem links to its section.
 #[utoipa::path(operation_id = "problems", tag = "operations", security(()),
     responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown")))]
 #[get("/problems")]

@@ -12,10 +12,10 @@ use crate::time::Time;
 /// One invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct InvalidField {
-    /// Where it is: a JSON pointer (RFC 6901) into the body; path and query parameters count as members.
+    /// Position of the value: a JSON pointer (RFC 6901) into the body. Path and query parameters count as members.
     #[schema(example = "/amount")]
     pub pointer: String,
-    /// What is wrong with it.
+    /// Reason why the value is invalid.
     #[schema(example = "must be an integer of 64 bits")]
     pub detail: String,
 }
@@ -25,7 +25,7 @@ pub(crate) fn pointer<T: AsRef<str>>(path: impl IntoIterator<Item = T>) -> Strin
     path.into_iter().map(|segment| format!("/{}", segment.as_ref().replace('~', "~0").replace('/', "~1"))).collect()
 }
 
-/// A problem, ready to be answered. One pointer wide: it stands in the result of nearly everything.
+/// A problem that occurred. It is boxed, because most results contain one.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Occurrence>);
 
@@ -39,28 +39,28 @@ struct Occurrence {
 }
 
 impl Problem {
-    /// A problem that says what its code says: what happened, and what to do.
+    /// A problem with the title and the advice of its code.
     #[must_use]
     pub fn new(code: Code) -> Self {
         let detail = Cow::Borrowed(code.advice());
         Self(Box::new(Occurrence { code, detail, errors: Vec::new(), members: Map::new(), allow: None }))
     }
 
-    /// Says what is special about this occurrence.
+    /// Replaces the advice by a text about this occurrence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = detail.into();
         self
     }
 
-    /// Names one invalid value.
+    /// Adds one invalid value.
     #[must_use]
     pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         self.0.errors.push(InvalidField { pointer: pointer.into(), detail: detail.into() });
         self
     }
 
-    /// Says where its invalid values are within a larger request.
+    /// Puts a prefix before the pointers of its invalid values.
     #[must_use]
     pub fn within(mut self, pointer: &str) -> Self {
         for error in &mut self.0.errors {
@@ -69,19 +69,19 @@ impl Problem {
         self
     }
 
-    /// What it says about invalid values.
+    /// Its invalid values.
     pub(crate) fn errors_mut(&mut self) -> &mut [InvalidField] {
         &mut self.0.errors
     }
 
-    /// Adds a member of its own.
+    /// Adds a member.
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
-    /// A path that takes other methods: `allow` lists them.
+    /// The problem of a path that takes other methods, which `allow` lists.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
         let mut problem = Self::new(Code::MethodNotAllowed);
@@ -89,7 +89,7 @@ impl Problem {
         problem
     }
 
-    /// A problem that a method in SQL answered: `{"code": .., "detail"?: .., "errors"?: [..], ..members}`.
+    /// The problem that a method in SQL returned: `{"code": .., "detail"?: .., "errors"?: [..], ..members}`.
     #[must_use]
     pub fn from_sql(mut members: Map<String, Value>) -> Self {
         let slug = members.remove("code");
@@ -105,7 +105,7 @@ impl Problem {
             problem.0.errors = serde_json::from_value(errors).unwrap_or_default();
         }
         for (name, value) in &mut members {
-            // Times are written in one way, whoever says them.
+            // PostgreSQL and Rust write times differently.
             if name.ends_with("At")
                 && let Ok(time) = Time::deserialize(&*value)
             {
@@ -116,13 +116,13 @@ impl Problem {
         problem
     }
 
-    /// What went wrong.
+    /// Its code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// A member of its own.
+    /// One of its members.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.members.get(name)
