@@ -1,6 +1,7 @@
 -- Conditions of a write: its idempotency key and its guard. Installed as payerbase_rpc.
 
--- Whether a write has been answered under its key and will be for some time: it runs no more.
+-- Whether the key of a write has an answer that is kept long enough for the turn to return it. Such a write does not
+-- run again.
 --   p_conditions  as in rpc.write_with_conditions
 create function rpc.has_answer(p_payer text, p_conditions jsonb) returns json
 language sql stable
@@ -8,10 +9,11 @@ as $$
   select json_build_object('ok', exists (
     select
       from tenant.idempotency
-      where payer = p_payer and key_sha256 = decode(p_conditions->>'key', 'hex') and created_at > rpc.now() - {{idempotency_sure}}))
+      where payer = p_payer and key_sha256 = decode(p_conditions->>'key', 'hex')
+        and created_at > rpc.now() - {{idempotency_sure}}))
 $$;
 
--- A write with what its caller put around it. Its idempotency record is written with it, or neither is.
+-- Runs a write under its conditions. Its effect and its idempotency record are in one transaction.
 --   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}}; key and request are SHA-256 in hex
 create function rpc.write_with_conditions(p_payer text, p_method text, p_params jsonb, p_conditions jsonb) returns json
 language plpgsql
@@ -39,7 +41,7 @@ begin
   if v_answer is null then
     v_answer := rpc.dispatch_write(p_payer, p_method, p_params);
   end if;
-  -- A problem changed nothing, and neither did a pop that found nothing: asked again, they may end better.
+  -- A problem and a pop without a job changed nothing, so they are not recorded: a retry runs again.
   if v_key is not null and json_typeof(v_answer->'ok') is not null and not (
     (p_method = 'popJob' and json_typeof(v_answer->'ok') = 'null')
     or (p_method = 'popJobs' and json_array_length(v_answer->'ok'->'jobs') = 0)
@@ -52,7 +54,7 @@ begin
   return v_answer;
 end $$;
 
--- Forgets what was answered a day ago, a thousand at a time.
+-- Deletes idempotency records that are past their retention, a limited number per call. Returns the number deleted.
 create function rpc.sweep_idempotency(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -1,24 +1,25 @@
--- Counters: a run of increments as a set. Installed as payerbase_rpc; runs inside a turn, which holds the payer's lock.
+-- A run of increments as a set. Installed as payerbase_rpc; runs in a turn, which holds the payer's lock.
 
--- Moves counters by many calls with one update, also when several calls are of one counter. Answers each call, or null
--- when its counter is not there or a bound may stop one of the counter's calls: nothing has happened to that counter.
---   p_names, p_deltas  the counter and the amount of each call
+-- Adds the amounts of several calls to their counters with one update. A counter may have several calls. Returns one
+-- result per call: NULL if the counter does not exist or a bound may stop one of its calls; then it is unchanged.
+--   p_names, p_deltas  counter and amount of each call
 create function rpc.move_counters(p_payer text, p_names text[], p_deltas numeric[], p_now timestamptz) returns json[]
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
   v_count constant integer := cardinality(p_names);
-  -- For each counter: its name, its total, and the highest and lowest totals on the way to which a bound may stop it.
+  -- Per counter: its name, the sum of its amounts, and the highest and the lowest sum after one of its calls: these are
+  -- compared with the bounds.
   v_names text[] := '{}';
   v_totals numeric[] := '{}';
   v_highs numeric[] := '{}';
   v_lows numeric[] := '{}';
-  -- For each call: the place of its counter in these, and the total of its counter after it.
+  -- Per call: the index of its counter in these arrays, and the sum of that counter after the call.
   v_places integer[] := '{}';
   v_sums numeric[] := '{}';
   v_counter record;
-  -- For each counter that has moved: its value before, and its other members.
+  -- Per counter that was updated: its value before the run, and its other columns.
   v_values numeric[] := '{}';
   v_mins bigint[] := '{}';
   v_maxs bigint[] := '{}';
@@ -66,7 +67,7 @@ begin
   return v_answers;
 end $$;
 
--- The increments of a run. Answers each as rpc.increment does.
+-- A run of increments. Returns one result per call, as rpc.increment does.
 --   p_params  the parameters of each call
 create function rpc.increment_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -88,7 +89,7 @@ begin
   if not v_has_bounds then
     v_answers := rpc.move_counters(p_payer, v_names, v_deltas, v_now);
   end if;
-  -- Calls of one counter are all answered by now, or none of them is: their order is kept.
+  -- Either all calls of a counter have a result by now or none has, so the calls of a counter keep their order.
   for i in 1 .. jsonb_array_length(p_params) loop
     if v_answers[i] is null then
       v_answers[i] := rpc.increment(p_payer, p_params->(i - 1));

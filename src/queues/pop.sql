@@ -1,7 +1,7 @@
--- Queues: pop. What queues share is in state.sql. Installed as payerbase_rpc; runs inside a turn, which holds the
--- payer's lock.
+-- Methods that pop jobs. state.sql has the functions that all queue methods share. Installed as payerbase_rpc; runs in
+-- a turn, which holds the payer's lock.
 
--- Starts pending jobs as a set. Answers each, in the order of the ids.
+-- Starts pending jobs with one update. Returns one JSON per job, in the order of the ids.
 create function rpc.start_jobs(p_payer text, p_ids uuid[], p_until timestamptz, p_now timestamptz) returns json[]
 language plpgsql
 as $$
@@ -12,7 +12,7 @@ declare
   v_at integer;
   v_started json[] := '{}';
 begin
-  -- By the ids alone: with more said of the jobs, another index looks as good as the key before the first analyze.
+  -- The condition names only the ids: with other columns, the planner may take another index before the first analyze.
   for v_job in
     update tenant.jobs
       set state = 'running', attempts = attempts + 1, lease = v_leases[array_position(p_ids, id)], due_at = p_until,
@@ -26,8 +26,8 @@ begin
   return v_started;
 end $$;
 
--- Takes up to p_count jobs of a queue, fewer when they are more than 4 MiB together: (rank, place) is the order, and
--- the queue's heads say where to begin.
+-- Starts up to p_count jobs of a queue, in the order (rank, place), from the head of each rank on. Starts no more jobs
+-- once their size reaches the limit.
 create function rpc.pop(p_payer text, p_params jsonb, p_count integer) returns json[]
 language plpgsql
 as $$
@@ -84,7 +84,8 @@ begin
       v_queue.ranks := v_queue.ranks[2:];
       v_queue.heads := v_queue.heads[2:];
     elsif v_place - v_head >= {{head_steps_max}} then
-      -- Not each time: stepping over a few dozen dead entries costs less than writing the head.
+      -- The head moves only now and then: a step over the index entries of a few dozen popped jobs costs less than a
+      -- write of the head.
       v_queue.heads[1] := v_place;
     end if;
   end loop;
@@ -94,7 +95,8 @@ begin
   return v_popped;
 end $$;
 
--- Nearly every pop: nothing is due, and the first rank that the queue knows has a job. Two statements.
+-- Pops one job. In most pops nothing is due and the first rank of the queue's row has a job; then two statements are
+-- enough.
 create function rpc.pop_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -153,7 +155,8 @@ begin
   return json_build_object('ok', json_build_object('jobs', array_to_json(v_popped)));
 end $$;
 
--- A run of popJob calls. What is of one queue and for one time is taken as a set. Answers each call as rpc.pop_job does.
+-- A run of popJob calls. Calls with one queue and one lease time are one pop. Returns one result per call, like
+-- rpc.pop_job.
 --   p_params  the parameters of each call
 create function rpc.pop_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -173,7 +176,7 @@ begin
     elsif cardinality(v_popped) = 0 then
       v_answers[i] := '{"ok":null}';
     else
-      -- Of several queues, or behind 4 MiB of jobs, or behind the last job.
+      -- The calls have several queues or lease times, or the pop ended at its size limit or at the last job.
       v_answers[i] := rpc.pop_job(p_payer, p_params->(i - 1));
     end if;
   end loop;

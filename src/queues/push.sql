@@ -1,7 +1,7 @@
--- Queues: push. What queues share is in state.sql. Installed as payerbase_rpc; runs inside a turn, which holds the
--- payer's lock.
+-- Methods that push jobs. state.sql has the functions that all queue methods share. Installed as payerbase_rpc; runs in
+-- a turn, which holds the payer's lock.
 
--- Adds jobs to a queue, in their order, as a set: one insert, and one update of the queue's row. Answers each job.
+-- Adds jobs to a queue, in order, with one insert and one update of the queue's row. Returns one JSON per job.
 --   p_jobs  rows without a place
 create function rpc.insert_jobs(
   p_payer text, p_queue tenant.name, p_jobs tenant.jobs[], p_now timestamptz
@@ -33,8 +33,8 @@ begin
     select p_payer, id, queue, state, rank, v_place + ordinality, payload, attempts, max_attempts, backoff_ms, run_at,
         due_at, dedup_key, "group", errors, created_at, updated_at
       from unnest(p_jobs) with ordinality;
-  -- A queue learns the ranks of pending jobs (no job of an older rank has a later place), its groups move on, and it
-  -- learns the first time that comes.
+  -- The queue's row gets the ranks of the pending jobs and the earliest due time, and the groups of the jobs advance. A
+  -- rank that the row has already keeps its head: the new jobs are after it.
   for v_new in
     select state, case when state = 'pending' then rank end as rank,
         case when state = 'waiting' then "group" end as "group", min(due_at) as due_at
@@ -57,8 +57,8 @@ begin
       from unnest(p_jobs) as job);
 end $$;
 
--- Adds jobs of which some have a deduplication key. A job whose key a living job has is not added: it is answered by
--- the living job, which may be an earlier one of the same call.
+-- Adds jobs of which some have a deduplication key. If an unfinished job has the key of a job, the job is not added,
+-- and its result is the unfinished job, which may be an earlier one of the same call.
 create function rpc.insert_jobs_by_key(
   p_payer text, p_queue tenant.name, p_jobs tenant.jobs[], p_now timestamptz
 ) returns json[]
@@ -69,7 +69,7 @@ declare
   v_job tenant.jobs;
   v_twin tenant.jobs;
   v_twin_id uuid;
-  -- For each job the id of the living job with its key; null if the job is added.
+  -- Per job: id of the unfinished job with its key; NULL if the job is added.
   v_twin_ids uuid[] := '{}';
   v_new tenant.jobs[] := '{}';
   v_new_ids uuid[] := '{}';
@@ -81,7 +81,7 @@ begin
   foreach v_job in array p_jobs loop
     v_twin_id := null;
     if v_job.dedup_key is not null then
-      -- A job whose lease has run out and whose attempts are used up is no longer living.
+      -- rpc.job_now applies an expired lease, so a job without attempts left is dead and does not keep its key.
       v_twin := rpc.job_now(p_payer, rpc.job_by_key(p_payer, p_queue, v_job.dedup_key), p_now);
       if v_twin.state in ('delayed', 'pending', 'waiting', 'running') then
         v_twin_id := v_twin.id;
@@ -113,8 +113,8 @@ begin
   return v_answers;
 end $$;
 
--- Adds jobs to one queue, in their order. Answers each as rpc.job_json does, with whether a living job with its key was
--- there; null if a payload is too large.
+-- Adds jobs to one queue, in order. Returns one JSON per job, as rpc.job_json does; it contains `deduplicated` if an
+-- unfinished job has the key. NULL if a payload is too large.
 create function rpc.push(p_payer text, p_queue text, p_jobs jsonb) returns json[]
 language plpgsql
 as $$
@@ -134,7 +134,8 @@ begin
           (-1 - priority)::smallint as rank, null::bigint as place, coalesce(payload, 'null') as payload, 0 as attempts,
           "maxAttempts" as max_attempts, "backoffMs" as backoff_ms, run_at,
           case when run_at > v_now then run_at end as due_at, null::uuid as lease, "dedupKey" as dedup_key, "group",
-          null::jsonb as result, jsonb '[]' as errors, v_now as created_at, v_now as updated_at, null::timestamptz as finished_at
+          null::jsonb as result, jsonb '[]' as errors, v_now as created_at, v_now as updated_at,
+          null::timestamptz as finished_at
         from (
           select id, payload, priority, "maxAttempts", "backoffMs", "dedupKey", "group",
               greatest(v_now, "runAt", v_now + make_interval(secs => "delayMs" / 1000.0)) as run_at
@@ -151,7 +152,7 @@ begin
   return rpc.insert_jobs(p_payer, v_queue, v_jobs, v_now);
 end $$;
 
--- Nearly every job is alone, due at once, and has neither a key nor a group: two statements.
+-- Pushes one job. Most jobs are due at once and have neither a key nor a group; for them, two statements are enough.
 create function rpc.push_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -199,7 +200,7 @@ begin
     v_before := rpc.queue_row(p_payer, v_name);
     perform rpc.save_queue(p_payer, rpc.open_rank(v_before, v_rank, v_place), v_before);
   end if;
-  -- As rpc.job_json shows it, without asking the insert for the row.
+  -- The same JSON as from rpc.job_json, without `returning` the inserted row.
   return json_build_object('ok', to_json(row(
     v_id, v_queue, v_payload, -1 - v_rank, 'pending', 0, v_max_attempts, v_backoff_ms, v_now, null, null, null, null,
     null, null, v_now, v_now, null)::rpc.shown_job));
@@ -217,7 +218,8 @@ begin
   return json_build_object('ok', json_build_object('jobs', array_to_json(v_pushed)));
 end $$;
 
--- A run of pushJob calls. What goes into one queue is added as a set. Answers each call as rpc.push_job does.
+-- A run of pushJob calls. If all have one queue, their jobs are added as a set. Returns one result per call, as
+-- rpc.push_job does.
 --   p_params  the parameters of each call
 create function rpc.push_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -234,7 +236,7 @@ begin
     if v_pushed is not null then
       v_answers[i] := json_build_object('ok', v_pushed[i]);
     else
-      -- Of several queues, or one is too large, which its caller alone must hear.
+      -- The calls have several queues, or one payload is too large: only its own call may fail.
       v_answers[i] := rpc.push_job(p_payer, p_params->(i - 1));
     end if;
   end loop;

@@ -1,9 +1,9 @@
--- Queues: the methods that write, and the sweeper's. push.sql and pop.sql have those that make and take jobs, read.sql
--- those that read; what they share is in state.sql.
--- Installed as payerbase_rpc; run inside a turn (src/turn/turn.sql), which holds the payer's lock: so no two calls of a payer
--- ever look at its jobs at the same time, and nothing here skips or waits for locked rows.
+-- Methods that change the jobs of a queue, and the methods of the sweeper. push.sql adds jobs, pop.sql starts them,
+-- read.sql reads them; state.sql has the functions that these files share. Installed as payerbase_rpc.
+-- The methods run in a turn (src/turn/turn.sql), which holds the payer's lock. So no two calls of a payer work on its
+-- jobs at the same time, and no statement waits for locked rows or skips them.
 
--- Why a call about a running job cannot have its way; nothing if it can.
+-- The problem of a call that needs a running job. NULL if the job is running and has the lease of the call.
 create function rpc.job_problem(p_job tenant.jobs, p_params jsonb) returns json
 language plpgsql immutable
 as $$
@@ -28,7 +28,7 @@ declare
   v_kept_until timestamptz := v_now + {{completed_jobs_kept}};
   v_id uuid := p_params->>'id';
   v_lease uuid := p_params->>'lease';
-  -- A reference to a lease that is null is no permission to complete any attempt.
+  -- Only an absent lease means any attempt. A lease of null, from a $ref, fits no attempt.
   v_any boolean := not p_params ? 'lease';
   v_result jsonb := nullif(p_params->'result', 'null');
   v_job tenant.jobs;
@@ -36,9 +36,11 @@ begin
   if rpc.is_too_large(v_result) then
     return rpc.too_large();
   end if;
-  -- Only a job that runs has a lease. (With its state in here, the index of what is due looks as good as the key.)
+  -- Only a running job has a lease, so the condition does not name the state: with it, the planner may take the index
+  -- of due jobs instead of the primary key.
   update tenant.jobs
-    set state = 'completed', due_at = v_kept_until, lease = null, result = v_result, updated_at = v_now, finished_at = v_now
+    set state = 'completed', due_at = v_kept_until, lease = null, result = v_result, updated_at = v_now,
+      finished_at = v_now
     where payer = p_payer and id = v_id and due_at > v_now and lease = case when v_any then lease else v_lease end
     returning * into v_job;
   if not found then
@@ -50,8 +52,9 @@ begin
   return json_build_object('ok', rpc.job_json(v_job, v_now));
 end $$;
 
--- Many completeJob calls, each of another job. What completes is one update; what does not, runs call by call. Answers
--- each call as rpc.complete_job does.
+-- A run of completeJob calls. One update completes the jobs of the calls with a lease and a small result; the other
+-- calls run one by one, also those whose job the update did not find. Returns one result per call, as rpc.complete_job
+-- does.
 --   p_params  the parameters of each call
 create function rpc.complete_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -75,12 +78,12 @@ begin
     v_call := p_params->(i - 1);
     v_id := v_call->>'id';
     if array_position(v_seen, v_id) is not null then
-      -- The calls of one job keep their order: none of this run is part of the set.
+      -- Two calls of one job must keep their order, so all calls of the run are executed one by one.
       v_ids := '{}';
       exit;
     end if;
     v_seen := v_seen || v_id;
-    -- Left out: what names no lease, and what may be too large.
+    -- A call without a lease, or with a result that may be too large, is not part of the update.
     if v_call ? 'lease' and pg_column_size(v_call) <= 4096 then
       v_ids[i] := v_id;
       v_leases[i] := v_call->>'lease';
@@ -108,8 +111,9 @@ begin
   return v_answers;
 end $$;
 
--- After an attempt that failed: full jitter, so that what failed together does not come back together.
---   jitter  a number from 0 up to 1, drawn by the caller
+-- Ends a failed attempt: the job is retried later, or it is dead. The back-off has full jitter, so that jobs that
+-- failed together are not retried together.
+--   jitter  random factor of the back-off from the server, at least 0 and less than 1
 create function rpc.fail_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -132,7 +136,8 @@ begin
   else
     v_delay_ms := coalesce(
       (p_params->>'retryInMs')::double precision,
-      least(3600000, v_job.backoff_ms * power(2::double precision, least(v_job.attempts - 1, 30))) * (p_params->>'jitter')::double precision);
+      least(3600000, v_job.backoff_ms * power(2::double precision, least(v_job.attempts - 1, 30)))
+        * (p_params->>'jitter')::double precision);
     v_queue := rpc.requeue_job(
       p_payer, v_before, v_job, v_now + make_interval(secs => v_delay_ms / 1000), v_errors, v_now);
   end if;
@@ -140,7 +145,7 @@ begin
   return json_build_object('ok', rpc.job_json(rpc.job_now(p_payer, v_job.id, v_now), v_now));
 end $$;
 
--- A lease gets a new end, counted from now, and never an earlier one.
+-- Moves the end of a lease, counted from now. A lease is never shortened.
 create function rpc.extend_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -180,8 +185,8 @@ begin
   return '{"ok":null}';
 end $$;
 
--- Dead jobs back into their queue, in the order in which they are popped, with all their attempts and their history. Looks
--- at a thousand at most.
+-- Puts dead jobs back into their queue, in the order of pops. Their attempts start again at 0; their errors are kept.
+-- Examines a limited number of dead jobs.
 create function rpc.retry_dead(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -203,7 +208,7 @@ begin
       limit {{dead_jobs_examined}}
   loop
     exit when v_retried = v_limit;
-    -- Its key may belong to a younger job now.
+    -- A newer, unfinished job may have the deduplication key now.
     continue when v_job.dedup_key is not null and rpc.job_by_key(p_payer, v_name, v_job.dedup_key) is not null;
     v_job.attempts := 0;
     v_queue := rpc.requeue_job(p_payer, v_queue, v_job, v_now, v_job.errors, v_now);
@@ -213,7 +218,8 @@ begin
   return json_build_object('ok', json_build_object('retried', v_retried));
 end $$;
 
--- Deletes jobs of a queue, a thousand at a time; without a status, all but those that run.
+-- Deletes the jobs of a queue with a status; without a status, all jobs except running ones. Deletes a limited number
+-- per call.
 create function rpc.purge_queue(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -248,8 +254,8 @@ begin
     'purged', coalesce(cardinality(v_ids), 0), 'hasMore', coalesce(cardinality(v_ids), 0) = {{purged_max}}));
 end $$;
 
--- What no call of the payer has done for its queues: leases that ran out, and times that came. Queues of which no job is
--- left are forgotten. A bite; answers how many queues there were.
+-- Applies expired leases and due jobs in the due queues of a payer, and deletes the rows of queues without jobs. Visits
+-- a limited number of queues per call. Returns the number of queues visited.
 create function rpc.sweep_queues(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -277,7 +283,7 @@ begin
   return json_build_object('ok', v_count);
 end $$;
 
--- Jobs that were kept for long enough. A bite; answers how many.
+-- Deletes finished jobs that are past their retention, a limited number per call. Returns the number of jobs deleted.
 create function rpc.sweep_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

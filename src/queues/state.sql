@@ -1,7 +1,7 @@
--- Queues: what becomes of a job, of its group and of the row of its queue. Installed as payerbase_rpc.
+-- State of queues: the changes of a job, of its group, and of the row of its queue. Installed as payerbase_rpc.
 
--- What callers call the state of a job.
---   p_lost  whether it runs and its lease has run out
+-- The public status of a job.
+--   p_lost  whether the job is running and its lease has expired
 create function rpc.job_status(p_state text, p_lost boolean, p_attempts integer, p_max_attempts integer) returns text
 language sql immutable
 as $$
@@ -13,8 +13,9 @@ as $$
   end
 $$;
 
--- A job as callers see it, member by member. A set of rows becomes JSON in two thirds of the time of json_build_object,
--- which looks up the type of each of its arguments. Made anew with the functions, which have been dropped before.
+-- A job as callers see it: one attribute per JSON member. to_json of such a row takes two thirds of the time of
+-- json_build_object, which looks up the type of each of its arguments. The migration drops all functions first, so the
+-- type can be dropped and created again.
 drop type if exists rpc.shown_job;
 create type rpc.shown_job as (
   id uuid, queue text, payload jsonb, priority integer, status text, attempts integer, "maxAttempts" integer,
@@ -22,9 +23,9 @@ create type rpc.shown_job as (
   result jsonb, error jsonb, "createdAt" timestamptz, "updatedAt" timestamptz, "finishedAt" timestamptz
 );
 
--- A job as callers see it. One whose lease has run out is what the next call will make of it. In SQL, so that it is
--- inlined where it is called.
---   p_lease  for the holder of the job
+-- A job as JSON. A job with an expired lease has the status that the next call will give it. Written in SQL, so that
+-- PostgreSQL inlines it.
+--   p_lease  lease of the attempt: only in the result of a pop
 create function rpc.job_json(p_job tenant.jobs, p_now timestamptz, p_lease uuid default null) returns json
 language sql stable
 as $$
@@ -37,9 +38,11 @@ as $$
     p_job.created_at, p_job.updated_at, p_job.finished_at)::rpc.shown_job)
 $$;
 
--- What is known of a queue is one row. A call reads it, hands it on as a value, and writes it at most once.
+-- A queue is one row of tenant.queues. A call reads the row, passes it from function to function as a value, and writes
+-- it at most once.
 
--- Lets the next pop look at `p_place`: none of the pending jobs of this rank may stand before the head.
+-- Moves the head of a rank back to p_place if it is after that place, so that no pending job is before the head. Adds
+-- the rank if the row does not have it; the row keeps the first ranks only.
 create function rpc.open_rank(p_queue tenant.queues, p_rank smallint, p_place bigint) returns tenant.queues
 language plpgsql immutable
 as $$
@@ -66,7 +69,7 @@ begin
   return p_queue;
 end $$;
 
--- The first ranks that have pending jobs, when those that were known are used up and there may be more.
+-- Finds the first ranks with pending jobs. Called when the row has no rank left and the queue may have more.
 create function rpc.find_ranks(p_payer text, p_queue tenant.queues) returns tenant.queues
 language plpgsql
 as $$
@@ -92,7 +95,7 @@ begin
   return p_queue;
 end $$;
 
--- What is known of a queue; null in all members if there is none.
+-- The row of a queue; NULL in all members if there is none.
 create function rpc.queue_row(p_payer text, p_queue text) returns tenant.queues
 language plpgsql stable
 as $$
@@ -106,8 +109,8 @@ begin
   return v_queue;
 end $$;
 
--- Whatever a call made of a queue is written: as little as can be.
---   p_before  as it is stored; null if it is not
+-- Writes the row of a queue if it has changed.
+--   p_before  the stored row; NULL in all members if there is none
 create function rpc.save_queue(p_payer text, p_queue tenant.queues, p_before tenant.queues) returns void
 language plpgsql
 as $$
@@ -117,7 +120,9 @@ begin
     return;
   elsif p_before.queue is null then
     insert into tenant.queues (payer, queue, last_place, ranks, heads, has_more_ranks, due_at)
-      values (p_payer, p_queue.queue, p_queue.last_place, p_queue.ranks, p_queue.heads, p_queue.has_more_ranks, p_queue.due_at);
+      values (
+        p_payer, p_queue.queue, p_queue.last_place, p_queue.ranks, p_queue.heads, p_queue.has_more_ranks,
+        p_queue.due_at);
   else
     update tenant.queues
       set last_place = p_queue.last_place, ranks = p_queue.ranks, heads = p_queue.heads,
@@ -126,7 +131,8 @@ begin
   end if;
 end $$;
 
--- Lets the first job of a group be popped, if none of them runs. Called after whatever happens to a job with a group.
+-- Makes the first job of a group pending, unless a job of the group is running. Called after every change of a job with
+-- a group.
 create function rpc.advance_group(p_payer text, p_queue tenant.queues, p_group text) returns tenant.queues
 language plpgsql
 as $$
@@ -152,7 +158,7 @@ begin
   if not found or v_first.state = 'pending' then
     return p_queue;
   end if;
-  -- One that was first until an older one came back.
+  -- A job that was the first of its group waits again after an older job came back.
   update tenant.jobs
     set state = 'waiting'
     where payer = p_payer and queue = p_queue.queue and "group" = p_group and state = 'pending';
@@ -162,7 +168,7 @@ begin
   return rpc.open_rank(p_queue, v_first.rank, v_first.place);
 end $$;
 
--- Lets the next of a group be popped after a call that touched nothing else of its queue.
+-- Makes the next job of a group pending, after a call that did not read the row of the queue.
 create function rpc.leave_group(p_payer text, p_queue text, p_group text) returns void
 language plpgsql
 as $$
@@ -175,7 +181,7 @@ begin
   end if;
 end $$;
 
--- Puts a job back: to be popped at once, or when its time comes.
+-- Puts a job back into its queue. It can be popped from p_run_at on; a job of a group only while it is the first of it.
 create function rpc.requeue_job(
   p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_run_at timestamptz, p_errors jsonb, p_now timestamptz
 ) returns tenant.queues
@@ -183,7 +189,11 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_state text := case when p_run_at > p_now then 'delayed' when p_job."group" is not null then 'waiting' else 'pending' end;
+  v_state text := case
+    when p_run_at > p_now then 'delayed'
+    when p_job."group" is not null then 'waiting'
+    else 'pending'
+  end;
   v_due_at timestamptz := case when v_state = 'delayed' then p_run_at end;
 begin
   update tenant.jobs
@@ -197,29 +207,37 @@ begin
   return rpc.advance_group(p_payer, p_queue, p_job."group");
 end $$;
 
-create function rpc.bury_job(p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_errors jsonb, p_now timestamptz) returns tenant.queues
+create function rpc.bury_job(
+  p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_errors jsonb, p_now timestamptz
+) returns tenant.queues
 language plpgsql
 as $$
 #variable_conflict use_column
 begin
   update tenant.jobs
-    set state = 'dead', due_at = p_now + {{dead_jobs_kept}}, lease = null, errors = p_errors, updated_at = p_now, finished_at = p_now
+    set state = 'dead', due_at = p_now + {{dead_jobs_kept}}, lease = null, errors = p_errors, updated_at = p_now,
+      finished_at = p_now
     where payer = p_payer and id = p_job.id;
   return rpc.advance_group(p_payer, p_queue, p_job."group");
 end $$;
 
--- The errors of a job with one more: the last ten are kept.
+-- The errors of a job with one more. The oldest error is dropped when there are too many.
 create function rpc.errors_with(p_job tenant.jobs, p_error text, p_now timestamptz) returns jsonb
 language plpgsql stable
 as $$
 declare
-  v_errors jsonb := case when jsonb_array_length(p_job.errors) >= {{errors_kept}} then p_job.errors - 0 else p_job.errors end;
+  v_errors jsonb := case
+    when jsonb_array_length(p_job.errors) >= {{errors_kept}} then p_job.errors - 0
+    else p_job.errors
+  end;
 begin
   return v_errors || jsonb_build_array(jsonb_build_object('attempt', p_job.attempts, 'error', p_error, 'at', p_now));
 end $$;
 
--- A job whose lease has run out: its attempt is over.
-create function rpc.expire_job(p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_now timestamptz) returns tenant.queues
+-- Ends the attempt of a job whose lease has expired: the job is retried at once, or it is dead.
+create function rpc.expire_job(
+  p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_now timestamptz
+) returns tenant.queues
 language plpgsql
 as $$
 declare
@@ -231,8 +249,8 @@ begin
   return rpc.requeue_job(p_payer, p_queue, p_job, p_now, v_errors, p_now);
 end $$;
 
--- Makes of a queue what time has made of it: leases run out, times come. A hundred at most, the first to be due first: no
--- pop pays for all the jobs that were set for midnight.
+-- Applies expired leases and delayed jobs that are due, the earliest first. Applies a limited number of jobs, so that
+-- one pop does not pay for all jobs that are due at midnight.
 create function rpc.wake_queue(p_payer text, p_queue tenant.queues, p_now timestamptz) returns tenant.queues
 language plpgsql
 as $$
@@ -262,12 +280,13 @@ begin
     where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running')
     order by due_at
     limit 1;
-  -- At least once an hour, so that the sweeper comes by a queue that nobody uses.
+  -- The row is due again after a while even if no job is, so that the sweeper visits a queue that no call uses.
   p_queue.due_at := least(v_next, p_now + {{queue_visited}});
   return p_queue;
 end $$;
 
--- Whether a payload or a result is more than 256 KiB of text. What is small cannot be: the longest number is 1e308.
+-- Whether the text of a payload or a result is larger than the limit. A value of up to 4,096 bytes in the database
+-- never is: a number has at most 309 digits (1e308).
 create function rpc.is_too_large(p_value jsonb) returns boolean
 language sql stable
 as $$
@@ -281,7 +300,7 @@ begin
   return rpc.problem('payload-too-large', '{"limitBytes":{{payload_bytes_max}}}');
 end $$;
 
--- One job by its id, as it is now. Nothing if there is none.
+-- The job with this id. An expired lease is applied first. NULL in all members if there is no job.
 create function rpc.job_now(p_payer text, p_id uuid, p_now timestamptz) returns tenant.jobs
 language plpgsql
 as $$
@@ -303,7 +322,7 @@ begin
   return v_job;
 end $$;
 
--- The living job with a key; nothing if there is none.
+-- Id of the unfinished job with a deduplication key; NULL if there is none.
 create function rpc.job_by_key(p_payer text, p_queue text, p_dedup_key text) returns uuid
 language plpgsql stable
 as $$

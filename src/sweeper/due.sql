@@ -1,8 +1,11 @@
--- What the sweeper may see: who has work that no call brings. Installed as payerbase_sweeper, which may only read, and
--- only the columns that say what is due; the work is done payer by payer, in turns. Each function reads a bounded
--- stretch: what comes after (p_payer, p_key), where the one before ended. p_keep_ms is for how long clicks are kept.
+-- Functions that find due work for the sweeper. Installed as payerbase_sweeper, which reads only the columns that say
+-- when something is due. Methods do the work itself, payer by payer, in turns. Each function walks one stretch: a
+-- limited number of rows after (p_payer, p_key), the last row of the previous stretch. It returns at least the last row
+-- of its stretch, and no rows at the end.
+--   p_keep_ms  retention of single clicks; only sweep.links uses it
 
--- One server sweeps at a time: whoever holds this, until it is no longer renewed.
+-- Makes p_holder the leader for p_ms milliseconds, unless another server leads. Returns whether p_holder leads. Only
+-- the leader sweeps. Another server can lead once the leader has not renewed its time.
 create function sweep.lead(p_holder text, p_ms integer) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -18,8 +21,7 @@ begin
   return found;
 end $$;
 
--- The next payers with finished jobs, each a step along their index: one is due whose first job has been kept for long
--- enough.
+-- The next payers with finished jobs, one index step per payer. A payer is due if its first job is past its retention.
 create function sweep.jobs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -44,8 +46,9 @@ begin
   end loop;
 end $$;
 
--- Of the next ten thousand queues, the payers of those to which time has done something; and where the stretch ended.
-create function sweep.queues(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The payers of the next queues, each with its last queue in the stretch. A payer is due if one of its queues is due.
+create function sweep.queues(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -61,8 +64,10 @@ as $$
     order by payer
 $$;
 
--- Of the next ten thousand locks, the payers of those that nobody has held for an hour; and where the stretch ended.
-create function sweep.locks(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The payers of the next locks, each with its last lock in the stretch. A payer is due if one of its locks is past its
+-- retention.
+create function sweep.locks(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -78,8 +83,10 @@ as $$
     order by payer
 $$;
 
--- Of the next ten thousand idempotency records, the payers of those that are a day old; and where the stretch ended.
-create function sweep.idempotency(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The payers of the next idempotency records, each with its last key in the stretch. A payer is due if one of its
+-- records is past its retention.
+create function sweep.idempotency(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -95,9 +102,10 @@ as $$
     order by payer
 $$;
 
--- The next links with clicks, each one step along the index of clicks: a link whose days have not been added up, whose
--- clicks were kept for long enough, or that was deleted, is due.
-create function sweep.links(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The next links with clicks, one index step per link. A link is due if it was deleted, if it has clicks that are
+-- not added up and a day has ended since, or if it has clicks that are added up and past their retention.
+create function sweep.links(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -122,14 +130,17 @@ begin
       where payer = p_payer and slug = p_key;
     payer := p_payer;
     key := p_key;
-    due := v_link.rolled_until is null or (v_link.rolled_until < v_midnight and v_link.last_click_at >= v_link.rolled_until)
+    due := v_link.rolled_until is null
+      or (v_link.rolled_until < v_midnight and v_link.last_click_at >= v_link.rolled_until)
       or v_click.clicked_at < least(v_keep, v_link.rolled_until);
     return next;
   end loop;
 end $$;
 
--- Slugs of which no link came, or whose link is gone: those of the next two thousand, and the last one of these.
-create function sweep.slugs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The due slugs among the next slugs, and the last slug of the stretch. A slug is due if its reservation is over and it
+-- has no link: the link was never created, or it was deleted.
+create function sweep.slugs(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -137,7 +148,10 @@ as $$
     from (
       select payer, slug, lead(slug) over (order by slug) is null as last,
           reserved_at < clock_timestamp() - {{slug_reserved}}
-          and not exists (select from tenant.links where links.payer = stretch.payer and links.slug = stretch.slug) as due
+          and not exists (
+            select
+              from tenant.links
+              where links.payer = stretch.payer and links.slug = stretch.slug) as due
         from (
           select payer, slug, reserved_at
             from slug.slugs
@@ -150,8 +164,9 @@ as $$
     order by slug
 $$;
 
--- The next payers with memories that end, each a step along their index: one is due whose first one has.
-create function sweep.memories(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The next payers with memories that expire, one index step per payer. A payer is due if its first memory has expired.
+create function sweep.memories(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -175,20 +190,24 @@ begin
   end loop;
 end $$;
 
--- Of the next ten thousand spaces of memories, those with vectors that are to go into their graph, and the last one. The
--- key is the model and the dimensions, with U+0001 between them, which no model has in its name.
-create function sweep.graphs(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+-- The due spaces of memories among the next spaces, and the last space of the stretch. A space is due if it has or
+-- needs a graph and has vectors that are not in it. The key is the model and the dimensions, separated by U+0001, which
+-- no name of a model contains.
+create function sweep.graphs(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select payer, model || chr(1) || dimensions, due
     from (
       select payer, model, dimensions, lead(payer) over (order by payer, model, dimensions) is null as last,
-          dimensions between 1 and 3072 and last_place > grown_until and (grown_until > 0 or memories > tenant.exact_max()) as due
+          dimensions between 1 and 3072 and last_place > grown_until
+          and (grown_until > 0 or memories > tenant.exact_max()) as due
         from (
           select *
             from tenant.memory_spaces
-            where (payer, model, dimensions) > (p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
+            where (payer, model, dimensions) > (
+              p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
             order by payer, model, dimensions
             limit {{rows}}
         ) stretch
@@ -198,6 +217,7 @@ as $$
 $$;
 
 grant execute on function
-  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint), sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint),
-  sweep.links(text, text, bigint), sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint)
+  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
+  sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
+  sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint)
   to payerbase_app;
