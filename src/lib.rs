@@ -2,7 +2,7 @@
 //! payer address.
 //!
 //! Read `docs/ARCHITECTURE.md` first. A request passes these rooms from top to bottom: [`http`], a slice such as [`counters`],
-//! [`call`], [`turn`], [`auth`] and [`db`]. `tests/db/rooms.rs` holds the order.
+//! [`call`], [`turn`], [`auth`] and [`db`]. `tests/house/imports.rs` holds the order.
 
 pub mod app;
 pub mod auth;

@@ -60,7 +60,7 @@ fn canonical_stacks(address: &str) -> Option<String> {
         return None;
     }
     let canonical = c32::encode_check_prefixed(&hash, 'S', version).ok()?;
-    // An address with extra leading zeros decodes to the same hash.
+    // An address with extra leading zeros decodes to the same hash. Only the address without them is canonical.
     (canonical.len() == read.len()).then_some(canonical)
 }
 

@@ -9,7 +9,7 @@ use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 use futures_util::StreamExt as _;
 use thiserror::Error;
 
-/// Number of connections of one server, in addition to the subscription.
+/// Maximum number of connections to Redis, without the connection of the subscription.
 const CONNECTIONS_MAX: usize = 4;
 /// Time limit for a connection or a reply.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -64,8 +64,8 @@ pub fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let dispatched = [methods(), links::methods::INTERNAL, sweeper::METHODS].concat();
         let (links, locks) = (links::limits::limits(), locks::limits::limits());
-        let of_memories = [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end()]].concat();
-        let of_sweeper = [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits()].concat();
+        let memory_limits = [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end()]].concat();
+        let sweeper_limits = [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits()].concat();
         let rpc = [
             (turn::SQL, Vec::new()),
             (call::SQL, call::limits::limits()),
@@ -73,13 +73,13 @@ pub fn schema() -> &'static Schema {
             (links::SQL, links.clone()),
             (locks::SQL, locks),
             (queues::SQL, queues::limits::limits()),
-            (memories::SQL, of_memories),
+            (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
         ];
         let schema = Schema::default()
             .with("payerbase_auth", auth::SQL, &[])
             .with("payerbase_slug", links::SLUG_SQL, &links)
-            .with("payerbase_sweeper", sweeper::SQL, &of_sweeper)
+            .with("payerbase_sweeper", sweeper::SQL, &sweeper_limits)
             .with("payerbase_search", memories::SEARCH_SQL, &[])
             .with("payerbase_rpc", &dispatch_sql(&dispatched), &[]);
         let texts = rpc.iter().flat_map(|(texts, limits)| texts.iter().map(move |sql| (sql, limits)));
@@ -98,5 +98,14 @@ mod tests {
             let left = sql.find("{{").map(|at| &sql[at..(at + 60).min(sql.len())]);
             assert_eq!(left, None);
         }
+    }
+
+    #[test]
+    fn each_limit_has_a_name_of_its_own() {
+        let mut names: Vec<String> = limits().into_iter().map(|limit| limit.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

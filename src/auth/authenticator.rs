@@ -10,7 +10,7 @@ use super::token::Token;
 use super::tokens::Tokens;
 use crate::problem::{Code, Problem};
 
-/// Finds out who pays.
+/// Authenticates requests.
 pub struct Authenticator {
     tokens: Arc<Tokens>,
 }

@@ -1,4 +1,4 @@
-//! Owners of slugs. Whoever follows a link proves nothing: the visit runs for the owner of the slug.
+//! Owners of slugs. A visitor of a link has no token: the visit runs for the owner of the slug.
 
 use std::time::Duration;
 

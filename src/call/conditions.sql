@@ -10,7 +10,7 @@ as $$
     select
       from tenant.idempotency
       where payer = p_payer and key_sha256 = decode(p_conditions->>'key', 'hex')
-        and created_at > rpc.now() - {{idempotency_sure}}))
+        and created_at > rpc.now() - ({{idempotency_kept}} - {{idempotency_margin}})))
 $$;
 
 -- Runs a write under its conditions. Its effect and its idempotency record are in one transaction.

@@ -29,7 +29,7 @@ impl<M: Method> Operation for M {
 
 /// A method. Its value is its parameters, parsed; its SQL function has the same name, in snake case.
 ///
-/// Most methods are their types and one line: `method!(DeleteCounter -> (), Spec::write("deleteCounter"))`.
+/// Most methods are their types and one line: `method!(DeleteCounter => (), Spec::write("deleteCounter"))`.
 pub trait Method: Serialize + DeserializeOwned + Send + 'static {
     /// Its result.
     type Output: Serialize + DeserializeOwned + Send + 'static;

@@ -1,6 +1,6 @@
 //! Calls: what every request goes through, from the proof of its payer to its answer.
 //!
-//! [`Tenant`] runs a method or a transaction. Its steps are in `pipeline.rs`: prove, prepare, work outside of the turn,
+//! [`Tenant`] runs a method or a transaction. Its steps are in `pipeline.rs`: authorize, prepare, work outside of the turn,
 //! execute one statement, and after the commit wake waiting calls.
 
 mod compile;

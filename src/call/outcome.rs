@@ -1,4 +1,4 @@
-//! How the result of a method reads, and how a call without one becomes a problem.
+//! Decodes the results of SQL functions, and turns failed calls into problems.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -17,7 +17,7 @@ use crate::vector::Vector;
 /// Time limit for the vectors of a call. Then it is answered with 503; it has not begun and never runs.
 pub const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What works outside of the turn.
+/// Services that provide the needs of calls.
 pub(super) struct Outside {
     pub embeddings: Option<Arc<Embeddings>>,
     pub slugs: Arc<Slugs>,

@@ -24,7 +24,7 @@ impl Tenant {
         plan: &mut P,
         conditions: &Conditions,
     ) -> Result<Answer<P::Output>, Problem> {
-        self.prove(plan)?;
+        self.authorize(plan)?;
         let weight = self.prepare(plan, conditions)?;
         self.work_outside(plan, conditions).await?;
         let mut command = command(&P::SPEC, plan.params()?, weight, conditions);
@@ -35,7 +35,7 @@ impl Tenant {
     }
 
     /// Checks that the caller may run every step.
-    fn prove<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
+    fn authorize<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
         plan.steps().try_for_each(|step| match step.spec.scope {
             Some(scope) => self.proof.require(scope).map_err(|problem| step.position.of_step(problem)),
             None => Ok(()),
@@ -58,24 +58,24 @@ impl Tenant {
         plan.weight()
     }
 
-    /// Makes what the steps need before the turn, if the call is admitted.
+    /// Makes what the steps need before the turn, unless the call was answered before.
     async fn work_outside<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
         let needs = plan.steps().map(|step| (step.position, step.method.needs()));
         let needs: Vec<_> = needs.filter(|(_, needs)| !needs.is_empty()).collect();
-        if needs.is_empty() || !self.admit(conditions).await? {
+        if needs.is_empty() || self.is_answered(conditions).await? {
             return Ok(());
         }
         self.engine.outside.provide(self.payer(), needs).await
     }
 
-    /// Whether the call has work to do: a write that was answered under its key is answered from there.
-    async fn admit(&self, conditions: &Conditions) -> Result<bool, Problem> {
+    /// Whether a write was answered under its key: it is answered from there, and needs no work outside of the turn.
+    async fn is_answered(&self, conditions: &Conditions) -> Result<bool, Problem> {
         match conditions.to_json().filter(|_| conditions.key.is_some()) {
-            Some(key) => {
-                let ask = command(&HAS_ANSWER, key, 1, &Conditions::default());
-                Ok(!self.send::<bool>(ask).await?.output)
+            Some(params) => {
+                let ask = command(&HAS_ANSWER, params, 1, &Conditions::default());
+                Ok(self.send::<bool>(ask).await?.output)
             }
-            None => Ok(true),
+            None => Ok(false),
         }
     }
 

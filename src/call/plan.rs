@@ -36,7 +36,7 @@ pub(super) trait Plan: Send {
     /// The resource that it waits for.
     fn wait(&self) -> Option<Wait<Self::Output>>;
 
-    /// Completes the result, and answers whom to wake.
+    /// Completes the result, and returns the waiters to wake.
     fn after_commit(&self, output: &mut Self::Output, site: &Site) -> Result<Vec<Wake>, Problem>;
 }
 

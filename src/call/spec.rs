@@ -1,4 +1,4 @@
-//! What a method says of itself before it is called.
+//! The description of a method.
 
 use crate::auth::Scope;
 use crate::problem::Code;
@@ -85,7 +85,7 @@ impl Spec {
         self
     }
 
-    /// Has these problems of its own.
+    /// Declares the problems of the method.
     #[must_use]
     pub const fn problems(mut self, problems: &'static [Code]) -> Self {
         self.problems = problems;

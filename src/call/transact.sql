@@ -104,10 +104,15 @@ as $$
       from jsonb_array_elements(p_problem->'errors') as error)) else p_problem end
 $$;
 
--- Runs several calls, all or none. This is the only function with a subtransaction.
---   calls: [{"method": .., "params": .., "write": true, "guard"?: ..}]
---     with references, "pieces" instead of "params": the text of the parameters, cut at the references; and
---     "refs": [{"call": index of the result, "from": [path in it], "pointer": for the problem}], one for each cut
+-- Runs several calls: all succeed, or none has an effect. This is the only function with a subtransaction.
+-- "calls" has one object per call:
+--   method  name of the method
+--   write   whether the method writes
+--   params  its parameters, if they contain no references
+--   pieces  instead of params: the JSON text of the parameters, cut at each reference
+--   refs    with pieces, one object per reference: "call", the index of the earlier call; "from", the path of the
+--           value in the result of that call; "pointer", the position of the reference in the request
+--   guard   optional: lock and fence (rpc.check_guard)
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -23,9 +23,12 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 
 /// Add to a counter.
 ///
-/// A missing counter starts at 0. `min` and `max` become the bounds of the counter. A bound stops the counter but never
-/// moves it: a value that is already outside can only move towards the bounds. If no bound stops the sum and it does
-/// not fit into 64 bits, the problem is `counter-overflow`. The body is optional: without it, the call adds 1.
+/// Adds `amount` to the counter; without a body, the call adds 1. A counter that does not exist is created at 0 first.
+/// `min` and `max` are stored as the bounds of the counter; if they are absent, the stored bounds are kept. The value
+/// stops at a bound: the part of `amount` beyond it is not applied, or the call fails with `counter-out-of-bounds` if
+/// `onBound` is `reject`. A new bound does not change the value: a value below `min` can only be increased, a value
+/// above `max` can only be decreased. A result that does not fit into a signed 64-bit integer fails with
+/// `counter-overflow`, unless a bound stops the value before.
 #[utoipa::path(operation_id = "increment", tag = "counters",
     params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Adjustment, examples(

@@ -180,8 +180,7 @@ begin
 end $$;
 
 -- A page of counters, sorted by name. Reads one row more than the page, to know whether a next page exists. The prefix
--- becomes a range of the primary key. The range ends at the prefix plus 64 times the highest character (4 bytes each):
--- a name has at most 256 bytes, so no name with the prefix is greater.
+-- becomes a range of the primary key that ends with the prefix and the highest characters (src/name.rs).
 create function rpc.list_counters(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$

@@ -23,7 +23,7 @@ pub struct Counter {
     /// Upper bound of increments, decrements and resets; `null` if none.
     #[schema(required, example = json!(null))]
     pub max: Option<i64>,
-    /// Time of creation, by the first write.
+    /// Time of the first write, which created the counter.
     pub created_at: Time,
     /// Time of the last write.
     pub updated_at: Time,
@@ -42,7 +42,7 @@ pub struct AdjustedCounter {
     /// Part of `amount` that took effect.
     #[schema(example = 1)]
     pub applied: i64,
-    /// Whether a bound stopped the counter, so that `applied` differs from `amount`.
+    /// `true` if `min` or `max` limited the change; `applied` then differs from `amount`.
     #[schema(example = false)]
     pub capped: bool,
 }

@@ -100,7 +100,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for parts and takes about a batch of them, round robin over payers. `None` when the queue is closed.
+    /// Waits until there are parts, then takes one batch, one payer after the other (round robin). The last part may exceed
+    /// the size of a batch. `None` when the queue is closed.
     pub fn take(&self) -> Option<Vec<Part>> {
         let mut state = self.state();
         while !state.is_closed {

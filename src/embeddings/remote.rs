@@ -125,7 +125,7 @@ impl Remote {
             request = request.bearer_auth(key.expose_secret());
         }
         let response = request.send().await.map_err(|error| Refused {
-            // Leave the URL out, which may be confidential, because the reason is logged.
+            // The reason is logged, so it must not contain the URL, which may be confidential.
             reason: format!("the endpoint cannot be reached: {}", error.without_url()),
             retry: true,
         })?;

@@ -101,7 +101,7 @@ fn without_path(problem: &mut Problem, in_path: &[&str]) {
             };
         } else if let Some(name) = in_path.iter().find(|name| error.detail == format!("duplicate field `{name}`")) {
             error.pointer = format!("/{name}");
-            error.detail = "stands in the path, and nowhere else".to_owned();
+            error.detail = "must be in the path only".to_owned();
         }
     }
 }

@@ -64,8 +64,8 @@ pub struct CreateLink {
     /// Title for people, at most 512 bytes of UTF-8 without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
-    /// Time at which the link expires; a time in the past expires it at once. Default: never. Not together with
-    /// `ttlMs`.
+    /// Time at which the link expires. If the time is in the past, the link expires immediately. Without `expiresAt` and
+    /// `ttlMs`, the link never expires. Cannot be combined with `ttlMs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// Lifetime, in milliseconds, 1,000 to 315,360,000,000 (10 years). Default: no limit. Not together with

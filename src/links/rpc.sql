@@ -187,6 +187,26 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
+-- The latest clicks of a link, newest first.
+create function rpc.recent_clicks(p_payer text, p_slug text, p_since timestamptz) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_recent json;
+begin
+  select coalesce(json_agg(item), '[]') into v_recent
+    from (
+      select json_build_object(
+          'clickedAt', clicked_at, 'referrer', referrer, 'country', country, 'browser', browser, 'bot', bot) as item
+        from tenant.clicks
+        where payer = p_payer and slug = p_slug and clicked_at >= p_since
+        order by clicked_at desc, id desc
+        limit {{recent_clicks}}
+    ) recent;
+  return v_recent;
+end $$;
+
 -- Click statistics over the last days, including today: totals for the days that are added up, single clicks since
 -- then.
 create function rpc.get_link_stats(p_payer text, p_params jsonb) returns json
@@ -216,7 +236,8 @@ begin
       where payer = p_payer and slug = v_slug and day >= v_first
     union all
     select kinds.kind, (clicked_at at time zone 'UTC')::date,
-        coalesce(case kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
+        coalesce(
+          case kind when 'referrer' then referrer when 'country' then country when 'browser' then browser end, ''),
         (not bot)::integer, bot::integer
       from tenant.clicks
       cross join (values ('day'), ('referrer'), ('country'), ('browser')) as kinds (kind)
@@ -246,15 +267,7 @@ begin
         select json_agg(json_build_object('date', date, 'clicks', clicks, 'botClicks', bot_clicks) order by date)
           from by_day))
     into v_counts;
-  select coalesce(json_agg(item), '[]') into v_recent
-    from (
-      select json_build_object(
-          'clickedAt', clicked_at, 'referrer', referrer, 'country', country, 'browser', browser, 'bot', bot) as item
-        from tenant.clicks
-        where payer = p_payer and slug = v_slug and clicked_at >= v_link.created_at
-        order by clicked_at desc, id desc
-        limit {{recent_clicks}}
-    ) recent;
+  v_recent := rpc.recent_clicks(p_payer, v_slug, v_link.created_at);
   return json_build_object('ok', json_build_object(
     'slug', v_slug, 'url', v_link.url, 'title', v_link.title, 'clicks', v_link.clicks, 'botClicks', v_link.bot_clicks,
     'createdAt', v_link.created_at, 'lastClickAt', v_link.last_click_at,

@@ -153,7 +153,7 @@ pub struct LinkStats {
     /// Time of the last click by a person or a bot; `null` if none.
     #[schema(required)]
     pub last_click_at: Option<Time>,
-    /// Clicks by people within the requested days by host of the referrer: the 50 hosts with the most clicks.
+    /// Number of clicks per host of the referrer within the requested days, without bots: the 50 hosts with the most clicks.
     pub referrers: Vec<ClicksOf>,
     /// Clicks by people within the requested days by country: the 50 countries with the most clicks.
     pub countries: Vec<ClicksOf>,

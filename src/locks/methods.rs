@@ -112,7 +112,8 @@ pub struct ExtendLock {
     pub name: Name,
     /// Token of the lease, from the result of `acquireLock`.
     pub token: LockToken,
-    /// New lease time from now, in milliseconds, 1,000 to 86,400,000 (24 hours). It never shortens the lease.
+    /// Duration of the lease, counted from now, in milliseconds: 1,000 to 86,400,000 (24 hours). If the lease already ends
+    /// later, its end does not change.
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, example = 30000)]
     pub ttl_ms: TtlMs,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::limits::METADATA_BYTES_MAX;
+use super::limits::LEASE_METADATA_MAX;
 use crate::json::Json;
 use crate::name::Name;
 use crate::number::Bounded;
@@ -63,9 +63,9 @@ impl TryFrom<Json> for Metadata {
     type Error = String;
 
     fn try_from(value: Json) -> Result<Self, Self::Error> {
-        match value.as_value().to_string().len() <= METADATA_BYTES_MAX {
+        match value.as_value().to_string().len() <= LEASE_METADATA_MAX {
             true => Ok(Self(value)),
-            false => Err(format!("must be at most {METADATA_BYTES_MAX} bytes of JSON")),
+            false => Err(format!("must be at most {LEASE_METADATA_MAX} bytes of JSON")),
         }
     }
 }

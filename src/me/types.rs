@@ -60,7 +60,7 @@ pub struct Me {
     /// Public id of the token, for listing and revoking it.
     #[schema(example = "0ahzrSBBqC2lZ0Nk")]
     pub token_id: String,
-    /// Name of the token, chosen by the operator; `null` if none.
+    /// Name that the operator gave to the token; `null` if the token has no name.
     #[schema(required, example = "web shop")]
     pub token_name: Option<String>,
     /// Time at which the token expires.

@@ -128,11 +128,11 @@ language plpgsql immutable
 as $$
 begin
   -- The limit of the domain tenant.metadata.
-  if octet_length(p_metadata::text) > {{metadata_stored_bytes_max}} then
+  if octet_length(p_metadata::text) > {{memory_metadata_stored_max}} then
     return rpc.invalid_value(
       p_within || '/metadata',
-      'must be at most {{metadata_bytes_max}} bytes of JSON, and {{metadata_stored_bytes_max}} with spaces and all digits '
-      'of its numbers');
+      'must be at most {{memory_metadata_max}} bytes of JSON, and {{memory_metadata_stored_max}} with spaces '
+      'and all digits of its numbers');
   end if;
   return null;
 end $$;
@@ -277,10 +277,10 @@ begin
       else rpc.merge_patch(v_old.metadata, p_params->'metadata')
     end;
     -- The limit of the domain tenant.metadata.
-    if octet_length(v_metadata::text) > {{metadata_stored_bytes_max}} then
+    if octet_length(v_metadata::text) > {{memory_metadata_stored_max}} then
       return rpc.problem(
         'payload-too-large', json_build_object(
-          'limitBytes', {{metadata_stored_bytes_max}}, 'detail', 'The metadata would become larger than the limit.'));
+          'limitBytes', {{memory_metadata_stored_max}}, 'detail', 'The metadata would become larger than the limit.'));
     end if;
     v_memory.metadata := v_metadata;
   end if;

@@ -42,7 +42,7 @@ begin
   if v_namespace is not null then
     q.namespace_keys := array[tenant.memory_key(p_payer, 'n', v_namespace)];
   end if;
-  -- For rank fusion, each list is as long as the limit, but at least 10. Results further down are noise.
+  -- Rank fusion takes as many results of each search as the limit, but at least 10: results ranked lower are noise.
   q.depth := case when p_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
   return q;
 end $$;

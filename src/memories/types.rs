@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::limits::METADATA_BYTES_MAX;
+use super::limits::MEMORY_METADATA_MAX;
 use crate::json::{DEPTH_MAX, check_depth};
 use crate::name::Name;
 use crate::number::Bounded;
@@ -56,8 +56,8 @@ impl TryFrom<Map<String, Value>> for Metadata {
     fn try_from(members: Map<String, Value>) -> Result<Self, String> {
         check_depth(members.values(), DEPTH_MAX - 1)?;
         match serde_json::to_string(&members) {
-            Ok(json) if json.len() <= METADATA_BYTES_MAX => Ok(Self(members)),
-            _ => Err(format!("must be at most {METADATA_BYTES_MAX} bytes as JSON")),
+            Ok(json) if json.len() <= MEMORY_METADATA_MAX => Ok(Self(members)),
+            _ => Err(format!("must be at most {MEMORY_METADATA_MAX} bytes as JSON")),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::limits::limits;
 
 limits! {
-    /// Size of a payload or of a result, as JSON text.
+    /// Maximum size of a payload or of a result, as JSON text.
     PAYLOAD_BYTES_MAX: bytes = 256 << 10;
-    /// Size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
+    /// Maximum size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
     JOBS_BYTES_MAX: bytes = 4 << 20;
-    /// Number of failed attempts that a job remembers.
+    /// Maximum number of failed attempts that a job remembers.
     ERRORS_KEPT: number = 10;
     /// How long a completed job is kept.
     COMPLETED_JOBS_KEPT: time = Duration::from_hours(24);
@@ -19,9 +19,9 @@ limits! {
     QUEUE_VISITED: time = Duration::from_hours(1);
     /// Expired leases and delayed jobs that one call applies.
     DUE_JOBS_MAX: number = 100;
-    /// Number of priorities whose first job a queue remembers.
+    /// Maximum number of priorities whose first job a queue remembers.
     RANKS_MAX: number = 64;
-    /// Number of popped jobs that a pop steps over before it moves the head of its queue.
+    /// Maximum number of popped jobs that a pop steps over before it moves the head of its queue.
     HEAD_STEPS_MAX: number = 32;
     /// Jobs that one `retryDead` examines.
     DEAD_JOBS_EXAMINED: number = 1_000;

@@ -93,7 +93,7 @@ macro_rules! new_job {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schema(value_type = Option<i64>, minimum = 0, maximum = 31536000000i64)]
             pub delay_ms: Option<DelayMs>,
-            /// Earliest time at which the job can be popped. A past time means now. `null` or absent: see `delayMs`.
+            /// Earliest time at which the job can be popped. A past time means now. `null` or absent: `delayMs` applies.
             /// Cannot be combined with `delayMs`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub run_at: Option<Time>,

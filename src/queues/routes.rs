@@ -167,7 +167,7 @@ async fn cancel_job(tenant: Tenant, call: Request<CancelJob>) -> Result<Answer<(
     tenant.call(call).await
 }
 
-/// Lists the jobs of a queue.
+/// List the jobs of a queue.
 ///
 /// The order is: completed, dead, delayed, ready and running jobs, last the jobs that wait for another job of their
 /// group. Each of these six is sorted by priority (highest first), then by arrival. A job whose lease has expired is
@@ -191,7 +191,7 @@ async fn queue_status(tenant: Tenant, call: Request<ReadQueueStatus>) -> Result<
     tenant.call(call).await
 }
 
-/// Lists the queues that have jobs.
+/// List the queues that have jobs.
 ///
 /// Returns a page of queues in the order of their names, each with its status.
 #[utoipa::path(operation_id = "listQueues", tag = "queues", params(ListQueues),

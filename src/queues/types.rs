@@ -121,7 +121,7 @@ pub struct Job {
     /// Base of the back-off, in milliseconds, 0 to 3,600,000.
     #[schema(example = 1000)]
     pub backoff_ms: u32,
-    /// Earliest time at which the job can be popped. A retry sets it again.
+    /// Earliest time at which the job can be popped. Each retry replaces it with the time of the next attempt.
     pub run_at: Time,
     /// End of the lease. `null` unless the job is running.
     #[schema(required)]

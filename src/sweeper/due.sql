@@ -31,7 +31,7 @@ declare
   v_now timestamptz := clock_timestamp();
   v_finished record;
 begin
-  for i in 1 .. {{steps}} loop
+  for i in 1 .. {{walk_steps}} loop
     select payer, due_at into v_finished
       from tenant.jobs
       where payer > p_payer and state in ('completed', 'dead')
@@ -58,7 +58,7 @@ as $$
         from tenant.queues
         where (payer, queue) > (p_payer, p_key)
         order by payer, queue
-        limit {{rows}}
+        limit {{walk_rows}}
     ) stretch
     group by payer
     order by payer
@@ -77,7 +77,7 @@ as $$
         from tenant.locks
         where (payer, name) > (p_payer, p_key)
         order by payer, name
-        limit {{rows}}
+        limit {{walk_rows}}
     ) stretch
     group by payer
     order by payer
@@ -96,7 +96,7 @@ as $$
         from tenant.idempotency
         where (payer, key_sha256) > (p_payer, decode(p_key, 'hex'))
         order by payer, key_sha256
-        limit {{rows}}
+        limit {{walk_rows}}
     ) stretch
     group by payer
     order by payer
@@ -116,7 +116,7 @@ declare
   v_click record;
   v_link record;
 begin
-  for i in 1 .. {{steps}} loop
+  for i in 1 .. {{walk_steps}} loop
     select payer, slug, clicked_at into v_click
       from tenant.clicks
       where (payer, slug) > (p_payer, p_key)
@@ -157,7 +157,7 @@ as $$
             from slug.slugs
             where slug > p_key
             order by slug
-            limit {{slugs}}
+            limit {{walk_slugs}}
         ) stretch
     ) walked
     where due or last
@@ -175,7 +175,7 @@ declare
   v_now timestamptz := clock_timestamp();
   v_memory record;
 begin
-  for i in 1 .. {{steps}} loop
+  for i in 1 .. {{walk_steps}} loop
     select payer, expires_at into v_memory
       from tenant.memories
       where payer > p_payer and expires_at is not null
@@ -209,7 +209,7 @@ as $$
             where (payer, model, dimensions) > (
               p_payer, split_part(p_key, chr(1), 1), coalesce(nullif(split_part(p_key, chr(1), 2), '')::integer, -1))
             order by payer, model, dimensions
-            limit {{rows}}
+            limit {{walk_rows}}
         ) stretch
     ) walked
     where due or last

@@ -3,10 +3,10 @@
 use crate::limits::limits;
 
 limits! {
-    /// Payers or links in one stretch of a walk that takes an index step for each.
-    STEPS: number = 1_000;
-    /// Rows in one stretch of a walk that reads them all.
-    ROWS: number = 10_000;
-    /// Slugs in one stretch, each with a look-up of its link.
-    SLUGS: number = 2_000;
+    /// Payers or links that one statement of a walk finds, with one index look-up each.
+    WALK_STEPS: number = 1_000;
+    /// Rows that one statement of a walk reads.
+    WALK_ROWS: number = 10_000;
+    /// Slugs that one statement of a walk reads, with one look-up of a link each.
+    WALK_SLUGS: number = 2_000;
 }

@@ -15,7 +15,7 @@ use crate::db::Database;
 
 /// Time between two rounds. A server that does not lead checks as often whether it may.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Rounds after which another server leads in the place of one that is gone.
+/// Missed rounds after which another server takes over.
 const ROUNDS_MISSED_MAX: u32 = 4;
 /// Time that a round spends on each kind.
 const KIND_TIME_MAX: Duration = Duration::from_millis(250);

@@ -9,7 +9,7 @@ use super::access::Access;
 use super::call::Call;
 use super::error::CallError;
 use super::inbox::BATCH_CALLS_MAX;
-use super::send_error::SendError;
+use super::send_error::{RERUNS_MAX, SendError};
 use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{Database, POOL_WAIT};
 use crate::payer::Payer;
@@ -86,19 +86,27 @@ impl BusyPath {
                     call.answer(Ok(result));
                 }
             }
-            // Rolled back by a bug in one of the calls, or by a deadlock: run each alone, so that only one fails.
-            Err(error) if batch.len() > 1 && matches!(error, SendError::Refused(_)) && !error.is_lock_timeout() => {
+            // Rolled back by a bug in one of the calls, or by a deadlock.
+            Err(error) if error.is_rolled_back() && !error.is_lock_timeout() => {
                 for call in batch {
-                    if !call.is_abandoned() {
-                        Box::pin(self.process(vec![call])).await;
-                    }
+                    self.rerun(call).await;
                 }
             }
-            Err(error) => {
-                for call in batch {
-                    let error = call.span.in_scope(|| error.of_call(Access::Write, call.command.method));
-                    call.answer(Err(error));
-                }
+            Err(error) => batch.into_iter().for_each(|call| fail(call, &error)),
+        }
+    }
+
+    /// Runs a call of a failed batch alone, so that only the call at fault fails.
+    async fn rerun(&self, call: Call) {
+        // A caller that was told `outcome-unknown` must not see the effect much later.
+        for attempt in 0..=RERUNS_MAX {
+            if call.is_abandoned() {
+                return;
+            }
+            match self.send(std::slice::from_ref(&call)).await {
+                Ok(batch) => return call.answer(batch.results.into_iter().next().ok_or(CallError::Refused)),
+                Err(error) if error.is_rolled_back() && error.is_transient(Access::Write) && attempt < RERUNS_MAX => {}
+                Err(error) => return fail(call, &error),
             }
         }
     }
@@ -110,6 +118,11 @@ impl BusyPath {
             Err(_elapsed) => Err(SendError::silence()),
         }
     }
+}
+
+fn fail(call: Call, error: &SendError) {
+    let error = call.span.in_scope(|| error.of_call(Access::Write, call.command.method));
+    call.answer(Err(error));
 }
 
 /// A parked payer. Dropping it answers its remaining calls.

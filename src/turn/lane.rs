@@ -13,7 +13,7 @@ use super::call::Call;
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::metrics::Metrics;
-use super::send_error::SendError;
+use super::send_error::{RERUNS_MAX, SendError};
 use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{CONNECT_TIMEOUT, Database};
 use crate::payer::Payer;
@@ -22,9 +22,6 @@ use crate::payer::Payer;
 const BUSY: &str = r#"{"busy":null}"#;
 /// Pause between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// How often a call is run again after a deadlock, a serialisation failure or a move to another node. Routes are read once,
-/// at the start of the server, and name one node, so a moved call goes to the same node again.
-const RERUNS_MAX: usize = 3;
 /// A connection that was idle for longer is pinged before it is used. A TCP connection that the database has closed accepts
 /// one more write, and then the outcome of that write would be unknown although it never ran.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);

@@ -13,6 +13,10 @@ const STATEMENT_TIMEOUT: &str = "57014";
 const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK: &str = "40P01";
 
+/// How often a call is run again after a deadlock, a serialisation failure or a move to another node. Routes are read once,
+/// at the start of the server, and name one node, so a moved call goes to the same node again.
+pub(super) const RERUNS_MAX: usize = 3;
+
 /// Why a batch has no results.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
@@ -64,6 +68,11 @@ impl SendError {
     fn refusal(&self) -> Option<String> {
         let Self::Refused(error) = self else { return None };
         error.as_database_error().and_then(|database| database.code()).map(|code| code.into_owned())
+    }
+
+    /// Whether the batch reached a database that did not run it, or undid it.
+    pub fn is_rolled_back(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Moved)
     }
 
     /// Whether a payer's lock was not free in time.

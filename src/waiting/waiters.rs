@@ -1,7 +1,7 @@
 //! The waiting calls of this process, in one line per payer and resource.
 //!
 //! A release or a push wakes the first waiters of a line. The head of each line also polls, since a wake-up from another
-//! server can be lost and the clock wakes nobody.
+//! server can be lost, and no wake-up is sent when a lease expires or a job becomes due.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

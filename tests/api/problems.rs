@@ -232,7 +232,7 @@ async fn a_wrong_member_is_named_with_what_could_stand_there() {
         ("/v1/transaction", json!({"calls": [call]}))
     };
     for ((path, body), pointer, detail) in [
-        (("/v1/counters/a/increment", json!({"name": "b"})), "/name", "stands in the path, and nowhere else"),
+        (("/v1/counters/a/increment", json!({"name": "b"})), "/name", "must be in the path only"),
         (
             ("/v1/counters/a/increment", json!({"amont": 1})),
             "/amont",

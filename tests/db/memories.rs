@@ -1,7 +1,7 @@
 //! Searches of memories: the plans with row-level security, and the role that sees the index of all payers.
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use crate::database::TestDatabase;
 use crate::plan::plan;

@@ -207,3 +207,11 @@ fn circle(
     done.insert(module.clone());
     None
 }
+
+/// A proof without a token. Every other room gets its proofs from `auth`.
+#[test]
+fn only_the_sweeper_makes_proofs_of_its_own() {
+    let makers = files().into_values().filter(|source| code(source).iter().any(|line| line.contains("of_sweeper")));
+    let makers: Vec<String> = makers.map(|source| source.path).collect();
+    assert_eq!(makers, ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);
+}
