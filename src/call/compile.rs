@@ -49,12 +49,16 @@ impl Transaction {
         let mut aliases = HashMap::new();
         for (index, mut call) in self.calls.into_iter().enumerate() {
             let alias = call.alias.take();
-            compiled.calls.push(compile(call, index, &aliases, methods)?);
-            compiled.check_limits(index)?;
+            let entry = methods.iter().find(|entry| entry.spec.name == call.method);
+            let entry = entry
+                .ok_or_else(|| invalid(index, "/method", "must be the operationId of a write or of a fast read"))?;
+            let named = |problem: Problem| problem.member("method", entry.spec.name);
+            compiled.calls.push(compile(call, index, &aliases, entry).map_err(named)?);
+            compiled.check_limits(index).map_err(named)?;
             if let Some(alias) = alias {
-                check_alias(&alias, index)?;
+                check_alias(&alias, index).map_err(named)?;
                 if aliases.insert(alias, index).is_some() {
-                    return Err(invalid(index, "/as", "must not be given twice"));
+                    return Err(named(invalid(index, "/as", "must not be given twice")));
                 }
             }
         }
@@ -70,11 +74,8 @@ fn compile(
     call: TransactedCall,
     index: usize,
     aliases: &HashMap<String, usize>,
-    methods: &[Entry],
+    entry: &Entry,
 ) -> Result<CompiledCall, Problem> {
-    let entry = methods.iter().find(|entry| entry.spec.name == call.method);
-    let entry =
-        entry.ok_or_else(|| invalid(index, "/method", "must be the operationId of a write or of a fast read"))?;
     let Entry { spec, parse } = *entry;
     if spec.batching == Batching::Apart {
         let detail = "cannot be in a transaction: searches, lists and counts are calls of their own";

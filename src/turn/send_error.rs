@@ -12,6 +12,10 @@ const LOCK_TIMEOUT: &str = "55P03";
 const STATEMENT_TIMEOUT: &str = "57014";
 const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK: &str = "40P01";
+/// SQLSTATE of an error inside of PostgreSQL.
+const INTERNAL_ERROR: &str = "XX000";
+/// Message of a call that runs while `payerbase migrate` replaces its function.
+const FUNCTION_REPLACED: &str = "cache lookup failed for function";
 
 /// How often a call is run again after a deadlock, a serialisation failure or a move to another node. Routes are read once,
 /// at the start of the server, and name one node, so a moved call goes to the same node again.
@@ -85,7 +89,14 @@ impl SendError {
         match self {
             Self::Moved | Self::Unsent(_) => true,
             Self::Lost(_) => access == Access::Read,
-            Self::Refused(_) => self.refusal().is_some_and(|code| code == SERIALIZATION_FAILURE || code == DEADLOCK),
+            Self::Refused(error) => self.refusal().is_some_and(|code| match code.as_str() {
+                SERIALIZATION_FAILURE | DEADLOCK => true,
+                INTERNAL_ERROR => {
+                    let message = error.as_database_error().map(|database| database.message());
+                    message.is_some_and(|message| message.starts_with(FUNCTION_REPLACED))
+                }
+                _ => false,
+            }),
         }
     }
 
