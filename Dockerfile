@@ -5,8 +5,8 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
-# Without it the build takes half the time, and the server runs no models: --build-arg FEATURES=
-ARG FEATURES=local-embeddings
+# Models in the server, and the export of traces. Without models the build takes half the time: --build-arg FEATURES=otlp
+ARG FEATURES=local-embeddings,otlp
 # Dependencies first, under an empty program: they are compiled again only when these two files change.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
