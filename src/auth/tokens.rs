@@ -132,10 +132,18 @@ impl Tokens {
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
     /// right; `database-unavailable`.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
-        let cached = if self.silence() < REVOCATION_FRESH { self.known.get(&token.id).await } else { None };
-        let grant = match cached {
-            Some(grant) => grant,
-            None => self.look_up(&token.id).await?.ok_or_else(|| Problem::new(Code::TokenInvalid))?,
+        let grant = match self.silence() < REVOCATION_FRESH {
+            // Concurrent requests with one token share one look-up: there are only two connections for look-ups.
+            true => self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id)).await,
+            false => self.look_up(&token.id).await.map_err(Arc::new),
+        };
+        let grant = match grant {
+            Ok(grant) => grant,
+            Err(uncached) => match &*uncached {
+                Uncached::Revoked(grant) => Arc::clone(grant),
+                Uncached::Unknown => return Err(Problem::new(Code::TokenInvalid)),
+                Uncached::Unavailable => return Err(Problem::new(Code::DatabaseUnavailable)),
+            },
         };
         if !token.secret.matches(&grant.secret_sha256) {
             return Err(Problem::new(Code::TokenInvalid));
@@ -149,21 +157,29 @@ impl Tokens {
         Ok(grant)
     }
 
-    async fn look_up(&self, id: &TokenId) -> Result<Option<Arc<Grant>>, Problem> {
+    async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
         let found =
             sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.auth_pool());
         let found = in_time(found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
-        let grant = grant.map_err(|error| {
-            tracing::warn!(%error, "cannot look up a token");
-            Problem::new(Code::DatabaseUnavailable)
-        })?;
-        let grant = grant.map(Arc::new);
-        if let Some(grant) = grant.as_ref().filter(|grant| !grant.revoked) {
-            self.known.insert(id.clone(), Arc::clone(grant)).await;
+        match grant {
+            Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(Arc::new(grant))),
+            Ok(Some(grant)) => Ok(Arc::new(grant)),
+            Ok(None) => Err(Uncached::Unknown),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look up a token");
+                Err(Uncached::Unavailable)
+            }
         }
-        Ok(grant)
     }
+}
+
+/// The result of a look-up that is not cached.
+#[derive(Debug)]
+enum Uncached {
+    Revoked(Arc<Grant>),
+    Unknown,
+    Unavailable,
 }
 
 /// Limits the time of a query, so that a silent connection delays neither a caller nor the poll.
