@@ -128,7 +128,11 @@ async fn a_search_by_words_reads_nothing_of_others() {
     }
     let blocks = (blocks(&mut db).await - before) / 10;
     println!("{blocks} blocks for a search by a word of 200 memories, among 30,200 with that word");
-    assert!(blocks < 2 * 200, "at most two per memory of the payer, but {blocks}");
+    let version = "select current_setting('server_version_num')::integer";
+    let version: i32 = sqlx::query_scalar(version).fetch_one(&mut db).await.unwrap();
+    // Before PostgreSQL 17, the primary key is descended once for each of the 200 ids.
+    let max = if version < 170_000 { 400 } else { 300 };
+    assert!(blocks < max, "{blocks}");
 }
 
 #[tokio::test]
