@@ -90,7 +90,8 @@ returns table (payer text, key text, due boolean)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select payer, max(encode(key_sha256, 'hex') collate "C"), bool_or(created_at <= clock_timestamp() - {{idempotency_kept}})
+  select payer, max(encode(key_sha256, 'hex') collate "C"),
+      bool_or(created_at <= clock_timestamp() - {{idempotency_kept}})
     from (
       select payer, key_sha256, created_at
         from tenant.idempotency
