@@ -132,23 +132,40 @@ impl Compiled {
 }
 
 impl CompiledCall {
-    /// The call as `rpc.transact` reads it.
-    fn to_json(&self) -> serde_json::Result<Value> {
+    /// Whether the call is in one run with the call before it.
+    fn continues_run(before: &Self, call: &Self) -> bool {
+        let is_plain = |call: &Self| call.references.is_empty() && call.guard.is_none();
+        call.spec.has_run && call.spec.name == before.spec.name && is_plain(before) && is_plain(call)
+    }
+
+    /// A run of calls as `rpc.transact` reads it.
+    fn run_to_json(run: &[Self]) -> Result<Value, Problem> {
+        let params = |call: &Self| call.method.params().map_err(|error| mismatch(call.spec.name, &error));
+        match run {
+            [call] => Ok(call.to_json(params(call)?)),
+            _ => Ok(json!({
+                "method": run.first().map(|call| call.spec.name),
+                "run": run.iter().map(params).collect::<Result<Vec<_>, _>>()?,
+            })),
+        }
+    }
+
+    /// One call as `rpc.transact` reads it.
+    fn to_json(&self, mut params: Value) -> Value {
         let mut call = Map::new();
         call.insert("method".into(), self.spec.name.into());
         call.insert("write".into(), (self.spec.access == Access::Write).into());
-        let mut params = self.method.params()?;
         if self.references.is_empty() {
             call.insert("params".into(), params);
         } else {
             let (pieces, references) = cut(&mut params, &self.references);
             call.insert("pieces".into(), pieces.into());
-            call.insert("refs".into(), serde_json::to_value(references)?);
+            call.insert("refs".into(), json!(references));
         }
         if let Some(guard) = &self.guard {
-            call.insert("guard".into(), serde_json::to_value(guard)?);
+            call.insert("guard".into(), json!(guard));
         }
-        Ok(Value::Object(call))
+        Value::Object(call)
     }
 }
 
@@ -174,8 +191,8 @@ impl Plan for Compiled {
     }
 
     fn params(&self) -> Result<String, Problem> {
-        let calls = self.calls.iter().map(|call| call.to_json().map_err(|error| mismatch(call.spec.name, &error)));
-        let calls: Vec<Value> = calls.collect::<Result<_, _>>()?;
+        let runs = self.calls.chunk_by(CompiledCall::continues_run);
+        let calls: Vec<Value> = runs.map(CompiledCall::run_to_json).collect::<Result<_, _>>()?;
         Ok(json!({"calls": calls}).to_string())
     }
 

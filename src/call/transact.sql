@@ -52,30 +52,6 @@ as $$
     'detail', 'The results of the calls, together with the results that they refer to, are larger than the limit.')
 $$;
 
--- Runs the calls from p_first on that have one method and neither references nor guards, if the method has a form for
--- runs. Returns one result per call, or NULL if the first call is alone.
-create function rpc.transact_run(p_payer text, p_calls jsonb, p_first integer) returns json[]
-language plpgsql
-as $$
-declare
-  v_method text := p_calls->p_first->>'method';
-  v_last integer := p_first;
-  v_next jsonb := p_calls->(p_first + 1);
-begin
-  if not rpc.has_run(v_method) or p_calls->p_first ?| '{refs,guard}' then
-    return null;
-  end if;
-  while v_next->>'method' = v_method and not v_next ?| '{refs,guard}' loop
-    v_last := v_last + 1;
-    v_next := p_calls->(v_last + 1);
-  end loop;
-  if v_last = p_first then
-    return null;
-  end if;
-  return rpc.dispatch_run(p_payer, v_method, jsonb_path_query_array(
-    p_calls, '$[$first to $last].params', jsonb_build_object('first', p_first, 'last', v_last)));
-end $$;
-
 -- Runs one call.
 create function rpc.transact_one(p_payer text, p_call jsonb, p_params jsonb) returns json
 language plpgsql
@@ -105,65 +81,62 @@ as $$
 $$;
 
 -- Runs several calls: all succeed, or none has an effect. This is the only function with a subtransaction.
--- "calls" has one object per call:
+-- "calls" has one object per call, or per run of calls of one method:
 --   method  name of the method
 --   write   whether the method writes
 --   params  its parameters, if they contain no references
 --   pieces  instead of params: the JSON text of the parameters, cut at each reference
 --   refs    with pieces, one object per reference: "call", the index of the earlier call; "from", the path of the
 --           value in the result of that call; "pointer", the position of the reference in the request
+--   run     instead of params: the parameters of each call of a run
 --   guard   optional: lock and fence (rpc.check_guard)
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 declare
   v_calls jsonb := p_params->'calls';
-  v_count integer := jsonb_array_length(v_calls);
-  v_at integer := 0;
   v_call jsonb;
   v_input record;
   v_answer json;
+  v_answers json[];
   v_ok json;
+  -- Their number is the index of the next call.
   v_results json[] := '{}';
-  -- The results of the run that the call belongs to, and the index of the first call after the run.
-  v_run json[];
-  v_run_end integer := 0;
   -- Size of all results, each counted once more per reference to it.
   v_bytes bigint := 0;
   v_problem jsonb;
 begin
   begin
-    while v_at < v_count loop
-      if v_at >= v_run_end then
-        v_call := v_calls->v_at;
-        v_run := rpc.transact_run(p_payer, v_calls, v_at);
-        v_run_end := v_at + coalesce(cardinality(v_run), 1);
-      end if;
-      if v_run is not null then
-        v_answer := v_run[v_at - v_run_end + cardinality(v_run) + 1];
+    for i in 0 .. jsonb_array_length(v_calls) - 1 loop
+      v_call := v_calls->i;
+      if v_call ? 'run' then
+        v_answers := rpc.dispatch_run(p_payer, v_call->>'method', v_call->'run');
       elsif v_call ? 'refs' then
-        v_input := rpc.resolve_references(v_call, v_at, v_results, v_bytes);
+        v_input := rpc.resolve_references(v_call, cardinality(v_results), v_results, v_bytes);
         v_bytes := v_input.bytes;
         v_problem := v_input.problem;
-        if v_problem is not null then
-          raise exception using errcode = 'PB001', message = 'rolled back';
+        if v_problem is null then
+          v_answers := array[rpc.transact_one(p_payer, v_call, v_input.params)];
         end if;
-        v_answer := rpc.transact_one(p_payer, v_call, v_input.params);
       else
-        v_answer := rpc.transact_one(p_payer, v_call, v_call->'params');
+        v_answers := array[rpc.transact_one(p_payer, v_call, v_call->'params')];
       end if;
-      v_ok := v_answer->'ok';
-      if v_ok is null then
-        v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, v_at);
+      if v_problem is null then
+        foreach v_answer in array v_answers loop
+          v_ok := v_answer->'ok';
+          v_bytes := v_bytes + octet_length(v_answer::text);
+          if v_ok is null then
+            v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, cardinality(v_results));
+          elsif v_bytes > {{results_bytes_max}} then
+            v_problem := rpc.results_too_large();
+          end if;
+          exit when v_problem is not null;
+          v_results := v_results || v_ok;
+        end loop;
+      end if;
+      if v_problem is not null then
         raise exception using errcode = 'PB001', message = 'rolled back';
       end if;
-      v_results := v_results || v_ok;
-      v_bytes := v_bytes + octet_length(v_answer::text);
-      if v_bytes > {{results_bytes_max}} then
-        v_problem := rpc.results_too_large();
-        raise exception using errcode = 'PB001', message = 'rolled back';
-      end if;
-      v_at := v_at + 1;
     end loop;
   exception
     when sqlstate 'PB001' then
@@ -174,10 +147,11 @@ begin
         raise;
       end if;
       v_problem := rpc.invalid_value(
-        '/calls/' || v_at || '/params', 'the value of a $ref does not fit its place')->'problem';
+        '/calls/' || cardinality(v_results) || '/params', 'the value of a $ref does not fit its place')->'problem';
   end;
   if v_problem is not null then
-    return json_build_object('problem', v_problem || jsonb_build_object('index', v_at, 'method', v_call->'method'));
+    return json_build_object('problem', v_problem || jsonb_build_object(
+      'index', cardinality(v_results), 'method', v_call->'method'));
   end if;
   return json_build_object('ok', json_build_object('results', array_to_json(v_results)));
 end $$;

@@ -41,7 +41,7 @@ method!(Increment => AdjustedCounter, write("increment").with_run().problems(ADJ
 #[serde(transparent)]
 pub struct Decrement(pub Adjustment);
 
-method!(Decrement => AdjustedCounter, write("decrement").problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
+method!(Decrement => AdjustedCounter, write("decrement").with_run().problems(ADJUSTMENT_PROBLEMS).refs(ADJUSTMENT));
 
 /// Sets a counter to a value within its bounds.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,14 @@
 -- Methods of counters. Owned by payerbase_rpc. Writes run in a turn (src/turn/turn.sql), which holds the payer's lock.
 
+-- A counter, and a counter after an increment or a decrement, as callers see them: one attribute per JSON member.
+create type rpc.shown_counter as (
+  name text, value bigint, min bigint, max bigint, "createdAt" timestamptz, "updatedAt" timestamptz
+);
+create type rpc.adjusted_counter as (
+  name text, value bigint, min bigint, max bigint, "createdAt" timestamptz, "updatedAt" timestamptz,
+  "previousValue" bigint, applied bigint, capped boolean
+);
+
 -- Moves a counter that does not exist, gets other bounds, or may be stopped by a bound. Returns the counter.
 --
 -- A bound stops the counter but never moves it: a value that is already outside can only move towards the bounds.
@@ -57,9 +66,9 @@ begin
     insert into tenant.counters (payer, name, value, min, max, created_at, updated_at)
       values (p_payer, v_name, v_new, v_min, v_max, p_now, p_now);
   end if;
-  return json_build_object('ok', json_build_object(
-    'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', p_now,
-    'previousValue', v_old, 'applied', (v_sum - v_old) * p_sign, 'capped', v_capped));
+  return json_build_object('ok', to_json(row(
+    v_name, v_new, v_min, v_max, v_created_at, p_now, v_old, (v_sum - v_old) * p_sign, v_capped
+  )::rpc.adjusted_counter));
 end $$;
 
 -- The counter after an increment or a decrement. Most calls end after the first statement: the counter exists, its
@@ -88,9 +97,9 @@ begin
         end
       returning value, min, max, created_at into v_new, v_min, v_max, v_created_at;
     if found then
-      return json_build_object('ok', json_build_object(
-        'name', v_name, 'value', v_new, 'min', v_min, 'max', v_max, 'createdAt', v_created_at, 'updatedAt', v_now,
-        'previousValue', v_new - v_delta, 'applied', v_delta * p_sign, 'capped', false));
+      return json_build_object('ok', to_json(row(
+        v_name, v_new, v_min, v_max, v_created_at, v_now, v_new - v_delta, v_delta * p_sign, false
+      )::rpc.adjusted_counter));
     end if;
   end if;
   return rpc.move_within_bounds(p_payer, p_params, v_delta, p_sign, v_now);
@@ -166,17 +175,15 @@ as $$
 #variable_conflict use_column
 declare
   v_name text := p_params->>'name';
-  v_counter record;
+  v_counter rpc.shown_counter;
 begin
-  select value, min, max, created_at, updated_at into v_counter
+  select name, value, min, max, created_at, updated_at into v_counter
     from tenant.counters
     where payer = p_payer and name = v_name;
   if not found then
     return rpc.problem('not-found');
   end if;
-  return json_build_object('ok', json_build_object(
-    'name', v_name, 'value', v_counter.value, 'min', v_counter.min, 'max', v_counter.max,
-    'createdAt', v_counter.created_at, 'updatedAt', v_counter.updated_at));
+  return json_build_object('ok', v_counter);
 end $$;
 
 -- A page of counters, sorted by name. Reads one row more than the page, to know whether a next page exists. The prefix
@@ -198,9 +205,8 @@ begin
       max(name) filter (where place = v_limit)
     into v_items, v_count, v_next
     from (
-      select name, row_number() over (order by name) as place, json_build_object(
-          'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at,
-          'updatedAt', updated_at) as item
+      select name, row_number() over (order by name) as place,
+          row(name, value, min, max, created_at, updated_at)::rpc.shown_counter as item
         from tenant.counters
         where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
         order by name

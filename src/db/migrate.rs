@@ -11,6 +11,22 @@ use super::schema::Schema;
 /// Advisory lock of a migration: two migrations of one database wait for each other.
 const LOCK: i64 = 0x7061_7965_7262_6173;
 
+/// Functions and composite types are dropped and created again instead of replaced: a function that was removed must not
+/// stay callable.
+const DROP_FUNCTIONS: &str = "do $$
+declare
+  v_schemas constant regnamespace[] := '{rpc,auth,slug,sweep,search}';
+  v_function regprocedure;
+  v_type regtype;
+begin
+  for v_function in select oid from pg_proc where pronamespace = any (v_schemas) loop
+    execute format('drop function %s cascade', v_function);
+  end loop;
+  for v_type in select reltype from pg_class where relkind = 'c' and relnamespace = any (v_schemas) loop
+    execute format('drop type %s', v_type);
+  end loop;
+end $$";
+
 /// Migrates the database to this version. `admin` may create roles. `app_password`, if given, becomes the password of the
 /// role `payerbase_app`.
 ///
@@ -49,18 +65,7 @@ async fn install_functions(admin: &mut PgConnection, schema: &Schema) -> Result<
     }
     // Loads the library of pgvector, so that functions may set its parameters.
     execute(&mut transaction, "do $$ begin perform '[1]'::public.vector; end $$").await?;
-    // Dropped and created again instead of replaced: a function that was removed must not stay callable.
-    execute(
-        &mut transaction,
-        "do $$
-         declare v_function regprocedure;
-         begin
-           for v_function in select oid from pg_proc where pronamespace in ('rpc'::regnamespace, 'auth'::regnamespace, 'slug'::regnamespace, 'sweep'::regnamespace, 'search'::regnamespace) loop
-             execute format('drop function %s cascade', v_function);
-           end loop;
-         end $$",
-    )
-    .await?;
+    execute(&mut transaction, DROP_FUNCTIONS).await?;
     for (owner, functions) in schema.functions() {
         execute(&mut transaction, &format!("set local role {owner}")).await?;
         execute(&mut transaction, functions).await?;

@@ -14,9 +14,7 @@ as $$
 $$;
 
 -- A job as callers see it: one attribute per JSON member. to_json of such a row takes two thirds of the time of
--- json_build_object, which looks up the type of each of its arguments. The migration drops all functions first, so the
--- type can be dropped and created again.
-drop type if exists rpc.shown_job;
+-- json_build_object, which looks up the type of each of its arguments.
 create type rpc.shown_job as (
   id uuid, queue text, payload jsonb, priority integer, status text, attempts integer, "maxAttempts" integer,
   "backoffMs" integer, "runAt" timestamptz, lease uuid, "leaseExpiresAt" timestamptz, "dedupKey" text, "group" text,

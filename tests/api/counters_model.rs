@@ -156,3 +156,54 @@ fn concurrent_calls_are_as_if_one_came_after_the_other() {
         Ok(())
     });
 }
+
+/// The operation as a call of a transaction.
+fn transacted(op: &Op) -> Value {
+    let (method, mut params) = match *op {
+        Op::Adjust { sign, amount, reject, .. } => {
+            let on_bound = if reject { "reject" } else { "saturate" };
+            let params = json!({"amount": amount, "onBound": on_bound});
+            (if sign > 0 { "increment" } else { "decrement" }, params)
+        }
+        Op::Reset { value, .. } => ("resetCounter", json!({"value": value})),
+        Op::Delete { .. } => ("deleteCounter", json!({})),
+        Op::Get { .. } => ("getCounter", json!({})),
+    };
+    let (Op::Adjust { name, .. } | Op::Reset { name, .. } | Op::Delete { name } | Op::Get { name }) = *op;
+    params["name"] = json!(name.to_string());
+    if let Op::Adjust { min, max, .. } = *op {
+        for (member, bound) in [("min", min), ("max", max)] {
+            if let Some(bound) = bound {
+                params[member] = json!(bound);
+            }
+        }
+    }
+    json!({"method": method, "params": params})
+}
+
+#[test]
+fn transactions_with_runs_answer_as_the_model_does() {
+    // Few bounds and few methods, so that many runs of several calls arise.
+    let adjust = (0..3_u8, prop::sample::select(vec![1, 1, 1, -1]), amounts(), any::<bool>())
+        .prop_map(|(name, sign, amount, reject)| Op::Adjust { name, sign, amount, min: None, max: None, reject });
+    let op = prop_oneof![8 => adjust, 1 => ops(3)];
+    let transactions = prop::collection::vec(prop::collection::vec(op, 1..20), 1..8);
+    run_cases(TestApp::spawn(), &transactions, async |app, transactions| {
+        let (caller, mut model) = (app.caller().await, Model::default());
+        for ops in transactions {
+            let expected: Vec<(Op, Value)> =
+                ops.into_iter().filter_map(|op| model.run(&op).ok().map(|result| (op, result))).collect();
+            let calls: Vec<Value> = expected.iter().map(|(op, _)| transacted(op)).collect();
+            if calls.is_empty() {
+                continue;
+            }
+            let answer = caller.post("/v1/transaction", json!({"calls": calls})).await.ok();
+            let results = answer["results"].as_array().cloned().unwrap_or_default();
+            prop_assert_eq!(results.len(), expected.len());
+            for ((op, expected), result) in expected.into_iter().zip(results) {
+                prop_assert_eq!(narrowed(result, &expected), expected, "{:?}", op);
+            }
+        }
+        Ok(())
+    });
+}

@@ -17,7 +17,7 @@ async fn turn_plan(statement: &str, variables: &[&str]) -> String {
 async fn one_counter_is_found_by_its_key() {
     let variables = ["p_payer text", "v_name text", "v_delta numeric", "v_now timestamptz"];
     let read = turn_plan(
-        "select value, min, max, created_at, updated_at from tenant.counters where payer = p_payer and name = v_name",
+        "select name, value, min, max, created_at, updated_at from tenant.counters where payer = p_payer and name = v_name",
         &variables[..2],
     );
     let write = turn_plan(
@@ -31,7 +31,19 @@ async fn one_counter_is_found_by_its_key() {
            returning value, min, max, created_at",
         &variables,
     );
-    for plan in [read.await, write.await] {
+    let run = turn_plan(
+        "update tenant.counters
+           set value = value + v_totals[array_position(v_names, name::text)], updated_at = v_now
+           where payer = p_payer and name = any (v_names)
+             and case
+               when p_sign > 0
+                 then value + v_totals[array_position(v_names, name::text)] <= coalesce(max, 9223372036854775807)
+               else value + v_totals[array_position(v_names, name::text)] >= coalesce(min, -9223372036854775808)
+             end
+           returning array_position(v_names, name::text) as at, name, value, min, max, created_at",
+        &["p_payer text", "v_totals numeric[]", "v_names text[]", "v_now timestamptz", "p_sign integer"],
+    );
+    for plan in [read.await, write.await, run.await] {
         let conditions: Vec<&str> = plan.lines().filter(|line| line.contains("Index Cond")).collect();
         assert!(plan.contains("counters_pkey") && conditions.len() == 1, "{plan}");
         assert!(conditions[0].contains("payer") && conditions[0].contains("name"), "{plan}");
@@ -41,8 +53,8 @@ async fn one_counter_is_found_by_its_key() {
 #[tokio::test]
 async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
     let page = turn_plan(
-        "select name, row_number() over (order by name) as place, json_build_object(
-             'name', name, 'value', value, 'min', min, 'max', max, 'createdAt', created_at, 'updatedAt', updated_at) as item
+        "select name, row_number() over (order by name) as place,
+             row(name, value, min, max, created_at, updated_at)::rpc.shown_counter as item
            from tenant.counters
            where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
            order by name
