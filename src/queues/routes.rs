@@ -3,10 +3,10 @@
 use actix_web::{Either, delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::methods::{
-    CancelJob, CompleteJob, ExtendJob, FailJob, GetJob, ListJobs, ListQueues, PopJob, PopJobs, PurgeQueue, PushJob,
-    PushJobs, ReadQueueStatus, RetryDead,
-};
+use super::attempt::{CompleteJob, ExtendJob, FailJob};
+use super::manage::{CancelJob, GetJob, ListJobs, ListQueues, PurgeQueue, ReadQueueStatus, RetryDead};
+use super::pop::{PopJob, PopJobs};
+use super::push::{PushJob, PushJobs};
 use super::types::{
     Id, Job, JobWithErrors, LeasedJob, LeasedJobs, Purged, PushedJob, PushedJobs, QueueStatus, Retried,
 };
