@@ -41,11 +41,8 @@ begin
   if v_answer is null then
     v_answer := rpc.dispatch_write(p_payer, p_method, p_params);
   end if;
-  -- A problem and a pop without a job changed nothing, so they are not recorded: a retry runs again.
-  if v_key is not null and json_typeof(v_answer->'ok') is not null and not (
-    (p_method = 'popJob' and json_typeof(v_answer->'ok') = 'null')
-    or (p_method = 'popJobs' and json_array_length(v_answer->'ok'->'jobs') = 0)
-  ) then
+  -- A problem and "unchanged" are not recorded: a retry runs again.
+  if v_key is not null and json_typeof(v_answer->'ok') is not null then
     insert into tenant.idempotency (payer, key_sha256, request_sha256, answer, created_at)
       values (p_payer, v_key, v_request, v_answer->'ok', v_now)
       on conflict (payer, key_sha256) do update

@@ -44,7 +44,8 @@ fn run_dispatcher(specs: &[Spec]) -> String {
 
 fn dispatcher(comment: &str, signature: &str, specs: &[Spec]) -> String {
     let mut sql = format!(
-        "{comment}\n-- The result is {{\"ok\": ..}} or {{\"problem\": {{\"code\": .., ..}}}}.\n\
+        "{comment}\n-- The result is {{\"ok\": ..}}, {{\"unchanged\": ..}} if a write changed nothing, or\n\
+         -- {{\"problem\": {{\"code\": .., ..}}}}.\n\
          create function {signature} returns json\nlanguage plpgsql\nas $$\nbegin\n  case p_method\n"
     );
     for spec in specs {

@@ -13,6 +13,8 @@ use crate::turn::CallError;
 #[serde(rename_all = "lowercase")]
 enum Outcome<T> {
     Ok(T),
+    /// The result of a write that changed nothing. It is not recorded under the idempotency key: a retry runs again.
+    Unchanged(T),
     /// The result of an earlier call with the same idempotency key.
     Replay(T),
     Problem(Map<String, Value>),
@@ -21,7 +23,7 @@ enum Outcome<T> {
 /// Reads the result of a method.
 pub(super) fn read<T: DeserializeOwned>(method: &str, result: &str) -> Result<Answer<T>, Problem> {
     match serde_json::from_str(result).map_err(|error| mismatch(method, &error))? {
-        Outcome::Ok(output) => Ok(Answer { output, is_replay: false }),
+        Outcome::Ok(output) | Outcome::Unchanged(output) => Ok(Answer { output, is_replay: false }),
         Outcome::Replay(output) => Ok(Answer { output, is_replay: true }),
         Outcome::Problem(members) => Err(Problem::from_sql(members)),
     }

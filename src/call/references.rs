@@ -1,7 +1,7 @@
 //! References: `{"$ref": "<call>.<member>"}` in the parameters of a call is a member of the result of an earlier call.
 //!
-//! A reference is replaced by a stand-in while the parameters are parsed. Then the text of the parameters is cut at the
-//! references, and SQL joins the pieces with the values in between.
+//! While the parameters are parsed, each reference is replaced by a placeholder. Then the text of the parameters is cut at
+//! the placeholders, and SQL joins the pieces with the real values.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ fn put(into: &mut Value, path: &[String], value: Value) {
     }
 }
 
-/// Finds the references in the parameters of a call, and puts stand-ins in their place.
+/// Replaces the references in the parameters of a call by placeholders, and lists them.
 pub(super) struct Finder<'a> {
     pub aliases: &'a HashMap<String, usize>,
     /// The index of the call.

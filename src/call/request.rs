@@ -1,4 +1,4 @@
-//! What goes into the pipeline, and what comes out.
+//! Requests to the pipeline, and its answers.
 
 use super::conditions::Conditions;
 

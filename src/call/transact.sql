@@ -123,7 +123,7 @@ begin
       end if;
       if v_problem is null then
         foreach v_answer in array v_answers loop
-          v_ok := v_answer->'ok';
+          v_ok := coalesce(v_answer->'ok', v_answer->'unchanged');
           v_bytes := v_bytes + octet_length(v_answer::text);
           if v_ok is null then
             v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, cardinality(v_results));

@@ -95,6 +95,13 @@ begin
   return v_popped;
 end $$;
 
+-- A pop without a job changed nothing.
+create function rpc.pop_outcome(p_popped json[]) returns text
+language sql immutable
+as $$
+  select case when cardinality(p_popped) = 0 then 'unchanged' else 'ok' end
+$$;
+
 -- Pops one job. In most pops nothing is due and the first rank of the queue's row has a job; then two statements are
 -- enough.
 create function rpc.pop_job(p_payer text, p_params jsonb) returns json
@@ -117,7 +124,7 @@ begin
     from tenant.queues
     where payer = p_payer and queue = v_name;
   if v_rank is null and (not found or v_due_at > v_now and not v_has_more_ranks) then
-    return '{"ok":null}';
+    return '{"unchanged":null}';
   elsif v_rank is not null and v_due_at > v_now then
     v_until := v_now + make_interval(secs => (p_params->>'leaseMs')::integer / 1000.0);
     v_lease := gen_random_uuid();
@@ -143,7 +150,7 @@ begin
     end if;
   end if;
   v_popped := rpc.pop(p_payer, p_params, 1);
-  return json_build_object('ok', v_popped[1]);
+  return json_build_object(rpc.pop_outcome(v_popped), v_popped[1]);
 end $$;
 
 create function rpc.pop_jobs(p_payer text, p_params jsonb) returns json
@@ -152,7 +159,7 @@ as $$
 declare
   v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer);
 begin
-  return json_build_object('ok', json_build_object('jobs', array_to_json(v_popped)));
+  return json_build_object(rpc.pop_outcome(v_popped), json_build_object('jobs', array_to_json(v_popped)));
 end $$;
 
 -- A run of popJob calls. Calls with one queue and one lease time are one pop. Returns one result per call, like
@@ -174,7 +181,7 @@ begin
     if v_popped[i] is not null then
       v_answers[i] := json_build_object('ok', v_popped[i]);
     elsif cardinality(v_popped) = 0 then
-      v_answers[i] := '{"ok":null}';
+      v_answers[i] := '{"unchanged":null}';
     else
       -- The calls have several queues or lease times, or the pop ended at its size limit or at the last job.
       v_answers[i] := rpc.pop_job(p_payer, p_params->(i - 1));
