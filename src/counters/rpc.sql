@@ -197,21 +197,23 @@ declare
   v_last text := v_prefix || {{prefix_end}};
   v_after text := coalesce(p_params->>'cursor', '');
   v_limit integer := (p_params->>'limit')::integer;
-  v_items json;
-  v_count integer;
+  v_counter rpc.shown_counter;
+  v_items json[] := '{}';
   v_next text;
 begin
-  select json_agg(item order by name) filter (where place <= v_limit), count(*),
-      max(name) filter (where place = v_limit)
-    into v_items, v_count, v_next
-    from (
-      select name, row_number() over (order by name) as place,
-          row(name, value, min, max, created_at, updated_at)::rpc.shown_counter as item
-        from tenant.counters
-        where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
-        order by name
-        limit v_limit + 1
-    ) page;
-  return json_build_object('ok', json_build_object(
-    'items', coalesce(v_items, '[]'), 'nextCursor', case when v_count > v_limit then v_next end));
+  for v_counter in
+    select name, value, min, max, created_at, updated_at
+      from tenant.counters
+      where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
+      order by name
+      limit v_limit + 1
+  loop
+    if cardinality(v_items) = v_limit then
+      v_next := v_after;
+      exit;
+    end if;
+    v_items := v_items || to_json(v_counter);
+    v_after := v_counter.name;
+  end loop;
+  return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;

@@ -152,6 +152,15 @@ begin
   return rpc.problem('stale-fence', json_build_object('lock', v_name, 'fence', p_guard->'fence'));
 end $$;
 
+-- A held lock as JSON, or a lock that is not held: then p_lock is NULL.
+create function rpc.lock_json(p_name text, p_lock tenant.locks) returns json
+language sql stable
+as $$
+  select json_build_object(
+    'name', p_name, 'locked', p_lock.fence is not null, 'fence', p_lock.fence, 'acquiredAt', p_lock.acquired_at,
+    'expiresAt', p_lock.expires_at, 'metadata', p_lock.metadata)
+$$;
+
 create function rpc.check_lock(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -159,14 +168,12 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_name text := p_params->>'name';
-  v_lock record;
+  v_lock tenant.locks;
 begin
-  select fence, acquired_at, expires_at, metadata into v_lock
+  select * into v_lock
     from tenant.locks
     where payer = p_payer and name = v_name and token_sha256 is not null and expires_at > v_now;
-  return json_build_object('ok', json_build_object(
-    'name', v_name, 'locked', v_lock.fence is not null, 'fence', v_lock.fence, 'acquiredAt', v_lock.acquired_at,
-    'expiresAt', v_lock.expires_at, 'metadata', v_lock.metadata));
+  return json_build_object('ok', rpc.lock_json(v_name, v_lock));
 end $$;
 
 -- A page of the held locks, sorted by name.
@@ -178,24 +185,25 @@ declare
   v_now timestamptz := rpc.now();
   v_after text := coalesce(p_params->>'cursor', '');
   v_limit integer := (p_params->>'limit')::integer;
-  v_items json;
-  v_count integer;
+  v_lock tenant.locks;
+  v_items json[] := '{}';
   v_next text;
 begin
-  select json_agg(item order by name) filter (where place <= v_limit), count(*),
-      max(name) filter (where place = v_limit)
-    into v_items, v_count, v_next
-    from (
-      select name, row_number() over (order by name) as place, json_build_object(
-          'name', name, 'locked', true, 'fence', fence, 'acquiredAt', acquired_at, 'expiresAt', expires_at,
-          'metadata', metadata) as item
-        from tenant.locks
-        where payer = p_payer and name > v_after and token_sha256 is not null and expires_at > v_now
-        order by name
-        limit v_limit + 1
-    ) page;
-  return json_build_object('ok', json_build_object(
-    'items', coalesce(v_items, '[]'), 'nextCursor', case when v_count > v_limit then v_next end));
+  for v_lock in
+    select *
+      from tenant.locks
+      where payer = p_payer and name > v_after and token_sha256 is not null and expires_at > v_now
+      order by name
+      limit v_limit + 1
+  loop
+    if cardinality(v_items) = v_limit then
+      v_next := v_after;
+      exit;
+    end if;
+    v_items := v_items || rpc.lock_json(v_lock.name, v_lock);
+    v_after := v_lock.name;
+  end loop;
+  return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
 -- Deletes up to 1,000 locks that have been free for an hour, and keeps their highest fence. Returns the number of locks

@@ -14,7 +14,7 @@ async fn turn_plan(statement: &str, variables: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn one_counter_is_found_by_its_key() {
+async fn statements_on_one_counter_use_its_primary_key() {
     let variables = ["p_payer text", "v_name text", "v_delta numeric", "v_now timestamptz"];
     let read = turn_plan(
         "select name, value, min, max, created_at, updated_at from tenant.counters where payer = p_payer and name = v_name",
@@ -51,10 +51,9 @@ async fn one_counter_is_found_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
+async fn a_page_of_counters_is_a_range_scan_of_the_primary_key() {
     let page = turn_plan(
-        "select name, row_number() over (order by name) as place,
-             row(name, value, min, max, created_at, updated_at)::rpc.shown_counter as item
+        "select name, value, min, max, created_at, updated_at
            from tenant.counters
            where payer = p_payer and name > v_after and name >= v_prefix and name <= v_last
            order by name
@@ -66,7 +65,7 @@ async fn a_page_of_counters_reads_a_range_of_the_key_in_order() {
 }
 
 #[tokio::test]
-async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
+async fn a_pop_reads_the_next_job_from_the_ordered_index() {
     let pop = turn_plan(
         "update tenant.jobs
            set state = 'running', attempts = attempts + 1, lease = v_lease, due_at = v_until, updated_at = v_now
@@ -96,9 +95,9 @@ async fn a_pop_is_one_step_along_the_jobs_in_their_order() {
     }
 }
 
-/// Also on a table without statistics, where all indexes have the same cost and the planner takes the newest one.
+/// Even on a table without statistics, where all indexes have the same cost and the planner takes the newest one.
 #[tokio::test]
-async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
+async fn statements_on_one_row_use_its_primary_key() {
     for (key, statement, variables) in [
         (
             "jobs_pkey",
@@ -138,10 +137,9 @@ async fn one_row_is_found_by_its_key_whatever_other_indexes_there_are() {
     assert!(by_key.contains("jobs_by_dedup_key"), "{by_key}");
 }
 
-/// An update of many rows too: with other conditions on the jobs, another index would look as good before the first
-/// analyze.
+/// With other conditions on the jobs, another index would have the same cost before the first analyze.
 #[tokio::test]
-async fn many_rows_are_found_by_their_keys() {
+async fn updates_of_many_rows_use_the_primary_key() {
     let start = turn_plan(
         "update tenant.jobs
            set state = 'running', attempts = attempts + 1, lease = v_leases[array_position(p_ids, id)], due_at = p_until,
@@ -171,7 +169,7 @@ async fn many_rows_are_found_by_their_keys() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_found_along_its_index() {
+async fn due_jobs_are_found_with_an_index() {
     let due = turn_plan(
         "select due_at from tenant.jobs
            where payer = p_payer and queue = p_queue.queue and state in ('delayed', 'running')
@@ -202,7 +200,7 @@ async fn turn(db: &mut PgConnection, method: &str, params: &Value) -> Value {
 
 /// Updates of a hot row stay in its page and add no index entries (heap-only).
 #[tokio::test]
-async fn hot_rows_move_no_index_entry() {
+async fn updates_of_hot_rows_are_heap_only() {
     let database = TestDatabase::own().await;
     let mut db = database.admin().await;
     let (slug, id) = ("spring-sale", "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90");
@@ -243,7 +241,7 @@ async fn blocks(db: &mut PgConnection) -> i64 {
 
 /// A pop reads few blocks, independent of the number of jobs, of queues and of earlier pops.
 #[tokio::test]
-async fn a_pop_reads_as_little_among_a_million_jobs_and_ten_thousand_queues() {
+async fn the_cost_of_a_pop_does_not_depend_on_the_number_of_jobs() {
     let database = TestDatabase::own().await;
     let mut db = database.admin().await;
     let fill = async |db: &mut PgConnection, queue: &str, jobs: i32| {
@@ -256,10 +254,10 @@ async fn a_pop_reads_as_little_among_a_million_jobs_and_ten_thousand_queues() {
     };
     fill(&mut db, "'q'", 1_000_000).await;
     fill(&mut db, "'q' || n", 10_000).await;
-    let known = "insert into tenant.queues (payer, queue, last_place, ranks, heads, has_more_ranks, due_at)
+    let queues = "insert into tenant.queues (payer, queue, last_place, ranks, heads, has_more_ranks, due_at)
                    select payer, queue, max(place), array[-1], array[1], false, now() + interval '1 hour'
                      from tenant.jobs group by payer, queue";
-    db.execute(known).await.unwrap();
+    db.execute(queues).await.unwrap();
     let pop = json!({"queue": "q", "leaseMs": 60_000});
     turn(&mut db, "popJob", &pop).await;
     for _round in 0..3 {
