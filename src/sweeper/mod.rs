@@ -2,8 +2,9 @@
 //! and grows the graphs of large spaces.
 //!
 //! One server sweeps at a time (`sweep.lead`). It walks over the rows in stretches (`due.sql`). For each payer with due work
-//! it calls methods of its own, which run in turns like those of callers, a little work at a time. A round gives each kind a
-//! quarter of a second, and the next round continues where the last one ended. Between two rounds graphs grow.
+//! it calls methods of its own, which run in turns like those of callers, a little work at a time. A round
+//! spends a quarter of a second on each kind, and the next round continues where it ended. Between two rounds it grows
+//! graphs.
 
 pub mod limits;
 mod methods;

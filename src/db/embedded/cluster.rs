@@ -17,7 +17,7 @@ use super::error::{Error, context};
 use crate::db::migrate;
 use crate::folders::is_root;
 
-/// The user of PostgreSQL when this process is root: `nobody`, by its usual number. PostgreSQL refuses to run as root.
+/// The user that PostgreSQL runs as when this process is root: `nobody`, by its usual number. PostgreSQL refuses root.
 const UNPRIVILEGED: u32 = 65_534;
 /// Maximum length of the socket's folder, in bytes. Every system accepts a socket path of 103 bytes, and PostgreSQL
 /// appends `/.s.PGSQL.5432`.
@@ -409,9 +409,9 @@ mod tests {
 
     use super::*;
 
-    /// PostgreSQL ignores SIGINT like this when it gets it in the middle of a recovery.
+    /// PostgreSQL also ignores a SIGINT that arrives during a recovery.
     #[tokio::test]
-    async fn an_orphan_that_hangs_is_ended() {
+    async fn a_hanging_orphan_process_is_killed() {
         let data = std::env::temp_dir().join(format!("payerbase-orphan-{:016x}", rand::random::<u64>()));
         fs::create_dir(&data).unwrap();
         let deaf = "import signal, time
