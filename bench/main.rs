@@ -101,7 +101,6 @@ fn report(cells: &[Cell], stage: &Stage) {
     }
     let median = |load: Load, connections: usize| -> Sample {
         let cell = cells.iter().find(|cell| cell.load == load && cell.connections == connections);
-        // A load that did not run has no figures: they print as NaN.
         cell.map_or_else(|| Cell::new(load, connections).median(), Cell::median)
     };
     let rate = |load: Load| median(load, 64).per_second;
@@ -110,21 +109,29 @@ fn report(cells: &[Cell], stage: &Stage) {
     let parts = median(Load::Floor, 1).p50_ms + median(Load::Constant, 1).p50_ms;
     println!("\n64 connections; the floor is the best of its numbers of clients:\n");
     println!("| ratio | measured | aim |\n|---|---|---|");
-    let row = |what: &str, measured: f64, aim: &str| println!("| {what} | {measured:.2} | {aim} |");
-    row("increment, 10,000 payers / floor", rate(Load::IncrementSpread) / floor, ">= 1.0");
+    // A ratio of a load that did not run is NaN.
+    let row = |what: &str, measured: f64, aim: &str| {
+        if measured.is_finite() {
+            println!("| {what} | {measured:.2} | {aim} |");
+        }
+    };
+    row("increment, 10,000 payers / floor", rate(Load::IncrementSpread) / floor, ">= 1.1");
     row("increment, one payer / 10,000 payers", rate(Load::IncrementHot) / rate(Load::IncrementSpread), ">= 0.8");
     let alone = median(Load::IncrementSpread, 1).p50_ms;
     row("one connection: p50 of increment / (floor + constant route)", alone / parts, "<= 1.3");
     row("redirect, 10,000 links / floor", rate(Load::Redirect) / floor, ">= 0.8");
     row("redirect, one link / floor", rate(Load::RedirectHot) / floor, ">= 0.8");
     row("acquireLock and releaseLock / floor", rate(Load::Locks) / floor, ">= 0.7");
-    row("pushJob, 10,000 payers / floor", rate(Load::Push) / floor, ">= 0.8");
-    row("pushJob, one queue / floor", rate(Load::PushHot) / floor, ">= 0.8");
-    row("popJob and completeJob, 10,000 payers / floor", rate(Load::Work) / floor, ">= 0.5");
-    row("popJob and completeJob, one queue / floor", rate(Load::WorkHot) / floor, ">= 0.5");
+    row("pushJob, 10,000 payers / floor", rate(Load::Push) / floor, ">= 1.0");
+    row("pushJob, one queue / floor", rate(Load::PushHot) / floor, ">= 1.0");
+    row("popJob and completeJob, 10,000 payers / floor", rate(Load::Work) / floor, ">= 0.8");
+    row("popJob and completeJob, one queue / floor", rate(Load::WorkHot) / floor, ">= 0.8");
     row("popJob of 1,000 / of 1,000,000 pending jobs", rate(Load::PopThousand) / rate(Load::PopMillion), "<= 1.3");
     row("increment / transact of five", rate(Load::IncrementSpread) / rate(Load::Transact), "< 2.5");
-    println!("\njobs/s in batches of 100: {:.0}", rate(Load::PushBatch) * 100.0);
+    let batches = rate(Load::PushBatch);
+    if batches.is_finite() {
+        println!("\njobs/s in batches of 100: {:.0}", batches * 100.0);
+    }
     println!("memory of the server: {:.0} MiB (aim: < 100)", stage.server_peak_mib());
 }
 

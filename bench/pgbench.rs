@@ -22,6 +22,8 @@ pub fn run(program: &Path, url: &str, dir: &Path, scripts: &[String], clients: u
         files.extend(["-f".to_owned(), file]);
     }
     let threads = clients.min(2).to_string();
+    // `-T` includes the time to connect, which is seconds for many clients; `tps` excludes it.
+    let seconds = seconds + clients / 64;
     let output = Command::new(program)
         .args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads, "-T", &seconds.to_string()])
         .args(["-l", "--sampling-rate=0.25"])
