@@ -355,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_needed() {
+    fn no_setting_is_required() {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:4402");
         assert!(config.database.is_none());
     }
 
     #[test]
-    fn every_mistake_is_reported_with_its_variable_and_no_value_is_repeated() {
+    fn every_mistake_names_its_variable_without_its_value() {
         let mistakes = read(&[
             ("DATABASE_URL", "mysql://root:hunter2@localhost/x"),
             ("REDIS_URL", "http://root:hunter2@localhost"),

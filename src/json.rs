@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn json_nested_too_deeply_is_refused() {
         assert!(Json::try_from(nested(DEPTH_MAX)).is_ok());
         assert!(Json::try_from(nested(DEPTH_MAX + 1)).is_err());
         assert!(Json::try_from(serde_json::json!([1, [2, nested(DEPTH_MAX - 1)]])).is_err());

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_written_as_people_and_as_sql_read_them() {
+    fn limits_are_formatted_for_people_and_for_sql() {
         let day = Named::time("JOBS_KEPT", "", Duration::from_hours(24));
         assert_eq!(
             (day.name.as_str(), day.sql.as_str(), day.words.as_str()),

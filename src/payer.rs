@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_address_is_one_payer() {
+    fn every_spelling_of_an_address_is_the_same_payer() {
         for (spelling, canonical) in [
             ("0x52908400098527886E0F7030069857D2E4169EE7", "0x52908400098527886e0f7030069857d2e4169ee7"),
             ("0X52908400098527886e0f7030069857d2e4169ee7", "0x52908400098527886e0f7030069857d2e4169ee7"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn invalid_addresses_are_refused() {
         for text in [
             "",
             "0x",

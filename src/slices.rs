@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_of_a_limit_is_filled_in() {
+    fn every_limit_placeholder_in_the_sql_is_replaced() {
         for (_, sql) in schema().functions() {
             let left = sql.find("{{").map(|at| &sql[at..(at + 60).min(sql.len())]);
             assert_eq!(left, None);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_has_a_name_of_its_own() {
+    fn every_limit_has_a_unique_name() {
         let mut names: Vec<String> = limits().into_iter().map(|limit| limit.name).collect();
         names.sort_unstable();
         let count = names.len();

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_is_finite_and_has_a_direction() {
+    fn a_vector_has_finite_numbers_and_a_nonzero_length() {
         for good in ["[1]", "[0, -1.5, 1e-3]", "[1000000000000]", &format!("[{}1]", "0,".repeat(4_095))] {
             assert!(parse(good).is_ok(), "{good}");
         }

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_token_is_read_back() {
+    fn a_generated_token_can_be_parsed() {
         let (token, text) = Token::generate();
         assert_eq!(text.expose_secret().len(), 75);
         let read = Token::parse(&text).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_any_one_character_changed_is_not_a_token() {
+    fn a_token_with_one_changed_character_is_invalid() {
         let (_, text) = Token::generate();
         for place in 0..text.expose_secret().len() {
             let mut typo = text.expose_secret().as_bytes().to_vec();

@@ -141,22 +141,22 @@ mod tests {
     }
 
     #[test]
-    fn a_payer_with_little_does_not_wait_for_one_with_much() {
+    fn a_short_text_does_not_wait_for_many_long_texts() {
         let queue = Queue::default();
-        let (much, _much) = parts(400, 256);
-        let (little, _little) = parts(1, 10);
-        queue.push(&payer(1), much).unwrap();
-        queue.push(&payer(2), little).unwrap();
+        let (long, _long) = parts(400, 256);
+        let (short, _short) = parts(1, 10);
+        queue.push(&payer(1), long).unwrap();
+        queue.push(&payer(2), short).unwrap();
         let first: Vec<usize> = queue.take().unwrap().iter().map(|part| part.tokens.len()).collect();
         assert_eq!(first, [256, 10, 256]);
         let (question, _question) = parts(1, 10);
         queue.push(&payer(1), question).unwrap();
         let next: Vec<usize> = queue.take().unwrap().iter().map(|part| part.tokens.len()).collect();
-        assert_eq!(next, [256, 10, 256], "nor does a question of its own");
+        assert_eq!(next, [256, 10, 256], "a short text of the same payer does not wait either");
     }
 
     #[test]
-    fn what_waits_is_bounded_and_who_is_gone_is_left_out() {
+    fn the_queue_is_bounded_and_drops_parts_of_gone_callers() {
         let queue = Queue::default();
         let (too_long, _kept) = parts(513, 256);
         assert!(matches!(queue.push(&payer(1), too_long), Err(EmbedError::TooLong { .. })));
@@ -166,7 +166,7 @@ mod tests {
             drop(answers);
         }
         let (call, _kept) = parts(1, 5);
-        queue.take_all_gone();
+        queue.drop_gone_parts();
         queue.push(&payer(9), call).unwrap();
         assert_eq!(queue.take().unwrap().len(), 1);
         queue.close();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     impl Queue {
-        fn take_all_gone(&self) {
+        fn drop_gone_parts(&self) {
             assert!(self.state().take().is_empty());
         }
     }

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_cut_at_spaces_and_nothing_of_it_is_lost() {
+    fn a_long_text_is_split_at_spaces_without_loss() {
         let text = "word ".repeat(5_000);
         let parts = split(&text, 6_000);
         assert!(parts.len() == 5 && parts.iter().all(|part| part.len() <= 6_000), "{}", parts.len());

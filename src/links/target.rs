@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_leads_to_a_web_page_elsewhere() {
+    fn a_link_target_must_be_a_web_page_on_another_host() {
         let site = Site::new("https://pay.example/base/".parse().unwrap());
         for (good, kept) in [
             ("https://shop.example", "https://shop.example/"),

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_referrer_is_its_host_and_a_country_two_letters() {
+    fn a_referrer_is_stored_as_host_and_a_country_as_two_letters() {
         assert_eq!(referrer_host("https://news.example/a?token=secret"), Some("news.example".to_owned()));
         let none = ["secret", "android-app://com.example", &format!("https://{}.example/", "a".repeat(300))];
         assert_eq!(none.map(referrer_host), [None, None, None]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_headers_of_trusted_proxies_count() {
+    fn only_headers_of_trusted_proxies_are_used() {
         let swedish = ("x-forwarded-for", "203.0.113.7");
         assert_eq!(country_of(from("203.0.113.9")).as_deref(), Some("SE"));
         assert_eq!(country_of(from("[2001:db8::1]")).as_deref(), Some("NZ"));

@@ -101,7 +101,7 @@ mod tests {
 
     /// NFKC can turn one character into eighteen, and the parser indexes a compound and its parts.
     #[test]
-    fn prepared_texts_are_bounded() {
+    fn prepared_texts_have_a_maximum_size() {
         for text in ["\u{fdfa}", "\u{6771}", "\u{fdf2}-\u{fdf4} ", "\u{20000}"] {
             let words = searchable(&text.repeat(100_000 / text.chars().count()));
             assert!(words.len() <= TEXT_BYTES_MAX, "{text}: {}", words.len());

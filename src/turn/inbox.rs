@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_come_out_in_order_of_arrival() {
+    async fn calls_are_taken_in_order_of_arrival() {
         let inbox = Inbox::default();
         for id in 0..5 {
             inbox.push(call(id, payer(1), 10)).unwrap();
@@ -248,15 +248,15 @@ mod tests {
         assert_eq!(batch.len(), BATCH_CALLS_MAX);
         assert!(
             batch.iter().filter(|call| call.payer == payer(2)).count() == 10,
-            "the neighbour is in the first batch"
+            "the other payer's calls are in the first batch"
         );
         let order: Vec<u64> = ids(&batch).into_iter().filter(|id| *id < hot).collect();
         assert!(order.is_sorted(), "the hot payer's own calls keep their order: {order:?}");
-        assert_eq!(inbox.take().await.unwrap().len(), BATCH_CALLS_MAX, "alone, the hot payer gets all the room");
+        assert_eq!(inbox.take().await.unwrap().len(), BATCH_CALLS_MAX, "alone, the hot payer fills the batch");
     }
 
     #[tokio::test]
-    async fn heavy_calls_run_alone_and_alternate_with_batches_of_light_calls() {
+    async fn heavy_calls_run_alone_between_batches_of_light_calls() {
         let inbox = Inbox::default();
         for id in 0..3 {
             inbox.push(heavy(id, payer(1))).unwrap();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payer_cannot_fill_the_inbox_for_its_neighbours() {
+    async fn a_payer_cannot_fill_the_inbox_for_other_payers() {
         let inbox = Inbox::default();
         let refused = (0..10_000).find(|id| inbox.push(call(*id, payer(1), 1)).is_err());
         assert_eq!(refused, u64::try_from(WAITING_PAYER_SHARE).ok());
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_are_bounded_in_the_inbox_and_in_the_batch() {
+    async fn the_inbox_and_a_batch_have_a_size_limit_in_bytes() {
         let inbox = Inbox::default();
         let big = BATCH_BYTES_MAX * 2;
         let mut id = 0;
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_withdrawn_call_never_runs_and_a_taken_one_cannot_be_withdrawn() {
+    async fn only_a_call_that_was_not_taken_can_be_withdrawn() {
         let inbox = Inbox::default();
         inbox.push(call(1, payer(1), 1)).unwrap();
         inbox.push(call(2, payer(1), 1)).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_inbox_gives_its_calls_and_takes_no_more() {
+    async fn a_closed_inbox_returns_its_calls_and_refuses_new_ones() {
         let inbox = Inbox::default();
         inbox.push(call(1, payer(1), 1)).unwrap();
         inbox.close();

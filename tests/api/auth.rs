@@ -1,4 +1,4 @@
-//! Tokens: which are accepted, and which problem the others get.
+//! Tokens: accepted ones, and the problem of each kind of invalid token.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn with_header(caller: &Caller, header: &str) -> crate::support::Answer {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nobody_gets_in() {
+async fn a_call_without_a_valid_token_is_refused() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     let good = caller.token.take().unwrap();
@@ -38,7 +38,7 @@ async fn without_a_good_token_nobody_gets_in() {
 }
 
 #[tokio::test]
-async fn the_id_of_one_token_with_the_secret_of_another_is_refused() {
+async fn a_token_id_with_another_tokens_secret_is_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let victim = app.caller().await.token.unwrap();
@@ -48,7 +48,7 @@ async fn the_id_of_one_token_with_the_secret_of_another_is_refused() {
     with_header(&caller, &forged).await.problem(401, "token-invalid");
 }
 
-/// The checksum of a token, to make a forged token well formed.
+/// The checksum of a token, so that a forged token is well formed.
 fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes()) as usize;
     let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -76,7 +76,7 @@ async fn only_the_hash_of_a_secret_is_stored() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused_also_from_the_cache() {
+async fn an_expired_token_is_refused_even_if_cached() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     caller.token = Some(app.token(&caller.payer, &[Scope::Everything], Duration::from_millis(700)).await);
@@ -86,7 +86,7 @@ async fn an_expired_token_is_refused_also_from_the_cache() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_soon_also_where_it_is_cached() {
+async fn a_revoked_token_is_refused_soon_even_if_cached() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     caller.get("/v1/me").await.ok();
@@ -107,11 +107,11 @@ async fn wait_until(condition: impl AsyncFn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it never became so");
+    panic!("the condition did not become true in time");
 }
 
 #[tokio::test]
-async fn a_token_may_do_what_its_scopes_say_and_no_more() {
+async fn a_token_allows_only_its_scopes() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     caller.increment("a", json!({})).await.ok();
@@ -129,7 +129,7 @@ async fn a_token_may_do_what_its_scopes_say_and_no_more() {
 }
 
 #[tokio::test]
-async fn me_says_who_is_calling() {
+async fn get_me_describes_the_caller_and_its_usage() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     caller.increment("a", json!({})).await.ok();
@@ -144,7 +144,7 @@ async fn me_says_who_is_calling() {
 }
 
 #[tokio::test]
-async fn the_server_may_look_tokens_up_and_no_more() {
+async fn the_server_role_cannot_read_tables_or_manage_tokens() {
     let app = TestApp::spawn().await;
     let mut server = sqlx::ConnectOptions::connect(&app.database.app).await.unwrap();
     for forbidden in [
@@ -167,7 +167,7 @@ async fn the_server_may_look_tokens_up_and_no_more() {
 }
 
 #[tokio::test]
-async fn browsers_anywhere_may_call() {
+async fn cors_allows_every_origin() {
     let app = TestApp::spawn().await;
     let preflight = app
         .client
@@ -187,7 +187,7 @@ async fn browsers_anywhere_may_call() {
     let mut caller = app.caller().await;
     caller.headers.insert("origin", "https://shop.example".parse().unwrap());
     let refused = caller.get("/v1/counters/none").await;
-    assert_eq!(refused.headers["access-control-allow-origin"], "*", "problems can be read too");
+    assert_eq!(refused.headers["access-control-allow-origin"], "*", "browsers can read problems too");
     assert!(refused.headers["access-control-expose-headers"].to_str().unwrap().contains("x-request-id"));
     caller.token = None;
     assert_eq!(caller.get("/v1/me").await.headers["access-control-allow-origin"], "*");

@@ -10,7 +10,7 @@ const MAX: i64 = i64::MAX;
 const MIN: i64 = i64::MIN;
 
 #[tokio::test]
-async fn the_first_call_creates_the_counter_and_the_body_may_be_absent() {
+async fn the_first_call_creates_the_counter_and_needs_no_body() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let made = caller.send(Method::POST, "/v1/counters/visits/increment", None).await.ok();
@@ -46,7 +46,7 @@ async fn bounds_hold_from_the_first_call_on() {
 }
 
 #[tokio::test]
-async fn a_rejected_call_changes_nothing_and_creates_nothing() {
+async fn a_rejected_call_neither_changes_nor_creates_a_counter() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let reject = json!({"amount": 10, "max": 8, "onBound": "reject"});
@@ -57,7 +57,7 @@ async fn a_rejected_call_changes_nothing_and_creates_nothing() {
     caller.increment("a", json!({"amount": 5})).await.ok();
     caller.increment("a", reject).await.problem(409, "counter-out-of-bounds");
     let counter = caller.get("/v1/counters/a").await.ok();
-    assert_eq!((&counter["value"], &counter["max"]), (&json!(5), &json!(null)), "its bounds stay as they were too");
+    assert_eq!((&counter["value"], &counter["max"]), (&json!(5), &json!(null)), "the bounds are unchanged too");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn reset_obeys_the_bounds_and_keeps_them() {
 }
 
 #[tokio::test]
-async fn sums_beyond_64_bits_are_refused_unless_a_bound_stops_them() {
+async fn a_sum_beyond_64_bits_is_refused_unless_a_bound_caps_it() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     caller.increment("top", json!({"amount": MAX})).await.ok();
@@ -99,11 +99,7 @@ async fn sums_beyond_64_bits_are_refused_unless_a_bound_stops_them() {
     assert_eq!(caller.value("bottom").await, MIN);
 
     let up = caller.post("/v1/counters/bottom/decrement", json!({"amount": MIN})).await.ok();
-    assert_eq!(
-        (&up["value"], &up["applied"]),
-        (&json!(0), &json!(MIN)),
-        "minus the smallest is beyond 64 bits by itself"
-    );
+    assert_eq!((&up["value"], &up["applied"]), (&json!(0), &json!(MIN)), "the negated minimum alone exceeds 64 bits");
     caller.post("/v1/counters/zero/decrement", json!({"amount": MIN})).await.problem(409, "counter-overflow");
     caller.get("/v1/counters/zero").await.problem(404, "not-found");
     let capped = caller.increment("top", json!({"amount": MAX, "max": MAX})).await.ok();
@@ -113,13 +109,13 @@ async fn sums_beyond_64_bits_are_refused_unless_a_bound_stops_them() {
 }
 
 #[tokio::test]
-async fn parallel_increments_always_sum_up() {
+async fn concurrent_increments_add_up() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let calls = (0..500).map(|_| caller.increment("a", json!({})));
     let mut seen: Vec<i64> = join_all(calls).await.into_iter().map(|a| a.ok()["value"].as_i64().unwrap()).collect();
     seen.sort_unstable();
-    assert_eq!(seen, (1..=500).collect::<Vec<_>>(), "every value was seen once");
+    assert_eq!(seen, (1..=500).collect::<Vec<_>>(), "every value was returned once");
     assert_eq!(caller.value("a").await, 500);
 }
 
@@ -134,7 +130,7 @@ async fn bounds_hold_under_concurrency() {
 }
 
 #[tokio::test]
-async fn a_deleted_counter_is_gone_with_its_bounds() {
+async fn deleting_a_counter_also_deletes_its_bounds() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     caller.increment("a", json!({"max": 1})).await.ok();
@@ -178,7 +174,7 @@ fn encoded(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn two_spellings_of_a_name_are_one_counter_and_any_allowed_name_works() {
+async fn url_encodings_of_a_name_refer_to_the_same_counter() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     caller.increment("caf%C3%A9", json!({})).await.ok();

@@ -119,7 +119,7 @@ fn ops(names: u8) -> impl Strategy<Value = Op> {
 }
 
 #[test]
-fn random_calls_answer_as_the_model_does() {
+fn random_calls_agree_with_the_model() {
     run_cases(TestApp::spawn(), &prop::collection::vec(ops(3), 1..40), async |app, ops| {
         let (caller, mut model) = (app.caller().await, Model::default());
         for op in ops {
@@ -130,7 +130,7 @@ fn random_calls_answer_as_the_model_does() {
 }
 
 #[test]
-fn concurrent_calls_are_as_if_one_came_after_the_other() {
+fn concurrent_calls_are_equivalent_to_sequential_calls() {
     let adjustments = (prop::sample::select(vec![1, -1]), -20..20_i64, any::<bool>())
         .prop_map(|(sign, amount, reject)| Op::Adjust { name: 0, sign, amount, min: None, max: None, reject });
     run_cases(TestApp::spawn(), &prop::collection::vec(adjustments, 2..60), async |app, ops| {
@@ -182,8 +182,8 @@ fn transacted(op: &Op) -> Value {
 }
 
 #[test]
-fn transactions_with_runs_answer_as_the_model_does() {
-    // Few bounds and few methods, so that many runs of several calls arise.
+fn transactions_with_runs_of_calls_agree_with_the_model() {
+    // Few bounds and few methods, so that there are many runs of several calls.
     let adjust = (0..3_u8, prop::sample::select(vec![1, 1, 1, -1]), amounts(), any::<bool>())
         .prop_map(|(name, sign, amount, reject)| Op::Adjust { name, sign, amount, min: None, max: None, reject });
     let op = prop_oneof![8 => adjust, 1 => ops(3)];

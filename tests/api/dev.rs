@@ -1,4 +1,4 @@
-//! The program itself: `payerbase dev` as a newcomer starts it, and the other commands.
+//! The commands of the program: `payerbase dev`, started as a new user starts it, and the others.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -26,7 +26,7 @@ fn folder() -> tempfile::TempDir {
 /// A running `payerbase dev` that is ready.
 struct Dev {
     process: Child,
-    /// The command line that it prints for pasting.
+    /// The printed `curl` command.
     curl: String,
 }
 
@@ -36,7 +36,7 @@ impl Dev {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let curl = lines.find_map(|line| line.unwrap().trim().strip_prefix("curl ").map(|rest| format!("curl {rest}")));
-        Self { process, curl: curl.expect("it prints a curl line") }
+        Self { process, curl: curl.expect("dev prints a curl line") }
     }
 
     fn url(&self) -> &str {
@@ -44,8 +44,8 @@ impl Dev {
         self.curl[start..].split("/v1").next().unwrap()
     }
 
-    /// Runs the printed command line.
-    fn paste(&self) -> Value {
+    /// Runs the printed command.
+    fn run_curl(&self) -> Value {
         let output = Command::new("sh").args(["-c", &format!("{} --silent --fail", self.curl)]).output().unwrap();
         assert!(output.status.success(), "{}: {output:?}", self.curl);
         serde_json::from_slice(&output.stdout).unwrap()
@@ -57,7 +57,7 @@ impl Dev {
 
     fn stop(mut self, signal: &str) {
         self.signal(signal);
-        assert!(self.process.wait().unwrap().success(), "it ends well");
+        assert!(self.process.wait().unwrap().success(), "the exit code is 0");
     }
 }
 
@@ -75,10 +75,10 @@ fn postgres_runs(dir: &Path) -> bool {
 }
 
 #[test]
-fn dev_starts_from_nothing_keeps_its_data_and_leaves_nothing_behind() {
+fn dev_keeps_its_data_and_stops_postgres_on_exit() {
     let dir = folder();
     let dev = Dev::start(dir.path());
-    assert_eq!(dev.paste()["value"], 1);
+    assert_eq!(dev.run_curl()["value"], 1);
     assert!(postgres_runs(dir.path()));
 
     let mut second = program(&["--port", "0", "--data-dir", dir.path().to_str().unwrap()]);
@@ -89,20 +89,20 @@ fn dev_starts_from_nothing_keeps_its_data_and_leaves_nothing_behind() {
     dev.stop("-TERM");
     assert!(!postgres_runs(dir.path()));
     let dev = Dev::start(dir.path());
-    assert_eq!(dev.paste()["value"], 2, "the data and the token are still there");
+    assert_eq!(dev.run_curl()["value"], 2, "the data and the token are still there");
     dev.stop("-INT");
     assert!(!postgres_runs(dir.path()));
 }
 
 #[test]
-fn a_killed_dev_leaves_no_postgres_behind_and_starts_again() {
+fn postgres_stops_when_dev_is_killed_and_dev_can_restart() {
     let dir = folder();
     let dev = Dev::start(dir.path());
-    assert_eq!(dev.paste()["value"], 1);
+    assert_eq!(dev.run_curl()["value"], 1);
     dev.signal("-KILL");
     drop(dev);
     let dev = Dev::start(dir.path());
-    assert_eq!(dev.paste()["value"], 2);
+    assert_eq!(dev.run_curl()["value"], 2);
     dev.signal("-KILL");
     drop(dev);
     for _ in 0..200 {
@@ -115,10 +115,10 @@ fn a_killed_dev_leaves_no_postgres_behind_and_starts_again() {
 }
 
 #[test]
-fn dev_starts_postgres_again_when_it_is_killed() {
+fn dev_restarts_a_killed_postgres() {
     let dir = folder();
     let dev = Dev::start(dir.path());
-    dev.paste();
+    dev.run_curl();
     let pid = std::fs::read_to_string(dir.path().join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
@@ -126,12 +126,12 @@ fn dev_starts_postgres_again_when_it_is_killed() {
     // For a moment the server still reports that it is ready, until it notices the kill.
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(Command::new("sh").args(["-c", &again]).stdout(Stdio::null()).status().unwrap().success());
-    assert_eq!(dev.paste()["value"], 2);
+    assert_eq!(dev.run_curl()["value"], 2);
     dev.stop("-TERM");
 }
 
 #[test]
-fn tokens_are_made_listed_and_revoked_beside_a_running_dev() {
+fn tokens_can_be_created_listed_and_revoked_while_dev_runs() {
     let dir = folder();
     let place = dir.path().to_str().unwrap();
     let token =
@@ -190,22 +190,22 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_dev() {
 }
 
 #[test]
-fn mistakes_in_the_environment_are_reported_all_at_once() {
+fn serve_reports_all_configuration_mistakes_at_once() {
     let mut command = program(&["serve"]);
     command.env("DATABASE_URL", "nonsense:hunter2").env("PAYERBASE_PORT", "x").env("PAYERBASE_PROT", "1");
     let refused = command.output().unwrap();
     assert!(!refused.status.success());
-    let said = String::from_utf8(refused.stderr).unwrap();
+    let printed = String::from_utf8(refused.stderr).unwrap();
     for variable in ["DATABASE_URL", "PAYERBASE_PORT", "PAYERBASE_PROT"] {
-        assert!(said.contains(variable), "{said}");
+        assert!(printed.contains(variable), "{printed}");
     }
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!printed.contains("hunter2"), "{printed}");
     let missing = program(&["serve"]).output().unwrap();
     assert!(String::from_utf8_lossy(&missing.stderr).contains("DATABASE_URL"));
 }
 
 #[test]
-fn serve_refuses_a_database_that_does_not_keep_payers_apart() {
+fn serve_refuses_a_database_that_does_not_isolate_payers() {
     let dir = folder();
     let dev = Dev::start(dir.path());
     let credentials = std::fs::read_to_string(dir.path().join("credentials.json")).unwrap();
@@ -219,13 +219,13 @@ fn serve_refuses_a_database_that_does_not_keep_payers_apart() {
     let serve = |url: String| program(&["serve", "--port", "0"]).env("DATABASE_URL", url).output().unwrap();
     let superuser = serve(url("postgres", "admin", "payerbase"));
     assert!(!superuser.status.success());
-    let said = String::from_utf8_lossy(&superuser.stderr).into_owned();
-    assert!(said.contains("role postgres is a superuser"), "{said}");
+    let printed = String::from_utf8_lossy(&superuser.stderr).into_owned();
+    assert!(printed.contains("role postgres is a superuser"), "{printed}");
     let empty = serve(url("payerbase_app", "app", "postgres"));
     assert!(String::from_utf8_lossy(&empty.stderr).contains("payerbase migrate"), "{empty:?}");
 
     let migrate = program(&["migrate"]).env("DATABASE_URL", url("postgres", "admin", "payerbase")).output().unwrap();
-    assert!(migrate.status.success(), "once more changes nothing: {migrate:?}");
+    assert!(migrate.status.success(), "a second migration succeeds: {migrate:?}");
     let mut served = program(&["serve", "--port", "0"]);
     let served = served.env("DATABASE_URL", url("payerbase_app", "app", "payerbase")).stderr(Stdio::piped()).spawn();
     let mut served = served.unwrap();
@@ -233,7 +233,7 @@ fn serve_refuses_a_database_that_does_not_keep_payers_apart() {
     let mut line = String::new();
     while !line.contains("serving") {
         line.clear();
-        assert!(log.read_line(&mut line).unwrap() > 0, "it serves");
+        assert!(log.read_line(&mut line).unwrap() > 0, "the server starts");
     }
     assert!(!line.contains(credentials["app"].as_str().unwrap()), "{line}");
     assert!(Command::new("kill").args(["-TERM", &served.id().to_string()]).status().unwrap().success());
@@ -244,7 +244,7 @@ fn serve_refuses_a_database_that_does_not_keep_payers_apart() {
 }
 
 #[test]
-fn the_openapi_document_is_printed_as_it_is_served() {
+fn the_openapi_command_prints_the_served_document() {
     let printed = program(&["openapi"]).output().unwrap();
     assert_eq!(String::from_utf8(printed.stdout).unwrap(), payerbase::app::document().json);
 }

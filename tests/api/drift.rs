@@ -22,33 +22,33 @@ fn is_committed(path: &str, generated: &str) {
     if committed != generated {
         let diff = similar::TextDiff::from_lines(&committed, generated);
         let diff = diff.unified_diff().header(path, "generated").to_string();
-        panic!("{path} is not what the code says:\n{diff}\nadopt it with: {ADOPT}");
+        panic!("{path} differs from the generated text:\n{diff}\nadopt it with: {ADOPT}");
     }
 }
 
 #[test]
-fn drift_of_the_openapi_document() {
+fn the_openapi_document_is_up_to_date() {
     is_committed("openapi/openapi.json", &document().json);
-    assert!(!document().json.contains("{{"), "every name of a limit is filled in");
+    assert!(!document().json.contains("{{"), "every limit placeholder is replaced");
 }
 
 #[test]
-fn drift_of_the_catalogue_of_problems() {
+fn the_problem_catalogue_is_up_to_date() {
     is_committed("docs/problems.md", &catalogue_markdown());
 }
 
 #[test]
-fn drift_of_the_table_of_settings() {
+fn the_settings_table_is_up_to_date() {
     is_committed("docs/CONFIGURATION.md", &variables_markdown());
 }
 
 #[test]
-fn drift_of_the_table_of_limits() {
+fn the_limits_table_is_up_to_date() {
     is_committed("docs/LIMITS.md", &payerbase::limits_markdown());
 }
 
 #[test]
-fn every_operation_says_what_it_does_and_how_it_can_fail() {
+fn every_operation_documents_its_purpose_and_its_problems() {
     let document: Value = serde_json::from_str(&document().json).unwrap();
     let mut described = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -60,7 +60,7 @@ fn every_operation_says_what_it_does_and_how_it_can_fail() {
             let responses = operation["responses"].as_object().unwrap();
             if path.starts_with("/v1") {
                 for status in ["400", "401", "422", "500", "503"] {
-                    assert!(responses.contains_key(status), "{name} does not say {status}");
+                    assert!(responses.contains_key(status), "{name} does not document {status}");
                 }
                 described.push(name.to_owned());
             }
@@ -70,12 +70,12 @@ fn every_operation_says_what_it_does_and_how_it_can_fail() {
     methods.push("transact".to_owned());
     described.sort_unstable();
     methods.sort_unstable();
-    assert_eq!(described, methods, "operations are methods, one to one");
+    assert_eq!(described, methods, "each operation is a method, and each method an operation");
 }
 
-/// Sends each example of a request, by a payer that has the resources in it. Each of them succeeds.
+/// Sends each request example as a payer that owns the resources in it.
 #[tokio::test]
-async fn the_examples_of_requests_are_real() {
+async fn every_request_example_succeeds() {
     let app = crate::support::TestApp::spawn().await;
     let mut sent = 0;
     for operation in operations() {
@@ -91,7 +91,7 @@ async fn the_examples_of_requests_are_real() {
 
 /// Each operation accepts `null` where the document allows it.
 #[tokio::test]
-async fn null_may_be_sent_where_the_document_says_so() {
+async fn a_member_accepts_null_where_the_document_allows_it() {
     let app = crate::support::TestApp::spawn().await;
     let document: Value = serde_json::from_str(&document().json).unwrap();
     let mut sent = 0;
@@ -117,10 +117,10 @@ async fn null_may_be_sent_where_the_document_says_so() {
     assert!(sent >= 20, "{sent}");
 }
 
-/// A schema that forbids additional properties cannot be a part of an `allOf`: it would refuse the other parts'
-/// properties.
+/// A schema that forbids additional properties cannot be a part of an `allOf`: it would refuse the properties of the
+/// other parts.
 #[test]
-fn no_part_of_a_schema_refuses_the_other_parts() {
+fn no_part_of_an_all_of_forbids_additional_properties() {
     let document: Value = serde_json::from_str(&document().json).unwrap();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         for part in schema["allOf"].as_array().into_iter().flatten() {
@@ -132,9 +132,9 @@ fn no_part_of_a_schema_refuses_the_other_parts() {
     }
 }
 
-/// Clients that are generated from the document can send its examples.
+/// Clients generated from the document can send its examples.
 #[test]
-fn the_examples_of_requests_have_only_members_that_the_document_knows() {
+fn request_examples_have_only_documented_members() {
     let document: Value = serde_json::from_str(&document().json).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (verb, operation) in item.as_object().unwrap() {

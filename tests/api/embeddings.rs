@@ -24,7 +24,7 @@ fn vector(text: &str) -> Vec<f32> {
     TOPICS.iter().map(|topic| text.matches(topic).count() as f32).collect()
 }
 
-/// Checks a request and answers it. Words in the texts select the errors.
+/// Checks a request and answers it. Words in the texts select an error.
 async fn answer(request: HttpRequest, body: web::Json<Value>, requests: web::Data<AtomicUsize>) -> HttpResponse {
     let number = requests.fetch_add(1, Ordering::SeqCst);
     assert_eq!(request.headers().get("authorization").unwrap(), "Bearer the-key");
@@ -103,7 +103,7 @@ async fn topic(caller: &Caller, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn contents_and_queries_become_vectors_by_themselves() {
+async fn contents_and_queries_are_embedded_automatically() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
@@ -113,7 +113,7 @@ async fn contents_and_queries_become_vectors_by_themselves() {
         (0..100).map(|n| json!({"id": format!("b{n:02}"), "content": format!("build {n}")})).collect();
     let before = endpoint.requests();
     caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
-    assert_eq!(endpoint.requests() - before, 2, "in batches");
+    assert_eq!(endpoint.requests() - before, 2, "two batches of at most 64 texts");
     let answer = caller.search(json!({"query": "a tea"})).await.ok();
     assert_eq!((&answer["mode"], &answer["results"][0]["id"]), (&json!("hybrid"), &json!("t")));
     let answer = caller.search(json!({"query": "tea tea tea", "mode": "vector", "limit": 1})).await.ok();
@@ -122,11 +122,15 @@ async fn contents_and_queries_become_vectors_by_themselves() {
     caller.search(json!({"query": "tea", "mode": "text"})).await.ok();
     caller.remember("own", json!({"content": "tea", "embedding": [1, 2]})).await.ok();
     let without = caller.remember("without", json!({"content": "tea", "embedding": null})).await.ok();
-    assert_eq!((endpoint.requests(), &without["hasEmbedding"]), (before, &json!(false)), "no more than it must");
+    assert_eq!(
+        (endpoint.requests(), &without["hasEmbedding"]),
+        (before, &json!(false)),
+        "these calls need no embedding"
+    );
 }
 
 #[tokio::test]
-async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays() {
+async fn a_patch_of_the_content_replaces_only_generated_vectors() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
@@ -146,7 +150,7 @@ async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays
     caller.remember("named", named).await.ok();
     caller.patch_memory("named", json!({"content": "sea"})).await.ok();
     assert_eq!(topic(&caller, "named").await, json!([1.0, 2.0]));
-    // Without a model, new content must lose the vector that the server made of the old content.
+    // Without a model, a change of the content removes the vector that the server made from the old content.
     let without = TestApp::on(app.database.clone());
     let later = Caller { url: without.url.clone(), ..caller.clone() };
     caller.remember("made", json!({"content": "tea"})).await.ok();
@@ -160,9 +164,9 @@ async fn a_vector_that_was_made_follows_its_content_and_one_that_was_given_stays
     assert_eq!(topic(&later, "named").await, json!([1.0, 2.0]));
 }
 
-/// A repeated write with its key gets the stored answer, even without a model, and its texts are not embedded again.
+/// A retry with the same key gets the stored answer, even without a model, and its texts are not embedded again.
 #[tokio::test]
-async fn a_write_that_was_answered_is_embedded_no_more() {
+async fn a_retried_write_is_not_embedded_again() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let nowhere = TestApp::embedding(app.database.clone(), open("http://127.0.0.1:1/v1?model=topics"));
@@ -186,7 +190,7 @@ async fn a_write_that_was_answered_is_embedded_no_more() {
 }
 
 #[tokio::test]
-async fn a_transaction_embeds_before_it_runs() {
+async fn a_transaction_embeds_its_texts_before_it_runs() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
@@ -228,7 +232,7 @@ async fn a_long_content_is_embedded_in_parts() {
 }
 
 #[tokio::test]
-async fn what_the_endpoint_does_wrong_stores_nothing() {
+async fn no_memory_is_stored_when_the_endpoint_fails() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
@@ -250,7 +254,7 @@ async fn what_the_endpoint_does_wrong_stores_nothing() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_hangs_or_is_not_there_is_given_up() {
+async fn a_hanging_or_unreachable_endpoint_fails_the_call() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;
@@ -266,7 +270,7 @@ async fn an_endpoint_that_hangs_or_is_not_there_is_given_up() {
 
 /// Vectors of another model, or with other dimensions, are skipped and not compared.
 #[tokio::test]
-async fn another_model_finds_by_words_what_it_cannot_compare() {
+async fn a_search_falls_back_to_text_for_vectors_of_another_model() {
     let endpoint = Endpoint::start();
     let app = endpoint.app().await;
     let caller = app.caller().await;

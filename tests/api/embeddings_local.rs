@@ -28,11 +28,11 @@ fn cosine(one: &[f32], other: &[f32]) -> f64 {
     product(one, other) / (product(one, one) * product(other, other)).sqrt()
 }
 
-/// The vectors of the same sentences from sentence-transformers 6.2.0 with torch 2.15.0:
+/// The expected vectors are from sentence-transformers 6.2.0 with torch 2.15.0:
 /// `SentenceTransformer(folder).encode(sentences)`.
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
-async fn vectors_are_those_of_sentence_transformers() {
+async fn vectors_match_sentence_transformers() {
     let expected: Vec<Value> = serde_json::from_str(include_str!("fixtures/all-MiniLM-L6-v2.json")).unwrap();
     let sentences: Vec<&str> = expected.iter().map(|case| case["sentence"].as_str().unwrap()).collect();
     let model = open(folder().await).unwrap();
@@ -49,20 +49,20 @@ async fn vectors_are_those_of_sentence_transformers() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
-async fn the_end_of_a_long_text_counts() {
+async fn the_end_of_a_long_text_affects_its_vector() {
     let model = open(folder().await).unwrap();
     let (tea, sea) = ("Ada prefers tea without sugar. ".repeat(60), "The ship crossed a stormy sea. ".repeat(120));
     let texts = [tea.clone() + &sea, "a storm at sea".to_owned(), "a cup of tea".to_owned(), tea];
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = model.embed(&payer(1), &texts).await.unwrap();
     let near = |one: usize, other: usize| cosine(vectors[one].as_slice(), vectors[other].as_slice());
-    assert!(near(0, 1) > near(0, 2), "the longer part weighs more: {} {}", near(0, 1), near(0, 2));
-    assert!(near(0, 2) > near(3, 1), "and the shorter one counts: {} {}", near(0, 2), near(3, 1));
+    assert!(near(0, 1) > near(0, 2), "the longer part has more weight: {} {}", near(0, 1), near(0, 2));
+    assert!(near(0, 2) > near(3, 1), "the shorter part has some weight: {} {}", near(0, 2), near(3, 1));
 }
 
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
-async fn an_agent_finds_what_it_was_told() {
+async fn a_search_by_meaning_finds_the_right_memory() {
     let app = TestApp::embedding(TestDatabase::shared().await, open(folder().await).unwrap());
     let caller = app.caller().await;
     let memories = json!([
@@ -87,7 +87,7 @@ async fn an_agent_finds_what_it_was_told() {
     assert_eq!(
         caller.found(own).await.len(),
         1,
-        "a vector of unknown origin is compared with the only ones of its size"
+        "a vector without a model name is compared with the only model of its dimensions"
     );
     let answer = caller.search(json!({"query": "tea", "mode": "vector"})).await.ok();
     assert_eq!((&answer["searched"], &answer["results"][0]["embeddingModel"]), (&json!(4), &json!(model)));
@@ -96,18 +96,18 @@ async fn an_agent_finds_what_it_was_told() {
 /// A payer with many texts delays only its own calls.
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
-async fn one_tenant_does_not_keep_the_others_waiting() {
+async fn a_payer_with_many_texts_does_not_delay_other_payers() {
     let model = std::sync::Arc::new(open(folder().await).unwrap());
-    let mountain: Vec<String> = (0..300).map(|n| format!("{n} {}", "words upon words ".repeat(70))).collect();
-    let much = tokio::spawn({
+    let long_texts: Vec<String> = (0..300).map(|n| format!("{n} {}", "words upon words ".repeat(70))).collect();
+    let large_call = tokio::spawn({
         let model = std::sync::Arc::clone(&model);
-        async move { model.embed(&payer(1), &mountain.iter().map(String::as_str).collect::<Vec<_>>()).await }
+        async move { model.embed(&payer(1), &long_texts.iter().map(String::as_str).collect::<Vec<_>>()).await }
     });
     // Wait until the large call is running.
     model.embed(&payer(1), &["first"]).await.unwrap();
     model.embed(&payer(2), &["a question"]).await.unwrap();
-    assert!(!much.is_finished(), "the question came in between");
-    much.abort();
+    assert!(!large_call.is_finished(), "the question did not wait for the large call");
+    large_call.abort();
     let too_long = ["x y ".repeat(90_000)];
     let problem = model.embed(&payer(1), &[too_long[0].as_str()]).await.unwrap_err();
     assert_eq!(problem.code().slug(), "payload-too-large");
@@ -115,7 +115,7 @@ async fn one_tenant_does_not_keep_the_others_waiting() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "local-embeddings"), ignore = "needs --features local-embeddings")]
-async fn a_folder_that_is_no_model_is_refused_with_the_reason() {
+async fn a_folder_without_a_valid_model_is_refused_with_a_reason() {
     let model = folder().await;
     let scratch = tempfile::tempdir().unwrap();
     let copy = || {

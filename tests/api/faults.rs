@@ -20,25 +20,25 @@ use crate::support::{Caller, TestApp, TestDatabase};
 const KILLS: usize = 3;
 const CALLERS: usize = 16;
 
-/// Numbers of answers, by kind.
+/// Numbers of answers of each kind.
 #[derive(Default)]
-struct Heard {
+struct AnswerCounts {
     acknowledged: AtomicI64,
     unknown: AtomicI64,
     refused: AtomicI64,
 }
 
 /// Increments until `stop`, and counts the answers.
-async fn load(caller: Caller, heard: Arc<Heard>, stop: Arc<AtomicBool>) {
+async fn load(caller: Caller, counts: Arc<AnswerCounts>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         // The client's timeout is the deadline: a call without an answer fails the test.
         let answer = caller.increment("a", json!({})).await;
         if answer.status == 200 {
-            heard.acknowledged.fetch_add(1, Ordering::Relaxed);
+            counts.acknowledged.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         let code = answer.json()["code"].as_str().unwrap().to_owned();
-        let counter = if code == "outcome-unknown" { &heard.unknown } else { &heard.refused };
+        let counter = if code == "outcome-unknown" { &counts.unknown } else { &counts.refused };
         answer.problem(503, &code);
         counter.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -61,14 +61,15 @@ pub async fn kill(cluster: &mut Cluster) {
     cluster.died().await;
 }
 
-pub async fn wait_for(caller: &Caller, status: u16) {
+/// Waits until `/readyz` answers with this status.
+pub async fn wait_for_readyz(caller: &Caller, status: u16) {
     for _ in 0..600 {
         if caller.get("/readyz").await.status.as_u16() == status {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("/readyz never says {status}");
+    panic!("/readyz never answers {status}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,38 +80,38 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     let stop = Arc::new(AtomicBool::new(false));
     let hot = server.caller().await;
     // Count per payer, so that one payer's unknown outcomes cannot hide another payer's lost write.
-    let mut payers = vec![(hot.clone(), Arc::new(Heard::default()), CALLERS / 2)];
+    let mut payers = vec![(hot.clone(), Arc::new(AnswerCounts::default()), CALLERS / 2)];
     for _ in 0..CALLERS / 2 {
         payers.push((server.caller().await, Arc::default(), 1));
     }
-    let total = |of: fn(&Heard) -> &AtomicI64| -> i64 {
-        payers.iter().map(|(_, heard, _)| of(heard).load(Ordering::Relaxed)).sum()
+    let total = |of: fn(&AnswerCounts) -> &AtomicI64| -> i64 {
+        payers.iter().map(|(_, counts, _)| of(counts).load(Ordering::Relaxed)).sum()
     };
     let mut loads = Vec::new();
-    for (caller, heard, connections) in &payers {
+    for (caller, counts, connections) in &payers {
         for _ in 0..*connections {
-            loads.push(tokio::spawn(load(caller.clone(), heard.clone(), stop.clone())));
+            loads.push(tokio::spawn(load(caller.clone(), counts.clone(), stop.clone())));
         }
     }
 
     for round in 1..=KILLS {
-        let before = total(|heard| &heard.acknowledged);
-        while total(|heard| &heard.acknowledged) < before + 500 {
+        let before = total(|counts| &counts.acknowledged);
+        while total(|counts| &counts.acknowledged) < before + 500 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let refused = total(|heard| &heard.refused);
+        let refused = total(|counts| &counts.refused);
         kill(&mut cluster).await;
-        wait_for(&hot, 503).await;
+        wait_for_readyz(&hot, 503).await;
         hot.get("/readyz").await.problem(503, "database-unavailable");
-        while total(|heard| &heard.refused) < refused + 50 {
+        while total(|counts| &counts.refused) < refused + 50 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         cluster.launch().await.unwrap();
-        wait_for(&hot, 200).await;
-        println!("kill {round}: {} acknowledged", total(|heard| &heard.acknowledged));
+        wait_for_readyz(&hot, 200).await;
+        println!("kill {round}: {} acknowledged", total(|counts| &counts.acknowledged));
     }
-    let before = total(|heard| &heard.acknowledged);
-    while total(|heard| &heard.acknowledged) < before + 500 {
+    let before = total(|counts| &counts.acknowledged);
+    while total(|counts| &counts.acknowledged) < before + 500 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -118,10 +119,10 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
         load.await.unwrap();
     }
 
-    for (caller, heard, _) in &payers {
+    for (caller, counts, _) in &payers {
         let stored = caller.value("a").await;
         let (acknowledged, unknown) =
-            (heard.acknowledged.load(Ordering::Relaxed), heard.unknown.load(Ordering::Relaxed));
+            (counts.acknowledged.load(Ordering::Relaxed), counts.unknown.load(Ordering::Relaxed));
         println!("acknowledged {acknowledged} <= stored {stored} <= acknowledged + unknown {unknown}");
         assert!(acknowledged <= stored, "{acknowledged} were acknowledged and {stored} are stored");
         assert!(
@@ -132,18 +133,18 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     cluster.stop().await;
 }
 
-/// A TCP proxy of a cluster on a Unix socket. It can cut its connections.
-struct Door {
+/// A TCP proxy in front of a cluster's Unix socket. It can close its connections.
+struct Proxy {
     address: std::net::SocketAddr,
     open: Arc<Mutex<JoinSet<()>>>,
 }
 
-impl Door {
+impl Proxy {
     async fn to(database: &sqlx::postgres::PgConnectOptions) -> Self {
         let socket = database.get_socket().unwrap().join(format!(".s.PGSQL.{}", database.get_port()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, open) = (listener.local_addr().unwrap(), Arc::<Mutex<JoinSet<()>>>::default());
-        let door = Self { address, open: Arc::clone(&open) };
+        let proxy = Self { address, open: Arc::clone(&open) };
         tokio::spawn(async move {
             while let Ok((mut outer, _)) = listener.accept().await {
                 let mut inner = UnixStream::connect(&socket).await.unwrap();
@@ -152,23 +153,23 @@ impl Door {
                 });
             }
         });
-        door
+        proxy
     }
 
     /// Closes every connection, like a restart of the database.
-    async fn slam(&self) {
+    async fn close_connections(&self) {
         self.open.lock().await.shutdown().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_after_an_idle_second_does_not_meet_a_connection_that_was_closed() {
+async fn a_write_after_an_idle_second_replaces_a_closed_connection() {
     let cluster = temporary_cluster().await;
     let (admin, app) = migrated(&cluster).await;
-    let door = Door::to(&app).await;
+    let proxy = Proxy::to(&app).await;
     let app = PgConnectOptions::new_without_pgpass()
         .host("127.0.0.1")
-        .port(door.address.port())
+        .port(proxy.address.port())
         .username(app.get_username())
         .password(cluster.access().app_password().expose_secret())
         .database(app.get_database().unwrap());
@@ -176,8 +177,8 @@ async fn a_write_after_an_idle_second_does_not_meet_a_connection_that_was_closed
     let caller = server.caller().await;
     caller.increment("a", json!({})).await.ok();
 
-    door.slam().await;
-    // Not a synchronisation: a lane trusts an idle connection for a second, and that second must pass.
+    proxy.close_connections().await;
+    // Not a synchronisation: a lane checks a connection only after it was idle for a second.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
 
     assert_eq!(caller.increment("a", json!({})).await.ok()["value"], 2);

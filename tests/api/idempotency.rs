@@ -19,7 +19,7 @@ fn is_replay(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn the_same_key_sent_a_hundred_times_at_once_runs_once() {
+async fn a_hundred_concurrent_calls_with_one_key_run_once() {
     let app = TestApp::spawn().await;
     let caller = with_key(&app.caller().await, "a-hundred-times");
     let calls = (0..100).map(|_| caller.increment("a", json!({"amount": 7})));
@@ -33,7 +33,7 @@ async fn the_same_key_sent_a_hundred_times_at_once_runs_once() {
 }
 
 #[tokio::test]
-async fn every_write_can_be_repeated() {
+async fn every_write_can_be_retried_with_its_key() {
     let app = TestApp::spawn().await;
     // A search has a body but writes nothing.
     let is_write = |operation: &&Operation| operation.verb != Method::GET && operation.name != "searchMemories";
@@ -52,7 +52,7 @@ async fn every_write_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn another_request_with_the_key_is_refused() {
+async fn a_different_request_with_the_same_key_is_refused() {
     let app = TestApp::spawn().await;
     let payer = app.caller().await;
     let caller = with_key(&payer, "one-request");
@@ -64,7 +64,7 @@ async fn another_request_with_the_key_is_refused() {
     guarded.headers.insert("payerbase-guard", "l; fence=1".parse().unwrap());
     guarded.increment("a", json!({"amount": 1})).await.problem(422, "idempotency-mismatch");
     assert_eq!(caller.value("a").await, 1);
-    // Another key or another payer makes it another request.
+    // The same request with another key or of another payer runs.
     with_key(&payer, "other-request").increment("a", json!({"amount": 1})).await.ok();
     let stranger = with_key(&app.caller().await, "one-request");
     assert_eq!(stranger.increment("a", json!({"amount": 5})).await.ok()["value"], 5);
@@ -72,7 +72,7 @@ async fn another_request_with_the_key_is_refused() {
 }
 
 #[tokio::test]
-async fn what_changed_nothing_is_tried_again() {
+async fn a_call_that_changed_nothing_runs_again_on_retry() {
     let app = TestApp::spawn().await;
     let payer = app.caller().await;
     let caller = with_key(&payer, "try-again");
@@ -83,7 +83,7 @@ async fn what_changed_nothing_is_tried_again() {
     assert!(!is_replay(&spent));
     assert_eq!(spent.ok()["value"], 4);
     assert_eq!(caller.increment("credits", spend).await.ok()["value"], 4);
-    // The answer of a pop from an empty queue is not repeated for later pops with the key.
+    // The answer of a pop from an empty queue is not stored: a retry pops again.
     let caller = with_key(&payer, "pop-again");
     for path in ["/v1/queues/q/pop", "/v1/queues/q/pop/batch"] {
         let body = if path.ends_with("batch") { json!({"count": 2}) } else { json!({}) };
@@ -99,7 +99,7 @@ async fn what_changed_nothing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_acquire_repeated_with_its_key_has_the_same_lease() {
+async fn a_retried_acquire_returns_the_same_lease() {
     let app = TestApp::spawn().await;
     let payer = app.caller().await;
     let caller = with_key(&payer, "acquire-once");
@@ -124,11 +124,14 @@ async fn an_acquire_repeated_with_its_key_has_the_same_lease() {
     let stored: Vec<String> = sqlx::query_scalar("select row_to_json(l)::text from tenant.locks l union all select row_to_json(i)::text from tenant.idempotency i")
         .fetch_all(&mut admin).await.unwrap();
     assert!(stored.iter().all(|row| tokens.iter().all(|token| !row.contains(token.as_str().unwrap()))));
-    assert!(stored.iter().all(|row| !row.contains("acquire-once")), "keys are not stored: tokens come from them");
+    assert!(
+        stored.iter().all(|row| !row.contains("acquire-once")),
+        "keys are not stored, because tokens are derived from them"
+    );
 }
 
 #[tokio::test]
-async fn a_connection_cut_before_the_answer_loses_nothing() {
+async fn retries_after_a_cut_connection_take_effect_once() {
     let app = TestApp::spawn().await;
     let caller = with_key(&app.caller().await, "the-cut-connection");
     let body = r#"{"amount":3}"#;
@@ -149,7 +152,7 @@ async fn a_connection_cut_before_the_answer_loses_nothing() {
 }
 
 #[tokio::test]
-async fn keys_are_8_to_128_printable_characters_and_reads_do_not_mind_them() {
+async fn keys_have_8_to_128_characters_and_reads_ignore_them() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for bad in ["", "1234567", &"x".repeat(129)] {

@@ -6,22 +6,22 @@ use payerbase::auth::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::world::{Things, operations, owner, without_drawn};
+use crate::support::world::{Things, operations, owner, without_generated};
 use crate::support::{Answer, TestApp};
 
 #[tokio::test]
-async fn every_operation_wants_to_know_who_pays() {
+async fn every_operation_needs_a_token() {
     let app = TestApp::spawn().await;
-    let mut nobody = app.caller().await;
-    nobody.token = None;
+    let mut anonymous = app.caller().await;
+    anonymous.token = None;
     for operation in operations() {
-        let answer = Things::of_nobody().call(&nobody, &operation, operation.examples.first()).await;
+        let answer = Things::missing().call(&anonymous, &operation, operation.examples.first()).await;
         answer.problem(401, "token-missing");
     }
 }
 
 #[tokio::test]
-async fn every_operation_wants_its_scope_and_no_other() {
+async fn every_operation_needs_exactly_its_scope() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     for operation in operations().iter().filter(|operation| operation.name != "getMe") {
@@ -29,7 +29,7 @@ async fn every_operation_wants_its_scope_and_no_other() {
         let needed: Scope = operation.scope.as_deref().unwrap_or("counters:write").parse().unwrap();
         let others: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| !scope.allows(needed)).collect();
         caller.token = Some(app.token(&caller.payer, &others, Duration::from_secs(60)).await);
-        let call = async |caller: &_| Things::of_nobody().call(caller, operation, operation.examples.first()).await;
+        let call = async |caller: &_| Things::missing().call(caller, operation, operation.examples.first()).await;
         call(&caller).await.problem(403, "missing-scope");
         caller.token = Some(app.token(&caller.payer, &[needed], Duration::from_secs(60)).await);
         assert_ne!(call(&caller).await.status, 403, "{}", operation.name);
@@ -37,7 +37,7 @@ async fn every_operation_wants_its_scope_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_anothers_is_byte_for_byte_like_what_does_not_exist() {
+async fn a_row_of_another_payer_looks_like_a_missing_row() {
     let app = TestApp::spawn().await;
     let (owner, theirs) = owner(&app).await;
     let everything = async || -> Vec<String> {
@@ -54,25 +54,25 @@ async fn what_is_anothers_is_byte_for_byte_like_what_does_not_exist() {
             let (mut one, mut other) = (app.caller().await, app.caller().await);
             one.headers.insert("x-request-id", "same".parse().unwrap());
             other.headers.clone_from(&one.headers);
-            let nobodys = Things::of_nobody();
-            let about_theirs = theirs.call(&one, &operation, example).await;
-            let about_nobodys = nobodys.call(&other, &operation, example).await;
-            let text = theirs.renamed(&about_theirs.text, &nobodys);
-            let said = |text: &str| without_drawn(&serde_json::from_str(text).unwrap_or_default());
+            let missing = Things::missing();
+            let answer_for_theirs = theirs.call(&one, &operation, example).await;
+            let answer_for_missing = missing.call(&other, &operation, example).await;
+            let text = theirs.renamed(&answer_for_theirs.text, &missing);
+            let parsed = |text: &str| without_generated(&serde_json::from_str(text).unwrap_or_default());
             let what = &operation.name;
-            assert_eq!(about_theirs.status, about_nobodys.status, "{what}: {about_theirs:?}");
-            assert_eq!(said(&text), said(&about_nobodys.text), "{what}");
+            assert_eq!(answer_for_theirs.status, answer_for_missing.status, "{what}: {answer_for_theirs:?}");
+            assert_eq!(parsed(&text), parsed(&answer_for_missing.text), "{what}");
             if operation.verb == Method::GET && what != "getMe" {
-                assert_eq!(text, about_nobodys.text, "{what}");
+                assert_eq!(text, answer_for_missing.text, "{what}");
             }
-            assert!(!about_theirs.text.contains(owner.payer.as_str()), "{what}: {about_theirs:?}");
+            assert!(!answer_for_theirs.text.contains(owner.payer.as_str()), "{what}: {answer_for_theirs:?}");
         }
     }
-    assert_eq!(everything().await, before, "and nothing of the owner's has changed");
+    assert_eq!(everything().await, before, "the owner's resources are unchanged");
 }
 
 #[tokio::test]
-async fn a_slug_of_another_cannot_be_taken_nor_lost() {
+async fn a_slug_of_another_payer_cannot_be_taken_or_deleted() {
     let app = TestApp::spawn().await;
     let (owner, theirs) = owner(&app).await;
     let stranger = app.caller().await;
@@ -89,7 +89,10 @@ async fn a_slug_of_another_cannot_be_taken_nor_lost() {
     owner.delete(&format!("/v1/links/{}", theirs.slug)).await.ok();
     follow().await.problem(404, "not-found");
     let answer: Value = stranger.post("/v1/links", take).await.problem(409, "slug-taken");
-    assert!(!answer.to_string().contains(owner.payer.as_str()), "for some minutes it stays its payer's");
+    assert!(
+        !answer.to_string().contains(owner.payer.as_str()),
+        "the slug stays reserved for some minutes, without naming its payer"
+    );
 }
 
 #[tokio::test]

@@ -23,12 +23,12 @@ async fn follow(app: &TestApp, link: &Value, agent: &str) -> Answer {
 }
 
 async fn follow_with(app: &TestApp, link: &Value, method: Method, headers: &[(&'static str, &str)]) -> Answer {
-    let mut nobody = app.caller().await;
-    nobody.token = None;
+    let mut visitor = app.caller().await;
+    visitor.token = None;
     for (name, value) in headers {
-        nobody.headers.insert(*name, value.parse().unwrap());
+        visitor.headers.insert(*name, value.parse().unwrap());
     }
-    nobody.send(method, &format!("/l/{}", link["slug"].as_str().unwrap()), None).await
+    visitor.send(method, &format!("/l/{}", link["slug"].as_str().unwrap()), None).await
 }
 
 async fn stats(caller: &Caller, link: &Value) -> Value {
@@ -36,7 +36,7 @@ async fn stats(caller: &Caller, link: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_link_leads_where_it_should_and_says_so_to_nobody_else() {
+async fn a_link_redirects_without_caching_or_a_referrer() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let link = create(&caller, json!({"url": "https://shop.example/sale?a=1#b", "title": "Sale"})).await;
@@ -53,13 +53,13 @@ async fn a_link_leads_where_it_should_and_says_so_to_nobody_else() {
         assert_eq!(answer.headers[header], value);
     }
     assert_eq!(caller.get(&path(&link)).await.ok()["clicks"], 1);
-    for unknown in ["nobody-has-this", "x", "%00", "a%2Fb", "\u{e4}\u{e4}\u{e4}"] {
+    for unknown in ["missing-slug", "x", "%00", "a%2Fb", "\u{e4}\u{e4}\u{e4}"] {
         caller.get(&format!("/l/{unknown}")).await.problem(404, "not-found");
     }
 }
 
 #[tokio::test]
-async fn clicks_are_counted_by_what_is_known_of_them() {
+async fn clicks_are_counted_by_referrer_country_and_browser() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let link = create(&caller, json!({"url": "https://shop.example/"})).await;
@@ -94,7 +94,7 @@ async fn clicks_are_counted_by_what_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn a_limit_is_never_overshot() {
+async fn a_link_never_exceeds_its_click_limit() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let link = create(&caller, json!({"url": "https://shop.example/", "maxClicks": 10})).await;
@@ -119,7 +119,7 @@ async fn a_limit_is_never_overshot() {
 }
 
 #[tokio::test]
-async fn a_link_ends_when_it_should() {
+async fn a_link_can_expire_be_patched_and_be_deleted() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let link = create(&caller, json!({"url": "https://shop.example/", "ttlMs": 86_400_000})).await;
@@ -130,13 +130,13 @@ async fn a_link_ends_when_it_should() {
     };
     patch(json!({"expiresAt": "2020-01-01T00:00:00Z"})).await.ok();
     follow(&app, &link, FIREFOX).await.problem(410, "link-gone");
-    assert_eq!(stats(&caller, &link).await["clicks"], 1, "statistics stay readable");
+    assert_eq!(stats(&caller, &link).await["clicks"], 1, "statistics remain readable");
     let patched = patch(json!({"expiresAt": null, "title": "Back", "url": "https://shop.example/back"})).await.ok();
     assert_eq!(
         (&patched["title"], &patched["expiresAt"], &patched["clicks"]),
         (&json!("Back"), &json!(null), &json!(1))
     );
-    assert_eq!(patch(json!({})).await.ok()["url"], "https://shop.example/back", "what is not named stays");
+    assert_eq!(patch(json!({})).await.ok()["url"], "https://shop.example/back", "omitted members are unchanged");
     assert_eq!(patch(json!({"title": null})).await.ok()["title"], json!(null));
     assert_eq!(follow(&app, &link, FIREFOX).await.headers["location"], "https://shop.example/back");
     caller.delete(&path(&link)).await.ok();
@@ -156,14 +156,14 @@ async fn a_link_ends_when_it_should() {
 async fn a_qr_code_is_drawn_for_any_slug() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
-    let drawn = caller.get("/l/whatever/qr.svg").await;
-    assert_eq!(drawn.headers["content-type"], "image/svg+xml");
-    assert!(drawn.text.contains("<svg"));
+    let code = caller.get("/l/any-slug/qr.svg").await;
+    assert_eq!(code.headers["content-type"], "image/svg+xml");
+    assert!(code.text.contains("<svg"));
     caller.get("/l/x/qr.svg").await.problem(404, "not-found");
 }
 
 #[tokio::test]
-async fn lists_begin_with_the_newest() {
+async fn links_are_listed_newest_first() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for number in 0..5 {
@@ -183,7 +183,7 @@ async fn lists_begin_with_the_newest() {
 }
 
 #[tokio::test]
-async fn bad_input_changes_nothing() {
+async fn invalid_input_is_refused_and_changes_no_data() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let url = "https://shop.example/";
@@ -216,7 +216,7 @@ async fn bad_input_changes_nothing() {
 }
 
 #[tokio::test]
-async fn days_are_added_up_and_single_clicks_forgotten() {
+async fn old_clicks_are_summed_per_day_and_deleted() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let link = create(&caller, json!({"url": "https://shop.example/"})).await;
@@ -256,7 +256,7 @@ async fn days_are_added_up_and_single_clicks_forgotten() {
 }
 
 #[tokio::test]
-async fn a_slug_without_a_link_becomes_free() {
+async fn the_slug_of_a_deleted_link_becomes_free() {
     let app = TestApp::spawn().await;
     let (caller, stranger) = (app.caller().await, app.caller().await);
     let link = create(&caller, json!({"url": "https://shop.example/"})).await;
@@ -270,7 +270,7 @@ async fn a_slug_without_a_link_becomes_free() {
 }
 
 #[tokio::test]
-async fn whoever_follows_links_stands_before_no_payer() {
+async fn link_visitors_do_not_delay_api_calls() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
     let mut admin = app.database.admin().await;

@@ -14,7 +14,7 @@ async fn release(caller: &Caller, name: &str, token: &Value) -> Answer {
     caller.post(&format!("/v1/locks/{name}/release"), json!({"token": token})).await
 }
 
-/// Lets the lease of a lock end now.
+/// Expires every lease of the payer.
 async fn expire(app: &TestApp, caller: &Caller) {
     let mut admin = app.database.admin().await;
     sqlx::query("update tenant.locks set expires_at = clock_timestamp() where payer = $1")
@@ -45,7 +45,7 @@ async fn a_lock_has_one_holder_and_its_fence_rises() {
 }
 
 #[tokio::test]
-async fn the_holder_asks_again_and_has_the_same_lease() {
+async fn a_second_acquire_by_the_holder_returns_the_same_lease() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let body = json!({"ttlMs": 60_000, "token": "a token of my own"});
@@ -53,18 +53,18 @@ async fn the_holder_asks_again_and_has_the_same_lease() {
     assert_eq!(acquire(&caller, "a", body.clone()).await.ok(), first);
     assert_eq!(first["token"], "a token of my own");
     expire(&app, &caller).await;
-    assert_eq!(acquire(&caller, "a", body).await.ok()["fence"], 2, "what has ended is not the same lease");
+    assert_eq!(acquire(&caller, "a", body).await.ok()["fence"], 2, "an expired lease is not returned again");
 }
 
 #[tokio::test]
-async fn an_expired_holder_holds_nothing() {
+async fn an_expired_lease_cannot_be_extended_or_released() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let lease = acquire(&caller, "a", json!({"ttlMs": 60_000})).await.ok();
     let extend = async || caller.post("/v1/locks/a/extend", json!({"token": lease["token"], "ttlMs": 1_000})).await;
     let extended = extend().await.ok();
     assert_eq!((&extended["fence"], &extended["token"]), (&json!(1), &lease["token"]));
-    assert_eq!(extended["expiresAt"], lease["expiresAt"], "extending never shortens");
+    assert_eq!(extended["expiresAt"], lease["expiresAt"], "an extension never shortens a lease");
     expire(&app, &caller).await;
     assert!(extend().await.problem(409, "lock-expired")["expiredAt"].is_string());
     release(&caller, "a", &lease["token"]).await.problem(409, "lock-expired");
@@ -74,13 +74,13 @@ async fn an_expired_holder_holds_nothing() {
     release(&caller, "a", &lease["token"]).await.problem(409, "lock-wrong-token");
     extend().await.problem(409, "lock-wrong-token");
     caller
-        .post("/v1/locks/nobody/extend", json!({"token": lease["token"], "ttlMs": 1_000}))
+        .post("/v1/locks/missing/extend", json!({"token": lease["token"], "ttlMs": 1_000}))
         .await
         .problem(409, "lock-not-held");
 }
 
 #[tokio::test]
-async fn bad_input_changes_nothing() {
+async fn invalid_input_is_refused_and_changes_no_data() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for (body, pointer) in [
@@ -106,8 +106,8 @@ async fn bad_input_changes_nothing() {
     assert_eq!(caller.get("/v1/locks/a").await.ok()["fence"], json!(null));
 }
 
-/// Acquires with `waitMs`, until all calls are waiting.
-async fn queued(app: &TestApp, callers: usize) -> Vec<tokio::task::JoinHandle<Value>> {
+/// Starts calls that wait for a held lock, one after the other, and then releases the lock.
+async fn start_waiters(app: &TestApp, callers: usize) -> Vec<tokio::task::JoinHandle<Value>> {
     let caller = app.caller().await;
     let first = acquire(&caller, "a", json!({"ttlMs": 60_000})).await.ok();
     let mut waiting = Vec::new();
@@ -130,24 +130,24 @@ async fn queued(app: &TestApp, callers: usize) -> Vec<tokio::task::JoinHandle<Va
 async fn waiters_are_served_in_order_of_arrival() {
     let app = TestApp::spawn().await;
     let mut fences = Vec::new();
-    for waiter in queued(&app, 8).await {
+    for waiter in start_waiters(&app, 8).await {
         fences.push(waiter.await.unwrap()["fence"].as_i64().unwrap());
     }
     assert_eq!(fences, [2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 #[tokio::test]
-async fn a_waiter_gets_a_lock_whose_holder_went_away_and_gives_up_in_time() {
+async fn a_waiter_gets_an_expired_lock_or_times_out() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     acquire(&caller, "a", json!({"ttlMs": 1_000})).await.ok();
     let lease = acquire(&caller, "a", json!({"ttlMs": 60_000, "waitMs": 20_000})).await.ok();
-    assert_eq!(lease["fence"], 2, "nobody released it: it ended");
+    assert_eq!(lease["fence"], 2, "the first lease expired without a release");
     acquire(&caller, "a", json!({"ttlMs": 60_000, "waitMs": 300})).await.problem(409, "lock-held");
 }
 
 #[tokio::test]
-async fn a_server_that_stops_lets_nobody_wait() {
+async fn a_stopping_server_answers_its_waiters() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     acquire(&caller, "a", json!({"ttlMs": 60_000})).await.ok();
@@ -161,7 +161,7 @@ async fn a_server_that_stops_lets_nobody_wait() {
 }
 
 #[tokio::test]
-async fn fences_survive_the_sweeping_of_their_locks() {
+async fn fences_keep_increasing_after_a_lock_is_swept() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for _ in 0..3 {
@@ -173,5 +173,9 @@ async fn fences_survive_the_sweeping_of_their_locks() {
     sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
     app.until(async || caller.get("/v1/me").await.ok()["usage"]["locks"] == 0).await;
     assert_eq!(acquire(&caller, "a", json!({"ttlMs": 1_000})).await.ok()["fence"], 4);
-    assert_eq!(acquire(&caller, "b", json!({"ttlMs": 1_000})).await.ok()["fence"], 4, "a new name begins above it");
+    assert_eq!(
+        acquire(&caller, "b", json!({"ttlMs": 1_000})).await.ok()["fence"],
+        4,
+        "the fence of a new lock is higher than those of swept locks"
+    );
 }

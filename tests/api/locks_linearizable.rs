@@ -15,7 +15,7 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use crate::faults::{kill, migrated, wait_for};
+use crate::faults::{kill, migrated, wait_for_readyz};
 use crate::support::database::temporary_cluster;
 use crate::support::{Answer, Caller, Clock, TestApp, TestDatabase};
 
@@ -179,7 +179,7 @@ impl Record {
             self.invoke(thread, op);
             let call = call(&callers[place], op);
             let ret = match gone {
-                // Hang up immediately: the outcome of the call is unknown.
+                // Disconnect immediately: the outcome of the call is unknown.
                 true => tokio::time::timeout(Duration::from_micros(500), call).await.ok().flatten(),
                 false => call.await,
             };
@@ -220,7 +220,7 @@ async fn call(caller: &Caller, op: Op) -> Option<Ret> {
         Op::Acquire(by) => send("acquire", json!({"token": token(by), "ttlMs": TTL_MS})).await,
         Op::Release(by) => send("release", json!({"token": token(by)})).await,
         Op::Check => caller.try_send(Method::GET, "/v1/locks/l", None).await,
-        Op::Pass(_) => unreachable!("nobody calls time"),
+        Op::Pass(_) => unreachable!("this is not a call"),
     };
     let answer: Answer = answer.ok()?;
     // The server closed a connection on which no complete request had arrived.
@@ -255,11 +255,11 @@ async fn payers(apps: &[TestApp]) -> Vec<Vec<Caller>> {
 async fn are_linearizable(payers: &[Vec<Caller>], clock: &Clock) -> bool {
     let records: Vec<Record> = payers.iter().map(|_| Record::default()).collect();
     join_all(records.iter().zip(payers).map(|(record, callers)| record.run(callers, clock))).await;
-    let wrong = records.iter().find(|record| !record.is_linearizable());
-    if let Some(record) = wrong {
+    let failed = records.iter().find(|record| !record.is_linearizable());
+    if let Some(record) = failed {
         println!("not linearizable: {:#?}", record.events().actions);
     }
-    wrong.is_none()
+    failed.is_none()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,9 +272,9 @@ async fn locks_are_linearizable_over_two_servers() {
     }
 }
 
-/// The checker works: it finds an error when turns do not take the payer's lock.
+/// Tests the checker: without the payer's lock, histories are not linearizable.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_payers_lock_they_are_not() {
+async fn the_checker_finds_an_error_without_the_payer_lock() {
     let database = TestDatabase::own().await;
     let clock = Clock::install(&database.admin).await;
     let mut admin = database.admin().await;
@@ -289,7 +289,7 @@ async fn without_the_payers_lock_they_are_not() {
             return;
         }
     }
-    panic!("the checker finds nothing");
+    panic!("the checker found no error");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -309,7 +309,7 @@ async fn locks_are_linearizable_while_the_database_is_killed() {
         };
         let (are_linearizable, ()) = tokio::join!(are_linearizable(&payers, &clock), kill);
         assert!(are_linearizable);
-        wait_for(&ready, 200).await;
+        wait_for_readyz(&ready, 200).await;
     }
     cluster.stop().await;
 }

@@ -211,7 +211,7 @@ fn ops() -> impl Strategy<Value = Op> {
 }
 
 #[test]
-fn random_calls_answer_as_the_model_does() {
+fn random_calls_agree_with_the_model() {
     run_cases(TimedApp::spawn(), &prop::collection::vec(ops(), 1..60), async |timed, ops| {
         let caller = timed.app.caller().await;
         let mut model = Model { now: timed.clock.now(&caller).await, ..Model::default() };

@@ -24,7 +24,7 @@ impl Caller {
         self.post("/v1/memories/search", search).await
     }
 
-    /// The ids that a search returns, best first.
+    /// The ids that a search returns, the best match first.
     pub async fn found(&self, search: Value) -> Vec<String> {
         ids(&self.search(search).await.ok()["results"])
     }
@@ -71,7 +71,7 @@ async fn a_memory_is_stored_replaced_read_and_forgotten() {
 }
 
 #[tokio::test]
-async fn a_patch_keeps_what_it_does_not_name() {
+async fn a_patch_keeps_the_members_that_it_omits() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let full = json!({
@@ -87,9 +87,9 @@ async fn a_patch_keeps_what_it_does_not_name() {
     let patched = caller.patch_memory("m", json!({"content": "The build is green.", "expiresAt": null})).await.ok();
     assert_eq!((&patched["content"], &patched["expiresAt"]), (&json!("The build is green."), &Value::Null));
     assert_eq!(patched["metadata"], json!({"a": {"c": 2, "e": 3}, "d": [1], "f": true}));
-    assert_eq!(caller.found(json!({"query": "green"})).await, ["m"], "by its new words");
-    assert!(caller.found(json!({"query": "red"})).await.is_empty(), "and not by the old ones");
-    assert_eq!(caller.found(json!({"embedding": [1, 0]})).await, ["m"], "the vector that was given stays");
+    assert_eq!(caller.found(json!({"query": "green"})).await, ["m"], "the new words match");
+    assert!(caller.found(json!({"query": "red"})).await.is_empty(), "the old words do not match");
+    assert_eq!(caller.found(json!({"embedding": [1, 0]})).await, ["m"], "the caller's vector is unchanged");
     let all = json!({"tags": null, "importance": null, "namespace": null, "metadata": null, "embedding": null});
     let patched = caller.patch_memory("m", all).await.ok();
     assert_eq!(
@@ -103,7 +103,7 @@ async fn a_patch_keeps_what_it_does_not_name() {
         (&json!([]), &json!(0.5), &json!("default"), &json!({}), &json!(false))
     );
     caller.patch_memory("m", json!({"content": null})).await.problem(400, "invalid-json");
-    caller.patch_memory("nobody", json!({"importance": 1})).await.problem(404, "not-found");
+    caller.patch_memory("missing", json!({"importance": 1})).await.problem(404, "not-found");
     let large = json!({"metadata": {"x": "y".repeat(12_000)}});
     caller.patch_memory("m", large).await.ok();
     for (member, outcome) in [("y", 200), ("z", 413)] {
@@ -124,9 +124,10 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
     let answer = caller.post("/v1/memories/batch", batch(100)).await;
     assert_eq!(answer.status, 201);
     assert_eq!(ids(&answer.ok()["memories"]).len(), 100);
-    let drawn = caller.post("/v1/memories/batch", json!({"memories": [{"content": "a"}, {"content": "b"}]})).await.ok();
-    let drawn = ids(&drawn["memories"]);
-    assert!(drawn[0] < drawn[1] && drawn[0].len() == 36, "{drawn:?}");
+    let generated =
+        caller.post("/v1/memories/batch", json!({"memories": [{"content": "a"}, {"content": "b"}]})).await.ok();
+    let generated = ids(&generated["memories"]);
+    assert!(generated[0] < generated[1] && generated[0].len() == 36, "{generated:?}");
     for (bad, pointer) in [
         (json!({"memories": []}), "/memories"),
         (batch(101), "/memories"),
@@ -146,7 +147,7 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }
     caller.recall("x").await.problem(404, "not-found");
-    // A batch has room for a hundred vectors of 1,536 dimensions, as many as well-known models have.
+    // A batch can contain a hundred vectors of 1,536 dimensions, the size of well-known models.
     let vector: Vec<f32> = (0..1_536).map(|n| (n as f32).sin()).collect();
     let memories: Vec<Value> =
         (0..100).map(|n| json!({"id": format!("v{n}"), "content": "a", "embedding": vector})).collect();
@@ -155,7 +156,7 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn lists_go_by_id_namespace_tag_and_prefix() {
+async fn a_list_can_be_filtered_by_namespace_tag_and_prefix() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for (id, namespace, tag) in
@@ -166,7 +167,7 @@ async fn lists_go_by_id_namespace_tag_and_prefix() {
     }
     let listed = async |query: &str| ids(&caller.get(&format!("/v1/memories?{query}")).await.ok()["items"]);
     assert_eq!(listed("").await, ["aX1", "a_1", "a_2", "b", "\u{10ffff}"]);
-    assert_eq!(listed("prefix=a_").await, ["a_1", "a_2"], "an underscore is one");
+    assert_eq!(listed("prefix=a_").await, ["a_1", "a_2"], "an underscore is no wildcard");
     assert_eq!(listed("namespace=x&prefix=a").await, ["aX1", "a_1"]);
     assert_eq!(listed("tag=t").await, ["a_1", "a_2", "b", "\u{10ffff}"]);
     assert_eq!(listed("tag=t&namespace=x&prefix=b").await, ["b"]);
@@ -185,30 +186,30 @@ async fn lists_go_by_id_namespace_tag_and_prefix() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_nowhere_and_is_swept() {
+async fn an_expired_memory_is_invisible_and_is_swept() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let memory = |content: &str| json!({"content": content, "embedding": [1, 1], "tags": ["t"], "expiresAt": "2020-01-01T00:00:00Z"});
-    let ended = async |id: &str| caller.remember(id, memory("Ada was here")).await.ok();
+    let store_expired = async |id: &str| caller.remember(id, memory("Ada was here")).await.ok();
     // The sweeper may delete the memory soon, so each call follows the store in the same transaction.
-    let looks = json!([
+    let calls_on_it = json!([
         {"method": "recallMemory", "params": {"id": "gone"}},
         {"method": "updateMemory", "params": {"id": "gone", "importance": 1}},
         {"method": "forgetMemory", "params": {"id": "gone"}}
     ]);
-    for look in looks.as_array().unwrap() {
+    for call in calls_on_it.as_array().unwrap() {
         let store =
             memory("Ada was here").as_object().unwrap().clone().into_iter().chain([("id".to_owned(), json!("gone"))]);
-        let calls = json!({"calls": [{"method": "storeMemory", "params": store.collect::<Value>()}, look]});
+        let calls = json!({"calls": [{"method": "storeMemory", "params": store.collect::<Value>()}, call]});
         let problem = caller.post("/v1/transaction", calls).await.problem(404, "not-found");
         assert_eq!(problem["index"], 1);
     }
     for search in [json!({"query": "ada"}), json!({"embedding": [1, 1]}), json!({"query": "ada", "tags": ["t"]})] {
-        ended("gone").await;
+        store_expired("gone").await;
         assert!(caller.found(search).await.is_empty());
     }
     for list in ["", "?tag=t", "?namespace=default"] {
-        ended("gone").await;
+        store_expired("gone").await;
         assert_eq!(caller.get(&format!("/v1/memories{list}")).await.ok()["items"], json!([]));
     }
     let again = caller.remember("gone", memory("Ada was here")).await;
@@ -224,7 +225,7 @@ async fn what_has_ended_is_nowhere_and_is_swept() {
 }
 
 #[tokio::test]
-async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
+async fn an_invalid_memory_is_refused_and_not_stored() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
@@ -290,7 +291,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
         let pair: String = [rare(n), rare(n + 1)].iter().collect();
         assert_eq!(caller.found(json!({"query": pair})).await, ["rare"]);
     }
-    // Texts that grow: one character becomes eighteen, and each part of a hyphenated word is a word too.
+    // Texts that grow: one character becomes eighteen, and each part of a hyphenated word is also a word.
     let letters = |n: usize| ["\u{fdf2}", "\u{fdf4}", "\u{fdf5}", "\u{fdf6}"][n % 4];
     let word = |n: usize| (0..6).map(|place| letters(n >> (2 * place))).collect::<String>();
     let joined: String = (0..7_000).map(|n| format!("{}-{} ", word(n), word(n * 31 + 7))).collect();
@@ -301,7 +302,7 @@ async fn what_is_no_memory_is_refused_and_nothing_is_stored() {
 
 /// Metadata within the request's limit can exceed the limit once it is stored. Only that call fails, not its batch.
 #[tokio::test]
-async fn metadata_that_becomes_too_large_is_refused() {
+async fn metadata_that_is_too_large_once_stored_is_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let grows = json!({"a": vec![1e308; 120]});
@@ -317,7 +318,7 @@ async fn metadata_that_becomes_too_large_is_refused() {
 
 /// After any change of memories, the counts of the spaces and the graph match the memories.
 #[tokio::test]
-async fn spaces_are_counted_through_every_change() {
+async fn space_counts_stay_correct_after_every_change() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
     let vectors = [json!(null), json!([1, 0]), json!([0, 1]), json!([1, 0, 0])];
@@ -364,7 +365,7 @@ async fn spaces_are_counted_through_every_change() {
 }
 
 #[tokio::test]
-async fn memories_stand_in_transactions_and_under_keys() {
+async fn memories_work_in_transactions_and_with_idempotency_keys() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     let calls = json!({"calls": [
@@ -382,7 +383,7 @@ async fn memories_stand_in_transactions_and_under_keys() {
     };
     assert_eq!(caller.post("/v1/transaction", whole("count")).await.ok()["results"][1]["metadata"]["value"], 2);
     caller.post("/v1/transaction", whole("count.value")).await.problem(422, "invalid-value");
-    assert_eq!(caller.value("facts").await, 2, "undone");
+    assert_eq!(caller.value("facts").await, 2, "the transaction was rolled back");
 
     caller.headers.insert("idempotency-key", "one-and-the-same".parse().unwrap());
     let memory = json!({"content": "once"});
@@ -393,7 +394,7 @@ async fn memories_stand_in_transactions_and_under_keys() {
 }
 
 #[tokio::test]
-async fn reading_takes_the_right_to_read() {
+async fn a_search_needs_only_the_read_scope() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     caller.remember("m", json!({"content": "c"})).await.ok();

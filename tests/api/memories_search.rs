@@ -17,7 +17,7 @@ async fn with(app: &TestApp, memories: Value) -> Caller {
 }
 
 #[tokio::test]
-async fn words_are_found_by_stem_and_as_they_stand_and_rare_ones_count_more() {
+async fn text_search_matches_stems_and_ranks_exact_words_higher() {
     let app = TestApp::spawn().await;
     let caller = with(
         &app,
@@ -37,15 +37,21 @@ async fn words_are_found_by_stem_and_as_they_stand_and_rare_ones_count_more() {
         found("run").await.into_iter().collect::<BTreeSet<_>>(),
         BTreeSet::from(["runs".into(), "running".into()])
     );
-    assert_eq!(found("running").await[0], "running", "the word as it stands is better than its stem");
-    assert_eq!(found("builds").await, ["runs", "long"], "better in the shorter one");
+    assert_eq!(found("running").await[0], "running", "the exact word ranks above its stem");
+    assert_eq!(found("builds").await, ["runs", "long"], "the shorter text ranks higher");
     assert_eq!(found("\u{e4}rger").await, ["umlaut"]);
     assert_eq!(found("caf\u{e9} zentral").await, ["umlaut"]);
     assert_eq!(found("\u{4eac}\u{90fd}").await, ["tokyo"], "a part of a sentence without spaces");
     assert_eq!(found("\\temp 'quoted'").await, ["ratio"]);
     assert_eq!(found("ada@example.com").await, ["mail"]);
-    assert!(found("the and is it's").await.contains(&"long".to_owned()), "when there are no other words");
-    assert!(!found("the builds").await.contains(&"ratio".to_owned()), "else they say nothing");
+    assert!(
+        found("the and is it's").await.contains(&"long".to_owned()),
+        "stop words match if the query has no other words"
+    );
+    assert!(
+        !found("the builds").await.contains(&"ratio".to_owned()),
+        "stop words are ignored if the query has other words"
+    );
     assert!(found("nothing-similar").await.is_empty());
     assert!(found("?!, --").await.is_empty());
     let answer = caller.search(json!({"query": "builds"})).await.ok();
@@ -58,7 +64,7 @@ async fn words_are_found_by_stem_and_as_they_stand_and_rare_ones_count_more() {
 }
 
 #[tokio::test]
-async fn vectors_are_compared_by_their_cosine() {
+async fn vector_search_ranks_by_cosine_similarity() {
     let app = TestApp::spawn().await;
     let caller = with(
         &app,
@@ -84,7 +90,7 @@ async fn vectors_are_compared_by_their_cosine() {
 }
 
 #[tokio::test]
-async fn both_ways_make_one_list() {
+async fn hybrid_search_merges_text_and_vector_results() {
     let app = TestApp::spawn().await;
     let caller = with(
         &app,
@@ -109,7 +115,7 @@ async fn both_ways_make_one_list() {
 
 /// Each filter with the indexes of the memories that match it. Inside `$not`, it must match all others.
 #[tokio::test]
-async fn filters_are_as_they_are_described() {
+async fn filters_match_as_documented() {
     let app = TestApp::spawn().await;
     let metadata = [
         json!({"n": 1, "s": "apple", "b": true, "list": ["x", "y"], "deep": {"k": "v"}}),
@@ -186,7 +192,7 @@ async fn filters_are_as_they_are_described() {
 
 /// The original implementation filtered after the top-k cut: pages were empty although memories matched.
 #[tokio::test]
-async fn filters_hold_before_the_best_are_taken() {
+async fn filters_apply_before_the_top_k_cut() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for batch in 0..3 {
@@ -228,7 +234,7 @@ async fn filters_hold_before_the_best_are_taken() {
 }
 
 #[tokio::test]
-async fn mixed_vectors_neither_fail_the_innocent_nor_find_nothing_in_silence() {
+async fn vectors_that_cannot_be_compared_are_skipped_or_reported() {
     let app = TestApp::spawn().await;
     let caller = with(
         &app,
@@ -239,9 +245,13 @@ async fn mixed_vectors_neither_fail_the_innocent_nor_find_nothing_in_silence() {
         ]),
     )
     .await;
-    assert_eq!(caller.found(json!({"embedding": [1, 0]})).await, ["two"], "of those that say nothing either");
+    assert_eq!(
+        caller.found(json!({"embedding": [1, 0]})).await,
+        ["two"],
+        "only vectors without a model name are compared"
+    );
     assert_eq!(caller.found(json!({"embedding": [1, 0], "embeddingModel": "m"})).await, ["m"]);
-    assert_eq!(caller.found(json!({"embedding": [0, 0, 0, 1]})).await, ["four"], "the only ones of these dimensions");
+    assert_eq!(caller.found(json!({"embedding": [0, 0, 0, 1]})).await, ["four"], "the only vector of these dimensions");
     let answer = caller.search(json!({"embedding": [1, 0]})).await.ok();
     assert_eq!((&answer["searched"], &answer["skipped"]), (&json!(1), &json!(4)));
     for search in [
@@ -255,15 +265,15 @@ async fn mixed_vectors_neither_fail_the_innocent_nor_find_nothing_in_silence() {
     }
     assert!(
         caller.found(json!({"embedding": [1, 0], "namespace": "bare"})).await.is_empty(),
-        "there is nothing to mismatch"
+        "the namespace has no vectors"
     );
     caller.remember("n", json!({"content": "tea", "embedding": [0, 0, 0, 1], "embeddingModel": "n"})).await.ok();
     caller.search(json!({"embedding": [1, 0, 0, 0]})).await.problem(422, "dimension-mismatch");
-    assert!(app.caller().await.found(json!({"embedding": [1, 0]})).await.is_empty(), "there is nothing at all");
+    assert!(app.caller().await.found(json!({"embedding": [1, 0]})).await.is_empty(), "the payer has no memories");
 }
 
 #[tokio::test]
-async fn what_is_no_search_is_refused() {
+async fn an_invalid_search_is_refused() {
     let app = TestApp::spawn().await;
     let caller = with(&app, json!([{"id": "a", "content": "tea", "embedding": [1, 0]}])).await;
     for (bad, status, code) in [

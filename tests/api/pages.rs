@@ -1,23 +1,23 @@
-//! The pages beside the API: health, metrics, documentation.
+//! The pages outside of the API: health, metrics, documentation.
 
 use serde_json::Value;
 
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn health_and_readiness() {
+async fn health_and_readiness_need_no_token() {
     let app = TestApp::spawn().await;
-    let mut nobody = app.caller().await;
-    nobody.token = None;
+    let mut anonymous = app.caller().await;
+    anonymous.token = None;
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(nobody.get(path).await.ok()["status"], "ok");
-        let head = nobody.send(reqwest::Method::HEAD, path, None).await;
+        assert_eq!(anonymous.get(path).await.ok()["status"], "ok");
+        let head = anonymous.send(reqwest::Method::HEAD, path, None).await;
         assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
     }
 }
 
 #[tokio::test]
-async fn the_reference_is_rendered_without_the_internet() {
+async fn the_api_reference_loads_no_external_files() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let redirect = caller.get("/docs").await;
@@ -25,7 +25,7 @@ async fn the_reference_is_rendered_without_the_internet() {
     assert_eq!((redirect.status.as_u16(), page.status.as_u16()), (308, 200));
     let mut scripts = 0;
     for reference in page.text.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
-        assert!(!reference.contains("//"), "{reference} is not ours");
+        assert!(!reference.contains("//"), "{reference} is an external URL");
         let asset = caller.get(&format!("/docs/{}", reference.trim_start_matches("./"))).await;
         assert_eq!(asset.status, 200, "{reference}");
         scripts += 1;
@@ -37,7 +37,7 @@ async fn the_reference_is_rendered_without_the_internet() {
 }
 
 #[tokio::test]
-async fn the_type_of_a_problem_leads_to_its_description() {
+async fn the_type_of_a_problem_links_to_its_description() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let problem = caller.get("/v1/counters/none").await.problem(404, "not-found");
@@ -46,7 +46,7 @@ async fn the_type_of_a_problem_leads_to_its_description() {
 }
 
 #[tokio::test]
-async fn metrics_count_calls_and_name_no_payer() {
+async fn metrics_count_calls_and_contain_no_payer() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for _ in 0..3 {
@@ -67,7 +67,7 @@ async fn metrics_count_calls_and_name_no_payer() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_can_read_it() {
+async fn answers_are_compressed_if_the_client_accepts_gzip() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     caller.headers.insert("accept-encoding", "gzip".parse().unwrap());
@@ -77,7 +77,7 @@ async fn answers_are_compressed_for_those_who_can_read_it() {
 }
 
 #[tokio::test]
-async fn the_document_is_served_as_committed() {
+async fn the_openapi_document_is_served_unchanged() {
     let app = TestApp::spawn().await;
     let served = app.caller().await.get("/openapi.json").await;
     let _: Value = served.json();

@@ -1,4 +1,4 @@
-//! Bad input: each kind has its problem, none causes a 500, and none changes anything.
+//! Invalid input: each kind gets its own problem, causes no 500 and changes no data.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn raw(caller: &Caller, body: impl Into<Vec<u8>>) -> crate::support::Answe
 }
 
 #[tokio::test]
-async fn what_is_not_the_json_of_the_operation_is_400() {
+async fn a_malformed_body_or_a_wrong_type_is_400() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let deep = "[".repeat(200_000);
@@ -57,7 +57,7 @@ async fn what_is_not_the_json_of_the_operation_is_400() {
     raw(&caller, b"\xef\xbb\xbf{}".to_vec()).await.problem(400, "invalid-json");
     let long = format!(r#"{{"{}":1}}"#, "k".repeat(1_000_000));
     let answer = raw(&caller, long).await;
-    assert!(answer.text.len() < 2_000, "what was sent is not sent back");
+    assert!(answer.text.len() < 2_000, "the problem does not repeat the body");
     answer.problem(400, "invalid-json");
     caller.get("/v1/counters/a").await.problem(404, "not-found");
 }
@@ -82,12 +82,12 @@ async fn a_well_formed_value_out_of_range_is_422() {
     caller.get("/v1/counters/a").await.problem(404, "not-found");
     caller.increment("a", json!({"max": 5})).await.ok();
     let problem = caller.increment("a", json!({"min": 6})).await.problem(422, "invalid-value");
-    assert_eq!(problem["errors"][0]["pointer"], "/min", "also against the bound that is kept");
+    assert_eq!(problem["errors"][0]["pointer"], "/min", "a new bound is also checked against the stored one");
     assert_eq!(caller.get("/v1/counters/a").await.ok()["min"], Value::Null);
 }
 
 #[tokio::test]
-async fn nul_is_422_wherever_it_stands() {
+async fn a_nul_character_anywhere_is_422() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for body in [r#"{"onBound":"a\u0000"}"#, r#"{"\u0000":1}"#, r#"{"x":{"y":["\\\u0000"]}}"#] {
@@ -119,7 +119,7 @@ async fn names_are_1_to_256_bytes_without_control_characters() {
 }
 
 #[tokio::test]
-async fn bad_queries_are_refused() {
+async fn invalid_query_strings_are_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for query in [
@@ -150,7 +150,7 @@ async fn bad_queries_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_have_a_type_and_a_limit() {
+async fn a_body_needs_a_json_content_type_and_has_a_size_limit() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let path = "/v1/counters/a/increment";
@@ -175,12 +175,12 @@ async fn bodies_have_a_type_and_a_limit() {
     let request = caller.client.post(format!("{}{path}", caller.url)).header("content-type", JSON);
     let request = request.bearer_auth(secrecy::ExposeSecret::expose_secret(caller.token.as_ref().unwrap()));
     let response = request.body(reqwest::Body::wrap_stream(chunks)).send().await.unwrap();
-    assert_eq!(response.status(), 413, "also when the length is not declared");
+    assert_eq!(response.status(), 413, "the limit also applies without Content-Length");
     assert_eq!(caller.value("a").await, 2);
 }
 
 #[tokio::test]
-async fn wrong_paths_and_methods_are_problems_too() {
+async fn unknown_paths_and_methods_get_problem_responses() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for path in ["/nothing", "/v1/nothing", "/v1/counters/a/b/c", "/v1/", "/v2/counters", "/V1/counters"] {
@@ -200,7 +200,7 @@ async fn wrong_paths_and_methods_are_problems_too() {
 }
 
 #[tokio::test]
-async fn what_the_framework_refuses_by_itself_is_a_problem_too() {
+async fn refusals_by_the_web_framework_are_problems_too() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     caller.headers.insert("accept-encoding", "identity;q=0, br".parse().unwrap());
@@ -208,7 +208,7 @@ async fn what_the_framework_refuses_by_itself_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn the_id_of_a_request_is_the_callers_or_a_new_one() {
+async fn a_request_has_the_callers_request_id_or_a_new_one() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
     let first = caller.get("/v1/counters/a").await.problem(404, "not-found");
@@ -224,7 +224,7 @@ async fn the_id_of_a_request_is_the_callers_or_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_member_is_named_with_what_could_stand_there() {
+async fn a_wrong_member_is_reported_with_what_is_expected() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let transact = |guard: Value| {

@@ -33,8 +33,8 @@ async fn status(caller: &Caller) -> Value {
     caller.get("/v1/queues/q").await.ok()
 }
 
-/// Lets every lease of the payer end now, and makes its delayed jobs due.
-async fn time_passes(app: &TestApp, caller: &Caller) {
+/// Expires every lease of the payer, and makes its delayed jobs due.
+async fn end_leases_and_delays(app: &TestApp, caller: &Caller) {
     let mut admin = app.database.admin().await;
     for update in [
         "update tenant.jobs set due_at = clock_timestamp() where payer = $1 and state in ('delayed', 'running')",
@@ -75,7 +75,7 @@ async fn a_job_is_pushed_popped_and_completed() {
 }
 
 #[tokio::test]
-async fn jobs_come_by_priority_and_then_in_order_of_arrival() {
+async fn jobs_are_popped_by_priority_and_then_in_push_order() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let jobs: Vec<Value> = [0, 5, -32_768, 5, 32_767, 0]
@@ -96,7 +96,7 @@ async fn jobs_come_by_priority_and_then_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn a_queue_keeps_order_over_more_priorities_than_it_remembers() {
+async fn a_queue_keeps_order_with_more_priorities_than_its_row_holds() {
     const PRIORITIES: i64 = 150;
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
@@ -109,7 +109,7 @@ async fn a_queue_keeps_order_over_more_priorities_than_it_remembers() {
     let oldest = status(&caller).await["oldestPendingAt"].clone();
     for priority in (0..PRIORITIES).rev() {
         if priority == PRIORITIES / 2 {
-            // One job that is next, and one with a priority that the queue's row no longer remembers.
+            // One job that is next, and one with a priority that the queue's row no longer holds.
             push(&caller, json!({"payload": "last", "priority": -1})).await;
             push(&caller, json!({"payload": "next", "priority": PRIORITIES})).await;
             assert_eq!(pop(&caller).await.unwrap()["payload"], "next");
@@ -125,12 +125,12 @@ async fn a_queue_keeps_order_over_more_priorities_than_it_remembers() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_gives_the_job_to_the_next() {
+async fn a_job_with_an_expired_lease_goes_to_the_next_worker() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     push(&caller, json!({"payload": 1, "maxAttempts": 2})).await;
     let first = pop(&caller).await.unwrap();
-    time_passes(&app, &caller).await;
+    end_leases_and_delays(&app, &caller).await;
     let second = pop(&caller).await.unwrap();
     assert_eq!((&second["id"], &second["attempts"]), (&first["id"], &json!(2)));
     for (what, body) in [
@@ -141,9 +141,9 @@ async fn a_lease_that_ran_out_gives_the_job_to_the_next() {
         act(&caller, &first, what, body).await.problem(409, "lease-lost");
     }
     let extended = act(&caller, &second, "extend", json!({"lease": second["lease"], "leaseMs": 1_000})).await.ok();
-    assert_eq!(extended["leaseExpiresAt"], second["leaseExpiresAt"], "extending never shortens");
-    time_passes(&app, &caller).await;
-    // The attempts are used up: the sweeper, or the first call that touches the job, makes it dead.
+    assert_eq!(extended["leaseExpiresAt"], second["leaseExpiresAt"], "an extension never shortens a lease");
+    end_leases_and_delays(&app, &caller).await;
+    // No attempts are left: the sweeper, or the first call on the job, makes it dead.
     app.until(async || read(&caller, &first).await["finishedAt"].is_string()).await;
     let dead = read(&caller, &first).await;
     assert_eq!(
@@ -156,16 +156,16 @@ async fn a_lease_that_ran_out_gives_the_job_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_failed_job_comes_back_until_its_attempts_are_used_up() {
+async fn a_failed_job_is_retried_until_no_attempts_are_left() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     push(&caller, json!({"payload": 1, "maxAttempts": 2, "backoffMs": 3_600_000})).await;
     let first = pop(&caller).await.unwrap();
     let failed = act(&caller, &first, "fail", json!({"error": "no route", "retryInMs": 60_000})).await.ok();
     assert_eq!((&failed["status"], &failed["error"]), (&json!("pending"), &json!("no route")));
-    assert_eq!(pop(&caller).await, None, "its time has not come");
+    assert_eq!(pop(&caller).await, None, "the job is not due yet");
     assert_eq!(status(&caller).await["delayed"], 1);
-    time_passes(&app, &caller).await;
+    end_leases_and_delays(&app, &caller).await;
     assert_eq!(status(&caller).await["pending"], 1);
     let second = pop(&caller).await.unwrap();
     let dead = act(&caller, &second, "fail", json!({"error": "no route", "lease": second["lease"]})).await.ok();
@@ -174,17 +174,17 @@ async fn a_failed_job_comes_back_until_its_attempts_are_used_up() {
     let third = pop(&caller).await.unwrap();
     assert_eq!((&third["id"], &third["attempts"]), (&first["id"], &json!(1)));
     let given_up = act(&caller, &third, "fail", json!({"error": "never", "retry": false})).await.ok();
-    assert_eq!(given_up["status"], "dead", "though an attempt was left");
+    assert_eq!(given_up["status"], "dead", "although an attempt was left");
     assert_eq!(read(&caller, &first).await["errors"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn a_group_runs_one_job_at_a_time_in_order_and_a_delayed_one_blocks_nobody() {
+async fn a_group_runs_one_job_at_a_time_and_skips_delayed_jobs() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     push(&caller, json!({"payload": "late", "group": "g", "delayMs": 60_000})).await;
     for number in 0..3 {
-        // Within a group, a higher priority does not overtake.
+        // Within a group, priorities do not change the order.
         push(&caller, json!({"payload": number, "group": "g", "priority": number})).await;
     }
     push(&caller, json!({"payload": "other", "group": "h", "priority": -1})).await;
@@ -194,17 +194,17 @@ async fn a_group_runs_one_job_at_a_time_in_order_and_a_delayed_one_blocks_nobody
     assert_eq!(pop(&caller).await, None);
     act(&caller, &first, "fail", json!({"error": "again", "retryInMs": 0})).await.ok();
     let again = pop(&caller).await.unwrap();
-    assert_eq!((&again["payload"], &again["attempts"]), (&json!(0), &json!(2)), "it keeps its place");
+    assert_eq!((&again["payload"], &again["attempts"]), (&json!(0), &json!(2)), "the job keeps its place in the group");
     act(&caller, &again, "complete", json!({})).await.ok();
     let second = pop(&caller).await.unwrap();
     assert_eq!(second["payload"], 1);
-    time_passes(&app, &caller).await;
+    end_leases_and_delays(&app, &caller).await;
     // The lease has expired, and the delayed job, which was pushed first, is due.
     assert_eq!(pop(&caller).await.unwrap()["payload"], "late");
 }
 
 #[tokio::test]
-async fn a_dedup_key_lives_as_long_as_its_job() {
+async fn a_dedup_key_is_free_again_after_its_job_has_finished() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let job = json!({"payload": 1, "dedupKey": "k"});
@@ -219,13 +219,13 @@ async fn a_dedup_key_lives_as_long_as_its_job() {
     let same: Vec<_> = batch["jobs"].as_array().unwrap().iter().map(|job| job["deduplicated"].clone()).collect();
     assert_eq!(same, [true, false, true]);
     let popped = pop(&caller).await.unwrap();
-    assert_eq!(push(&caller, json!({"payload": 5, "dedupKey": "k"})).await["id"], first["id"], "it runs");
+    assert_eq!(push(&caller, json!({"payload": 5, "dedupKey": "k"})).await["id"], first["id"], "the job still runs");
     act(&caller, &popped, "complete", json!({})).await.ok();
     assert_ne!(push(&caller, json!({"payload": 6, "dedupKey": "k"})).await["id"], first["id"]);
 }
 
 #[tokio::test]
-async fn what_runs_or_is_finished_cannot_be_cancelled() {
+async fn running_and_finished_jobs_cannot_be_cancelled() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let job = push(&caller, json!({"payload": 1})).await;
@@ -242,7 +242,7 @@ async fn what_runs_or_is_finished_cannot_be_cancelled() {
 }
 
 #[tokio::test]
-async fn lists_walk_over_every_job_once() {
+async fn pages_of_a_list_contain_every_job_once() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for number in 0..7 {
@@ -287,7 +287,7 @@ async fn lists_walk_over_every_job_once() {
 }
 
 #[tokio::test]
-async fn waiting_workers_are_woken_by_a_push_in_order_of_arrival() {
+async fn a_push_wakes_waiting_workers_in_order_of_arrival() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     assert_eq!(pop(&caller).await, None);
@@ -319,7 +319,7 @@ async fn waiting_workers_are_woken_by_a_push_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn bad_input_changes_nothing() {
+async fn invalid_input_is_refused_and_changes_no_data() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for (body, pointer) in [
@@ -384,7 +384,7 @@ async fn a_payload_is_at_most_256_kib() {
 }
 
 #[tokio::test]
-async fn finished_jobs_are_kept_for_their_time() {
+async fn finished_jobs_are_deleted_after_their_retention() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for number in 0..4 {
@@ -396,7 +396,7 @@ async fn finished_jobs_are_kept_for_their_time() {
         act(&caller, &job, end, body).await.ok();
     }
     let mut admin = app.database.admin().await;
-    // Move the two jobs that ended first into the past: by a day and an hour, and by two weeks and an hour.
+    // Move the deletion of the first completed job back by 25 hours, and of the first dead job by 337 hours.
     for (state, age) in [("completed", "25 hours"), ("dead", "337 hours")] {
         let age = format!(
             "update tenant.jobs set due_at = due_at - interval '{age}' where payer = $1 and state = '{state}'
@@ -410,7 +410,7 @@ async fn finished_jobs_are_kept_for_their_time() {
 }
 
 #[tokio::test]
-async fn payloads_come_back_as_they_were() {
+async fn payloads_are_returned_unchanged() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let deepest = (0..64).fold(json!(1), |inner, _| json!([inner]));
@@ -425,7 +425,7 @@ async fn payloads_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn a_page_of_large_jobs_ends_early_and_the_next_goes_on() {
+async fn a_page_of_large_jobs_ends_early_with_a_cursor() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     for _ in 0..20 {
@@ -439,7 +439,7 @@ async fn a_page_of_large_jobs_ends_early_and_the_next_goes_on() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_while_waiting_gets_no_job() {
+async fn a_waiter_that_disconnects_gets_no_job() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let address = caller.url.strip_prefix("http://").unwrap().to_owned();

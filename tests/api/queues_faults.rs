@@ -10,17 +10,17 @@ use futures_util::future::join_all;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
-use crate::faults::{kill, migrated, wait_for};
+use crate::faults::{kill, migrated, wait_for_readyz};
 use crate::support::database::temporary_cluster;
 use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 const KILLS: usize = 3;
 const PUSHERS: usize = 4;
 const WORKERS: usize = 12;
-/// The shortest lease that is allowed.
+/// The minimum lease.
 const LEASE: Duration = Duration::from_secs(1);
 
-/// One pop of a job, from its answer.
+/// An attempt at a job, as the answer of its pop describes it.
 struct Attempt {
     number: u64,
     popped_at: DateTime<Utc>,
@@ -30,7 +30,7 @@ struct Attempt {
     is_completed: bool,
 }
 
-/// The state that the callers know.
+/// What the callers know from their answers.
 #[derive(Default)]
 struct Known {
     /// Acknowledged pushes, by the id of the job.
@@ -41,18 +41,18 @@ struct Known {
 }
 
 /// The result of a call: an answer, a problem, or an unknown outcome.
-enum Heard {
+enum Outcome {
     Answer(Value),
     Refused(String),
     Unknown,
 }
 
-fn heard(answer: Answer) -> Heard {
+fn outcome(answer: Answer) -> Outcome {
     if answer.status.is_success() {
-        return Heard::Answer(answer.ok());
+        return Outcome::Answer(answer.ok());
     }
     let code = answer.json()["code"].as_str().unwrap().to_owned();
-    if code == "outcome-unknown" { Heard::Unknown } else { Heard::Refused(code) }
+    if code == "outcome-unknown" { Outcome::Unknown } else { Outcome::Refused(code) }
 }
 
 fn time(job: &Value, member: &str) -> DateTime<Utc> {
@@ -66,10 +66,10 @@ async fn push_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
         if group < 4 {
             job["group"] = json!(group.to_string());
         }
-        match heard(caller.post("/v1/queues/q/jobs", job).await) {
-            Heard::Answer(job) => known.lock().unwrap().pushed.push(job["id"].as_str().unwrap().to_owned()),
-            Heard::Unknown => known.lock().unwrap().unknown += 1,
-            Heard::Refused(_) => {}
+        match outcome(caller.post("/v1/queues/q/jobs", job).await) {
+            Outcome::Answer(job) => known.lock().unwrap().pushed.push(job["id"].as_str().unwrap().to_owned()),
+            Outcome::Unknown => known.lock().unwrap().unknown += 1,
+            Outcome::Refused(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -78,7 +78,7 @@ async fn push_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
 /// Pops a job. `None` if the queue is empty, or the call failed.
 async fn pop(caller: &Caller, known: &Mutex<Known>) -> Option<Value> {
     let pop = json!({"leaseMs": u64::try_from(LEASE.as_millis()).unwrap()});
-    let Heard::Answer(job) = heard(caller.post("/v1/queues/q/pop", pop).await) else { return None };
+    let Outcome::Answer(job) = outcome(caller.post("/v1/queues/q/pop", pop).await) else { return None };
     let id = job["id"].as_str()?.to_owned();
     let attempt = Attempt {
         number: job["attempts"].as_u64().unwrap(),
@@ -91,21 +91,21 @@ async fn pop(caller: &Caller, known: &Mutex<Known>) -> Option<Value> {
     Some(job)
 }
 
-/// Ends an attempt, and records that it has ended or may have.
-async fn end(caller: &Caller, known: &Mutex<Known>, job: &Value, how: &str, mut body: Value) -> Heard {
+/// Ends an attempt, and records that it ended or may have ended.
+async fn end(caller: &Caller, known: &Mutex<Known>, job: &Value, how: &str, mut body: Value) -> Outcome {
     let id = job["id"].as_str().unwrap();
     body["lease"] = job["lease"].clone();
-    let heard = heard(caller.post(&format!("/v1/jobs/{id}/{how}"), body).await);
+    let outcome = outcome(caller.post(&format!("/v1/jobs/{id}/{how}"), body).await);
     let mut known = known.lock().unwrap();
     let attempts = known.attempts.get_mut(id).unwrap();
     let attempt = attempts.iter_mut().find(|attempt| attempt.number == job["attempts"]).unwrap();
-    match (&heard, how) {
-        (Heard::Answer(_), "complete") => attempt.is_completed = true,
-        (Heard::Answer(_) | Heard::Unknown, "fail") => attempt.is_given_back = true,
+    match (&outcome, how) {
+        (Outcome::Answer(_), "complete") => attempt.is_completed = true,
+        (Outcome::Answer(_) | Outcome::Unknown, "fail") => attempt.is_given_back = true,
         _ => {}
     }
     drop(known);
-    heard
+    outcome
 }
 
 async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBool>) {
@@ -114,17 +114,17 @@ async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let fate = rand::rng().random_range(0..20);
-        match fate {
+        let action = rand::rng().random_range(0..20);
+        match action {
             // The worker crashes.
             0 => {}
             // The worker completes the job after its lease has ended.
             1 => {
                 tokio::time::sleep(LEASE + Duration::from_millis(50)).await;
                 match end(&caller, &known, &job, "complete", json!({})).await {
-                    Heard::Answer(job) => panic!("a stale lease completed {job}"),
-                    Heard::Refused(code) => assert!(code == "lease-lost" || code.starts_with("database"), "{code}"),
-                    Heard::Unknown => {}
+                    Outcome::Answer(job) => panic!("a stale lease completed {job}"),
+                    Outcome::Refused(code) => assert!(code == "lease-lost" || code.starts_with("database"), "{code}"),
+                    Outcome::Unknown => {}
                 }
             }
             2..5 => drop(end(&caller, &known, &job, "fail", json!({"error": "it failed"})).await),
@@ -132,7 +132,7 @@ async fn work_until(caller: Caller, known: Arc<Mutex<Known>>, stop: Arc<AtomicBo
             5..8 => {
                 let first = end(&caller, &known, &job, "complete", json!({})).await;
                 let again = end(&caller, &known, &job, "complete", json!({})).await;
-                if let (Heard::Answer(_), Heard::Answer(job)) = (first, again) {
+                if let (Outcome::Answer(_), Outcome::Answer(job)) = (first, again) {
                     panic!("completed twice: {job}");
                 }
             }
@@ -157,7 +157,7 @@ async fn stored(caller: &Caller) -> HashMap<String, Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn queues_lose_nothing_and_run_nothing_twice_at_a_time() {
+async fn no_job_is_lost_or_run_by_two_workers_at_once() {
     let mut cluster = temporary_cluster().await;
     let (admin, app) = migrated(&cluster).await;
     let database = TestDatabase { admin, app };
@@ -183,7 +183,7 @@ async fn queues_lose_nothing_and_run_nothing_twice_at_a_time() {
         }
         kill(&mut cluster).await;
         cluster.launch().await.unwrap();
-        wait_for(&caller, 200).await;
+        wait_for_readyz(&caller, 200).await;
     }
     stop.store(true, Ordering::Relaxed);
     join_all(tasks).await.into_iter().for_each(|task| task.unwrap());
@@ -194,8 +194,8 @@ async fn queues_lose_nothing_and_run_nothing_twice_at_a_time() {
     cluster.stop().await;
     let known = known.lock().unwrap();
     println!("{status}, {} pushes acknowledged, {} unknown", known.pushed.len(), known.unknown);
-    assert!(known.pushed.iter().all(|id| jobs.contains_key(id)), "every job that was acknowledged is there");
-    assert!(jobs.len() <= known.pushed.len() + known.unknown, "and no other");
+    assert!(known.pushed.iter().all(|id| jobs.contains_key(id)), "every acknowledged job exists");
+    assert!(jobs.len() <= known.pushed.len() + known.unknown, "no other job exists");
     let states = ["pending", "delayed", "running", "completed", "dead"];
     assert_eq!(states.map(count).iter().sum::<u64>(), u64::try_from(jobs.len()).unwrap());
     assert!(count("completed") > 0 && count("dead") > 0);
@@ -210,11 +210,11 @@ async fn queues_lose_nothing_and_run_nothing_twice_at_a_time() {
                 assert_eq!((&job["status"], &job["attempts"]), (&json!("completed"), &json!(attempt.number)));
             }
             for other in attempts.iter().skip(place + 1) {
-                assert_ne!(attempt.number, other.number, "two have the same attempt of {job}");
+                assert_ne!(attempt.number, other.number, "two workers have the same attempt of {job}");
                 let (first, second) = if attempt.number < other.number { (attempt, other) } else { (other, attempt) };
                 assert!(
                     first.is_given_back || second.popped_at >= first.lease_ends_at,
-                    "{job} was popped again while a lease was alive"
+                    "{job} was popped again before its lease expired"
                 );
             }
         }

@@ -20,11 +20,11 @@ struct Pair {
 }
 
 impl Pair {
-    async fn new(look_every: Duration, redis: impl Fn() -> Option<Redis>) -> Self {
+    async fn new(poll_interval: Duration, redis: impl Fn() -> Option<Redis>) -> Self {
         let database = || TestDatabase::shared();
         let apps = [
-            TestApp::with(database().await, look_every, redis()),
-            TestApp::with(database().await, look_every, redis()),
+            TestApp::with(database().await, poll_interval, redis()),
+            TestApp::with(database().await, poll_interval, redis()),
         ];
         let here = apps[0].caller().await;
         let there = Caller { url: apps[1].url.clone(), ..here.clone() };
@@ -41,28 +41,28 @@ impl Pair {
     async fn hand_over_a_lock(&self, name: &str) -> Value {
         let path = format!("/v1/locks/{name}/acquire");
         let lease = self.here.post(&path, json!({ "ttlMs": 600_000 })).await.ok();
-        let waits = json!({ "ttlMs": 1_000, "waitMs": WAIT_MS });
+        let acquire = json!({ "ttlMs": 1_000, "waitMs": WAIT_MS });
         let release = async {
-            self.until_one_waits_there().await;
+            self.until_a_call_waits_there().await;
             let body = json!({ "token": lease["token"] });
             self.here.post(&format!("/v1/locks/{name}/release"), body).await.ok();
         };
-        let (next, ()) = tokio::join!(self.there.post(&path, waits), release);
+        let (next, ()) = tokio::join!(self.there.post(&path, acquire), release);
         next.ok()
     }
 
     /// A call on one server waits for a job that is pushed on the other.
     async fn hand_over_a_job(&self, queue: &str) -> Value {
         let push = async {
-            self.until_one_waits_there().await;
+            self.until_a_call_waits_there().await;
             self.here.post(&format!("/v1/queues/{queue}/jobs"), json!({ "payload": queue })).await.ok();
         };
-        let (path, waits) = (format!("/v1/queues/{queue}/pop"), json!({ "waitMs": WAIT_MS }));
-        let (popped, ()) = tokio::join!(self.there.post(&path, waits), push);
+        let (path, pop) = (format!("/v1/queues/{queue}/pop"), json!({ "waitMs": WAIT_MS }));
+        let (popped, ()) = tokio::join!(self.there.post(&path, pop), push);
         popped.ok()
     }
 
-    async fn until_one_waits_there(&self) {
+    async fn until_a_call_waits_there(&self) {
         let app = &self.apps[1];
         app.until(async || app.metric("payerbase_waiting").await == 1).await;
     }
@@ -70,7 +70,7 @@ impl Pair {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn what_comes_free_in_one_server_wakes_who_waits_in_another() {
+async fn a_release_on_one_server_wakes_a_waiter_on_another() {
     let redis = TestRedis::start().await;
     let pair = Pair::new(NEVER, || Some(redis.client())).await;
     pair.until_both_listen().await;
@@ -81,7 +81,7 @@ async fn what_comes_free_in_one_server_wakes_who_waits_in_another() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn when_redis_dies_servers_look_for_themselves() {
+async fn servers_fall_back_to_polling_when_redis_dies() {
     let mut redis = TestRedis::start().await;
     let pair = Pair::new(Duration::from_millis(200), || Some(redis.client())).await;
     pair.until_both_listen().await;
@@ -92,7 +92,7 @@ async fn when_redis_dies_servers_look_for_themselves() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn when_redis_comes_back_servers_wake_each_other_again() {
+async fn servers_wake_each_other_again_after_redis_restarts() {
     let mut redis = TestRedis::start().await;
     let pair = Pair::new(NEVER, || Some(redis.client())).await;
     pair.until_both_listen().await;
@@ -100,14 +100,14 @@ async fn when_redis_comes_back_servers_wake_each_other_again() {
     for app in &pair.apps {
         app.until(async || app.metric("payerbase_replicas_listens").await == 0).await;
     }
-    redis.start_again().await;
+    redis.restart().await;
     pair.until_both_listen().await;
     pair.hand_over_a_lock("l").await;
     assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");
 }
 
 #[tokio::test]
-async fn without_redis_servers_look_for_themselves() {
+async fn servers_poll_when_redis_is_not_configured() {
     let pair = Pair::new(Duration::from_millis(200), || None).await;
     pair.hand_over_a_lock("l").await;
     assert_eq!(pair.hand_over_a_job("q").await["payload"], "q");

@@ -7,10 +7,10 @@ use secrecy::ExposeSecret as _;
 use crate::support::TestApp;
 
 /// `st` is schemathesis 4 (PyPI). One check is excluded: schemathesis and JSON Schema accept 1.0 as an integer.
-/// payerbase refuses floats, because a large integer in a float has often lost digits.
+/// payerbase refuses floats, because a large integer in a float has often lost precision.
 #[tokio::test]
 #[ignore = "needs schemathesis (PyPI) as `st` on the PATH"]
-async fn random_requests_find_no_server_error_and_nothing_undocumented() {
+async fn random_requests_get_only_documented_answers() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let header = format!("Authorization: Bearer {}", caller.token.unwrap().expose_secret());

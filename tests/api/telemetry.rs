@@ -1,4 +1,4 @@
-//! Logs and traces: an operator finds every failed call by the id that its caller got.
+//! Logs and traces: an operator finds a failed call by the request id in its answer.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ struct Serve {
 impl Serve {
     fn start(database: &TestDatabase, environment: &[(&str, &str)]) -> Self {
         let mut url = database.app.to_url_lossy();
-        // The parameters are sqlx's own.
+        // The parameters of the query are specific to sqlx.
         url.set_query(None);
         let socket = database.app.get_socket().map(|socket| socket.display().to_string());
         let host = socket.as_deref().unwrap_or("127.0.0.1").replace('/', "%2F");
@@ -63,7 +63,7 @@ impl Serve {
     fn stop(mut self) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.process.wait().unwrap().success(), "it ends well");
+        assert!(self.process.wait().unwrap().success(), "the exit code is 0");
     }
 }
 
@@ -74,7 +74,7 @@ impl Drop for Serve {
     }
 }
 
-/// A caller of the server, whose requests have this id.
+/// A caller of the server that sends this request id.
 async fn caller(serve: &Serve, app: &TestApp, id: &str) -> Caller {
     let mut caller = app.caller().await;
     caller.url.clone_from(&serve.url);
@@ -83,7 +83,7 @@ async fn caller(serve: &Serve, app: &TestApp, id: &str) -> Caller {
 }
 
 #[tokio::test]
-async fn a_failed_call_is_in_the_log_under_the_id_that_its_caller_got() {
+async fn a_failed_call_is_logged_with_its_request_id() {
     let database = TestDatabase::own().await;
     let app = TestApp::on(database.clone());
     let serve = Serve::start(&database, &[]);
@@ -93,7 +93,7 @@ async fn a_failed_call_is_in_the_log_under_the_id_that_its_caller_got() {
     assert_eq!(problem["instance"], "find-me-in-the-log");
     let line = serve.line_with("find-me-in-the-log");
     assert!(line.contains("the database refused a call") && line.contains("resetCounter"), "{line}");
-    // Also for a call of a transaction, and for a statement of its own.
+    // The same for a read.
     database.admin().await.execute("drop function rpc.list_counters").await.unwrap();
     caller.get("/v1/counters").await.problem(500, "internal");
     let line = serve.line_with("listCounters");
@@ -101,7 +101,7 @@ async fn a_failed_call_is_in_the_log_under_the_id_that_its_caller_got() {
     serve.stop();
 }
 
-/// The bodies that a collector of OpenTelemetry got.
+/// A fake OpenTelemetry collector, which keeps the bodies of its requests.
 #[cfg(feature = "otlp")]
 mod collector {
     use super::*;
@@ -140,7 +140,7 @@ mod collector {
 
 #[cfg(feature = "otlp")]
 #[tokio::test]
-async fn spans_are_exported_and_continue_the_trace_of_the_caller() {
+async fn exported_spans_continue_the_callers_trace() {
     let (address, bodies) = collector::start();
     let database = TestDatabase::own().await;
     let app = TestApp::on(database.clone());
@@ -150,13 +150,13 @@ async fn spans_are_exported_and_continue_the_trace_of_the_caller() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     caller.headers.insert("traceparent", HeaderValue::from_static(parent));
     caller.increment("a", json!({})).await.ok();
-    // A stop exports what is left.
+    // The server exports the remaining spans when it stops.
     serve.stop();
     let bodies = bodies.lock().unwrap().concat();
     let contains = |bytes: &[u8]| bodies.windows(bytes.len()).any(|window| window == bytes);
     let trace_id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes();
     let span_id = 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes();
-    assert!(contains(&trace_id) && contains(&span_id), "the trace and the span of the caller");
+    assert!(contains(&trace_id) && contains(&span_id), "the spans have the caller's trace and parent span");
     for text in ["POST /v1/counters/{name}/increment", "traced-request", "payerbase"] {
         assert!(contains(text.as_bytes()), "{text}");
     }

@@ -1,9 +1,9 @@
-//! Transactions: all calls or none, and each call with the same result as a single call.
+//! Transactions: all calls run or none, and each call has the same result as a single call.
 
 use payerbase::turn::Batching;
 use serde_json::{Value, json};
 
-use crate::support::world::{Operation, Things, operations, owner, without_drawn};
+use crate::support::world::{Operation, Things, operations, owner, without_generated};
 use crate::support::{Answer, Caller, TestApp};
 
 async fn transact(caller: &Caller, calls: Value) -> Answer {
@@ -22,7 +22,7 @@ fn as_call(operation: &Operation, things: &Things, example: Option<&Value>) -> V
 }
 
 #[tokio::test]
-async fn every_method_does_the_same_alone_and_in_a_transaction() {
+async fn every_method_gives_the_same_result_in_a_transaction() {
     let app = TestApp::spawn().await;
     let mut seen = 0;
     for operation in operations() {
@@ -35,7 +35,7 @@ async fn every_method_does_the_same_alone_and_in_a_transaction() {
                 let (alone, mut ours) = owner(&app).await;
                 let (together, mut theirs) = owner(&app).await;
                 if !has_things {
-                    (ours, theirs) = (Things::of_nobody(), Things::of_nobody());
+                    (ours, theirs) = (Things::missing(), Things::missing());
                 }
                 let single = ours.call(&alone, &operation, example).await;
                 let call = as_call(&operation, &theirs, example);
@@ -53,7 +53,7 @@ async fn every_method_does_the_same_alone_and_in_a_transaction() {
                         body
                     }
                 };
-                assert_eq!(without_drawn(&single_body), without_drawn(&result), "{what}");
+                assert_eq!(without_generated(&single_body), without_generated(&result), "{what}");
                 seen += 1;
             }
         }
@@ -62,7 +62,7 @@ async fn every_method_does_the_same_alone_and_in_a_transaction() {
 }
 
 #[tokio::test]
-async fn a_problem_undoes_all_and_says_where() {
+async fn a_failed_call_rolls_back_all_calls_and_gives_its_index() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let calls = json!([
@@ -83,7 +83,7 @@ async fn a_problem_undoes_all_and_says_where() {
 }
 
 #[tokio::test]
-async fn later_calls_take_from_earlier_results() {
+async fn a_call_can_reference_results_of_earlier_calls() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let calls = json!([
@@ -103,12 +103,12 @@ async fn later_calls_take_from_earlier_results() {
 }
 
 #[tokio::test]
-async fn a_reference_that_does_not_fit_changes_nothing() {
+async fn an_invalid_reference_fails_the_whole_transaction() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let first = json!({"method": "increment", "params": {"name": "a", "amount": 7}, "as": "first"});
     for (second, code, pointer) in [
-        // References to an unknown name, to the call itself, out of range, empty, to a missing member, and not a text.
+        // References to an unknown name, the call itself, a call out of range, "", a missing member, and a non-string.
         (
             json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": "second.value"}}}),
             "invalid-value",
@@ -194,7 +194,7 @@ async fn a_reference_that_does_not_fit_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_transaction_is_refused_before_anything_happens() {
+async fn an_invalid_transaction_is_refused_before_any_call_runs() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let one = json!({"method": "increment", "params": {"name": "a"}});
@@ -241,7 +241,7 @@ async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
     let mut caller = app.caller().await;
     let guarded = |fence: i64| json!([{"method": "increment", "params": {"name": "a"}, "guard": {"lock": "my lock", "fence": fence}}]);
     let problem = transact(&caller, guarded(1)).await.problem(409, "stale-fence");
-    assert_eq!((&problem["index"], &problem["lock"]), (&json!(0), &json!("my lock")), "it was never taken");
+    assert_eq!((&problem["index"], &problem["lock"]), (&json!(0), &json!("my lock")), "the lock was never acquired");
     let lease = caller.post("/v1/locks/my%20lock/acquire", json!({"ttlMs": 60_000})).await.ok();
     let fence = lease["fence"].as_i64().unwrap();
     transact(&caller, guarded(fence)).await.ok();
@@ -273,7 +273,7 @@ async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
 
 /// The limits of a member also apply to a value that a reference inserts. A violation rolls back the whole transaction.
 #[tokio::test]
-async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
+async fn limits_also_apply_to_values_that_references_insert() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let push = |payload: Value| json!({"method": "pushJob", "params": {"queue": "q", "payload": payload}});
@@ -305,7 +305,7 @@ async fn what_a_reference_brings_is_as_bounded_as_what_is_given() {
 }
 
 #[tokio::test]
-async fn a_reference_to_no_lease_completes_nothing() {
+async fn a_reference_to_a_null_lease_does_not_complete_a_job() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let job = caller.post("/v1/queues/q/jobs", json!({"payload": 1})).await.ok();
@@ -321,7 +321,7 @@ async fn a_reference_to_no_lease_completes_nothing() {
 }
 
 #[tokio::test]
-async fn a_transaction_does_no_more_than_a_lane_can_bear() {
+async fn a_transaction_with_too_much_work_is_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let jobs =
@@ -347,7 +347,7 @@ async fn a_transaction_does_no_more_than_a_lane_can_bear() {
 }
 
 #[tokio::test]
-async fn references_may_stand_anywhere_and_bring_anything() {
+async fn a_reference_can_be_nested_and_can_insert_any_json_value() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let odd = json!({"a\"b": ["\u{1F980}", {"": null}], "$ref ": 1.5, "~/": "0.payload"});
@@ -364,7 +364,7 @@ async fn references_may_stand_anywhere_and_bring_anything() {
 }
 
 #[tokio::test]
-async fn members_are_given_once() {
+async fn a_duplicate_member_in_the_params_is_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let body = r#"{"calls": [{"method": "increment", "params": {"name": "a", "amount": 1, "amount": 7}}]}"#;

@@ -25,7 +25,7 @@ async fn wait_for_waiter(admin: &mut PgConnection) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("nobody waits");
+    panic!("no session waits for the lock");
 }
 
 /// Locks the row of a counter, so that the next write of it hangs in its turn.
@@ -49,7 +49,7 @@ async fn hang(app: &TestApp, caller: &Caller) -> (JoinHandle<Answer>, PgConnecti
 }
 
 #[tokio::test]
-async fn one_bad_call_never_fails_its_neighbours() {
+async fn a_failed_call_does_not_fail_other_calls_of_its_batch() {
     let database = TestDatabase::own().await;
     let constraint = "alter table tenant.counters add constraint poison check (name <> 'poison')";
     database.admin().await.execute(constraint).await.unwrap();
@@ -65,18 +65,21 @@ async fn one_bad_call_never_fails_its_neighbours() {
             match name {
                 "poison" => {
                     let problem = answer.problem(500, "internal");
-                    assert!(!problem.to_string().contains("constraint"), "the database's words stay inside: {problem}");
+                    assert!(
+                        !problem.to_string().contains("constraint"),
+                        "the problem hides the database error: {problem}"
+                    );
                 }
                 _ => drop(answer.ok()),
             }
         }
     }
     let values = join_all(callers.iter().map(|caller| caller.value("good"))).await;
-    assert_eq!(values.iter().sum::<i64>(), 5 * 76, "each good call ran once, though its batch was run again");
+    assert_eq!(values.iter().sum::<i64>(), 5 * 76, "each valid call ran once, although its batch ran again");
 }
 
 #[tokio::test]
-async fn a_busy_payer_waits_alone() {
+async fn a_busy_payer_does_not_delay_other_payers() {
     let app = TestApp::spawn().await;
     let (busy, others) = (app.caller().await, join_all((0..10).map(|_| app.caller())).await);
     let mut admin = app.database.admin().await;
@@ -96,7 +99,7 @@ async fn a_busy_payer_waits_alone() {
 }
 
 #[tokio::test]
-async fn a_payer_that_stays_busy_is_told_so_and_nothing_changes() {
+async fn a_call_of_a_payer_that_stays_busy_fails_with_503() {
     let app = TestApp::spawn().await;
     let busy = app.caller().await;
     let mut admin = app.database.admin().await;
@@ -111,26 +114,26 @@ async fn a_payer_that_stays_busy_is_told_so_and_nothing_changes() {
 async fn two_servers_share_a_payer_and_no_increment_is_lost() {
     let (one, two) = (TestApp::spawn().await, TestApp::spawn().await);
     let caller = one.caller().await;
-    let mut elsewhere = caller.clone();
-    elsewhere.url.clone_from(&two.url);
+    let mut other = caller.clone();
+    other.url.clone_from(&two.url);
     // Sequential clients cause many small turns, which collide more often than a few large ones.
     let clients = (0..16).map(|n| {
-        let caller = if n % 2 == 0 { &caller } else { &elsewhere };
+        let caller = if n % 2 == 0 { &caller } else { &other };
         async move {
             for _ in 0..25 {
                 // With new bounds, a call reads the counter before it writes it: without the lock, updates would be
-                // lost. A server with too many busy payers answers 503, and the client tries again.
+                // lost. A server with too many busy payers answers 503, and the client retries.
                 while caller.increment("a", json!({"max": 1_000})).await.status != 200 {}
             }
         }
     });
     join_all(clients).await;
     assert_eq!(caller.value("a").await, 400);
-    assert_eq!(elsewhere.value("a").await, 400);
+    assert_eq!(other.value("a").await, 400);
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_during_a_write_is_an_unknown_outcome() {
+async fn a_write_on_a_broken_connection_has_an_unknown_outcome() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
     let (hanging, mut admin) = hang(&app, &caller).await;
@@ -143,7 +146,7 @@ async fn a_connection_that_breaks_during_a_write_is_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_is_cut_off_and_its_neighbours_run_once() {
+async fn a_hanging_call_times_out_and_the_rest_of_its_batch_runs_once() {
     let app = TestApp::on(TestDatabase::own().await);
     let (hanging, neighbours) = (app.caller().await, join_all((0..20).map(|_| app.caller())).await);
     hanging.increment("a", json!({})).await.ok();
@@ -156,14 +159,14 @@ async fn a_call_that_hangs_is_cut_off_and_its_neighbours_run_once() {
         answer.ok();
     }
     admin.execute("commit").await.unwrap();
-    assert_eq!(hanging.increment("a", json!({})).await.ok()["value"], 2, "what was refused has not happened");
+    assert_eq!(hanging.increment("a", json!({})).await.ok()["value"], 2, "the refused call had no effect");
     for neighbour in &neighbours {
         assert_eq!(neighbour.value("a").await, 1);
     }
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_only_the_payer_that_fills_it() {
+async fn a_full_inbox_refuses_only_the_payer_that_fills_it() {
     let app = TestApp::on(TestDatabase::own().await);
     let (hot, other) = (app.caller().await, app.caller().await);
     for caller in [&hot, &other] {
@@ -191,28 +194,28 @@ async fn a_full_queue_refuses_at_once_and_only_the_payer_that_fills_it() {
 }
 
 #[tokio::test]
-async fn a_turn_on_the_wrong_node_has_not_run() {
+async fn a_turn_on_the_wrong_node_is_reported_as_not_run() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
-    let moved =
+    let misrouted =
         "create or replace function rpc.increment(p_payer text, p_params jsonb) returns json language plpgsql as $$
         begin
           raise exception using errcode = '08006', message = 'role is not permitted to log in';
         end $$";
-    app.database.admin().await.execute(moved).await.unwrap();
+    app.database.admin().await.execute(misrouted).await.unwrap();
     caller.increment("a", json!({})).await.problem(503, "database-unavailable");
     assert_eq!(caller.post("/v1/counters/a/decrement", json!({})).await.ok()["value"], -1);
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_stop_finishes_what_it_began() {
+async fn a_server_finishes_running_calls_before_it_stops() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;
     let (hanging, mut admin) = hang(&app, &caller).await;
     let stopping = tokio::spawn(app.stop());
     // Wait until the server accepts no new connections.
-    let patience = Duration::from_millis(200);
-    let fresh = || reqwest::Client::builder().timeout(patience).build().unwrap().get(format!("{}/healthz", caller.url));
+    let timeout = Duration::from_millis(200);
+    let fresh = || reqwest::Client::builder().timeout(timeout).build().unwrap().get(format!("{}/healthz", caller.url));
     while fresh().send().await.is_ok() {}
     assert!(!stopping.is_finished());
     admin.execute("commit").await.unwrap();

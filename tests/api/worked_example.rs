@@ -12,22 +12,23 @@ fn blocks(page: &str) -> Vec<(&str, &str)> {
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }
 
-/// Whether an answer equals that of the page. Stores the values of names in angle brackets.
-fn matches(said: &Value, answered: &Value, known: &mut HashMap<String, String>) -> bool {
-    match said {
+/// Whether an answer equals the documented one. Stores the values of names in angle brackets.
+fn matches(documented: &Value, answered: &Value, known: &mut HashMap<String, String>) -> bool {
+    match documented {
         Value::String(text) if text == ".." => true,
         Value::String(text) if text.starts_with('<') => {
             let value = answered.as_str().map_or_else(|| answered.to_string(), str::to_owned);
             known.insert(text.clone(), value);
             true
         }
-        Value::Object(members) => members.iter().all(|(name, said)| matches(said, &answered[name], known)),
+        Value::Object(members) => members.iter().all(|(name, documented)| matches(documented, &answered[name], known)),
         Value::Array(items) => {
             let answers = answered.as_array().filter(|answers| answers.len() == items.len());
-            answers
-                .is_some_and(|answers| items.iter().zip(answers).all(|(said, answered)| matches(said, answered, known)))
+            answers.is_some_and(|answers| {
+                items.iter().zip(answers).all(|(documented, answered)| matches(documented, answered, known))
+            })
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => said == answered,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => documented == answered,
     }
 }
 
@@ -37,7 +38,7 @@ async fn the_worked_example_works() {
 }
 
 #[tokio::test]
-async fn an_agent_remembers_as_the_page_says() {
+async fn the_memories_page_works() {
     assert!(run(include_str!("../../docs/MEMORIES.md")).await >= 8);
 }
 
@@ -55,8 +56,11 @@ async fn run(page: &str) -> usize {
             continue;
         }
         if language == "json" {
-            let (said, answer): (Value, Value) = (serde_json::from_str(&text).unwrap(), answer.take().unwrap());
-            assert!(matches(&said, &answer, &mut known), "{said}\nis not\n{answer}");
+            let (documented, answer): (Value, Value) = (serde_json::from_str(&text).unwrap(), answer.take().unwrap());
+            assert!(
+                matches(&documented, &answer, &mut known),
+                "the page has\n{documented}\nand the server answers\n{answer}"
+            );
             compared += 1;
             continue;
         }

@@ -8,8 +8,8 @@ use crate::database::TestDatabase;
 const KEYED_OTHERWISE: &[(&str, &str)] = &[
     ("auth.tokens", "looked up before the payer is known"),
     ("slug.slugs", "the one namespace that payers share"),
-    ("sweep.leader", "one row, of no payer"),
-    ("tenant.memories tenant.memories_by_key", "every key in it is a hash of the payer and something"),
+    ("sweep.leader", "one row, without a payer"),
+    ("tenant.memories tenant.memories_by_key", "each key is a hash of the payer and a value"),
     ("tenant.memory_graph", "an HNSW index has one column; it is read in partitions of payers, through the policy"),
 ];
 
@@ -17,8 +17,8 @@ async fn database() -> PgConnection {
     TestDatabase::shared().await.admin().await
 }
 
-/// Runs a query that returns violations, and expects none but the exceptions.
-async fn none(database: &mut PgConnection, what: &str, query: &'static str) {
+/// Runs a query that returns violations of a rule. Fails if there are any, except for the exceptions.
+async fn assert_none(database: &mut PgConnection, what: &str, query: &'static str) {
     let offenders: Vec<String> = sqlx::query_scalar(query).fetch_all(database).await.unwrap();
     let excepted = |offender: &String| KEYED_OTHERWISE.iter().any(|(table, _)| offender.starts_with(table));
     let offenders: Vec<String> = offenders.into_iter().filter(|offender| !excepted(offender)).collect();
@@ -26,9 +26,9 @@ async fn none(database: &mut PgConnection, what: &str, query: &'static str) {
 }
 
 #[tokio::test]
-async fn every_table_is_fenced() {
+async fn every_table_is_protected_by_row_level_security() {
     let mut db = database().await;
-    none(
+    assert_none(
         &mut db,
         "row-level security is enabled and forced",
         "
@@ -37,7 +37,7 @@ async fn every_table_is_fenced() {
           and not (c.relrowsecurity and c.relforcerowsecurity)",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
         "tables are owned by payerbase_owner",
         "
@@ -45,21 +45,21 @@ async fn every_table_is_fenced() {
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relowner <> 'payerbase_owner'::regrole",
     )
     .await;
-    none(&mut db, "nothing is kept outside of our schemas", "
+    assert_none(&mut db, "there are no tables outside of our schemas", "
         select c.oid::regclass::text from pg_class c
         where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relname <> '_sqlx_migrations'
           and c.relnamespace::regnamespace::text not in ('tenant', 'auth', 'slug', 'sweep', 'search', 'pg_catalog', 'information_schema', 'pg_toast')").await;
-    none(&mut db, "no views, no materialised views, no sequences: they have no fence, or tell how many", "
+    assert_none(&mut db, "no views, no materialised views, no sequences: they have no policy, or reveal row counts", "
         select c.oid::regclass::text from pg_class c
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search', 'rpc') and c.relkind not in ('r', 'p', 'i', 'I', 't', 'c')").await;
-    none(&mut db, "every table has one policy, for one role, with USING and WITH CHECK", "
+    assert_none(&mut db, "every table has one policy, for one role, with USING and WITH CHECK", "
         select c.oid::regclass::text from pg_class c
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind in ('r', 'p')
           and (select count(*) from pg_policy p where p.polrelid = c.oid and p.polcmd = '*' and cardinality(p.polroles) = 1
             and p.polqual is not null and p.polwithcheck is not null and 0 <> all (p.polroles)) <> 1").await;
-    none(
+    assert_none(
         &mut db,
-        "a tenant's policy is the payer's, word for word, and has no sub-select (which a cluster refuses)",
+        "a tenant's policy compares the payer only, without a sub-select (which a cluster refuses)",
         "
         select p.polrelid::regclass::text from pg_policy p join pg_class c on c.oid = p.polrelid
         where c.relnamespace = 'tenant'::regnamespace
@@ -75,18 +75,18 @@ async fn every_table_is_fenced() {
     .fetch_one(&mut db)
     .await
     .unwrap();
-    assert!(tables >= 1, "the lints saw tables");
+    assert!(tables >= 1, "the queries found tables");
 }
 
 #[tokio::test]
-async fn the_payer_leads_every_key() {
+async fn every_key_starts_with_the_payer() {
     let mut db = database().await;
-    none(&mut db, "payer is the first column of every index, primary keys and unique keys too", "
+    assert_none(&mut db, "payer is the first column of every index, primary keys and unique keys too", "
         select i.indrelid::regclass::text || ' ' || i.indexrelid::regclass::text from pg_index i
         join pg_class c on c.oid = i.indrelid
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search')
           and (select a.attname from pg_attribute a where a.attrelid = i.indrelid and a.attnum = i.indkey[0]) is distinct from 'payer'").await;
-    none(
+    assert_none(
         &mut db,
         "every table has a primary key and a payer that is never null, compared byte by byte",
         "
@@ -97,7 +97,7 @@ async fn the_payer_leads_every_key() {
               where a.attrelid = c.oid and a.attname = 'payer' and a.attnotnull and l.collname = 'C'))",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
         "foreign keys ignore row-level security: each must hold the payer",
         "
@@ -106,25 +106,25 @@ async fn the_payer_leads_every_key() {
           where a.attrelid = k.conrelid and a.attnum = k.conkey[1] and a.attname = 'payer')",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
-        "no column is an identity or a serial: they break order on a cluster, and tell how many",
+        "no column is an identity or a serial: they break order on a cluster, and reveal row counts",
         "
         select a.attrelid::regclass::text || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind = 'r'
           and (a.attidentity <> '' or (a.atthasdef and not a.attisdropped))",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
         "no triggers: a cluster has none",
         "
         select t.tgrelid::regclass::text || ' ' || t.tgname from pg_trigger t where not t.tgisinternal",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
-        "no CHECK constraints on what is written often: each statement would read and plan them anew",
+        "no CHECK constraints on tenant tables: each statement would read and plan them again",
         "
         select k.conrelid::regclass::text || ' ' || k.conname from pg_constraint k
         where k.contype = 'c' and k.connamespace = 'tenant'::regnamespace and k.conrelid <> 0",
@@ -133,22 +133,23 @@ async fn the_payer_leads_every_key() {
 }
 
 #[tokio::test]
-async fn roles_have_no_more_rights_than_they_need() {
+async fn roles_have_only_the_rights_that_they_need() {
     let mut db = database().await;
-    none(&mut db, "no role of ours is powerful", "
+    assert_none(&mut db, "our roles have no powerful attributes", "
         select rolname::text from pg_roles
         where rolname like 'payerbase%' and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)").await;
-    none(&mut db, "only payerbase_app may log in; payerbase_rpc never may: on a cluster that is the guard against mis-routed turns", "
+    // `payerbase_rpc` may not log in, so that a cluster refuses mis-routed turns.
+    assert_none(&mut db, "only payerbase_app may log in", "
         select rolname::text from pg_roles where rolname like 'payerbase%' and rolcanlogin and rolname <> 'payerbase_app'").await;
-    none(&mut db, "roles of ours are members of nothing", "
+    assert_none(&mut db, "our roles are not members of other roles", "
         select m.member::regrole::text from pg_auth_members m join pg_roles r on r.oid = m.member where r.rolname like 'payerbase%'").await;
-    none(&mut db, "the server has no right on any table", "
+    assert_none(&mut db, "the server has no right on any table", "
         select c.oid::regclass::text from pg_class c
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search', 'public') and c.relkind in ('r', 'p', 'v')
           and has_table_privilege('payerbase_app', c.oid, 'select, insert, update, delete, truncate, references, trigger')").await;
-    none(
+    assert_none(
         &mut db,
-        "and nobody has rights on tables but the roles of the policies",
+        "only the roles of the policies have rights on tables",
         "
         select c.oid::regclass::text || ' ' || coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
         from pg_class c, aclexplode(c.relacl) a
@@ -156,18 +157,18 @@ async fn roles_have_no_more_rights_than_they_need() {
           and not exists (select from pg_policy p where p.polrelid = c.oid and a.grantee = any (p.polroles))",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
-        "nobody empties tables or hangs triggers on them",
+        "no role may truncate tables or create triggers",
         "
         select c.oid::regclass::text || ' ' || a.privilege_type from pg_class c, aclexplode(c.relacl) a
         where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and a.grantee <> c.relowner
           and a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')",
     )
     .await;
-    none(
+    assert_none(
         &mut db,
-        "the server may create nothing, temporary tables included",
+        "the server may create no objects, not even temporary tables",
         "
         select current_database()::text
         where has_database_privilege('payerbase_app', current_database(), 'create')
@@ -183,7 +184,7 @@ async fn roles_have_no_more_rights_than_they_need() {
     .await;
 }
 
-/// Columns of tenants that the sweeper may read: times, keys and names, but no content of a payer.
+/// Columns of tenant tables that the sweeper may read: times, keys and names, but no content of a payer.
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "clicked_at",
     "created_at",
@@ -205,7 +206,7 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn the_sweeper_sees_what_is_due_and_nothing_else() {
+async fn the_sweeper_can_read_only_times_keys_and_names() {
     let mut db = database().await;
     let seen: Vec<String> = sqlx::query_scalar(
         "select distinct a.attname::text collate \"C\" from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -216,9 +217,9 @@ async fn the_sweeper_sees_what_is_due_and_nothing_else() {
     .await
     .unwrap();
     assert_eq!(seen, SEEN_BY_THE_SWEEPER);
-    none(
+    assert_none(
         &mut db,
-        "and writes nothing, and nobody else has rights on single columns",
+        "rights on columns are for reads, and only the sweeper and search roles have them",
         "
         select c.oid::regclass::text || ' ' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid,
           aclexplode(a.attacl) x
@@ -229,7 +230,7 @@ async fn the_sweeper_sees_what_is_due_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn without_a_payer_nothing_is_found_and_nothing_is_written() {
+async fn statements_without_a_payer_fail() {
     let mut db = database().await;
     db.execute("begin; set local role payerbase_rpc").await.unwrap();
     for statement in [
@@ -250,7 +251,7 @@ async fn without_a_payer_nothing_is_found_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_turn_of_one_payer_reaches_no_row_of_another() {
+async fn a_turn_cannot_reach_rows_of_another_payer() {
     let mut db = database().await;
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xb'").await.unwrap();
     db.execute(
@@ -267,7 +268,7 @@ async fn a_turn_of_one_payer_reaches_no_row_of_another() {
         0
     );
     assert_eq!(db.execute("delete from tenant.counters where payer = '0xb'").await.unwrap().rows_affected(), 0);
-    let foreign =
+    let insert =
         "insert into tenant.counters (payer, name, value, created_at, updated_at) values ('0xb', 'x', 1, now(), now())";
-    assert!(db.execute(foreign).await.unwrap_err().to_string().contains("row-level security"));
+    assert!(db.execute(insert).await.unwrap_err().to_string().contains("row-level security"));
 }

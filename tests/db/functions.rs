@@ -1,10 +1,10 @@
-//! Lints over the SQL functions: who may call them, and the rules that a cluster would need.
+//! Checks of the SQL functions: permitted callers, and rules that a cluster needs.
 
 use sqlx::Row as _;
 
 use crate::database::TestDatabase;
 
-/// The functions that the server may call. All others are called by these.
+/// The entry functions, which the server may call. They call all others.
 const ENTRIES: &[&str] = &[
     "auth.revoked_lately",
     "auth.token_by_id",
@@ -42,20 +42,20 @@ const ALLOWED_IN_WRITES: &[&str] = &[
     "sum",
     "kinds",
     "join",
-    // Immutable, over arrays that the function made before: rows that one statement writes as a set.
+    // Immutable, over arrays that the function has computed: one statement writes many rows.
     "unnest",
     "array_position",
 ];
 
-/// Functions whose statements need not name the payer, by prefix, each with its reason.
+/// Functions whose statements may omit the payer, by prefix, each with its reason.
 const WITHOUT_PAYER: &[(&str, &str)] = &[
     ("auth.", "tokens are looked up before the payer is known"),
     ("slug.", "slugs are the one namespace that payers share"),
-    ("sweep.", "finds the payers that have something to sweep, and sees only what says so"),
+    ("sweep.", "finds the payers with due rows, in columns that the sweeper may read"),
 ];
 
 /// Functions with a subtransaction, each with its reason.
-const WITH_SUBTRANSACTION: &[(&str, &str)] = &[("rpc.transact", "all or nothing takes one")];
+const WITH_SUBTRANSACTION: &[(&str, &str)] = &[("rpc.transact", "rolling back all calls needs one")];
 
 struct Function {
     name: String,
@@ -89,7 +89,7 @@ async fn functions() -> Vec<Function> {
             callers: row.get("callers"),
         })
         .collect();
-    assert!(functions.len() > 10, "the lints saw functions");
+    assert!(functions.len() > 10, "the query found functions");
     functions
 }
 
@@ -99,7 +99,7 @@ fn without_comments(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_server_may_call_its_entries_and_nothing_else() {
+async fn the_server_may_call_only_the_entry_functions() {
     let functions = functions().await;
     let of_server = functions.iter().filter(|function| function.callers.iter().any(|caller| caller == "payerbase_app"));
     assert_eq!(of_server.map(|function| function.name.as_str()).collect::<Vec<_>>(), ENTRIES);
@@ -109,7 +109,7 @@ async fn the_server_may_call_its_entries_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn whoever_lends_its_rights_pins_its_search_path() {
+async fn security_definer_functions_pin_their_search_path() {
     for function in functions().await {
         let schema = function.name.split('.').next().unwrap_or_default();
         let owners: &[&str] = match schema {
@@ -129,7 +129,7 @@ async fn whoever_lends_its_rights_pins_its_search_path() {
 }
 
 #[tokio::test]
-async fn nothing_is_dynamic() {
+async fn functions_use_no_dynamic_sql() {
     for function in functions().await {
         for word in function.body.split(|c: char| !c.is_alphanumeric() && c != '_') {
             assert!(!word.eq_ignore_ascii_case("execute"), "{} builds SQL from text", function.name);
@@ -177,8 +177,8 @@ async fn every_statement_names_the_payer_for_every_table() {
         }
         for statement in statements(&function.body) {
             let statement = statement.replace("( ", "(");
-            let ways = ["payer = p_payer", ") values (p_payer,", ") select p_payer,"];
-            let named: usize = ways.iter().map(|way| statement.matches(way).count()).sum();
+            let patterns = ["payer = p_payer", ") values (p_payer,", ") select p_payer,"];
+            let named: usize = patterns.iter().map(|pattern| statement.matches(pattern).count()).sum();
             assert_eq!(named, tables(&statement), "{}: {statement}", function.name);
             seen += 1;
         }
@@ -207,7 +207,7 @@ async fn writes_use_only_parameters_variables_and_columns() {
 }
 
 #[tokio::test]
-async fn entries_of_a_turn_take_the_route_first() {
+async fn turn_functions_take_the_route_as_first_parameter() {
     let mut admin = TestDatabase::shared().await.admin().await;
     let first: Vec<String> = sqlx::query_scalar(
         "select proargnames[1] from pg_proc where oid in ('rpc.turn'::regproc, 'rpc.read'::regproc)",
@@ -224,10 +224,10 @@ async fn entries_of_a_turn_take_the_route_first() {
 #[tokio::test]
 async fn a_read_cannot_write() {
     let mut admin = TestDatabase::shared().await.admin().await;
-    let sneak = "begin;
+    let replace = "begin;
         create or replace function rpc.get_counter(p_payer text, p_params jsonb) returns json language plpgsql as $$
           begin return rpc.increment(p_payer, p_params); end $$;";
-    sqlx::Executor::execute(&mut admin, sneak).await.unwrap();
+    sqlx::Executor::execute(&mut admin, replace).await.unwrap();
     let read = "select * from rpc.read('0xa', array['0xa'], array['getCounter'], array['{\"name\":\"a\",\"amount\":1}'], null)";
     let error = sqlx::query(read).fetch_all(&mut admin).await.unwrap_err();
     assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("25006"), "{error}");

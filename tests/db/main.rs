@@ -1,5 +1,5 @@
-//! Tests of the database alone: lints over its catalogue and functions, so that a new table or function cannot miss a
-//! fence, and the plans of the statements that must stay fast.
+//! Tests of the database without a server: checks of its catalogue and functions, so that every new table and function
+//! isolates payers, and the plans of the statements that must stay fast.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 

@@ -1,4 +1,4 @@
-//! Searches of memories: the plans with row-level security, and the role that sees the index of all payers.
+//! Searches of memories: the plans with row-level security, and the role that reads the index of all payers.
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
@@ -22,7 +22,7 @@ async fn filled() -> PgConnection {
 }
 
 #[tokio::test]
-async fn words_tags_and_metadata_are_found_through_their_index() {
+async fn searches_by_words_tags_or_metadata_use_their_index() {
     let mut db = filled().await;
     let settings = "set local enable_bitmapscan = on; set local enable_indexscan = off";
     for keys in ["@> p_all", "&& p_any"] {
@@ -54,7 +54,7 @@ const QUERY: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
+async fn a_graph_search_uses_the_vector_index_and_the_primary_key() {
     let mut db = filled().await;
     let settings = "set local enable_bitmapscan = off; set local enable_sort = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
     for width in [384, 768, 1_536, 3_072] {
@@ -81,7 +81,7 @@ async fn vectors_are_found_along_the_graph_and_memories_by_their_key() {
 }
 
 #[tokio::test]
-async fn an_exact_search_reads_the_vectors_of_its_scope() {
+async fn an_exact_search_reads_only_the_vectors_in_its_scope() {
     let mut db = filled().await;
     let in_space = "select id, 1 - (embedding operator(public.<=>) q.embedding) as score from tenant.memories
         where payer = p_payer and model = q.model and dimensions = q.dimensions and dimensions > 0 and coalesce(expires_at > q.at, true)
@@ -112,7 +112,7 @@ async fn blocks(db: &mut PgConnection) -> i64 {
 
 /// The cost of a search by words does not depend on other payers with the same words.
 #[tokio::test]
-async fn a_search_by_words_reads_nothing_of_others() {
+async fn a_search_by_words_reads_no_rows_of_other_payers() {
     let mut db = filled().await;
     db.execute("vacuum analyze tenant.memories").await.unwrap();
     let search = async |db: &mut PgConnection, query: &str| -> Value {
@@ -136,7 +136,7 @@ async fn a_search_by_words_reads_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_payer_of_the_turn() {
+async fn the_search_role_finds_only_memories_of_the_turns_payer() {
     let mut db = filled().await;
     let seen: Vec<String> = sqlx::query_scalar(
         "select distinct c.relname || '.' || a.attname collate \"C\" from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -163,7 +163,7 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
     assert_eq!(of(&mut db, "0xb").await, Vec::<String>::new(), "a turn of one payer finds no id of another");
     let theirs = "select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xb', 'w', 'tea')], 10)";
     let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_one(&mut db).await.unwrap();
-    assert_eq!(theirs, Vec::<String>::new(), "nor by the keys of another");
+    assert_eq!(theirs, Vec::<String>::new(), "keys of another payer find no id");
     db.execute("set local payerbase.payer = ''").await.unwrap();
     let none =
         db.execute("select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xa', 'w', 'tea')], 10)").await;
@@ -174,9 +174,9 @@ async fn who_sees_the_index_of_all_payers_sees_nothing_else_and_only_for_the_pay
 }
 
 /// If more memories match than can be ranked, memories with rare words and memories that pass the filter are ranked
-/// first.
+/// before the others.
 #[tokio::test]
-async fn of_frequent_words_nothing_rare_is_lost() {
+async fn a_search_with_frequent_words_still_finds_rare_words() {
     let mut db = filled().await;
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
     let worded = async |db: &mut PgConnection, words: &str, narrowed: &str, max: i32| -> (Vec<String>, bool) {
@@ -202,7 +202,7 @@ async fn of_frequent_words_nothing_rare_is_lost() {
 
 /// Row-level security also protects a partition that is read by its own name.
 #[tokio::test]
-async fn partitions_of_the_graph_are_fenced_one_by_one() {
+async fn every_partition_of_the_graph_has_row_level_security() {
     let mut db = filled().await;
     let grow = "select rpc.turn('0xb', array['0xb'], array['growGraph'], array['{\"model\":\"\",\"dimensions\":3,\"bite\":50}'], array[null], 0)";
     db.execute(grow).await.unwrap();

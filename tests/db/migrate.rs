@@ -1,4 +1,4 @@
-//! Which roles may migrate, and from which versions.
+//! The roles that can migrate, and the versions that can be migrated.
 
 use payerbase::db::migrate;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};

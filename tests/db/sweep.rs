@@ -6,7 +6,7 @@ use crate::database::TestDatabase;
 
 /// More rows than one scan covers. Only the last row is due.
 #[tokio::test]
-async fn a_walk_comes_to_what_stands_behind_a_stretch() {
+async fn a_scan_in_pages_reaches_the_last_row() {
     let mut db = TestDatabase::own().await.admin().await;
     for (find, fill, last) in [
         (
@@ -23,10 +23,10 @@ async fn a_walk_comes_to_what_stands_behind_a_stretch() {
         ),
     ] {
         db.execute(fill).await.unwrap();
-        let stretch = format!("select payer, key, due from sweep.{find}($1, $2, 0)");
+        let scan = format!("select payer, key, due from sweep.{find}($1, $2, 0)");
         let (mut after, mut due, mut steps) = ((String::new(), String::new()), Vec::new(), 0);
         loop {
-            let rows: Vec<(String, String, bool)> = sqlx::query_as(AssertSqlSafe(stretch.clone()))
+            let rows: Vec<(String, String, bool)> = sqlx::query_as(AssertSqlSafe(scan.clone()))
                 .bind(&after.0)
                 .bind(&after.1)
                 .fetch_all(&mut db)

@@ -18,7 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["auth", "embeddings"],
     &["db"],
     &["package"],
-    // Values and services that know nothing of a call.
+    // Values and services that do not depend on calls.
     &["payer_limit", "redis", "telemetry", "folders"],
     &["parse"],
     &["page", "vector"],
@@ -177,40 +177,40 @@ fn no_files_import_each_other_in_a_circle() {
     }
     let mut done = BTreeSet::new();
     for module in files.keys() {
-        let mut way = Vec::new();
-        if let Some(circle) = circle(module, &edges, &mut way, &mut done) {
+        let mut path = Vec::new();
+        if let Some(circle) = circle(module, &edges, &mut path, &mut done) {
             panic!("files import each other in a circle:\n{}", circle.join("\n"));
         }
     }
 }
 
-/// The lines of a circle that a module is in or leads to.
+/// The imports of a circle that a module is in or leads to.
 fn circle(
     module: &Vec<String>,
     edges: &BTreeMap<&Vec<String>, BTreeMap<Vec<String>, String>>,
-    way: &mut Vec<(Vec<String>, String)>,
+    path: &mut Vec<(Vec<String>, String)>,
     done: &mut BTreeSet<Vec<String>>,
 ) -> Option<Vec<String>> {
-    if let Some(start) = way.iter().position(|(passed, _)| passed == module) {
-        return Some(way[start..].iter().map(|(_, place)| place.clone()).collect());
+    if let Some(start) = path.iter().position(|(passed, _)| passed == module) {
+        return Some(path[start..].iter().map(|(_, place)| place.clone()).collect());
     }
     if done.contains(module) {
         return None;
     }
     for (target, place) in edges.get(module).into_iter().flatten() {
-        way.push((module.clone(), format!("{place} imports {}", target.join("::"))));
-        if let Some(found) = circle(target, edges, way, done) {
+        path.push((module.clone(), format!("{place} imports {}", target.join("::"))));
+        if let Some(found) = circle(target, edges, path, done) {
             return Some(found);
         }
-        way.pop();
+        path.pop();
     }
     done.insert(module.clone());
     None
 }
 
-/// A proof without a token. Every other room gets its proofs from `auth`.
+/// `of_sweeper` creates a proof without a token. Every other room gets its proofs from `auth`.
 #[test]
-fn only_the_sweeper_makes_proofs_of_its_own() {
+fn only_the_sweeper_creates_proofs_without_a_token() {
     let makers = files().into_values().filter(|source| code(source).iter().any(|line| line.contains("of_sweeper")));
     let makers: Vec<String> = makers.map(|source| source.path).collect();
     assert_eq!(makers, ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);

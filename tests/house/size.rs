@@ -1,15 +1,15 @@
-//! Files, functions and lines have a size that a reader can take in. Clippy holds the functions of Rust.
+//! Maximum sizes of files, functions and lines. Clippy checks Rust functions.
 
 use crate::source::sources;
 
-/// Lines of a file.
+/// Maximum lines of a file.
 const FILE_LINES_MAX: usize = 500;
-/// Lines of a function in SQL, from `create function` to its end.
+/// Maximum lines of an SQL function, from `create function` to its end.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Characters of a line. Rustfmt holds the code of Rust.
+/// Maximum characters of a line. Rustfmt checks Rust code.
 const LINE_CHARS_MAX: usize = 120;
 
-fn none(offenders: &[String], rule: &str) {
+fn assert_none(offenders: &[String], rule: &str) {
     assert!(offenders.is_empty(), "{rule}:\n{}", offenders.join("\n"));
 }
 
@@ -19,7 +19,7 @@ fn files_have_at_most_500_lines() {
     let counted = files.iter().flatten().map(|file| (file.text.lines().count(), &file.path));
     let long: Vec<String> =
         counted.filter(|(lines, _)| *lines > FILE_LINES_MAX).map(|(lines, path)| format!("{path}: {lines}")).collect();
-    none(&long, "split these files");
+    assert_none(&long, "split these files");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn functions_of_sql_have_at_most_70_lines() {
         }
     }
     assert!(seen > 80, "the lint saw functions: {seen}");
-    none(&long, "split these functions");
+    assert_none(&long, "split these functions");
 }
 
 #[test]
@@ -52,5 +52,5 @@ fn lines_of_sql_have_at_most_120_characters() {
         let lines = file.text.lines().enumerate().filter(|(_, line)| line.chars().count() > LINE_CHARS_MAX);
         lines.map(|(at, line)| format!("{}:{}: {}", file.path, at + 1, line.chars().count()))
     });
-    none(&long.collect::<Vec<_>>(), "break these lines");
+    assert_none(&long.collect::<Vec<_>>(), "break these lines");
 }

@@ -25,7 +25,10 @@ use serde_json::Value;
 use super::TestDatabase;
 
 /// Timeout of the client, longer than any call may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a test waits for a condition. Work of the sweeper waits until the servers of other tests, which may lead it, have
+/// ended.
+const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A server for one test.
 pub struct TestApp {
@@ -46,7 +49,7 @@ impl TestApp {
     }
 
     pub fn on(database: TestDatabase) -> Self {
-        Self::set(database, |_as_it_is| {})
+        Self::set(database, |_unchanged| {})
     }
 
     /// Starts a server with a poll interval and a Redis.
@@ -89,11 +92,11 @@ impl TestApp {
         let (address, server) = address.recv().unwrap();
         // The HTTP client needs a TLS provider, even without TLS.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().unwrap();
         Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
     }
 
-    /// Stops the server like SIGTERM, and waits for its end.
+    /// Stops the server like SIGTERM, and waits until it has ended.
     pub async fn stop(mut self) {
         let ended = self.ended.take().unwrap();
         self.server.drain(DRAIN_TIMEOUT).await;
@@ -101,10 +104,10 @@ impl TestApp {
     }
 
     /// Waits until a condition becomes true.
-    pub async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !is_so().await {
-            assert!(std::time::Instant::now() < deadline, "it did not come about");
+    pub async fn until(&self, mut condition: impl AsyncFnMut() -> bool) {
+        let deadline = std::time::Instant::now() + CONDITION_TIMEOUT;
+        while !condition().await {
+            assert!(std::time::Instant::now() < deadline, "the condition did not become true in time");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::{Caller, TestApp, TestDatabase};
 
 /// Start of each clock. It is far in the future, so that the server's own sweeper, which uses the real time, finds
-/// nothing to do.
+/// no rows to sweep.
 const START: &str = "2100-01-01T00:00:00Z";
 
 /// The clocks of a database.
@@ -72,7 +72,7 @@ impl TimedApp {
         Self { app: TestApp::on(database), clock }
     }
 
-    /// Runs a method of the sweeper for a payer until nothing is left to sweep.
+    /// Runs a method of the sweeper for a payer until no rows are left to sweep.
     pub async fn sweep(&self, caller: &Caller, method: &str) {
         let payer = caller.payer.as_str();
         let turn = "select results[1] from rpc.turn($1, array[$1], array[$2], array['{}'], array[null], 1000)";

@@ -86,7 +86,7 @@ async fn embedded() -> (PgConnectOptions, Cluster) {
     (cluster.access().admin().database("postgres"), cluster)
 }
 
-/// A cluster in a new folder. A shell removes the folder when this process ends, in any way.
+/// A cluster in a new folder. A shell removes the folder when this process ends, even if it is killed.
 pub async fn temporary_cluster() -> Cluster {
     let dir = tempfile::Builder::new().prefix("payerbase-test-").tempdir().unwrap().keep();
     std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -94,7 +94,7 @@ pub async fn temporary_cluster() -> Cluster {
     let mut sweeper = Command::new("sh");
     sweeper.args(["-c", sweep]).arg(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let sweeper = std::os::unix::process::CommandExt::process_group(&mut sweeper, 0).spawn().unwrap();
-    // Forget the shell: its standard input closes when this process ends.
+    // Keep the pipe to the shell open: its standard input closes when this process ends.
     std::mem::forget(sweeper);
     let engine = tokio::task::spawn_blocking(|| Engine::find().unwrap()).await.unwrap();
     Cluster::start(&dir, engine, &["max_connections=300"]).await.unwrap()

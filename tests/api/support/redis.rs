@@ -15,7 +15,7 @@ impl TestRedis {
         let folder = tempfile::tempdir().unwrap();
         let server = start(folder.path());
         let redis = Self { folder, server };
-        redis.answers().await;
+        redis.wait_until_ready().await;
         redis
     }
 
@@ -30,12 +30,12 @@ impl TestRedis {
         self.server.wait().unwrap();
     }
 
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         self.server = start(self.folder.path());
-        self.answers().await;
+        self.wait_until_ready().await;
     }
 
-    async fn answers(&self) {
+    async fn wait_until_ready(&self) {
         for _attempt in 0..200 {
             if self.client().publish("is it there", Vec::new()).await.is_ok() {
                 return;
@@ -56,5 +56,5 @@ fn start(folder: &std::path::Path) -> Child {
     let mut server = Command::new("redis-server");
     server.current_dir(folder).args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]);
     server.arg(folder.join("socket")).stdout(Stdio::null());
-    server.spawn().expect("redis-server on the PATH")
+    server.spawn().expect("redis-server is on the PATH")
 }

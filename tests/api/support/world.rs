@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
                     examples.as_object().into_iter().flatten().map(|(_, example)| example["value"].clone()).collect();
                 let name = operation["operationId"].as_str().unwrap().to_owned();
                 let has_body = operation.get("requestBody").is_some();
-                assert_eq!(has_body, !examples.is_empty(), "{name} shows examples of its body");
+                assert_eq!(has_body, !examples.is_empty(), "{name} has examples exactly if it has a body");
                 operations.push(Operation {
                     name,
                     verb: verb.to_uppercase().parse().unwrap(),
@@ -62,9 +62,9 @@ pub struct Things {
 
 impl Things {
     /// Names and ids of resources that do not exist.
-    pub fn of_nobody() -> Self {
+    pub fn missing() -> Self {
         Self {
-            name: "nobody".to_owned(),
+            name: "absent".to_owned(),
             slug: format!("s{:016x}", rand::random::<u64>()),
             pending: uuid(),
             running: uuid(),
@@ -75,7 +75,7 @@ impl Things {
 
     /// Creates the resources for a payer.
     pub async fn of(caller: &Caller) -> Self {
-        let mut things = Self { name: "theirs".to_owned(), ..Self::of_nobody() };
+        let mut things = Self { name: "theirs".to_owned(), ..Self::missing() };
         for counter in ["theirs", "credits"] {
             caller.increment(counter, json!({"amount": 70, "min": 0, "max": 999})).await.ok();
         }
@@ -156,9 +156,9 @@ pub async fn owner(app: &TestApp) -> (Caller, Things) {
     (caller, things)
 }
 
-/// A body without values that differ from call to call.
-pub fn without_chance(body: &Value) -> Value {
-    const CHANCE: &[&str] = &[
+/// A body without times and other values that differ between calls.
+pub fn without_varying(body: &Value) -> Value {
+    const VARYING: &[&str] = &[
         "createdAt",
         "updatedAt",
         "acquiredAt",
@@ -176,20 +176,20 @@ pub fn without_chance(body: &Value) -> Value {
     ];
     match body {
         Value::Object(members) => {
-            let kept = members.iter().map(|(name, value)| match CHANCE.contains(&name.as_str()) && !value.is_null() {
+            let kept = members.iter().map(|(name, value)| match VARYING.contains(&name.as_str()) && !value.is_null() {
                 true => (name.clone(), json!("..")),
-                false => (name.clone(), without_chance(value)),
+                false => (name.clone(), without_varying(value)),
             });
             Value::Object(kept.collect())
         }
-        Value::Array(items) => items.iter().map(without_chance).collect(),
+        Value::Array(items) => items.iter().map(without_varying).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => body.clone(),
     }
 }
 
-/// Like [`without_chance`], and also without the values that a call generates for a new resource.
-pub fn without_drawn(body: &Value) -> Value {
-    let mut body = without_chance(body);
+/// Like [`without_varying`], and also without the values that a call generates for a new resource.
+pub fn without_generated(body: &Value) -> Value {
+    let mut body = without_varying(body);
     for name in ["id", "slug", "shortUrl", "token", "lease", "payer"] {
         if let Some(value) = body.get_mut(name) {
             *value = json!("..");
@@ -197,7 +197,7 @@ pub fn without_drawn(body: &Value) -> Value {
     }
     for list in ["items", "jobs", "memories", "results"] {
         let items = body.get_mut(list).and_then(Value::as_array_mut);
-        items.into_iter().flatten().for_each(|item| *item = without_drawn(item));
+        items.into_iter().flatten().for_each(|item| *item = without_generated(item));
     }
     body
 }
