@@ -46,7 +46,7 @@ fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
 #[must_use]
 pub fn limits_markdown() -> String {
     let mut page = String::from(
-        "# Limits\n\nLimits that the database enforces, or that decide how long data is kept. \
+        "# Limits\n\nLimits with a name, which Rust, SQL and these docs share. \
          The OpenAPI document has the limits of each parameter.\n",
     );
     for (room, limits) in limits_by_room() {

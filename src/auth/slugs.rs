@@ -5,7 +5,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use super::proof::Proof;
-use crate::db::Database;
+use crate::db::{Database, POOL_SILENCE_MAX, in_time};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::slug::Slug;
@@ -35,7 +35,8 @@ impl Slugs {
     /// `database-unavailable`.
     pub async fn reserve(&self, slug: &Slug, payer: &Payer) -> Result<bool, Problem> {
         let reserve = sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug.as_str()).bind(payer.as_str());
-        let reserved: sqlx::Result<Vec<bool>> = reserve.fetch_all(self.database.shared_pool()).await;
+        let reserve = reserve.fetch_all(self.database.shared_pool());
+        let reserved: sqlx::Result<Vec<bool>> = in_time(POOL_SILENCE_MAX, reserve).await;
         reserved.map(|reserved| reserved == [true]).map_err(|error| unavailable(&error))
     }
 
@@ -61,7 +62,8 @@ impl Slugs {
 
     async fn owner(&self, slug: &Slug) -> Result<Payer, Problem> {
         let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug.as_str());
-        let owner: sqlx::Result<Vec<Option<String>>> = owner.fetch_all(self.database.shared_pool()).await;
+        let owner = owner.fetch_all(self.database.shared_pool());
+        let owner: sqlx::Result<Vec<Option<String>>> = in_time(POOL_SILENCE_MAX, owner).await;
         let owner = owner.map_err(|error| unavailable(&error))?.into_iter().next().flatten();
         owner.and_then(|owner| owner.parse().ok()).ok_or_else(|| Problem::new(Code::NotFound))
     }

@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::scope::Scope;
 use super::token::{Token, TokenId};
-use crate::db::Database;
+use crate::db::{Database, in_time};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -22,7 +22,7 @@ const CACHED_MAX: u64 = 100_000;
 const REVOCATION_POLL: Duration = Duration::from_secs(2);
 /// Timeout of a look-up, including the wait for a connection.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Maximum age of the last successful poll at which cached tokens are used. A revoked token is therefore refused within
+/// Cached tokens are used only while the last successful poll is younger than this. A revoked token is therefore refused within
 /// 5 seconds, even when the database cannot be reached.
 const REVOCATION_FRESH: Duration = Duration::from_millis(4_500);
 
@@ -110,7 +110,7 @@ impl Tokens {
             self.known.invalidate_all();
         }
         let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.auth_pool());
-        let revoked: Vec<String> = in_time(lately).await?;
+        let revoked: Vec<String> = in_time(LOOK_UP_TIMEOUT, lately).await?;
         for id in revoked {
             self.known.invalidate(&TokenId::from(id)).await;
         }
@@ -132,12 +132,11 @@ impl Tokens {
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
     /// right; `database-unavailable`.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
-        let grant = match self.silence() < REVOCATION_FRESH {
-            // Concurrent requests with one token share one look-up: there are only two connections for look-ups.
-            true => self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id)).await,
-            false => self.look_up(&token.id).await.map_err(Arc::new),
-        };
-        let grant = match grant {
+        if self.silence() >= REVOCATION_FRESH {
+            self.known.invalidate(&token.id).await;
+        }
+        // Concurrent requests with one token share one look-up: there are only two connections for look-ups.
+        let grant = match self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id)).await {
             Ok(grant) => grant,
             Err(uncached) => match &*uncached {
                 Uncached::Revoked(grant) => Arc::clone(grant),
@@ -160,7 +159,7 @@ impl Tokens {
     async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
         let found =
             sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.auth_pool());
-        let found = in_time(found).await;
+        let found = in_time(LOOK_UP_TIMEOUT, found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
         match grant {
             Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(Arc::new(grant))),
@@ -180,14 +179,6 @@ enum Uncached {
     Revoked(Arc<Grant>),
     Unknown,
     Unavailable,
-}
-
-/// Limits the time of a query, so that a silent connection delays neither a caller nor the poll.
-async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    match tokio::time::timeout(LOOK_UP_TIMEOUT, asked).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
-    }
 }
 
 /// Creates a token and stores it. Returns its text, the only copy of the secret, and its time of expiry.

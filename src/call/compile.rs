@@ -5,22 +5,19 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::conditions::Guard;
+use super::limits::{TRANSACTION_CALLS_MAX, TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
 use super::method::{AnyMethod, Entry, Operation as _, Wait};
-use super::outcome::mismatch;
+use super::outcome::{mismatch, unreadable};
 use super::plan::{Plan, Position, Step};
 use super::references::{Finder, Reference, cut};
 use super::spec::Spec;
-use super::transaction::{CALLS_MAX, Results, TransactedCall, Transaction};
+use super::transaction::{Results, TransactedCall, Transaction};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::turn::{Access, Batching};
 use crate::vector::Vector;
 use crate::waiting::Wake;
 
-/// Number of references in one transaction.
-const REFS_MAX: usize = 100;
-/// Weight of one transaction, in simple calls: it delays the other payers of its lane.
-pub const WEIGHT_MAX: usize = 500;
 /// Length of an alias, in characters.
 const ALIAS_CHARS_MAX: usize = 64;
 
@@ -41,8 +38,8 @@ impl Transaction {
     /// Finds the method of each call, and parses its parameters except for the references.
     pub(super) fn compile(self, methods: &[Entry]) -> Result<Compiled, Problem> {
         let count = self.calls.len();
-        if count == 0 || count > CALLS_MAX {
-            let detail = format!("must be 1 to {CALLS_MAX} calls");
+        if count == 0 || count > TRANSACTION_CALLS_MAX {
+            let detail = format!("must be 1 to {TRANSACTION_CALLS_MAX} calls");
             return Err(Problem::new(Code::InvalidValue).field("/calls", detail));
         }
         let mut compiled = Compiled::default();
@@ -105,7 +102,7 @@ fn check_alias(alias: &str, index: usize) -> Result<(), Problem> {
 
 fn too_heavy() -> String {
     format!(
-        "must be no more work than {WEIGHT_MAX} calls: a batch is as much as its jobs, a purge 100, a memory a call for each 250 bytes"
+        "must have a total weight of at most {TRANSACTION_WEIGHT_MAX}: a simple call is 1, a batch 1 for each job, `purgeQueue` 100, `retryDead` its `limit` but at least 100, a memory 1 for each 250 bytes"
     )
 }
 
@@ -120,11 +117,11 @@ impl Compiled {
 
     /// Refuses the call that makes the transaction too heavy.
     fn check_limits(&self, index: usize) -> Result<(), Problem> {
-        if self.methods_weight() > WEIGHT_MAX {
+        if self.methods_weight() > TRANSACTION_WEIGHT_MAX {
             return Err(invalid(index, "", &too_heavy()));
         }
-        if self.references() > REFS_MAX {
-            let detail = format!("must refer to results at most {REFS_MAX} times in the whole transaction");
+        if self.references() > TRANSACTION_REFS_MAX {
+            let detail = format!("must refer to results at most {TRANSACTION_REFS_MAX} times in the whole transaction");
             return Err(invalid(index, "", &detail));
         }
         Ok(())
@@ -184,7 +181,7 @@ impl Plan for Compiled {
     fn weight(&self) -> Result<usize, Problem> {
         // The weight of a text is known only now, after it was prepared.
         let weight = self.methods_weight();
-        match weight <= WEIGHT_MAX {
+        match weight <= TRANSACTION_WEIGHT_MAX {
             true => Ok(weight + self.references()),
             false => Err(Problem::new(Code::InvalidValue).field("/calls", too_heavy())),
         }
@@ -208,7 +205,7 @@ impl Plan for Compiled {
         let mut wakes = Vec::new();
         for (call, result) in self.calls.iter().zip(&mut output.results) {
             let completed = call.method.after_commit(result.take(), site);
-            let (completed, wake) = completed.map_err(|error| mismatch(call.spec.name, &error))?;
+            let (completed, wake) = completed.map_err(|error| unreadable(&call.spec, &error))?;
             *result = completed;
             wakes.extend(wake);
         }

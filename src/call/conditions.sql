@@ -41,7 +41,7 @@ begin
   if v_answer is null then
     v_answer := rpc.dispatch_write(p_payer, p_method, p_params);
   end if;
-  -- A problem and "unchanged" are not recorded: a retry runs again.
+  -- A problem and an empty pop are not recorded: a retry runs again.
   if v_key is not null and json_typeof(v_answer->'ok') is not null then
     insert into tenant.idempotency (payer, key_sha256, request_sha256, answer, created_at)
       values (p_payer, v_key, v_request, v_answer->'ok', v_now)

@@ -5,12 +5,19 @@ use std::time::Duration;
 use crate::limits::limits;
 
 limits! {
+    /// Maximum number of calls in one transaction.
+    TRANSACTION_CALLS_MAX: number = 50;
+    /// Maximum number of references in one transaction.
+    TRANSACTION_REFS_MAX: number = 100;
+    /// Maximum weight of one transaction, in simple calls: it delays the other payers of its lane.
+    TRANSACTION_WEIGHT_MAX: number = 500;
     /// How long the answer to an idempotency key is kept.
     IDEMPOTENCY_KEPT: time = Duration::from_hours(24);
-    /// Time before the end of an answer in which its call is prepared as if there were none: it may end before the turn.
+    /// Time before the end of a stored answer in which a repeated call does its work outside of the turn again: the answer may
+    /// end before the turn.
     IDEMPOTENCY_MARGIN: time = Duration::from_mins(1);
     /// Idempotency keys that one call of the sweeper deletes.
     IDEMPOTENCY_SWEPT: number = 1_000;
-    /// Maximum size of all results of a transaction, each counted once more per reference to it.
+    /// Maximum size of all results of a transaction. A result counts once, and once more for each reference to it.
     RESULTS_BYTES_MAX: bytes = 8 << 20;
 }

@@ -21,7 +21,6 @@ mod spec;
 mod tenant;
 mod transaction;
 
-pub use compile::WEIGHT_MAX;
 pub use conditions::{Conditions, Guard, IdempotencyKey};
 pub(crate) use dispatch::dispatch_sql;
 pub use engine::{CallSettings, Engine};
@@ -32,7 +31,7 @@ pub use outside::EMBEDDING_TIMEOUT;
 pub use request::{Answer, Created, Request};
 pub use spec::{BODY_BYTES_MAX, Ref, Spec};
 pub use tenant::Tenant;
-pub use transaction::{CALLS_MAX, Results, TransactedCall, Transaction};
+pub use transaction::{Results, TransactedCall, Transaction};
 
 /// The functions of this room.
 pub(crate) const SQL: &[&str] =

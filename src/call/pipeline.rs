@@ -26,7 +26,9 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(plan)?;
         let weight = self.prepare(plan, conditions)?;
-        self.work_outside(plan, conditions).await?;
+        if self.admit(plan, conditions).await? {
+            self.work_outside(plan).await?;
+        }
         let mut command = command(&P::SPEC, plan.params()?, weight, conditions);
         command.vector = plan.vector().cloned();
         let mut answer = self.execute(plan, command).await?;
@@ -42,7 +44,7 @@ impl Tenant {
         })
     }
 
-    /// Checks and completes the parameters of every step. Answers how much work they are.
+    /// Checks and completes the parameters of every step. Returns their total weight.
     fn prepare<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<usize, Problem> {
         for step in plan.steps() {
             let context = Context {
@@ -58,37 +60,36 @@ impl Tenant {
         plan.weight()
     }
 
-    /// Makes what the steps need before the turn, unless the call was answered before.
-    async fn work_outside<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
-        let needs = plan.steps().map(|step| (step.position, step.method.needs()));
-        let needs: Vec<_> = needs.filter(|(_, needs)| !needs.is_empty()).collect();
-        if needs.is_empty() || self.is_answered(conditions).await? {
-            return Ok(());
-        }
-        self.engine.outside.provide(self.payer(), needs).await
-    }
-
-    /// Whether a write was answered under its key: it is answered from there, and needs no work outside of the turn.
-    async fn is_answered(&self, conditions: &Conditions) -> Result<bool, Problem> {
-        match conditions.to_json().filter(|_| conditions.key.is_some()) {
+    /// Whether the call needs work outside of its turn. A write that was answered under its key needs none: the turn returns
+    /// that answer.
+    async fn admit<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<bool, Problem> {
+        let has_needs = plan.steps().any(|step| !step.method.needs().is_empty());
+        match conditions.to_json().filter(|_| has_needs && conditions.key.is_some()) {
             Some(params) => {
                 let ask = command(&HAS_ANSWER, params, 1, &Conditions::default());
-                Ok(self.send::<bool>(ask).await?.output)
+                Ok(!self.send::<bool>(&HAS_ANSWER, ask).await?.output)
             }
-            None => Ok(false),
+            None => Ok(has_needs),
         }
+    }
+
+    /// Makes what the steps need before the turn.
+    async fn work_outside<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
+        let needs = plan.steps().map(|step| (step.position, step.method.needs()));
+        let needs = needs.filter(|(_, needs)| !needs.is_empty()).collect();
+        self.engine.outside.provide(self.payer(), needs).await
     }
 
     /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line
     /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
-        let Some(wait) = plan.wait() else { return self.send(command).await };
+        let Some(wait) = plan.wait() else { return self.send(&P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;
         let waiter = self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name);
         let waiter = waiter.ok_or_else(|| Problem::new(Code::Overloaded))?;
         let mut is_in_time = waiter.is_first() || waiter.ready(Duration::MAX, deadline).await;
         loop {
-            let answer = self.send(command.clone()).await;
+            let answer = self.send(&P::SPEC, command.clone()).await;
             match (wait.retry_after)(&answer) {
                 Some(delay) if is_in_time => is_in_time = waiter.ready(delay, deadline).await,
                 _ => return answer,
@@ -96,10 +97,9 @@ impl Tenant {
         }
     }
 
-    async fn send<T: DeserializeOwned>(&self, command: Command) -> Result<Answer<T>, Problem> {
-        let method = command.method;
+    async fn send<T: DeserializeOwned>(&self, spec: &Spec, command: Command) -> Result<Answer<T>, Problem> {
         let result = self.engine.turns.dispatch(self.payer().clone(), command).await?;
-        outcome::read(method, &result)
+        outcome::read(spec, &result)
     }
 
     /// Completes the result with what the database does not know, and wakes waiting calls.

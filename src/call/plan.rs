@@ -24,7 +24,7 @@ pub(super) trait Plan: Send {
     /// How much work the plan is, in simple calls.
     ///
     /// # Errors
-    /// `invalid-value` if it is more than one call may be.
+    /// `invalid-value` if the weight exceeds the limit of one call.
     fn weight(&self) -> Result<usize, Problem>;
 
     /// The parameters of the SQL function, as JSON.

@@ -1,7 +1,7 @@
 //! References: `{"$ref": "<call>.<member>"}` in the parameters of a call is a member of the result of an earlier call.
 //!
-//! While the parameters are parsed, each reference is replaced by a placeholder. Then the text of the parameters is cut at
-//! the placeholders, and SQL joins the pieces with the real values.
+//! While the parameters are parsed, a placeholder, a valid value, replaces each reference. Then a random mark replaces each
+//! placeholder, the text of the parameters is cut at the marks, and SQL joins the pieces with the real values.
 
 use std::collections::HashMap;
 
@@ -80,7 +80,7 @@ impl Finder<'_> {
             Value::Object(members) if members.len() == 1 && members.contains_key("$ref") => {
                 let reference = self.read(members.get("$ref"), path)?;
                 self.found.push(reference);
-                *value = self.stand_in(path, refs)?;
+                *value = self.placeholder(path, refs)?;
             }
             Value::Object(members) if members.len() == 1 && members.contains_key("$literal") => {
                 *value = members.remove("$literal").unwrap_or_default();
@@ -127,14 +127,14 @@ impl Finder<'_> {
     }
 
     /// The value that is parsed instead of the reference.
-    fn stand_in(&self, path: &[String], refs: &[Ref]) -> Result<Value, Problem> {
-        let refused = || self.invalid(path, "must be given here: a $ref cannot stand for it");
+    fn placeholder(&self, path: &[String], refs: &[Ref]) -> Result<Value, Problem> {
+        let refused = || self.invalid(path, "must be a value: a `$ref` is not allowed here");
         let member = path.first().ok_or_else(refused)?;
-        let (_, stand_in) = refs.iter().find(|(name, _)| name == member).ok_or_else(refused)?;
-        let stand_in: Value = serde_json::from_str(stand_in).unwrap_or_default();
+        let (_, placeholder) = refs.iter().find(|(name, _)| name == member).ok_or_else(refused)?;
+        let placeholder: Value = serde_json::from_str(placeholder).unwrap_or_default();
         // Inside of a member that takes any JSON or any object, null will do.
-        match (path.len(), &stand_in) {
-            (1, _) => Ok(stand_in),
+        match (path.len(), &placeholder) {
+            (1, _) => Ok(placeholder),
             (_, Value::Null | Value::Object(_)) => Ok(Value::Null),
             _ => Err(refused()),
         }

@@ -102,7 +102,7 @@ declare
   v_ok json;
   -- Their number is the index of the next call.
   v_results json[] := '{}';
-  -- Size of all results, each counted once more per reference to it.
+  -- Size of all results. A result counts once, and once more for each reference to it.
   v_bytes bigint := 0;
   v_problem jsonb;
 begin
@@ -123,7 +123,7 @@ begin
       end if;
       if v_problem is null then
         foreach v_answer in array v_answers loop
-          v_ok := coalesce(v_answer->'ok', v_answer->'unchanged');
+          v_ok := coalesce(v_answer->'ok', v_answer->'empty');
           v_bytes := v_bytes + octet_length(v_answer::text);
           if v_ok is null then
             v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, cardinality(v_results));

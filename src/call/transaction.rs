@@ -11,9 +11,6 @@ use super::conditions::Guard;
 use super::method::Operation;
 use super::spec::Spec;
 
-/// Number of calls in one transaction.
-pub const CALLS_MAX: usize = 50;
-
 /// One call of a transaction.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -39,8 +36,8 @@ pub struct TransactedCall {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
-    /// 1 to 50 calls, run in order. Their total weight is at most 500: a simple call is 1, a batch is its number of jobs, a
-    /// purge is 100, and a memory is 1 for each 250 bytes of its content.
+    /// 1 to {{transaction_calls_max}} calls, run in order. Their total weight is at most {{transaction_weight_max}}: a simple call is 1, a batch 1 for each job,
+    /// `purgeQueue` 100, `retryDead` its `limit` but at least 100, and a memory 1 for each 250 bytes of its content.
     #[schema(min_items = 1, max_items = 50)]
     pub calls: Vec<TransactedCall>,
 }

@@ -9,7 +9,8 @@ create type rpc.adjusted_counter as (
   "previousValue" bigint, applied bigint, capped boolean
 );
 
--- Moves a counter that does not exist, gets other bounds, or may be stopped by a bound. Returns the counter.
+-- The general case of an increment or a decrement: creates the counter, changes its bounds, stops at a bound. Returns
+-- the counter.
 --
 -- A bound stops the counter but never moves it: a value that is already outside can only move towards the bounds.
 -- The sum is numeric: a bigint could overflow before a bound stops it.
@@ -72,7 +73,7 @@ begin
 end $$;
 
 -- The counter after an increment or a decrement. Most calls end after the first statement: the counter exists, its
--- bounds stay, and no bound stops it. This is a third faster.
+-- bounds stay, and no bound stops it.
 --   p_sign  1: increment, -1: decrement
 create function rpc.add_to_counter(p_payer text, p_params jsonb, p_sign integer) returns json
 language plpgsql

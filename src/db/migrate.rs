@@ -20,7 +20,7 @@ declare
   v_type regtype;
 begin
   for v_function in select oid from pg_proc where pronamespace = any (v_schemas) loop
-    execute format('drop function %s cascade', v_function);
+    execute format('drop function %s', v_function);
   end loop;
   for v_type in select reltype from pg_class where relkind = 'c' and relnamespace = any (v_schemas) loop
     execute format('drop type %s', v_type);

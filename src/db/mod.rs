@@ -7,6 +7,7 @@ pub mod schema;
 
 use std::time::Duration;
 
+use futures_util::future;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
@@ -20,6 +21,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// How long a slow read or a look-up may run.
 const POOL_STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// After this long without a reply a connection of a pool counts as broken: the database cancels its statements sooner.
+pub(crate) const POOL_SILENCE_MAX: Duration = POOL_STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(1));
 
 /// Timeout of a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -68,10 +72,7 @@ impl Database {
     /// # Errors
     /// When the database does not accept the connection within [`CONNECT_TIMEOUT`].
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await {
-            Ok(connection) => connection,
-            Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
-        }
+        in_time(CONNECT_TIMEOUT, self.options.connect()).await
     }
 
     /// The pool for slow reads and busy payers. Each statement on it is one autocommit call of an entry function.
@@ -89,11 +90,20 @@ impl Database {
         &self.shared_pool
     }
 
-    /// Closes the pools and waits for running statements.
+    /// Closes the pools and waits for running statements, but not for a connection that is silent.
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
-        self.auth_pool.close().await;
-        self.shared_pool.close().await;
+        let closed = future::join3(self.pool.close(), self.auth_pool.close(), self.shared_pool.close());
+        if tokio::time::timeout(POOL_SILENCE_MAX, closed).await.is_err() {
+            tracing::warn!("a connection to the database was silent and is dropped");
+        }
+    }
+}
+
+/// Limits the time of a query, so that a silent connection delays nobody for longer.
+pub(crate) async fn in_time<T>(limit: Duration, query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match tokio::time::timeout(limit, query).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
     }
 }
 
@@ -113,8 +123,8 @@ impl Readiness {
         let installed =
             sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
                 .fetch_all(self.0.auth_pool());
-        let answer: Result<sqlx::Result<Vec<bool>>, _> = tokio::time::timeout(CONNECT_TIMEOUT, installed).await;
-        matches!(answer.as_ref().map(|rows| rows.as_deref()), Ok(Ok([true])))
+        let installed: sqlx::Result<Vec<bool>> = in_time(CONNECT_TIMEOUT, installed).await;
+        installed.is_ok_and(|installed| installed == [true])
     }
 }
 

@@ -152,7 +152,8 @@ begin
   return rpc.problem('stale-fence', json_build_object('lock', v_name, 'fence', p_guard->'fence'));
 end $$;
 
--- A held lock as JSON, or a lock that is not held: then p_lock is NULL.
+-- The state of a lock as JSON.
+--   p_lock  its row while it is held, otherwise NULL
 create function rpc.lock_json(p_name text, p_lock tenant.locks) returns json
 language sql stable
 as $$

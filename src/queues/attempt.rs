@@ -4,21 +4,19 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::limits::ERROR_BYTES_MAX;
 use super::spec::{ID, wake_poppers, write};
 use super::types::{DelayMs, Id, Job, LeaseMs};
 use crate::call::{Method, Ref, Spec, method};
 use crate::json::Json;
 use crate::problem::Code;
 use crate::site::Site;
-use crate::waiting::{Awaited, Wake};
+use crate::waiting::Wake;
 
 /// Problems of a method that needs a running job.
 const NOT_RUNNING: &[Code] = &[Code::NotFound, Code::LeaseLost, Code::JobNotRunning];
 
 const LEASE: Ref = ("lease", "\"00000000-0000-0000-0000-000000000000\"");
-
-/// Size limit of an error, in bytes of UTF-8.
-const ERROR_BYTES_MAX: usize = 8_192;
 
 /// Complete a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -42,7 +40,7 @@ impl Method for CompleteJob {
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         // The next job of the group is ready.
-        job.group.is_some().then(|| Wake::of(Awaited::Queue, &job.queue, 1))
+        job.group.as_ref().and_then(|_| wake_poppers(&job.queue, 1))
     }
 }
 
@@ -53,7 +51,7 @@ pub struct FailJob {
     /// Id of the job.
     #[schema(ignore)]
     pub id: Id,
-    /// Reason of the failure, at most 8,192 bytes of UTF-8.
+    /// Reason of the failure, at most {{error_bytes_max}} of UTF-8.
     #[serde(deserialize_with = "error_text")]
     #[schema(max_length = 8192, example = "connection refused")]
     pub error: String,

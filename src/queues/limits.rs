@@ -9,6 +9,12 @@ limits! {
     PAYLOAD_BYTES_MAX: bytes = 256 << 10;
     /// Maximum size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
     JOBS_BYTES_MAX: bytes = 4 << 20;
+    /// Maximum number of jobs in one call.
+    BATCH_JOBS_MAX: number = 100;
+    /// Maximum size of the error of a failed attempt.
+    ERROR_BYTES_MAX: bytes = 8 << 10;
+    /// Longest back-off before a retry.
+    BACKOFF_MAX: time = Duration::from_hours(1);
     /// Maximum number of failed attempts that a job remembers.
     ERRORS_KEPT: number = 10;
     /// How long a completed job is kept.

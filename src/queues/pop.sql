@@ -55,7 +55,7 @@ begin
   if not found then
     return v_popped;
   end if;
-  v_queue := rpc.wake_queue(p_payer, v_before, v_now);
+  v_queue := rpc.apply_due_jobs(p_payer, v_before, v_now);
   while v_wanted > 0 and v_bytes < v_bytes_max loop
     if v_queue.ranks = '{}' and v_queue.has_more_ranks then
       v_queue := rpc.find_ranks(p_payer, v_queue);
@@ -95,11 +95,11 @@ begin
   return v_popped;
 end $$;
 
--- A pop without a job changed nothing.
+-- The outcome "empty" is not recorded under an idempotency key: a retry runs again.
 create function rpc.pop_outcome(p_popped json[]) returns text
 language sql immutable
 as $$
-  select case when cardinality(p_popped) = 0 then 'unchanged' else 'ok' end
+  select case when cardinality(p_popped) = 0 then 'empty' else 'ok' end
 $$;
 
 -- Pops one job. In most pops nothing is due and the first rank of the queue's row has a job; then two statements are
@@ -124,7 +124,7 @@ begin
     from tenant.queues
     where payer = p_payer and queue = v_name;
   if v_rank is null and (not found or v_due_at > v_now and not v_has_more_ranks) then
-    return '{"unchanged":null}';
+    return '{"empty":null}';
   elsif v_rank is not null and v_due_at > v_now then
     v_until := v_now + make_interval(secs => (p_params->>'leaseMs')::integer / 1000.0);
     v_lease := gen_random_uuid();
@@ -181,7 +181,7 @@ begin
     if v_popped[i] is not null then
       v_answers[i] := json_build_object('ok', v_popped[i]);
     elsif cardinality(v_popped) = 0 then
-      v_answers[i] := '{"unchanged":null}';
+      v_answers[i] := '{"empty":null}';
     else
       -- The calls have several queues or lease times, or the pop ended at its size limit or at the last job.
       v_answers[i] := rpc.pop_job(p_payer, p_params->(i - 1));

@@ -4,6 +4,7 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::limits::BATCH_JOBS_MAX;
 use super::spec::{wake_poppers, write};
 use super::types::{BackoffMs, DelayMs, Id, MaxAttempts, Priority, PushedJob, PushedJobs};
 use crate::call::{Context, Method, Spec};
@@ -13,9 +14,6 @@ use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::time::Time;
 use crate::waiting::Wake;
-
-/// Maximum number of jobs in one call.
-const BATCH_MAX: usize = 100;
 
 /// A job to push. `PushJob` and `NewJob` share its fields.
 macro_rules! new_job {
@@ -104,7 +102,7 @@ pub struct PushJobs {
     /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// Jobs to push, 1 to 100. They arrive in this order.
+    /// Jobs to push, 1 to {{batch_jobs_max}}. They arrive in this order.
     #[serde(deserialize_with = "batch")]
     #[schema(min_items = 1, max_items = 100)]
     pub jobs: Vec<NewJob>,
@@ -130,8 +128,8 @@ impl Method for PushJobs {
 
 fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D::Error> {
     let jobs = Vec::deserialize(deserializer)?;
-    match jobs.is_empty() || jobs.len() > BATCH_MAX {
-        true => Err(D::Error::custom(format!("must be 1 to {BATCH_MAX} jobs"))),
+    match jobs.is_empty() || jobs.len() > BATCH_JOBS_MAX {
+        true => Err(D::Error::custom(format!("must be 1 to {BATCH_JOBS_MAX} jobs"))),
         false => Ok(jobs),
     }
 }

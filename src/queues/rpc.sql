@@ -136,7 +136,9 @@ begin
   else
     v_delay_ms := coalesce(
       (p_params->>'retryInMs')::double precision,
-      least(3600000, v_job.backoff_ms * power(2::double precision, least(v_job.attempts - 1, 30)))
+      least(
+        1000 * extract(epoch from {{backoff_max}})::double precision,
+        v_job.backoff_ms * power(2::double precision, least(v_job.attempts - 1, 30)))
         * (p_params->>'jitter')::double precision);
     v_queue := rpc.requeue_job(
       p_payer, v_before, v_job, v_now + make_interval(secs => v_delay_ms / 1000), v_errors, v_now);
@@ -196,7 +198,7 @@ declare
   v_name text := p_params->>'queue';
   v_limit integer := (p_params->>'limit')::integer;
   v_before tenant.queues := rpc.queue_row(p_payer, v_name);
-  v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
+  v_queue tenant.queues := rpc.apply_due_jobs(p_payer, v_before, v_now);
   v_job tenant.jobs;
   v_retried integer := 0;
 begin
@@ -228,7 +230,7 @@ declare
   v_now timestamptz := rpc.now();
   v_name text := p_params->>'queue';
   v_before tenant.queues := rpc.queue_row(p_payer, v_name);
-  v_queue tenant.queues := rpc.wake_queue(p_payer, v_before, v_now);
+  v_queue tenant.queues := rpc.apply_due_jobs(p_payer, v_before, v_now);
   v_states text[] := case
     when p_params ? 'status' then rpc.states_of_status(p_params->>'status')
     else array['completed', 'dead', 'delayed', 'pending', 'waiting']
@@ -274,7 +276,7 @@ begin
     v_count := v_count + 1;
     perform from tenant.jobs where payer = p_payer and queue = v_before.queue limit 1;
     if found then
-      perform rpc.save_queue(p_payer, rpc.wake_queue(p_payer, v_before, v_now), v_before);
+      perform rpc.save_queue(p_payer, rpc.apply_due_jobs(p_payer, v_before, v_now), v_before);
     else
       delete from tenant.queues
         where payer = p_payer and queue = v_before.queue;

@@ -179,7 +179,8 @@ begin
   end if;
 end $$;
 
--- Puts a job back into its queue. It can be popped from p_run_at on; a job of a group only while it is the first of it.
+-- Puts a job back into its queue. It can be popped from p_run_at on; a job of a group only while it is the first job of
+-- its group.
 create function rpc.requeue_job(
   p_payer text, p_queue tenant.queues, p_job tenant.jobs, p_run_at timestamptz, p_errors jsonb, p_now timestamptz
 ) returns tenant.queues
@@ -249,7 +250,7 @@ end $$;
 
 -- Applies expired leases and delayed jobs that are due, the earliest first. Applies a limited number of jobs, so that
 -- one pop does not pay for all jobs that are due at midnight.
-create function rpc.wake_queue(p_payer text, p_queue tenant.queues, p_now timestamptz) returns tenant.queues
+create function rpc.apply_due_jobs(p_payer text, p_queue tenant.queues, p_now timestamptz) returns tenant.queues
 language plpgsql
 as $$
 #variable_conflict use_column

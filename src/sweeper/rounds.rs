@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
 use crate::auth::Proof;
 use crate::call::{Engine, Method, Request, Tenant};
-use crate::db::Database;
+use crate::db::{Database, POOL_SILENCE_MAX, in_time};
 
 /// Time between two rounds. A server that does not lead checks as often whether it may.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -113,7 +113,7 @@ impl Sweeper {
     async fn lead_for(&self, time: Duration) -> sqlx::Result<bool> {
         let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
         let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
-        let leads: Vec<bool> = lead.fetch_all(self.database.shared_pool()).await?;
+        let leads: Vec<bool> = in_time(POOL_SILENCE_MAX, lead.fetch_all(self.database.shared_pool())).await?;
         Ok(leads == [true])
     }
 
@@ -139,7 +139,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Does the due work of a row. Answers whether there was some.
+    /// Does the due work of a row. Returns whether there was some.
     async fn sweep_row(&self, kind: Sweepable, Row { payer, key, .. }: &Row) -> sqlx::Result<bool> {
         Ok(match kind {
             Sweepable::Queues => self.sweep(payer, &SweepQueues {}).await,
@@ -157,7 +157,7 @@ impl Sweeper {
         })
     }
 
-    /// Calls a method for one payer until there is no more work. Answers whether there was some.
+    /// Calls a method for one payer until there is no more work. Returns whether there was some.
     async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
         let Some(tenant) = self.tenant(payer) else { return false };
         for call in 0..CALLS_PER_PAYER_MAX {
@@ -179,15 +179,15 @@ impl Sweeper {
         Some(Tenant::new(proof, Arc::clone(&self.engine)))
     }
 
-    /// Frees a slug that has no link. Answers whether it is free now.
+    /// Frees a slug that has no link. Returns whether it is free now.
     async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<bool> {
         let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
-        let freed: Vec<bool> = free.fetch_all(self.database.shared_pool()).await?;
+        let freed: Vec<bool> = in_time(POOL_SILENCE_MAX, free.fetch_all(self.database.shared_pool())).await?;
         self.metrics.swept("freeSlug", u64::from(freed == [true]));
         Ok(freed == [true])
     }
 
-    /// Grows graphs until then, or until all vectors are in them.
+    /// Grows graphs until the deadline, or until all vectors are in them.
     async fn grow(&mut self, until: Instant) -> sqlx::Result<()> {
         let stretch = self.graphs.stretch(&self.database, self.settings.clicks_kept).await?;
         // The next time continues after the last row, and starts again at the end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::db::Database;
+use crate::db::{Database, POOL_SILENCE_MAX, in_time};
 
 /// A kind of row that the sweeper walks over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Walk {
         };
         let (payer, key) = &self.after;
         let query = sqlx::query_as(find).bind(payer).bind(key).bind(millis(clicks_kept));
-        let rows: Vec<(String, String, bool)> = query.fetch_all(database.shared_pool()).await?;
+        let rows = query.fetch_all(database.shared_pool());
+        let rows: Vec<(String, String, bool)> = in_time(POOL_SILENCE_MAX, rows).await?;
         Ok(rows.into_iter().map(|(payer, key, is_due)| Row { payer, key, is_due }).collect())
     }
 

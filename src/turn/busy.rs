@@ -5,31 +5,39 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::access::Access;
 use super::call::Call;
 use super::error::CallError;
 use super::inbox::BATCH_CALLS_MAX;
-use super::send_error::{RERUNS_MAX, SendError};
+use super::rerun::{SendBatch, run_alone};
+use super::send_error::SendError;
 use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{Database, POOL_WAIT};
 use crate::payer::Payer;
 
-/// Number of payers that wait for their locks at the same time. Each uses a connection of the pool.
-const BUSY_PAYERS_MAX: usize = 4;
-/// Number of calls of one payer that wait for its lock.
-const BUSY_CALLS_MAX: usize = 1_024;
+/// Number of turns that wait for the lock of their payer. Each uses a connection of the pool.
+const BUSY_TURNS_MAX: usize = 4;
+/// How long the calls of a payer wait for one of these turns.
+const TURN_WAIT: Duration = Duration::from_millis(1_500);
 /// How long a turn waits for the payer's lock. With the time before and after it, less than the deadline of a call.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Number of parked calls of one payer.
+const PARKED_PAYER_SHARE: usize = 1_024;
+/// Number of parked calls of all payers.
+const PARKED_CALLS_MAX: usize = 4_096;
 
 pub(super) struct BusyPath {
     database: Database,
     /// The busy payers, each with the calls that came after its batch was sent.
     parked: Mutex<HashMap<Payer, Vec<Call>>>,
+    turns: Semaphore,
 }
 
 impl BusyPath {
     pub fn new(database: Database) -> Self {
-        Self { database, parked: Mutex::default() }
+        Self { database, parked: Mutex::default(), turns: Semaphore::new(BUSY_TURNS_MAX) }
     }
 
     fn parked(&self) -> MutexGuard<'_, HashMap<Payer, Vec<Call>>> {
@@ -40,21 +48,18 @@ impl BusyPath {
     /// join its queue.
     pub fn park(self: &Arc<Self>, payer: &Payer, calls: Vec<Call>) {
         let mut parked = self.parked();
-        if let Some(others) = parked.get_mut(payer) {
-            let room = BUSY_CALLS_MAX.saturating_sub(others.len());
-            let mut calls = calls.into_iter();
-            others.extend(calls.by_ref().take(room));
-            drop(parked);
-            return calls.for_each(|call| call.answer(Err(CallError::Overloaded)));
-        }
-        if parked.len() >= BUSY_PAYERS_MAX {
-            drop(parked);
-            return calls.into_iter().for_each(|call| call.answer(Err(CallError::PayerBusy)));
-        }
-        parked.insert(payer.clone(), calls);
+        let is_parked = parked.contains_key(payer);
+        let mut room = PARKED_CALLS_MAX.saturating_sub(parked.values().map(Vec::len).sum());
+        let of_payer = parked.entry(payer.clone()).or_default();
+        room = room.min(PARKED_PAYER_SHARE.saturating_sub(of_payer.len()));
+        let mut calls = calls.into_iter();
+        of_payer.extend(calls.by_ref().take(room));
         drop(parked);
-        let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
-        tokio::spawn(parked.drive());
+        calls.for_each(|call| call.answer(Err(CallError::Overloaded)));
+        if !is_parked {
+            let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
+            tokio::spawn(parked.drive());
+        }
     }
 
     /// Removes a parked call. `false` if it was sent, or never parked.
@@ -79,39 +84,32 @@ impl BusyPath {
         Some(calls.drain(..count).collect())
     }
 
-    async fn process(&self, batch: Vec<Call>) {
-        match self.send(&batch).await {
-            Ok(results) => {
-                for (call, result) in batch.into_iter().zip(results.results) {
-                    call.answer(Ok(result));
-                }
-            }
+    async fn process(&self, mut batch: Vec<Call>) {
+        let mut sender = self;
+        statement::sort(&mut batch);
+        match sender.send(&batch).await {
+            Ok(results) => answer(batch, results),
             // Rolled back by a bug in one of the calls, or by a deadlock.
-            Err(error) if error.is_rolled_back() && !error.is_lock_timeout() => {
+            Err(error)
+                if error.is_rolled_back()
+                    && !error.is_lock_timeout()
+                    && (batch.len() > 1 || error.is_transient(Access::Write)) =>
+            {
                 for call in batch {
-                    self.rerun(call).await;
+                    match run_alone(&mut sender, Access::Write, &call).await {
+                        None => {}
+                        Some(Ok(results)) => answer(vec![call], results),
+                        Some(Err(error)) => call.fail(Access::Write, &error),
+                    }
                 }
             }
-            Err(error) => batch.into_iter().for_each(|call| fail(call, &error)),
+            Err(error) => batch.into_iter().for_each(|call| call.fail(Access::Write, &error)),
         }
     }
+}
 
-    /// Runs a call of a failed batch alone, so that only the call at fault fails.
-    async fn rerun(&self, call: Call) {
-        // A caller that was told `outcome-unknown` must not see the effect much later.
-        for attempt in 0..=RERUNS_MAX {
-            if call.is_abandoned() {
-                return;
-            }
-            match self.send(std::slice::from_ref(&call)).await {
-                Ok(batch) => return call.answer(batch.results.into_iter().next().ok_or(CallError::Refused)),
-                Err(error) if error.is_rolled_back() && error.is_transient(Access::Write) && attempt < RERUNS_MAX => {}
-                Err(error) => return fail(call, &error),
-            }
-        }
-    }
-
-    async fn send(&self, batch: &[Call]) -> Result<BatchResults, SendError> {
+impl SendBatch for &BusyPath {
+    async fn send(&mut self, batch: &[Call]) -> Result<BatchResults, SendError> {
         let statement = statement::execute(self.database.pool(), Access::Write, batch, LOCK_WAIT);
         match tokio::time::timeout(POOL_WAIT + LOCK_WAIT + SILENCE_MAX, statement).await {
             Ok(result) => result,
@@ -120,9 +118,10 @@ impl BusyPath {
     }
 }
 
-fn fail(call: Call, error: &SendError) {
-    let error = call.span.in_scope(|| error.of_call(Access::Write, call.command.method));
-    call.answer(Err(error));
+fn answer(batch: Vec<Call>, results: BatchResults) {
+    for (call, result) in batch.into_iter().zip(results.results) {
+        call.answer(Ok(result));
+    }
 }
 
 /// A parked payer. Dropping it answers its remaining calls.
@@ -134,10 +133,13 @@ struct Parked {
 
 impl Parked {
     async fn drive(mut self) {
-        while let Some(batch) = self.payer.as_ref().and_then(|payer| self.path.next(payer)) {
-            self.path.process(batch).await;
+        while let Some(payer) = &self.payer {
+            let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, self.path.turns.acquire()).await else { return };
+            match self.path.next(payer) {
+                Some(batch) => self.path.process(batch).await,
+                None => self.payer = None,
+            }
         }
-        self.payer = None;
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::Span;
 
 use super::access::{Access, Batching};
 use super::error::CallError;
+use super::send_error::SendError;
 use crate::payer::Payer;
 use crate::vector::Vector;
 
@@ -58,6 +59,12 @@ impl Call {
     /// Whether the caller has gone.
     pub fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    /// Answers with the failure of a batch in which the call was alone, or whose outcome is unknown.
+    pub fn fail(self, access: Access, error: &SendError) {
+        let error = self.span.in_scope(|| error.of_call(access, self.command.method));
+        self.answer(Err(error));
     }
 
     pub fn answer(self, answer: Result<String, CallError>) {

@@ -68,7 +68,7 @@ impl State {
         self.take_light()
     }
 
-    /// The first heavy call of another payer than the last time, else the first one.
+    /// The first heavy call of another payer than that of the last heavy call; otherwise the first heavy call.
     fn take_heavy(&mut self) -> Option<Call> {
         let index = self.heavy.iter().position(|call| Some(&call.payer) != self.last_heavy.as_ref());
         self.heavy.remove(index.unwrap_or_default())

@@ -13,7 +13,8 @@ use super::call::Call;
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::metrics::Metrics;
-use super::send_error::{RERUNS_MAX, SendError};
+use super::rerun::{SendBatch, run_alone};
+use super::send_error::SendError;
 use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{CONNECT_TIMEOUT, Database};
 use crate::payer::Payer;
@@ -46,9 +47,7 @@ impl Lane {
             for call in &batch {
                 self.metrics.waited(self.access, started - call.queued);
             }
-            // All calls of a batch are in flight at the same time, so any order is right. Calls of one payer and method run as
-            // a set.
-            batch.sort_by(|a, b| (&a.payer, a.command.method).cmp(&(&b.payer, b.command.method)));
+            statement::sort(&mut batch);
             if !batch.is_empty() {
                 self.process(batch).await;
             }
@@ -59,22 +58,21 @@ impl Lane {
     /// Sends a batch until each of its calls is answered.
     async fn process(&mut self, batch: Vec<Call>) {
         let mut sent = self.send(&batch).await;
-        if matches!(sent, Err(AttemptError::Send(SendError::Unsent(_)))) {
+        if matches!(sent, Err(SendError::Unsent(_))) {
             // The database restarted while the lane was idle. The second attempt opens a new connection.
             sent = self.send(&batch).await;
         }
         match sent {
             Ok(results) => self.answer(batch, results),
-            Err(AttemptError::NotConnected) => self.refuse_all(batch).await,
-            Err(AttemptError::Send(error)) => {
+            Err(SendError::NotConnected(_)) => self.refuse_all(batch).await,
+            Err(error) => {
                 let is_rolled_back = self.access == Access::Read || !matches!(error, SendError::Lost(_));
                 if is_rolled_back && (batch.len() > 1 || error.is_transient(self.access)) {
                     return self.rerun_one_by_one(batch).await;
                 }
                 // The outcome is unknown, or a single call would fail again.
                 for call in batch {
-                    let error = call.span.in_scope(|| error.of_call(self.access, call.command.method));
-                    call.answer(Err(error));
+                    call.fail(self.access, &error);
                 }
             }
         }
@@ -84,31 +82,21 @@ impl Lane {
     async fn rerun_one_by_one(&mut self, batch: Vec<Call>) {
         let mut left = VecDeque::from(batch);
         while let Some(call) = left.pop_front() {
-            let mut reruns = 0;
-            // A caller that was told `outcome-unknown` must not see the effect much later.
-            while !call.is_abandoned() {
-                match self.send(std::slice::from_ref(&call)).await {
-                    Ok(results) => self.answer(vec![call], results),
-                    Err(AttemptError::NotConnected) => {
-                        left.push_front(call);
-                        return self.refuse_all(left.into()).await;
-                    }
-                    Err(AttemptError::Send(error)) if error.is_transient(self.access) && reruns < RERUNS_MAX => {
-                        reruns += 1;
-                        continue;
-                    }
-                    Err(AttemptError::Send(error)) => {
-                        let error = call.span.in_scope(|| error.of_call(self.access, call.command.method));
-                        call.answer(Err(error));
-                    }
+            let access = self.access;
+            match run_alone(self, access, &call).await {
+                None => {}
+                Some(Ok(results)) => self.answer(vec![call], results),
+                Some(Err(SendError::NotConnected(_))) => {
+                    left.push_front(call);
+                    return self.refuse_all(left.into()).await;
                 }
-                break;
+                Some(Err(error)) => call.fail(access, &error),
             }
         }
     }
 
     /// Takes the connection out of the lane, so that a connection that breaks in use is never used again, or opens one.
-    async fn take_connection(&mut self) -> Result<PgConnection, AttemptError> {
+    async fn take_connection(&mut self) -> Result<PgConnection, SendError> {
         if let Some(mut connection) = self.connection.take() {
             if self.replied.elapsed() < IDLE_TRUSTED {
                 return Ok(connection);
@@ -119,27 +107,8 @@ impl Lane {
         }
         self.database.connect().await.map_err(|error| {
             tracing::warn!(%error, "a lane cannot connect to the database");
-            AttemptError::NotConnected
+            SendError::NotConnected(error)
         })
-    }
-
-    async fn send(&mut self, calls: &[Call]) -> Result<BatchResults, AttemptError> {
-        let mut connection = self.take_connection().await?;
-        let sent = Instant::now();
-        let statement = statement::execute(&mut connection, self.access, calls, Duration::ZERO);
-        let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(SendError::silence()),
-        };
-        match &result {
-            Ok(results) => self.metrics.ran(self.access, calls.len(), results.ran, sent.elapsed()),
-            Err(error) => tracing::warn!(%error, calls = calls.len(), "a batch failed"),
-        }
-        if !matches!(result, Err(SendError::Lost(_) | SendError::Unsent(_))) {
-            self.connection = Some(connection);
-            self.replied = Instant::now();
-        }
-        result.map_err(AttemptError::Send)
     }
 
     fn answer(&self, batch: Vec<Call>, results: BatchResults) {
@@ -169,10 +138,23 @@ impl Lane {
     }
 }
 
-/// Why an attempt has no results.
-enum AttemptError {
-    /// There is no connection. The batch was not sent.
-    NotConnected,
-    /// The batch was sent.
-    Send(SendError),
+impl SendBatch for Lane {
+    async fn send(&mut self, calls: &[Call]) -> Result<BatchResults, SendError> {
+        let mut connection = self.take_connection().await?;
+        let sent = Instant::now();
+        let statement = statement::execute(&mut connection, self.access, calls, Duration::ZERO);
+        let result = match tokio::time::timeout(SILENCE_MAX, statement).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(SendError::silence()),
+        };
+        match &result {
+            Ok(results) => self.metrics.ran(self.access, calls.len(), results.ran, sent.elapsed()),
+            Err(error) => tracing::warn!(%error, calls = calls.len(), "a batch failed"),
+        }
+        if !matches!(result, Err(SendError::Lost(_) | SendError::Unsent(_))) {
+            self.connection = Some(connection);
+            self.replied = Instant::now();
+        }
+        result
+    }
 }

@@ -10,6 +10,7 @@ mod error;
 mod inbox;
 mod lane;
 mod metrics;
+mod rerun;
 mod send_error;
 mod statement;
 mod turns;

@@ -14,12 +14,10 @@ const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK: &str = "40P01";
 /// SQLSTATE of an error inside of PostgreSQL.
 const INTERNAL_ERROR: &str = "XX000";
-/// Message of a call that runs while `payerbase migrate` replaces its function.
-const FUNCTION_REPLACED: &str = "cache lookup failed for function";
-
-/// How often a call is run again after a deadlock, a serialisation failure or a move to another node. Routes are read once,
-/// at the start of the server, and name one node, so a moved call goes to the same node again.
-pub(super) const RERUNS_MAX: usize = 3;
+/// SQLSTATE of a type that does not exist.
+const UNDEFINED_OBJECT: &str = "42704";
+/// Messages of a call that runs while `payerbase migrate` replaces its function, or a type of its function.
+const REPLACED: [&str; 3] = ["cache lookup failed for function", "cache lookup failed for type", "type with OID "];
 
 /// Why a batch has no results.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +28,10 @@ pub(super) enum SendError {
     /// The node does not hold these payers. The batch did not run there.
     #[error("the payers are on another node")]
     Moved,
-    /// There was no connection, or not all bytes were sent. The batch did not run: the commit comes with the last bytes.
+    /// There was no connection, and the database did not accept a new one.
+    #[error("not connected: {0}")]
+    NotConnected(sqlx::Error),
+    /// The connection was closed, or not all bytes were sent. The batch did not run: the commit comes with the last bytes.
     #[error("not sent: {0}")]
     Unsent(sqlx::Error),
     /// The connection broke. Whether the batch ran is unknown.
@@ -91,12 +92,13 @@ impl SendError {
             Self::Lost(_) => access == Access::Read,
             Self::Refused(error) => self.refusal().is_some_and(|code| match code.as_str() {
                 SERIALIZATION_FAILURE | DEADLOCK => true,
-                INTERNAL_ERROR => {
-                    let message = error.as_database_error().map(|database| database.message());
-                    message.is_some_and(|message| message.starts_with(FUNCTION_REPLACED))
+                INTERNAL_ERROR | UNDEFINED_OBJECT => {
+                    let message = error.as_database_error().map(|database| database.message()).unwrap_or_default();
+                    REPLACED.iter().any(|replaced| message.starts_with(replaced))
                 }
                 _ => false,
             }),
+            Self::NotConnected(_) => false,
         }
     }
 
@@ -104,7 +106,7 @@ impl SendError {
     pub fn of_call(&self, access: Access, method: &'static str) -> CallError {
         match self {
             Self::Unsent(sqlx::Error::PoolTimedOut) => CallError::Overloaded,
-            Self::Moved | Self::Unsent(_) => CallError::Unavailable,
+            Self::Moved | Self::NotConnected(_) | Self::Unsent(_) => CallError::Unavailable,
             Self::Lost(_) if access == Access::Read => CallError::Unavailable,
             Self::Lost(_) => CallError::OutcomeUnknown,
             Self::Refused(error) => match self.refusal().as_deref() {

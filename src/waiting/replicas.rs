@@ -1,5 +1,5 @@
 //! Wake-ups between replicas: a lock that one server releases may be awaited in another. The servers publish wake-ups
-//! through Redis, many in one message. Without Redis the head of each line polls.
+//! through Redis, many in one message. Without Redis, waiting calls rely on polling.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::source::sources;
 const FILE_LINES_MAX: usize = 500;
 /// Maximum lines of an SQL function, from `create function` to its end.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Maximum characters of a line. Rustfmt checks Rust code.
+/// Maximum characters of a line of SQL. Rustfmt breaks lines of Rust, except for strings and comments.
 const LINE_CHARS_MAX: usize = 120;
 
 fn assert_none(offenders: &[String], rule: &str) {
