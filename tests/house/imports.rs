@@ -17,7 +17,7 @@ const ORDER: &[&[&str]] = &[
     &["turn", "waiting"],
     &["auth", "embeddings"],
     &["db"],
-    &["package"],
+    &["pip"],
     // Values and services that do not depend on calls.
     &["payer_limit", "redis", "telemetry", "folders"],
     &["parse"],

