@@ -13,8 +13,9 @@ fn words(text: &str) -> String {
 }
 
 /// The generic plan of a statement, which must be one of the installed functions, word for word. `variables` are its
-/// PL/pgSQL variables with their types; the first one is the payer.
-pub async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: &str, variables: &[&str]) -> String {
+/// PL/pgSQL variables with their types; the first one is the payer. `set_up` are statements that run before, in the same
+/// transaction, which is rolled back.
+pub async fn plan(db: &mut PgConnection, role: &str, set_up: &str, statement: &str, variables: &[&str]) -> String {
     let statement = words(statement);
     let is_ours = payerbase::schema().functions().any(|(_, sql)| words(sql).contains(&statement));
     assert!(is_ours, "not a statement of the source: {statement}");
@@ -27,8 +28,8 @@ pub async fn plan(db: &mut PgConnection, role: &str, settings: &str, statement: 
     });
     let prepare = format!("prepare the_statement ({}) as {numbered}", types.join(", "));
     let begin = format!(
-        "begin; set local role {role}; set local payerbase.payer = '0xa'; set local plan_cache_mode = force_generic_plan;
-         set local enable_seqscan = off; {settings}"
+        "begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; {set_up};
+         set local role {role}; set local payerbase.payer = '0xa'"
     );
     db.execute(AssertSqlSafe(begin)).await.unwrap();
     db.execute(AssertSqlSafe(prepare)).await.unwrap();
