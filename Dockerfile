@@ -7,7 +7,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # Models in the server, and the export of traces. Without models the build takes half the time: --build-arg FEATURES=otlp
 ARG FEATURES=local-embeddings,otlp
-# Dependencies first, under an empty program: they are compiled again only when these two files change.
+# Dependencies first, under an empty program: they are compiled again only when these files change.
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src \
     && touch src/lib.rs \
