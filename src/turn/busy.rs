@@ -27,6 +27,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 const PARKED_PAYER_SHARE: usize = 1_024;
 /// Number of parked calls of all payers.
 const PARKED_CALLS_MAX: usize = 4_096;
+/// Bytes of parameters of all parked calls.
+const PARKED_BYTES_MAX: usize = 32 << 20;
 
 pub(super) struct BusyPath {
     database: Database,
@@ -49,13 +51,24 @@ impl BusyPath {
     pub fn park(self: &Arc<Self>, payer: &Payer, calls: Vec<Call>) {
         let mut parked = self.parked();
         let is_parked = parked.contains_key(payer);
-        let mut room = PARKED_CALLS_MAX.saturating_sub(parked.values().map(Vec::len).sum());
+        let mut count: usize = parked.values().map(Vec::len).sum();
+        let mut bytes: usize = parked.values().flatten().map(Call::bytes).sum();
         let of_payer = parked.entry(payer.clone()).or_default();
-        room = room.min(PARKED_PAYER_SHARE.saturating_sub(of_payer.len()));
-        let mut calls = calls.into_iter();
-        of_payer.extend(calls.by_ref().take(room));
+        let mut refused = Vec::new();
+        for call in calls {
+            let has_room = count < PARKED_CALLS_MAX
+                && of_payer.len() < PARKED_PAYER_SHARE
+                && bytes + call.bytes() <= PARKED_BYTES_MAX;
+            if has_room {
+                count += 1;
+                bytes += call.bytes();
+                of_payer.push(call);
+            } else {
+                refused.push(call);
+            }
+        }
         drop(parked);
-        calls.for_each(|call| call.answer(Err(CallError::Overloaded)));
+        refused.into_iter().for_each(|call| call.answer(Err(CallError::Overloaded)));
         if !is_parked {
             let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
             tokio::spawn(parked.drive());
