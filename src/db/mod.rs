@@ -99,7 +99,7 @@ impl Database {
     }
 }
 
-/// Limits the time of a query, so that a silent connection delays nobody for longer.
+/// Limits the time of a query: a silent connection fails it after `limit`.
 pub(crate) async fn in_time<T>(limit: Duration, query: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     match tokio::time::timeout(limit, query).await {
         Ok(answer) => answer,

@@ -17,7 +17,7 @@ use super::error::{Error, context};
 use crate::db::migrate;
 use crate::folders::is_root;
 
-/// The user that PostgreSQL runs as when this process is root: `nobody`, by its usual number. PostgreSQL refuses root.
+/// The usual user id of `nobody`. PostgreSQL refuses to run as root, so it runs as this user if payerbase is root.
 const UNPRIVILEGED: u32 = 65_534;
 /// Maximum length of the socket's folder, in bytes. Every system accepts a socket path of 103 bytes, and PostgreSQL
 /// appends `/.s.PGSQL.5432`.
