@@ -25,6 +25,14 @@ const ALIAS_CHARS_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Compiled {
     calls: Vec<CompiledCall>,
+    /// The weight of the calls and the number of their references so far, while they are compiled.
+    so_far: Total,
+}
+
+#[derive(Default)]
+struct Total {
+    weight: usize,
+    references: usize,
 }
 
 struct CompiledCall {
@@ -50,8 +58,8 @@ impl Transaction {
             let entry = entry
                 .ok_or_else(|| invalid(index, "/method", "must be the operationId of a write or of a fast read"))?;
             let named = |problem: Problem| problem.member("method", entry.spec.name);
-            compiled.calls.push(compile(call, index, &aliases, entry).map_err(named)?);
-            compiled.check_limits(index).map_err(named)?;
+            let call = compile(call, index, &aliases, entry).map_err(named)?;
+            compiled.push(call, index).map_err(named)?;
             if let Some(alias) = alias {
                 check_alias(&alias, index).map_err(named)?;
                 if aliases.insert(alias, index).is_some() {
@@ -102,7 +110,7 @@ fn check_alias(alias: &str, index: usize) -> Result<(), Problem> {
 
 fn too_heavy() -> String {
     format!(
-        "must have a total weight of at most {TRANSACTION_WEIGHT_MAX}: a simple call is 1, a batch 1 for each job, `purgeQueue` 100, `retryDead` its `limit` but at least 100, a memory 1 for each 250 bytes"
+        "must have a total weight of at most {TRANSACTION_WEIGHT_MAX}: a simple call is 1, a batch 1 for each job, `purgeQueue` 100, `retryDead` its `limit` but at least 100, a memory 1 for each 250 bytes of its content and for each 2 KiB of its metadata"
     )
 }
 
@@ -115,12 +123,15 @@ impl Compiled {
         self.calls.iter().map(|call| call.references.len()).sum()
     }
 
-    /// Refuses the call that makes the transaction too heavy.
-    fn check_limits(&self, index: usize) -> Result<(), Problem> {
-        if self.methods_weight() > TRANSACTION_WEIGHT_MAX {
+    /// Adds a call, unless it makes the transaction too heavy.
+    fn push(&mut self, call: CompiledCall, index: usize) -> Result<(), Problem> {
+        self.so_far.weight += call.method.weight();
+        self.so_far.references += call.references.len();
+        self.calls.push(call);
+        if self.so_far.weight > TRANSACTION_WEIGHT_MAX {
             return Err(invalid(index, "", &too_heavy()));
         }
-        if self.references() > TRANSACTION_REFS_MAX {
+        if self.so_far.references > TRANSACTION_REFS_MAX {
             let detail = format!("must refer to results at most {TRANSACTION_REFS_MAX} times in the whole transaction");
             return Err(invalid(index, "", &detail));
         }

@@ -37,7 +37,8 @@ pub struct TransactedCall {
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
     /// 1 to {{transaction_calls_max}} calls, run in order. Their total weight is at most {{transaction_weight_max}}: a simple call is 1, a batch 1 for each job,
-    /// `purgeQueue` 100, `retryDead` its `limit` but at least 100, and a memory 1 for each 250 bytes of its content.
+    /// `purgeQueue` 100, `retryDead` its `limit` but at least 100, and a memory 1 for each 250 bytes of its
+    /// content and for each 2 KiB of its metadata.
     #[schema(min_items = 1, max_items = 50)]
     pub calls: Vec<TransactedCall>,
 }

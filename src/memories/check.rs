@@ -4,6 +4,8 @@ use crate::problem::{Code, Problem};
 
 /// Bytes of text that count as one unit of weight, because their words are parsed and indexed.
 pub(super) const WEIGHT_BYTES: usize = 250;
+/// Bytes of metadata that count as one unit of weight, because its values are indexed.
+pub(super) const METADATA_WEIGHT_BYTES: usize = 2 << 10;
 
 pub(super) fn invalid(pointer: &str, detail: &str) -> Problem {
     Problem::new(Code::InvalidValue).field(pointer, detail)

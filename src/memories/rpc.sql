@@ -222,25 +222,26 @@ begin
     else rpc.memory_json(v_memory) end);
 end $$;
 
--- The result of a merge patch (RFC 7396).
+-- The result of a merge patch (RFC 7396): one statement for each object of the patch, whatever its number of members.
 create function rpc.merge_patch(p_target jsonb, p_patch jsonb) returns jsonb
 language plpgsql immutable
 as $$
-declare
-  v_result jsonb := case when jsonb_typeof(p_target) = 'object' then p_target else '{}' end;
-  v_member record;
 begin
   if jsonb_typeof(p_patch) <> 'object' then
     return p_patch;
   end if;
-  for v_member in select key, value from jsonb_each(p_patch) loop
-    if jsonb_typeof(v_member.value) = 'null' then
-      v_result := v_result - v_member.key;
-    else
-      v_result := v_result || jsonb_build_object(v_member.key, rpc.merge_patch(v_result->v_member.key, v_member.value));
-    end if;
-  end loop;
-  return v_result;
+  return coalesce((
+    select jsonb_object_agg(key, case
+        when patch.value is null then target.value
+        -- An object without null and without a counterpart is its own result.
+        when jsonb_typeof(patch.value) = 'object'
+          and (jsonb_typeof(target.value) = 'object' or patch.value @? '$.** ? (@ == null)')
+          then rpc.merge_patch(target.value, patch.value)
+        else patch.value
+      end)
+      from jsonb_each(case when jsonb_typeof(p_target) = 'object' then p_target else '{}' end) as target
+      full join jsonb_each(p_patch) as patch using (key)
+      where jsonb_typeof(patch.value) is distinct from 'null'), '{}');
 end $$;
 
 -- Updates a memory with a merge patch: absent members are unchanged, and null removes a value or restores its default.

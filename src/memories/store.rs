@@ -110,7 +110,7 @@ impl Method for StoreMemory {
     }
 
     fn weight(&self) -> usize {
-        1 + self.search_text.bytes(&self.content.0) / WEIGHT_BYTES
+        1 + self.search_text.bytes(&self.content.0) / WEIGHT_BYTES + self.metadata.weight()
     }
 
     fn needs(&mut self) -> Needs<'_> {

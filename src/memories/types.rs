@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::check::METADATA_WEIGHT_BYTES;
 use super::limits::MEMORY_METADATA_MAX;
 use crate::json::{DEPTH_MAX, check_depth};
 use crate::name::Name;
@@ -49,6 +50,13 @@ pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference"}))]
 pub struct Metadata(Map<String, Value>);
+
+impl Metadata {
+    /// How much work it is to index, in simple calls.
+    pub(super) fn weight(&self) -> usize {
+        serde_json::to_string(&self.0).map_or(0, |json| json.len() / METADATA_WEIGHT_BYTES)
+    }
+}
 
 impl TryFrom<Map<String, Value>> for Metadata {
     type Error = String;

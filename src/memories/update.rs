@@ -93,7 +93,9 @@ impl Method for UpdateMemory {
     }
 
     fn weight(&self) -> usize {
-        1 + self.content.as_ref().map_or(0, |content| self.search_text.bytes(&content.0)) / WEIGHT_BYTES
+        let content = self.content.as_ref().map_or(0, |content| self.search_text.bytes(&content.0));
+        let metadata = self.metadata.iter().flatten().map(Metadata::weight).sum::<usize>();
+        1 + content / WEIGHT_BYTES + metadata
     }
 
     fn needs(&mut self) -> Needs<'_> {

@@ -1,5 +1,8 @@
 //! Searches of memories: the plans with row-level security, and the role that reads the index of all payers.
 
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
@@ -215,5 +218,69 @@ async fn every_partition_of_the_graph_has_row_level_security() {
     for table in ["tenant.memory_graph", partition.as_str()] {
         let count = AssertSqlSafe(format!("select count(*) from {table}"));
         assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut db).await.unwrap(), 0, "{table}");
+    }
+}
+
+/// A merge patch as RFC 7396 writes it down.
+fn merged(target: &Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else { return patch.clone() };
+    let mut result = target.as_object().cloned().unwrap_or_default();
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(result.shift_remove(name)),
+            value => drop(result.insert(name.clone(), merged(&result.get(name).cloned().unwrap_or_default(), value))),
+        }
+    }
+    Value::Object(result)
+}
+
+/// A JSON value of at most `depth` levels with few names, so that a patch meets members of its target.
+fn any_json(depth: u32) -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![Just(Value::Null), any::<u8>().prop_map(Value::from), Just(json!("a"))];
+    scalar.prop_recursive(depth, 64, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-d]", inner, 0..5).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+#[tokio::test]
+async fn a_merge_patch_has_the_result_of_rfc_7396() {
+    let mut db = TestDatabase::shared().await.admin().await;
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..500 {
+        let target = any_json(4).new_tree(&mut runner).unwrap().current();
+        let patch = any_json(4).new_tree(&mut runner).unwrap().current();
+        let found: Value = sqlx::query_scalar("select rpc.merge_patch($1, $2)")
+            .bind(&target)
+            .bind(&patch)
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        assert_eq!(found, merged(&target, &patch), "{target} patched with {patch}");
+    }
+}
+
+/// The number of steps, not their time: one call of the function for each object of the patch that meets another one.
+#[tokio::test]
+async fn the_steps_of_a_merge_patch_grow_with_its_objects_and_not_with_their_members() {
+    let mut db = TestDatabase::own().await.admin().await;
+    let patch: Value = (0..2_300).map(|n| (n.to_string(), json!(n))).collect();
+    let nested: Value = (0..300).map(|n| (n.to_string(), json!({"a": {"b": n}}))).collect();
+    db.execute("set track_functions = 'all'; begin").await.unwrap();
+    let mut called = 0;
+    for (patch, steps) in [(&patch, 1), (&nested, 1 + 300 + 300)] {
+        let found: Value =
+            sqlx::query_scalar("select rpc.merge_patch($1, $1)").bind(patch).fetch_one(&mut db).await.unwrap();
+        assert_eq!(&found, patch);
+        let calls: i64 = sqlx::query_scalar(
+            "select calls from pg_stat_xact_user_functions where schemaname = 'rpc' and funcname = 'merge_patch'",
+        )
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+        assert_eq!(calls - called, steps);
+        called = calls;
     }
 }
