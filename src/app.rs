@@ -14,14 +14,15 @@ use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, Slugs, Tokens};
+use crate::auth::{Authenticator, Slugs, Tokens, register_caches};
 use crate::call::{CallSettings, Engine};
 use crate::db::{Database, Readiness};
+use crate::http::answer_log::AnswerLog;
 use crate::http::authenticate::authenticate;
 use crate::http::drain::{InFlight, Stop};
-use crate::http::metrics::HttpMetrics;
+use crate::http::metrics::{AllMetrics, HttpMetrics};
 use crate::http::openapi::{self, Document};
-use crate::http::{edge, metrics, pages, reply, request_id};
+use crate::http::{admin, edge, metrics, pages, reply, request_id};
 use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
@@ -49,6 +50,8 @@ const CORS_MAX_AGE_S: usize = 3_600;
 pub struct Settings {
     /// Address to listen on; port 0 takes a free port.
     pub listen: SocketAddr,
+    /// Address of the admin port. Without it, the metrics are on the port of the API.
+    pub admin: Option<SocketAddr>,
     /// Number of threads that serve HTTP.
     pub workers: usize,
     /// Number of lanes.
@@ -63,12 +66,16 @@ pub struct Settings {
     pub origins: Origins,
     /// Settings of the sweeper.
     pub sweep: SweepSettings,
+    /// Whether every answer is logged, not only those that failed on the side of the server.
+    pub log_requests: bool,
 }
 
 /// The application, listening.
 pub struct Application {
     address: SocketAddr,
     server: Server,
+    admin_address: Option<SocketAddr>,
+    admin: Option<Server>,
     in_flight: Arc<InFlight>,
     engine: Arc<Engine>,
     sweeper: Sweeper,
@@ -82,18 +89,17 @@ impl Application {
     /// # Errors
     /// If the address cannot be bound.
     pub fn build(database: Database, settings: &Settings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).map_err(|error| {
-            std::io::Error::new(
-                error.kind(),
-                format!("cannot listen on {}: {error}; choose another --port", settings.listen),
-            )
-        })?;
+        let listener = bind(settings.listen, "--port", "PAYERBASE_HOST")?;
+        let admin = settings.admin.map(|admin| bind(admin, "PAYERBASE_ADMIN_PORT", "PAYERBASE_ADMIN_HOST"));
+        let admin = admin.transpose()?;
         let address = listener.local_addr()?;
         let mut registry = Registry::with_prefix("payerbase");
         let public_url = settings.public_url.clone().or_else(|| format!("http://{}", nearby(address)).parse().ok());
         let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
         let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
-        let slugs = Arc::new(Slugs::new(database.clone()));
+        database.register(&mut registry);
+        let [token_cache, slug_cache] = register_caches(&mut registry);
+        let slugs = Arc::new(Slugs::new(database.clone(), slug_cache));
         let site = Site::new(public_url);
         let (calls, driven) = (settings.calls.clone(), Arc::clone(&turns));
         let engine = Arc::new(Engine::new(turns, Arc::clone(&slugs), methods(), site, calls, &mut registry));
@@ -102,25 +108,36 @@ impl Application {
         let redis = settings.redis.clone();
         let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(engine.waiters()), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
-        let tokens = Tokens::new(database.clone());
+        let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
+        let tokens = Tokens::measured(database.clone(), token_cache);
         let authenticator = web::Data::new(Authenticator::new(tokens));
-        let document = web::Data::new(document());
-        let (registry, data) = (web::Data::new(registry), web::Data::new(Readiness::of(database.clone())));
+        let has_metrics = settings.admin.is_none();
+        let document = web::Data::new(document_of(has_metrics));
+        let (all_metrics, readiness) =
+            (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
         let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
         let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
         let in_flight = Arc::new(InFlight::default());
         let requests = web::Data::from(Arc::clone(&in_flight));
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let of_operator = {
+            let (all_metrics, readiness) = (all_metrics.clone(), readiness.clone());
+            let (http_metrics, answer_log) = (http_metrics.clone(), answer_log.clone());
+            move |service: &mut web::ServiceConfig| {
+                service.app_data(all_metrics.clone()).app_data(readiness.clone());
+                service.app_data(http_metrics.clone()).app_data(answer_log.clone());
+            }
+        };
+        let admin = admin.map(|listener| admin::serve(listener, of_operator.clone())).transpose()?;
         let server = HttpServer::new(move || {
             driven.drive(lanes_each);
-            let (app, _) = App::new().into_utoipa_app().configure(routes).split_for_parts();
-            app.app_data(authenticator.clone())
+            let (app, _) = App::new().into_utoipa_app().configure(|app| routes(app, has_metrics)).split_for_parts();
+            app.configure(of_operator.clone())
+                .app_data(authenticator.clone())
                 .app_data(engine_data.clone())
                 .app_data(slugs.clone())
                 .app_data(origins.clone())
-                .app_data(http_metrics.clone())
                 .app_data(requests.clone())
-                .app_data(registry.clone())
-                .app_data(data.clone())
                 .app_data(document.clone())
                 .service(pages::docs_redirect)
                 .service(pages::docs())
@@ -141,13 +158,19 @@ impl Application {
         .disable_signals()
         .listen(listener)?
         .run();
-        Ok(Self { address, server, in_flight, engine, sweeper, replicas, database })
+        Ok(Self { address, server, admin_address, admin, in_flight, engine, sweeper, replicas, database })
     }
 
     /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of the admin port.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// A handle that stops it.
@@ -161,12 +184,17 @@ impl Application {
     /// # Errors
     /// Those of the listener.
     pub async fn run(mut self) -> std::io::Result<()> {
+        // The admin port serves until the end: probes and Prometheus see the stop.
+        let admin = self.admin.take().map(|admin| (admin.handle(), tokio::spawn(admin)));
         let served = tokio::select! {
             served = self.server => served,
             () = self.sweeper.run() => Ok(()),
             Some(()) = OptionFuture::from(self.replicas.as_mut().map(Replicas::run)) => Ok(()),
         };
         self.sweeper.resign().await;
+        if let Some((admin, _served)) = admin {
+            admin.stop(false).await;
+        }
         self.engine.close();
         self.database.close().await;
         served
@@ -182,14 +210,28 @@ pub fn nearby(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Every route that the OpenAPI document describes.
-fn routes(service: &mut ServiceConfig<'_>) {
+fn bind(address: SocketAddr, port: &str, host: &str) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let is_ours = error.kind() != std::io::ErrorKind::AddrNotAvailable;
+        let advice = if is_ours {
+            format!("choose another {port}")
+        } else {
+            format!("set {host} to an address of this machine")
+        };
+        std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; {advice}"))
+    })
+}
+
+/// Every route that the OpenAPI document describes, with the metrics or without them.
+fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
+    if has_metrics {
+        service.service(metrics::metrics);
+    }
     service
         .service(pages::healthz)
         .service(pages::readyz)
         .service(pages::openapi)
         .service(pages::problems)
-        .service(metrics::metrics)
         .configure(links::routes::configure_public)
         .service(
             scope::scope("/v1")
@@ -207,7 +249,12 @@ fn routes(service: &mut ServiceConfig<'_>) {
 /// The OpenAPI document of exactly the routes that are served.
 #[must_use]
 pub fn document() -> Document {
-    let (_, collected) = App::new().into_utoipa_app().openapi(openapi::base()).configure(routes).split_for_parts();
+    document_of(true)
+}
+
+fn document_of(has_metrics: bool) -> Document {
+    let app = App::new().into_utoipa_app().openapi(openapi::base()).configure(|app| routes(app, has_metrics));
+    let (_, collected) = app.split_for_parts();
     Document::new(&collected, methods(), &limits())
 }
 

@@ -92,8 +92,7 @@ impl Cli {
     /// The reason why the command failed, for the operator.
     pub async fn run(self) -> Outcome {
         if let Some(Command::Openapi) = self.command {
-            print!("{}", document().json);
-            return Ok(());
+            return print(&document().json);
         }
         let config = Config::from_env()?;
         let _telemetry = Telemetry::start(&config.log, config.log_format);
@@ -120,6 +119,16 @@ impl Cli {
     }
 }
 
+/// Prints a result. A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Outcome {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn database_url(config: &Config) -> Result<PgConnectOptions, &'static str> {
     config.database.clone().ok_or("DATABASE_URL is not set, and this command needs it")
 }
@@ -139,7 +148,7 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
         () = stop.received() => return Ok(()),
     }
     let application = Application::build(database, &settings(&config, port).await?)?;
-    tracing::info!(address = %application.address(), ?config, "serving");
+    config.log_start(application.address(), application.admin_address());
     serve_until(application, stop.received()).await
 }
 
@@ -163,6 +172,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
     let embeddings = tokio::task::spawn_blocking(move || Embeddings::open(&setting)).await??.map(Arc::new);
     Ok(Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
+        admin: config.admin,
         workers: config.workers,
         lanes: config.lanes,
         calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings },
@@ -170,6 +180,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
         public_url: config.public_url.clone(),
         origins: config.origins.clone(),
         sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
+        log_requests: config.log_requests,
     })
 }
 
@@ -184,8 +195,8 @@ async fn wait_for_database(database: &Database, language: &str) -> Result<(), Re
             Err(error) => Err(Refusal::Unreachable(error)),
         };
         match checked {
-            Err(Refusal::Unreachable(error)) if tokio::time::Instant::now() < deadline => {
-                tracing::warn!(%error, "waiting for the database");
+            // The log has one warning, with the reason.
+            Err(Refusal::Unreachable(_)) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             checked => return checked,

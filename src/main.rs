@@ -13,7 +13,7 @@ async fn main() -> std::process::ExitCode {
     match Cli::parse().run().await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("payerbase: {error}");
+            eprintln!("payerbase: {}", payerbase::db::plain(&*error));
             std::process::ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha3::{Digest as _, Keccak256};
 use utoipa::ToSchema;
 
 /// Version bytes of Stacks addresses (SIP-005): SP and SM on the main network, ST and SN on the test network.
@@ -14,8 +15,8 @@ const HASH_BYTES: usize = 20;
 
 /// A payer: the address of a wallet, and the key of all its data.
 ///
-/// EVM addresses are in lower case. Stacks addresses are in upper case, and their checksum is verified. Every address
-/// is decoded and encoded again, so that all spellings of a wallet are one payer.
+/// EVM addresses are in lower case; an address in mixed case must have a valid checksum (EIP-55). Stacks addresses are in upper
+/// case, and their checksum is verified. Every address is decoded and encoded again, so that all spellings of a wallet are one payer.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "0x52908400098527886e0f7030069857d2e4169ee7")]
@@ -23,7 +24,10 @@ pub struct Payer(Arc<str>);
 
 /// The text is not a wallet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a wallet address: expected 0x and 40 hex digits, or a Stacks address with a valid checksum")]
+#[error(
+    "not a wallet address: expected 0x and 40 hex digits, in mixed case with a valid checksum (EIP-55), or a Stacks address with \
+     a valid checksum"
+)]
 pub struct NotAnAddress;
 
 impl Payer {
@@ -49,7 +53,19 @@ impl FromStr for Payer {
 
 fn canonical_evm(hex: &str) -> Option<String> {
     let is_hex = hex.len() == 2 * HASH_BYTES && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| format!("0x{}", hex.to_ascii_lowercase()))
+    let lower = hex.to_ascii_lowercase();
+    // An address in one case has no checksum.
+    let is_mixed = hex != lower && hex != hex.to_ascii_uppercase();
+    (is_hex && (!is_mixed || hex == checksummed(&lower))).then(|| format!("0x{lower}"))
+}
+
+/// The spelling of an address with the checksum of EIP-55: a letter is in upper case if the digit of the hash in its place is
+/// 8 or more.
+fn checksummed(lower: &str) -> String {
+    let hash = Keccak256::digest(lower.as_bytes());
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let spelled = |(letter, digit): (char, u8)| if digit >= 8 { letter.to_ascii_uppercase() } else { letter };
+    lower.chars().zip(digits).map(spelled).collect()
 }
 
 fn canonical_stacks(address: &str) -> Option<String> {
@@ -99,6 +115,13 @@ mod tests {
         for (spelling, canonical) in [
             ("0x52908400098527886E0F7030069857D2E4169EE7", "0x52908400098527886e0f7030069857d2e4169ee7"),
             ("0X52908400098527886e0f7030069857d2e4169ee7", "0x52908400098527886e0f7030069857d2e4169ee7"),
+            // The examples of EIP-55.
+            ("0x8617E340B3D01FA5F11F306F4090FD50E238070D", "0x8617e340b3d01fa5f11f306f4090fd50e238070d"),
+            ("0xde709f2102306220921060314715629080e2fb77", "0xde709f2102306220921060314715629080e2fb77"),
+            ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"),
+            ("0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359"),
+            ("0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xdbf03b407c01e7cd3cbea99509d93f8dddc8c6fb"),
+            ("0XD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb", "0xd1220a0cf47c7b9be7a2e6ba89f429762e7b9adb"),
             ("SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
             ("sp2j6zy48gv1ez5v2v5rb9mp66sw86pykknrv9ej7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
             ("sp2j6zy48gvLez5v2v5rb9mp66sw86pykknrv9ej7", "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7"),
@@ -117,6 +140,11 @@ mod tests {
             "0x52908400098527886e0f7030069857d2e4169ee",
             "0x52908400098527886e0f7030069857d2e4169eeg",
             "52908400098527886e0f7030069857d2e4169ee7",
+            // Mixed case with a wrong checksum.
+            "0x52908400098527886E0F7030069857D2E4169Ee8",
+            "0x52908400098527886E0F7030069857D2E4169eE7",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+            "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
             " 0x52908400098527886e0f7030069857d2e4169ee7",
             "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ8",
             "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ",

@@ -19,8 +19,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// pip failed.
-    #[error("pip could not download {package} ({status})")]
+    #[error(
+        "`{python} -m pip` could not download {package} ({status}): it needs Python 3.10 or newer with pip, and the network; \
+         PAYERBASE_PYTHON chooses another Python"
+    )]
     Pip {
+        /// The Python that ran pip.
+        python: String,
         /// The package.
         package: &'static str,
         /// The exit status of pip.
@@ -106,7 +111,7 @@ impl Package {
         let status = context(pip.status(), || format!("run {python} -m pip"))?;
         match status.success() {
             true => Ok(()),
-            false => Err(Error::Pip { package: self.name, status }),
+            false => Err(Error::Pip { python, package: self.name, status }),
         }
     }
 }

@@ -84,6 +84,13 @@ impl Redis {
     }
 }
 
+/// The address of the server, without the password.
+impl std::fmt::Display for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.client.get_connection_info().addr())
+    }
+}
+
 /// A subscription to one channel.
 pub struct Subscription {
     connection: PubSub,

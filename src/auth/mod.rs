@@ -3,6 +3,7 @@
 //! A [`Proof`] says which payer a call runs for, and which rights the caller has. Only this room makes proofs.
 
 mod authenticator;
+mod cache_metrics;
 mod proof;
 mod scope;
 mod slugs;
@@ -10,6 +11,7 @@ mod token;
 mod tokens;
 
 pub use authenticator::Authenticator;
+pub(crate) use cache_metrics::register as register_caches;
 pub use proof::Proof;
 pub use scope::{NotAScope, Scope};
 pub use slugs::Slugs;

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use super::cache_metrics::CacheMetrics;
 use super::proof::Proof;
-use crate::db::{Database, POOL_SILENCE_MAX, in_time};
+use crate::db::{Database, POOL_SILENCE_MAX, in_time, is_exhausted};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::slug::Slug;
+use crate::telemetry::because;
 
 /// Number of cached owners.
 const CACHED_MAX: u64 = 100_000;
@@ -19,14 +21,15 @@ const CACHED_FOR: Duration = Duration::from_secs(60);
 pub struct Slugs {
     database: Database,
     owners: Cache<Slug, Payer>,
+    metrics: CacheMetrics,
 }
 
 impl Slugs {
     /// Looks slugs up in `database`.
     #[must_use]
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database, metrics: CacheMetrics) -> Self {
         let owners = Cache::builder().max_capacity(CACHED_MAX).time_to_live(CACHED_FOR).build();
-        Self { database, owners }
+        Self { database, owners, metrics }
     }
 
     /// Reserves a slug for a payer. `false` if it belongs to another payer.
@@ -35,9 +38,12 @@ impl Slugs {
     /// `database-unavailable`.
     pub async fn reserve(&self, slug: &Slug, payer: &Payer) -> Result<bool, Problem> {
         let reserve = sqlx::query_scalar("select slug.reserve($1, $2)").bind(slug.as_str()).bind(payer.as_str());
-        let reserve = reserve.fetch_all(self.database.shared_pool());
+        let reserve = async { reserve.fetch_all(&mut *self.database.shared().acquire().await?).await };
         let reserved: sqlx::Result<Vec<bool>> = in_time(POOL_SILENCE_MAX, reserve).await;
-        reserved.map(|reserved| reserved == [true]).map_err(|error| unavailable(&error))
+        match reserved {
+            Ok(reserved) => Ok(reserved == [true]),
+            Err(error) => Err(self.failed(&error).await),
+        }
     }
 
     /// Runs a visit for the owner of a slug. The owner is cached, and looked up again if the visit finds no link.
@@ -45,6 +51,7 @@ impl Slugs {
     /// # Errors
     /// `not-found` if the slug has no owner, `database-unavailable`, and the problems of the visit.
     pub async fn visit<T>(&self, slug: &Slug, visit: impl AsyncFn(Proof) -> Result<T, Problem>) -> Result<T, Problem> {
+        self.metrics.lookups.inc();
         if let Some(owner) = self.owners.get(slug).await {
             let visited = visit(Proof::of_visitor(owner)).await;
             if visited.as_ref().err().is_none_or(|problem| problem.code() != Code::NotFound) {
@@ -52,6 +59,7 @@ impl Slugs {
             }
             self.owners.invalidate(slug).await;
         }
+        self.metrics.misses.inc();
         let owner = self.owner(slug).await?;
         let visited = visit(Proof::of_visitor(owner.clone())).await;
         if visited.is_ok() {
@@ -62,14 +70,17 @@ impl Slugs {
 
     async fn owner(&self, slug: &Slug) -> Result<Payer, Problem> {
         let owner = sqlx::query_scalar("select slug.owner($1)").bind(slug.as_str());
-        let owner = owner.fetch_all(self.database.shared_pool());
+        let owner = async { owner.fetch_all(&mut *self.database.shared().acquire().await?).await };
         let owner: sqlx::Result<Vec<Option<String>>> = in_time(POOL_SILENCE_MAX, owner).await;
-        let owner = owner.map_err(|error| unavailable(&error))?.into_iter().next().flatten();
+        let owner = match owner {
+            Ok(owner) => owner.into_iter().next().flatten(),
+            Err(error) => return Err(self.failed(&error).await),
+        };
         owner.and_then(|owner| owner.parse().ok()).ok_or_else(|| Problem::new(Code::NotFound))
     }
-}
 
-fn unavailable(error: &sqlx::Error) -> Problem {
-    tracing::warn!(%error, "the database of slugs is unavailable");
-    Problem::new(Code::DatabaseUnavailable)
+    async fn failed(&self, error: &sqlx::Error) -> Problem {
+        because(format!("cannot use the slugs: {}", self.database.why(error).await));
+        Problem::new(if is_exhausted(error) { Code::DatabaseExhausted } else { Code::DatabaseUnavailable })
+    }
 }

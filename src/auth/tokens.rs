@@ -10,11 +10,13 @@ use secrecy::SecretString;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use super::cache_metrics::CacheMetrics;
 use super::scope::Scope;
 use super::token::{Token, TokenId};
-use crate::db::{Database, in_time};
+use crate::db::{Database, in_time, is_lost, reason};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
+use crate::telemetry::because;
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const CACHED_MAX: u64 = 100_000;
@@ -78,23 +80,34 @@ pub struct Tokens {
     epoch: Instant,
     /// Time of the last successful poll for revoked tokens, in milliseconds after `epoch`; 0 if none.
     polled_ms: AtomicU64,
+    metrics: CacheMetrics,
 }
 
 impl Tokens {
     /// Starts the poll for revoked tokens, which ends when the last owner is dropped.
     #[must_use]
     pub fn new(database: Database) -> Arc<Self> {
+        Self::measured(database, CacheMetrics::default())
+    }
+
+    /// Like [`Tokens::new`], with metrics.
+    #[must_use]
+    pub(crate) fn measured(database: Database, metrics: CacheMetrics) -> Arc<Self> {
         let tokens = Arc::new(Self {
             database,
             known: Cache::builder().max_capacity(CACHED_MAX).time_to_idle(Duration::from_secs(3_600)).build(),
             epoch: Instant::now(),
             polled_ms: AtomicU64::new(0),
+            metrics,
         });
         let weak = Arc::downgrade(&tokens);
         tokio::spawn(async move {
             while let Some(tokens) = weak.upgrade() {
-                if let Err(error) = tokens.forget_revoked().await {
-                    tracing::warn!(%error, "cannot read which tokens were revoked");
+                match tokens.forget_revoked().await {
+                    Ok(()) => tokens.database.answered(),
+                    // A database that cannot be reached is logged once, where that is found out.
+                    Err(error) if is_lost(&error) => drop(tokens.database.why(&error).await),
+                    Err(error) => tracing::warn!(error = reason(&error), "cannot read which tokens were revoked"),
                 }
                 drop(tokens);
                 tokio::time::sleep(REVOCATION_POLL).await;
@@ -109,7 +122,10 @@ impl Tokens {
             // The answer will not reach back to the last poll.
             self.known.invalidate_all();
         }
-        let lately = sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(self.database.auth_pool());
+        let lately = async {
+            let mut connection = self.database.auth().acquire().await?;
+            sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(&mut *connection).await
+        };
         let revoked: Vec<String> = in_time(LOOK_UP_TIMEOUT, lately).await?;
         for id in revoked {
             self.known.invalidate(&TokenId::from(id)).await;
@@ -132,6 +148,7 @@ impl Tokens {
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
     /// right; `database-unavailable`.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
+        self.metrics.lookups.inc();
         if self.silence() >= REVOCATION_FRESH {
             self.known.invalidate(&token.id).await;
         }
@@ -141,7 +158,10 @@ impl Tokens {
             Err(uncached) => match &*uncached {
                 Uncached::Revoked(grant) => Arc::clone(grant),
                 Uncached::Unknown => return Err(Problem::new(Code::TokenInvalid)),
-                Uncached::Unavailable => return Err(Problem::new(Code::DatabaseUnavailable)),
+                Uncached::Unavailable(cause) => {
+                    because(format!("cannot look up a token: {cause}"));
+                    return Err(Problem::new(Code::DatabaseUnavailable));
+                }
             },
         };
         if !token.secret.matches(&grant.secret_sha256) {
@@ -157,18 +177,18 @@ impl Tokens {
     }
 
     async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
-        let found =
-            sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(self.database.auth_pool());
+        self.metrics.misses.inc();
+        let found = async {
+            let mut connection = self.database.auth().acquire().await?;
+            sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(&mut *connection).await
+        };
         let found = in_time(LOOK_UP_TIMEOUT, found).await;
         let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
         match grant {
             Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(Arc::new(grant))),
             Ok(Some(grant)) => Ok(Arc::new(grant)),
             Ok(None) => Err(Uncached::Unknown),
-            Err(error) => {
-                tracing::warn!(%error, "cannot look up a token");
-                Err(Uncached::Unavailable)
-            }
+            Err(error) => Err(Uncached::Unavailable(self.database.why(&error).await)),
         }
     }
 }
@@ -178,7 +198,8 @@ impl Tokens {
 enum Uncached {
     Revoked(Arc<Grant>),
     Unknown,
-    Unavailable,
+    /// Why the database did not answer.
+    Unavailable(String),
 }
 
 /// Creates a token and stores it. Returns its text, the only copy of the secret, and its time of expiry.

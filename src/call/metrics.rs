@@ -35,6 +35,9 @@ impl Metrics {
             embedded: Family::default(),
             embedding: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
         };
+        for outcome in ["ok", "failed"] {
+            drop(metrics.embedded.get_or_create(&EmbeddedLabels { outcome }));
+        }
         registry.register("calls", "Calls by method and outcome", metrics.calls.clone());
         registry.register("embedded_texts", "Texts that became vectors, by outcome", metrics.embedded.clone());
         registry.register_with_unit(

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::request::Answer;
 use super::spec::Spec;
 use crate::problem::{Code, Problem};
+use crate::telemetry::because;
 use crate::turn::{Access, CallError};
 
 /// The result of a method in SQL. Every expected outcome is data.
@@ -41,7 +42,7 @@ pub(super) fn unreadable(spec: &Spec, error: &serde_json::Error) -> Problem {
 
 /// The types of a method in Rust and in SQL differ: a bug in payerbase.
 pub(super) fn mismatch(method: &str, error: &serde_json::Error) -> Problem {
-    tracing::error!(method, %error, "the types of a method in Rust and in SQL differ");
+    because(format!("{method}: its types in Rust and in SQL differ: {error}"));
     Problem::new(Code::Internal)
 }
 
@@ -51,6 +52,7 @@ impl From<CallError> for Problem {
             CallError::Overloaded => Code::Overloaded,
             CallError::PayerBusy => Code::PayerBusy,
             CallError::Unavailable => Code::DatabaseUnavailable,
+            CallError::Exhausted => Code::DatabaseExhausted,
             CallError::OutcomeUnknown => Code::OutcomeUnknown,
             CallError::Refused => Code::Internal,
         })

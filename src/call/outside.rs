@@ -12,6 +12,7 @@ use crate::payer::Payer;
 use crate::payer_limit::PayerLimit;
 use crate::problem::{Code, Problem};
 use crate::slug::Slug;
+use crate::telemetry::because;
 use crate::vector::Vector;
 
 /// Time limit for the vectors of a call. Then it is answered with 503; it has not begun and never runs.
@@ -59,16 +60,22 @@ impl Outside {
     }
 
     async fn vectors(&self, embeddings: &Embeddings, payer: &Payer, texts: &[&str]) -> Result<Vec<Vector>, Problem> {
-        let permit = self.embedding_limit.admit(payer).map_err(|_too_many| Problem::new(Code::Overloaded))?;
+        let permit = self.embedding_limit.admit(payer).map_err(|_too_many| {
+            because("too many texts of one payer wait to be embedded");
+            Problem::new(Code::Overloaded)
+        })?;
         let vectors = async {
             let _running = permit.ready().await;
             embeddings.embed(payer, texts).await
         };
         match tokio::time::timeout(EMBEDDING_TIMEOUT, vectors).await {
             Ok(vectors) => vectors,
-            Err(_elapsed) => Err(Problem::new(Code::Overloaded).detail(
-                "Nothing was changed: the texts did not become vectors within a minute. Try again later, or with fewer and shorter texts.",
-            )),
+            Err(_elapsed) => {
+                because("the texts did not become vectors in time");
+                Err(Problem::new(Code::Overloaded).detail(
+                    "Nothing was changed: the texts did not become vectors within a minute. Try again later, or with fewer and shorter texts.",
+                ))
+            }
         }
     }
 

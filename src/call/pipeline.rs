@@ -12,6 +12,7 @@ use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use crate::problem::{Code, Problem};
+use crate::telemetry::{because, waited};
 use crate::turn::Command;
 
 /// Whether a write was answered under its key, so that it does not run again.
@@ -86,12 +87,21 @@ impl Tenant {
         let Some(wait) = plan.wait() else { return self.send(&P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;
         let waiter = self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name);
-        let waiter = waiter.ok_or_else(|| Problem::new(Code::Overloaded))?;
-        let mut is_in_time = waiter.is_first() || waiter.ready(Duration::MAX, deadline).await;
+        let waiter = waiter.ok_or_else(|| {
+            because("too many calls wait");
+            Problem::new(Code::Overloaded)
+        })?;
+        let ready = async |delay| {
+            let started = Instant::now();
+            let is_in_time = waiter.ready(delay, deadline).await;
+            waited(started.elapsed());
+            is_in_time
+        };
+        let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
         loop {
             let answer = self.send(&P::SPEC, command.clone()).await;
             match (wait.retry_after)(&answer) {
-                Some(delay) if is_in_time => is_in_time = waiter.ready(delay, deadline).await,
+                Some(delay) if is_in_time => is_in_time = ready(delay).await,
                 _ => return answer,
             }
         }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use super::{DevArgs, Outcome, StopSignal, serve_until, settings};
+use super::{DevArgs, Outcome, StopSignal, print, serve_until, settings};
 use crate::app::{Application, nearby};
 use crate::auth::{Scope, Token, Tokens, create_token};
 use crate::config::Config;
@@ -90,12 +90,12 @@ async fn run(
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
     // The printed address must work when pasted: 0.0.0.0 does not.
     let address = nearby(application.address());
-    println!(
+    print(&format!(
         "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}{}\n\nTry it:\n\n  \
-         curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n",
+         curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n\n",
         model.unwrap_or_default(),
         token.expose_secret()
-    );
+    ))?;
     let stopped = async {
         match cluster {
             Some(cluster) => tokio::select! { () = stop.received() => {}, () = keep_alive(cluster) => {} },
@@ -109,7 +109,7 @@ async fn run(
 async fn keep_alive(cluster: &mut Cluster) {
     loop {
         cluster.died().await;
-        tracing::error!("PostgreSQL died; starting it again");
+        tracing::error!("PostgreSQL died and is started again");
         while let Err(error) = cluster.launch().await {
             tracing::error!(%error, "PostgreSQL does not start");
             tokio::time::sleep(RESTART_PAUSE).await;

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 
-use super::Outcome;
+use super::{Outcome, print};
 use crate::auth::{Scope, Token, create_token};
 use crate::config::Config;
 use crate::db::embedded::Access;
@@ -54,13 +54,15 @@ pub(super) enum TokenCommand {
     },
     /// Revoke a token: every server refuses it within 5 seconds.
     Revoke {
-        /// Token, or its id: the 16 characters after `pb_live_`.
+        /// Id of the token: the 16 characters after `pb_live_`. `-` reads the id or the token from standard input, where it is not
+        /// seen in the list of processes.
         id: String,
     },
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let lifetime = humantime::parse_duration(text)
+        .map_err(|_no_duration| "expected a number and a unit: `30m`, `12h`, `90d` or `1w`".to_owned())?;
     if lifetime.is_zero() || lifetime > LIFETIME_MAX {
         return Err("must be longer than 0s and at most 366d".to_owned());
     }
@@ -72,20 +74,31 @@ pub(super) async fn token(config: Config, target: Target, command: TokenCommand)
     match command {
         TokenCommand::Create { payer, scopes, expires_in, name } => {
             let (token, expires_at) = create_token(&mut admin, &payer, &scopes, name.as_deref(), expires_in).await?;
-            println!("{}", token.expose_secret());
-            tracing::info!(%payer, expires_at = %rfc3339(expires_at), "created");
+            let id = Token::parse(&token).map(|token| token.id.as_str().to_owned());
+            tracing::info!(id, %payer, expires_at = %rfc3339(expires_at), "created a token");
+            print(&format!("{}\n", token.expose_secret()))?;
         }
         TokenCommand::List { payer } => list(&mut admin, payer.as_ref()).await?,
-        TokenCommand::Revoke { id } => {
-            let id = Token::parse(&id.clone().into()).map_or(id, |token| token.id.as_str().to_owned());
-            let found: Vec<bool> =
-                sqlx::query_scalar("select auth.revoke_token($1)").bind(&id).fetch_all(&mut admin).await?;
-            if found != [true] {
-                return Err("the token does not exist".into());
-            }
-            tracing::info!(id, "revoked: every server refuses it within 5 seconds");
-        }
+        TokenCommand::Revoke { id } => revoke(&mut admin, id).await?,
     }
+    Ok(())
+}
+
+async fn revoke(admin: &mut PgConnection, id: String) -> Outcome {
+    let id = if id == "-" { std::io::read_to_string(std::io::stdin())?.trim().to_owned() } else { id };
+    let id = Token::parse(&id.clone().into()).map_or(id, |token| token.id.as_str().to_owned());
+    let known = sqlx::query_scalar("select revoked_at from auth.list_tokens(null) where id = $1").bind(&id);
+    let known: Vec<Option<DateTime<Utc>>> = known.fetch_all(&mut *admin).await?;
+    match known.first() {
+        None => return Err("the token does not exist".into()),
+        Some(Some(revoked_at)) => {
+            tracing::info!(id, revoked_at = %rfc3339(*revoked_at), "the token was revoked already");
+            return Ok(());
+        }
+        Some(None) => {}
+    }
+    sqlx::query("select auth.revoke_token($1)").bind(&id).execute(admin).await?;
+    tracing::info!(id, "revoked: every server refuses it within 5 seconds");
     Ok(())
 }
 
@@ -108,9 +121,12 @@ fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn st
 async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
     let tokens =
         sqlx::query("select * from auth.list_tokens($1)").bind(payer.map(Payer::as_str)).fetch_all(admin).await?;
-    println!("{:<16}  {:<42}  {:<27}  {:<7}  scopes  name", "id", "payer", "expires", "state");
+    let (created, expires) = ("created", "expires");
+    let mut table =
+        format!("{:<16}  {:<42}  {created:<27}  {expires:<27}  {:<7}  scopes  name\n", "id", "payer", "state");
     for token in tokens {
-        let expires_at: DateTime<Utc> = token.try_get("expires_at")?;
+        let (created_at, expires_at): (DateTime<Utc>, DateTime<Utc>) =
+            (token.try_get("created_at")?, token.try_get("expires_at")?);
         let revoked: Option<DateTime<Utc>> = token.try_get("revoked_at")?;
         let state = match revoked {
             Some(_) => "revoked",
@@ -119,10 +135,11 @@ async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
         };
         let (id, payer): (String, String) = (token.try_get("id")?, token.try_get("payer")?);
         let (scopes, name): (Vec<String>, Option<String>) = (token.try_get("scopes")?, token.try_get("name")?);
-        let (expires, name) = (rfc3339(expires_at), name.unwrap_or_default());
-        println!("{id:<16}  {payer:<42}  {expires:<27}  {state:<7}  {}  {name}", scopes.join(","));
+        let (created, expires, name) = (rfc3339(created_at), rfc3339(expires_at), name.unwrap_or_default());
+        let scopes = scopes.join(",");
+        table += &format!("{id:<16}  {payer:<42}  {created:<27}  {expires:<27}  {state:<7}  {scopes}  {name}\n");
     }
-    Ok(())
+    print(&table)
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {

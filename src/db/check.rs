@@ -12,7 +12,7 @@ const SERVER_VERSION_NUM_MIN: i32 = 160_000;
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The database does not answer.
-    #[error("the database cannot be reached: {0}")]
+    #[error("the database cannot be reached: {}", super::reason(.0))]
     Unreachable(#[from] sqlx::Error),
     /// The role has rights that would bypass the isolation of payers.
     #[error("role {role} {reason}; connect as payerbase_app, which `payerbase migrate` creates")]

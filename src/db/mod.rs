@@ -2,14 +2,24 @@
 
 pub mod check;
 pub mod embedded;
+mod health;
 pub mod migrate;
+mod pool;
+mod reason;
 pub mod schema;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
+use prometheus_client::registry::Registry;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
+
+use health::Health;
+pub(crate) use pool::Pool;
+use pool::PoolMetrics;
+pub use reason::{plain, reason};
 
 /// How long a statement of a lane may run. A turn takes about a millisecond, and a call must get its answer before its
 /// deadline even if its batch runs a second time.
@@ -33,20 +43,23 @@ pub const POOL_WAIT: Duration = Duration::from_secs(2);
 
 /// Number of connections for token look-ups and readiness. They have a pool of their own, so that slow reads of payers
 /// cannot delay them.
-const AUTH_CONNECTIONS: u32 = 2;
+pub const AUTH_CONNECTIONS: u32 = 2;
 
 /// Number of connections for slugs and the sweeper's scans, which belong to no single payer. They have a pool of their
 /// own, because anyone can request links that do not exist.
-const SHARED_CONNECTIONS: u32 = 2;
+pub const SHARED_CONNECTIONS: u32 = 2;
 
 /// Access to the database: single connections for lanes, and three pools: for slow reads and busy payers, for
 /// authentication, and for data that payers share.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
-    pool: PgPool,
-    auth_pool: PgPool,
-    shared_pool: PgPool,
+    slow: Pool,
+    auth: Pool,
+    shared: Pool,
+    health: Arc<Health>,
+    /// One probe at a time.
+    probing: Arc<tokio::sync::Semaphore>,
 }
 
 impl Database {
@@ -54,17 +67,21 @@ impl Database {
     /// reads and busy payers.
     #[must_use]
     pub fn new(options: PgConnectOptions, pool_max: u32) -> Self {
-        let pool = |connections| {
-            PgPoolOptions::new()
+        let pool = |name, connections| {
+            let inner = PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(POOL_WAIT)
                 // Fast calls run in lanes. Here a ping before each use costs little, and replaces connections that a
                 // restart of the database has broken.
                 .test_before_acquire(true)
-                .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT))
+                .connect_lazy_with(session(options.clone(), POOL_STATEMENT_TIMEOUT));
+            Pool::new(name, inner)
         };
-        let (pool, auth_pool, shared_pool) = (pool(pool_max), pool(AUTH_CONNECTIONS), pool(SHARED_CONNECTIONS));
-        Self { options: session(options, LANE_STATEMENT_TIMEOUT), pool, auth_pool, shared_pool }
+        let (slow, auth) = (pool("slow", pool_max), pool("auth", AUTH_CONNECTIONS));
+        let shared = pool("shared", SHARED_CONNECTIONS);
+        let options = session(options, LANE_STATEMENT_TIMEOUT);
+        let probing = Arc::new(tokio::sync::Semaphore::new(1));
+        Self { options, slow, auth, shared, health: Arc::default(), probing }
     }
 
     /// A new connection outside of the pools, for a lane.
@@ -72,27 +89,73 @@ impl Database {
     /// # Errors
     /// When the database does not accept the connection within [`CONNECT_TIMEOUT`].
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        in_time(CONNECT_TIMEOUT, self.options.connect()).await
+        let connected = match tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await {
+            Ok(connected) => connected,
+            Err(_elapsed) => {
+                let silence = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                Err(std::io::Error::new(std::io::ErrorKind::TimedOut, silence).into())
+            }
+        };
+        match &connected {
+            Ok(_) => self.health.answered(),
+            Err(error) => self.health.failed(reason(error)),
+        }
+        connected
+    }
+
+    /// The database answered on a connection of a pool.
+    pub(crate) fn answered(&self) {
+        self.health.answered();
+    }
+
+    /// Why a query failed. A pool hides the reason why it cannot connect, so a connection outside of the pools finds it.
+    pub(crate) async fn why(&self, error: &sqlx::Error) -> String {
+        if !is_lost(error) {
+            return reason(error);
+        }
+        if let Ok(_one) = self.probing.try_acquire() {
+            // The outcome is remembered.
+            let _probed = self.connect().await;
+        }
+        self.away().unwrap_or_else(|| reason(error))
+    }
+
+    /// Why the database cannot be reached. `None` if it can.
+    pub(crate) fn away(&self) -> Option<String> {
+        self.health.cause()
     }
 
     /// The pool for slow reads and busy payers. Each statement on it is one autocommit call of an entry function.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
+    pub(crate) fn slow(&self) -> &Pool {
+        &self.slow
     }
 
     /// The pool for token look-ups and readiness, which run before the payer is known.
-    pub(crate) fn auth_pool(&self) -> &PgPool {
-        &self.auth_pool
+    pub(crate) fn auth(&self) -> &Pool {
+        &self.auth
     }
 
     /// The pool for slugs and the sweeper's scans.
-    pub(crate) fn shared_pool(&self) -> &PgPool {
-        &self.shared_pool
+    pub(crate) fn shared(&self) -> &Pool {
+        &self.shared
+    }
+
+    /// The pool of [`Database::slow`] itself, for the checks at the start.
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.slow.inner()
+    }
+
+    /// Registers the metrics of the database and of its pools.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let up = self.health.up.clone();
+        registry.register("database_up", "1 if the last attempt to reach the database succeeded", up);
+        let pools = [self.slow.clone(), self.auth.clone(), self.shared.clone()];
+        registry.register_collector(Box::new(PoolMetrics(pools)));
     }
 
     /// Closes the pools and waits for running statements, but not for a connection that is silent.
     pub(crate) async fn close(&self) {
-        let closed = future::join3(self.pool.close(), self.auth_pool.close(), self.shared_pool.close());
+        let closed = future::join3(self.slow.inner().close(), self.auth.inner().close(), self.shared.inner().close());
         if tokio::time::timeout(POOL_SILENCE_MAX, closed).await.is_err() {
             tracing::warn!("a connection to the database was silent and is dropped");
         }
@@ -119,12 +182,22 @@ impl Readiness {
 
     /// Whether the database answers and payerbase is installed in it. Only the start of a server checks the version, so
     /// that servers of the previous version keep running during an upgrade.
-    pub async fn check(&self) -> bool {
-        let installed =
+    ///
+    /// # Errors
+    /// The reason, for the log.
+    pub async fn check(&self) -> Result<(), String> {
+        let installed = async {
+            let mut connection = self.0.auth().acquire().await?;
             sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
-                .fetch_all(self.0.auth_pool());
+                .fetch_all(&mut *connection)
+                .await
+        };
         let installed: sqlx::Result<Vec<bool>> = in_time(CONNECT_TIMEOUT, installed).await;
-        installed.is_ok_and(|installed| installed == [true])
+        match installed {
+            Ok(installed) if installed == [true] => Ok(()),
+            Ok(_) => Err("payerbase is not installed in the database".to_owned()),
+            Err(error) => Err(self.0.why(&error).await),
+        }
     }
 }
 
@@ -159,6 +232,12 @@ pub fn is_lost(error: &sqlx::Error) -> bool {
         Some(database) => database.code().is_some_and(|code| code.starts_with("57P")),
         None => true,
     }
+}
+
+/// Whether the database has no disk space, no memory or no connection left (class 53): it changed nothing.
+#[must_use]
+pub fn is_exhausted(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|database| database.code()).is_some_and(|code| code.starts_with("53"))
 }
 
 /// Runs static SQL without parameters on `connection`.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::problem::{Code, Problem};
+use crate::telemetry::because;
 
 /// Why a text did not become a vector.
 #[derive(Debug, Error)]
@@ -27,13 +28,16 @@ pub(crate) enum EmbedError {
 impl From<EmbedError> for Problem {
     fn from(error: EmbedError) -> Self {
         match error {
-            EmbedError::Overloaded => Self::new(Code::Overloaded),
+            EmbedError::Overloaded => {
+                because("too many texts wait to be embedded");
+                Self::new(Code::Overloaded)
+            }
             #[cfg(feature = "local-embeddings")]
             EmbedError::TooLong { tokens, limit } => Self::new(Code::PayloadTooLarge)
                 .member("limitTokens", limit)
                 .detail(format!("The texts to embed have {tokens} tokens. One call may have at most {limit}.")),
             EmbedError::Failed(reason) => {
-                tracing::warn!(reason, "texts could not be embedded");
+                because(format!("texts could not be embedded: {reason}"));
                 Self::new(Code::EmbeddingFailed)
             }
         }

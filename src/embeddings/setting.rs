@@ -22,6 +22,19 @@ pub enum Setting {
     Remote(Endpoint),
 }
 
+/// Without the path of an endpoint, which may be a secret.
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Local(folder) => write!(f, "local:{}", folder.display()),
+            Self::Remote(endpoint) => {
+                write!(f, "{} at {}", endpoint.model.as_str(), endpoint.url.origin().ascii_serialization())
+            }
+        }
+    }
+}
+
 /// An endpoint that implements the OpenAI embeddings API.
 #[derive(Clone, Debug)]
 pub struct Endpoint {

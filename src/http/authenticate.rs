@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, 
 use crate::auth::{Authenticator, Proof};
 use crate::call::{Engine, Tenant};
 use crate::problem::{Code, Problem};
+use crate::telemetry::{because, paid_by};
 
 /// Lets a request pass when its payer is proven, with the [`Proof`] in its extensions.
 ///
@@ -25,12 +26,13 @@ pub async fn authenticate(
     let proof = match authenticator {
         Some(authenticator) => authenticator.prove(request.headers()).await,
         None => {
-            tracing::error!("the application has no authenticator");
+            because("the application has no authenticator");
             Err(Problem::new(Code::Internal))
         }
     };
     match proof {
         Ok(proof) => {
+            paid_by(proof.payer());
             request.extensions_mut().insert(proof);
             next.call(request).await.map(ServiceResponse::map_into_boxed_body)
         }
@@ -49,7 +51,7 @@ impl FromRequest for Tenant {
         ready(match (proof, engine) {
             (Some(proof), Some(engine)) => Ok(Self::new(proof, Arc::clone(&engine.into_inner()))),
             _ => {
-                tracing::error!(path = request.path(), "a route outside of the authenticated scope asks for a tenant");
+                because("a route outside of the authenticated scope asks for a tenant");
                 Err(Problem::new(Code::Internal))
             }
         })

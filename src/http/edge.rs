@@ -13,13 +13,14 @@ use actix_web::{HttpResponse, ResponseError as _, web};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::answer_log::{AnswerLog, Answered};
 use super::drain::InFlight;
 use super::metrics::HttpMetrics;
-use super::request_id::{self, CURRENT};
+use super::request_id;
 use crate::problem::{Code, PROBLEM_JSON, Problem};
-use crate::telemetry;
+use crate::telemetry::{self, Current};
 
-/// Gives the request its id and its span, and measures it.
+/// Gives the request its id and its span, measures it and logs it.
 ///
 /// # Errors
 /// None of its own.
@@ -27,38 +28,39 @@ pub async fn edge(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let id = request_id::of(request.headers());
+    let current = Current::new(request_id::of(request.headers()));
     let started = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
+    let log = request.app_data::<web::Data<AnswerLog>>().cloned();
     let in_flight = request.app_data::<web::Data<InFlight>>().cloned().map(web::Data::into_inner);
     let _answering = in_flight.as_ref().map(|requests| requests.enter());
     let method = request.method().clone();
-    let span = telemetry::request_span(&id, method.as_str(), request.headers());
-    let mut response = match CURRENT.scope(id.clone(), next.call(request)).instrument(span.clone()).await {
+    let span = telemetry::request_span(&current.id, method.as_str(), request.headers());
+    let answered = |route: Option<String>, status: StatusCode| {
+        telemetry::answered(&span, method.as_str(), route.as_deref(), status.as_u16());
+        let (facts, elapsed) = (current.take(), started.elapsed());
+        if let Some(metrics) = &metrics {
+            metrics.answered(&method, route.as_deref(), status, &facts, elapsed);
+        }
+        if let Some(log) = &log {
+            log.answered(&Answered { id: &current.id, method: &method, route, status, facts, elapsed });
+        }
+    };
+    let mut response = match current.scope(next.call(request)).instrument(span.clone()).await {
         Ok(response) => response,
         Err(refused) => {
-            let status = refused.as_response_error().status_code();
-            if let Some(metrics) = metrics {
-                metrics.answered(None, status, started.elapsed());
-            }
-            telemetry::answered(&span, method.as_str(), None, status.as_u16());
-            span.in_scope(|| tracing::error!("answered without a handler"));
+            answered(None, refused.as_response_error().status_code());
             return Err(refused);
         }
     };
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(&current.id) {
         response.headers_mut().insert(request_id::HEADER, id);
     }
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if in_flight.is_some_and(|requests| requests.is_draining()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let (status, route, elapsed) = (response.status(), response.request().match_pattern(), started.elapsed());
-    telemetry::answered(&span, method.as_str(), route.as_deref(), status.as_u16());
-    span.in_scope(|| tracing::debug!(path = response.request().path(), elapsed_us = elapsed.as_micros(), "answered"));
-    if let Some(metrics) = metrics {
-        metrics.answered(route, status, elapsed);
-    }
+    answered(response.request().match_pattern(), response.status());
     Ok(response)
 }
 
@@ -73,15 +75,13 @@ pub async fn problems(
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => Ok(as_problem(response.map_into_boxed_body())),
         Ok(Err(error)) => Err(written(error.error_response())),
-        Err(_panic) => {
-            tracing::error!("a handler panicked");
-            Err(written(Problem::new(Code::Internal).error_response()))
-        }
+        // The hook of the program has noted the cause.
+        Err(_panic) => Err(written(Problem::new(Code::Internal).error_response())),
     }
 }
 
 fn written(mut response: HttpResponse) -> actix_web::Error {
-    let id = request_id::current().and_then(|id| HeaderValue::from_str(&id).ok());
+    let id = telemetry::current_id().and_then(|id| HeaderValue::from_str(&id).ok());
     if let Some(id) = id {
         response.headers_mut().insert(request_id::HEADER, id);
     }
@@ -104,7 +104,7 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         status if status.is_client_error() => Code::InvalidRequest,
         _ => Code::Internal,
     };
-    tracing::warn!(status = status.as_u16(), code = code.slug(), "the framework answered by itself");
+    telemetry::because(format!("the framework answered {status} by itself"));
     let (request, answered) = response.into_parts();
     let mut problem = Problem::new(code).error_response();
     for (name, value) in answered.headers().iter().filter(|(name, _)| name.as_str().starts_with("access-control-")) {
@@ -115,4 +115,74 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
 
 fn is_problem(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(PROBLEM_JSON.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test};
+
+    use super::*;
+
+    /// The lines of a log.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn panics() -> HttpResponse {
+        panic!("the reason of the panic")
+    }
+
+    async fn fails() -> Result<HttpResponse, actix_web::Error> {
+        Err(actix_web::error::ErrorInternalServerError("broken"))
+    }
+
+    #[actix_web::test]
+    async fn a_panic_and_an_error_of_the_framework_are_one_line_each_with_id_and_cause() {
+        let log = Log::default();
+        let lines = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone()).with_ansi(false).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        // Panics of other tests print as before.
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            telemetry::log_panic(panic);
+            print(panic);
+        }));
+        let app = test::init_service(
+            App::new()
+                .app_data(web::Data::new(AnswerLog::new(false)))
+                .route("/panics", web::get().to(panics))
+                .route("/fails", web::get().to(fails))
+                .wrap(from_fn(problems))
+                .wrap(from_fn(edge)),
+        )
+        .await;
+        for (path, cause) in [("/panics", "the reason of the panic"), ("/fails", "500 Internal Server Error")] {
+            let request = test::TestRequest::get().uri(path).insert_header(("x-request-id", "my-id")).to_request();
+            let status = match test::try_call_service(&app, request).await {
+                Ok(response) => response.status(),
+                Err(error) => error.error_response().status(),
+            };
+            assert_eq!(status, 500);
+            let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            for part in ["ERROR", "my-id", "status=500", "code=\"internal\"", cause] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! HTTP: from a request to a call, and from its result to an answer. All other routes are pages about the API.
 
+pub mod admin;
+pub mod answer_log;
 pub mod authenticate;
 mod body;
 pub mod drain;

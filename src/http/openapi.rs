@@ -26,6 +26,7 @@ const PUBLIC: &[(&str, &[Code])] = &[
             Code::Overloaded,
             Code::PayerBusy,
             Code::DatabaseUnavailable,
+            Code::DatabaseExhausted,
             Code::OutcomeUnknown,
         ],
     ),
@@ -223,6 +224,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::Internal,
         Code::Overloaded,
         Code::DatabaseUnavailable,
+        Code::DatabaseExhausted,
     ];
     [&of_all, of_form, of_write, of_scope, spec.problems].concat()
 }

@@ -9,6 +9,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::openapi::Document;
 use crate::db::Readiness;
 use crate::problem::{Code, Problem, catalogue_markdown};
+use crate::telemetry::because;
 
 /// Health of the server.
 #[derive(Serialize, ToSchema)]
@@ -36,10 +37,10 @@ pub(crate) async fn healthz() -> web::Json<Health> {
     responses((status = 200, description = "The server can serve requests.", body = Health)))]
 #[route("/readyz", method = "GET", method = "HEAD")]
 pub(crate) async fn readyz(database: web::Data<Readiness>) -> Result<web::Json<Health>, Problem> {
-    if database.check().await {
-        return Ok(web::Json(OK));
-    }
-    Err(Problem::new(Code::DatabaseUnavailable))
+    database.check().await.map(|()| web::Json(OK)).map_err(|cause| {
+        because(cause);
+        Problem::new(Code::DatabaseUnavailable)
+    })
 }
 
 /// Get this document.

@@ -7,9 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::request_id;
 use crate::call::{Answer, Created};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
+use crate::telemetry::{self, because};
 
 /// Header of an answer that was made for an earlier request with the same idempotency key.
 pub const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");
@@ -41,7 +41,7 @@ fn respond<T: Serialize>(status: StatusCode, answer: &Answer<T>) -> HttpResponse
         Ok(body) if body == "null" => response.status(StatusCode::NO_CONTENT).finish(),
         Ok(body) => response.content_type("application/json").body(body),
         Err(error) => {
-            tracing::error!(%error, "an answer cannot be written");
+            because(format!("the answer cannot be written: {error}"));
             Problem::new(Code::Internal).error_response()
         }
     }
@@ -54,6 +54,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let code = self.code();
+        telemetry::refused(code);
         let mut response = HttpResponse::build(code.status());
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -66,6 +67,6 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow() {
             response.insert_header((header::ALLOW, allow.clone()));
         }
-        response.body(Value::Object(self.body(request_id::current())).to_string())
+        response.body(Value::Object(self.body(telemetry::current_id())).to_string())
     }
 }

@@ -9,16 +9,6 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Length of a caller's id, in characters. A longer id is replaced.
 const CHARS_MAX: usize = 128;
 
-tokio::task_local! {
-    pub(super) static CURRENT: String;
-}
-
-/// The id of the current request.
-#[must_use]
-pub fn current() -> Option<String> {
-    CURRENT.try_with(String::clone).ok()
-}
-
 /// The caller's id, or a new one if it is missing or malformed.
 pub(super) fn of(headers: &HeaderMap) -> String {
     let theirs = headers.get(HEADER).and_then(|header| header.to_str().ok()).filter(|id| is_harmless(id));

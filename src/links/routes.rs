@@ -17,6 +17,7 @@ use crate::call::{Answer, Created, Engine, Request, Tenant};
 use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::slug::Slug;
+use crate::telemetry::because;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 /// Minimum side length of a QR code, in pixels.
@@ -179,7 +180,7 @@ async fn follow_link(
 #[get("/l/{slug}/qr.svg")]
 async fn link_qr(path: web::Path<String>, engine: web::Data<Engine>) -> Result<HttpResponse, Problem> {
     let code = QrCode::new(engine.site().short_url(slug_of(&path)?.as_str())).map_err(|error| {
-        tracing::error!(%error, "a short URL does not fit into a QR code");
+        because(format!("a short URL does not fit into a QR code: {error}"));
         Problem::new(Code::Internal)
     })?;
     let svg = code.render::<svg::Color<'_>>().min_dimensions(QR_PIXELS_MIN, QR_PIXELS_MIN).build();

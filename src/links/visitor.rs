@@ -92,6 +92,12 @@ pub struct Countries(Arc<Reader<Vec<u8>>>);
 
 impl std::fmt::Debug for Countries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for Countries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.metadata().database_type)
     }
 }

@@ -118,12 +118,14 @@ catalogue! {
     InvalidText UNPROCESSABLE_ENTITY "invalid-text" "The text contains U+0000, which cannot be stored."
         "Remove the character U+0000."
     Internal INTERNAL_SERVER_ERROR "internal" "The server failed unexpectedly."
-        "Report the `instance` to the operator, who can find it in the log."
+        "Report the `instance` to the operator, who finds it in the log with the cause."
     Overloaded SERVICE_UNAVAILABLE "overloaded" "The server has more work than it can do in time."
         "Nothing was changed. Try again after `Retry-After`."
     PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Another long call of the same payer has not finished."
         "Nothing was changed. Try again after `Retry-After`."
-    DatabaseUnavailable SERVICE_UNAVAILABLE "database-unavailable" "The server cannot reach the database."
+    DatabaseExhausted SERVICE_UNAVAILABLE "database-exhausted" "The database has no disk space or no memory left for this call."
+        "Nothing was changed. Try again after `Retry-After`; the operator must make room. Reads may still succeed."
+    DatabaseUnavailable SERVICE_UNAVAILABLE "database-unavailable" "The server cannot reach the database, or the database takes no writes."
         "Nothing was changed. Try again after `Retry-After`."
     OutcomeUnknown SERVICE_UNAVAILABLE "outcome-unknown" "The connection to the database was lost before it confirmed the write."
         "The write happened once or not at all, or it will happen within the next seconds. A repeat with the same `Idempotency-Key` is safe. Without a key, wait a few seconds and read the state before you repeat the request."
@@ -139,6 +141,10 @@ impl Code {
     /// After how many seconds the same request may succeed, for what passes by itself.
     #[must_use]
     pub fn retry_after_s(self) -> Option<u32> {
+        if self == Self::DatabaseExhausted {
+            // Somebody has to make room.
+            return Some(30);
+        }
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 }

@@ -217,8 +217,57 @@ as $$
     order by payer, model, dimensions
 $$;
 
+-- The jobs of the next queues by state, each counted up to {{backlog_jobs}}, and how long the oldest pending job of
+-- each has been due: of each of its first ranks, the first job.
+create function sweep.backlog(p_payer text, p_queue text)
+returns table (
+  payer text, queue text, pending bigint, delayed bigint, running bigint, dead bigint, oldest_s double precision)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select q.payer, q.queue::text, count_of.pending + count_of.waiting, count_of.delayed, count_of.running,
+      count_of.dead, coalesce(oldest.s, 0)
+    from (
+      select payer, queue, ranks
+        from tenant.queues
+        where (queues.payer, queues.queue) > (p_payer, p_queue)
+        order by payer, queue
+        limit {{backlog_queues}}
+    ) q
+    cross join lateral (
+      select sum(jobs) filter (where state = 'pending') as pending,
+          sum(jobs) filter (where state = 'waiting') as waiting,
+          sum(jobs) filter (where state = 'delayed') as delayed,
+          sum(jobs) filter (where state = 'running') as running,
+          sum(jobs) filter (where state = 'dead') as dead
+        from unnest(array['pending', 'waiting', 'delayed', 'running', 'dead']) as states (state)
+        cross join lateral (
+          select count(*) as jobs
+            from (
+              select
+                from tenant.jobs
+                where jobs.payer = q.payer and jobs.queue = q.queue and jobs.state = states.state collate "C"
+                limit {{backlog_jobs}}
+            ) counted
+        ) of_state
+    ) count_of
+    cross join lateral (
+      select max(extract(epoch from clock_timestamp() - first_of.run_at))::double precision as s
+        from unnest(q.ranks) as ranks (rank)
+        cross join lateral (
+          select run_at
+            from tenant.jobs
+            where jobs.payer = q.payer and jobs.queue = q.queue and jobs.state = 'pending' and jobs.rank = ranks.rank
+            order by place
+            limit 1
+        ) first_of
+    ) oldest
+    order by q.payer, q.queue
+$$;
+
 grant execute on function
-  sweep.lead(text, integer), sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
+  sweep.backlog(text, text), sweep.lead(text, integer),
+  sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
   sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
   sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint)
   to payerbase_app;

@@ -9,4 +9,8 @@ limits! {
     WALK_ROWS: number = 10_000;
     /// Slugs that one statement of a walk reads, with one look-up of a link each.
     WALK_SLUGS: number = 2_000;
+    /// Queues whose jobs one statement counts.
+    BACKLOG_QUEUES: number = 20;
+    /// Jobs of one state that are counted in a queue. More count as so many.
+    BACKLOG_JOBS: number = 10_000;
 }

@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::methods::METHODS;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Swept {
     pub method: &'static str,
@@ -30,6 +32,9 @@ impl Metrics {
             swept: Family::default(),
             busy: Counter::default(),
         };
+        for entry in METHODS {
+            metrics.swept(entry.spec.name, 0);
+        }
         registry.register("sweeper_leads", "Whether this server is the one that sweeps", metrics.leads.clone());
         registry.register("sweeper_rounds", "Rounds of the sweeper", metrics.rounds.clone());
         registry.register("sweeper_failures", "Rounds and calls of the sweeper that failed", metrics.failures.clone());

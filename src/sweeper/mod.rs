@@ -4,8 +4,9 @@
 //! One server sweeps at a time (`sweep.lead`). It walks over the rows in stretches (`due.sql`). For each payer with due work
 //! it calls methods of its own, which run in turns like those of callers, a little work at a time. A round
 //! spends a quarter of a second on each kind, and the next round continues where it ended. Between two rounds it grows
-//! graphs.
+//! graphs. It also walks over the queues and counts their jobs, for the metrics of the operator.
 
+mod backlog;
 pub mod limits;
 mod methods;
 mod metrics;

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
+use super::backlog::Backlog;
 use super::methods::{GrowGraph, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues};
 use super::metrics::Metrics;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
 use crate::auth::Proof;
 use crate::call::{Engine, Method, Request, Tenant};
-use crate::db::{Database, POOL_SILENCE_MAX, in_time};
+use crate::db::{Database, POOL_SILENCE_MAX, in_time, reason};
+use crate::problem::Problem;
 
 /// Time between two rounds. A server that does not lead checks as often whether it may.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -44,6 +46,7 @@ pub struct Sweeper {
     holder: String,
     walks: Vec<Walk>,
     graphs: Walk,
+    backlog: Backlog,
     leads: bool,
 }
 
@@ -59,6 +62,7 @@ impl Sweeper {
             holder: Uuid::now_v7().to_string(),
             walks: SWEPT_IN_ROUNDS.map(Walk::over).into(),
             graphs: Walk::over(Sweepable::Graphs),
+            backlog: Backlog::register(registry),
             leads: false,
         }
     }
@@ -69,15 +73,13 @@ impl Sweeper {
             tokio::time::sleep(self.settings.interval).await;
             let started = Instant::now();
             if let Err(error) = self.round().await {
-                self.metrics.failures.inc();
-                tracing::warn!(%error, "a round of the sweeper failed");
+                self.failed(&error, "a round").await;
             }
             self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
             if self.leads
                 && let Err(error) = self.grow(started + self.settings.interval).await
             {
-                self.metrics.failures.inc();
-                tracing::warn!(%error, "the sweeper could not look for graphs");
+                self.failed(&error, "the growth of graphs").await;
             }
         }
     }
@@ -85,7 +87,27 @@ impl Sweeper {
     /// Lets another server lead at once.
     pub async fn resign(&self) {
         if let Err(error) = self.lead_for(Duration::ZERO).await {
-            tracing::debug!(%error, "the sweeper could not resign");
+            tracing::debug!(error = reason(&error), "the sweeper could not resign");
+        }
+    }
+
+    /// A part of the work failed. The next round does it. A database that cannot be reached is logged once, where that is
+    /// found out.
+    async fn failed(&self, error: &sqlx::Error, what: &'static str) {
+        self.metrics.failures.inc();
+        let error = self.database.why(error).await;
+        match self.database.away() {
+            Some(_) => tracing::debug!(error, what, "the sweeper failed"),
+            None => tracing::warn!(error, what, "the sweeper failed; the next round tries again"),
+        }
+    }
+
+    /// A call of the sweeper failed.
+    fn refused(&self, problem: &Problem, method: &'static str) {
+        self.metrics.failures.inc();
+        match self.database.away() {
+            Some(_) => tracing::debug!(method, %problem, "the sweeper could not sweep"),
+            None => tracing::warn!(method, %problem, "the sweeper could not sweep"),
         }
     }
 
@@ -96,16 +118,19 @@ impl Sweeper {
         self.leads = matches!(leads, Ok(true));
         self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
+            self.backlog.forget();
             return Ok(());
         }
         let mut walks = std::mem::take(&mut self.walks);
         for walk in &mut walks {
             if let Err(error) = self.sweep_kind(walk).await {
-                self.metrics.failures.inc();
-                tracing::warn!(kind = ?walk.kind, %error, "a walk of the sweeper failed; the others continue");
+                self.failed(&error, walk.kind.name()).await;
             }
         }
         self.walks = walks;
+        if let Err(error) = self.backlog.walk(&self.database, Instant::now() + KIND_TIME_MAX).await {
+            self.failed(&error, "the backlog").await;
+        }
         self.metrics.rounds.inc();
         Ok(())
     }
@@ -113,7 +138,9 @@ impl Sweeper {
     async fn lead_for(&self, time: Duration) -> sqlx::Result<bool> {
         let lead = sqlx::query_scalar("select sweep.lead($1, $2)").bind(&self.holder);
         let lead = lead.bind(i32::try_from(time.as_millis()).unwrap_or(i32::MAX));
-        let leads: Vec<bool> = in_time(POOL_SILENCE_MAX, lead.fetch_all(self.database.shared_pool())).await?;
+        let leads: Vec<bool> =
+            in_time(POOL_SILENCE_MAX, async { lead.fetch_all(&mut *self.database.shared().acquire().await?).await })
+                .await?;
         Ok(leads == [true])
     }
 
@@ -165,8 +192,7 @@ impl Sweeper {
                 Ok(answer) if answer.output == 0 => return call > 0,
                 Ok(answer) => self.metrics.swept(M::SPEC.name, answer.output),
                 Err(problem) => {
-                    self.metrics.failures.inc();
-                    tracing::warn!(method = M::SPEC.name, %problem, "the sweeper could not sweep");
+                    self.refused(&problem, M::SPEC.name);
                     return false;
                 }
             }
@@ -182,7 +208,9 @@ impl Sweeper {
     /// Frees a slug that has no link. Returns whether it is free now.
     async fn free(&self, payer: &str, slug: &str) -> sqlx::Result<bool> {
         let free = sqlx::query_scalar("select slug.free($1, $2)").bind(slug).bind(payer);
-        let freed: Vec<bool> = in_time(POOL_SILENCE_MAX, free.fetch_all(self.database.shared_pool())).await?;
+        let freed: Vec<bool> =
+            in_time(POOL_SILENCE_MAX, async { free.fetch_all(&mut *self.database.shared().acquire().await?).await })
+                .await?;
         self.metrics.swept("freeSlug", u64::from(freed == [true]));
         Ok(freed == [true])
     }
@@ -219,8 +247,7 @@ impl Sweeper {
                     }
                 }
                 Err(problem) => {
-                    self.metrics.failures.inc();
-                    tracing::warn!(%problem, "a graph could not grow");
+                    self.refused(&problem, GrowGraph::SPEC.name);
                     return;
                 }
             }

@@ -17,6 +17,22 @@ pub(super) enum Sweepable {
     Graphs,
 }
 
+impl Sweepable {
+    /// The name of the kind in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queues => "queues",
+            Self::Jobs => "jobs",
+            Self::Locks => "locks",
+            Self::Idempotency => "idempotency",
+            Self::Links => "links",
+            Self::Slugs => "slugs",
+            Self::Memories => "memories",
+            Self::Graphs => "graphs",
+        }
+    }
+}
+
 /// The kinds that a round sweeps. Graphs grow between the rounds.
 pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 7] = [
     Sweepable::Queues,
@@ -62,7 +78,7 @@ impl Walk {
         };
         let (payer, key) = &self.after;
         let query = sqlx::query_as(find).bind(payer).bind(key).bind(millis(clicks_kept));
-        let rows = query.fetch_all(database.shared_pool());
+        let rows = async { query.fetch_all(&mut *database.shared().acquire().await?).await };
         let rows: Vec<(String, String, bool)> = in_time(POOL_SILENCE_MAX, rows).await?;
         Ok(rows.into_iter().map(|(payer, key, is_due)| Row { payer, key, is_due }).collect())
     }

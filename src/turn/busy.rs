@@ -68,7 +68,9 @@ impl BusyPath {
             }
         }
         drop(parked);
-        refused.into_iter().for_each(|call| call.answer(Err(CallError::Overloaded)));
+        for call in refused {
+            call.refuse(CallError::Overloaded, "too many calls wait for the locks of their payers");
+        }
         if !is_parked {
             let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
             tokio::spawn(parked.drive());
@@ -123,7 +125,10 @@ impl BusyPath {
 
 impl SendBatch for &BusyPath {
     async fn send(&mut self, batch: &[Call]) -> Result<BatchResults, SendError> {
-        let statement = statement::execute(self.database.pool(), Access::Write, batch, LOCK_WAIT);
+        let statement = async {
+            let mut connection = self.database.slow().acquire().await?;
+            statement::execute(&mut *connection, Access::Write, batch, LOCK_WAIT).await
+        };
         match tokio::time::timeout(POOL_WAIT + LOCK_WAIT + SILENCE_MAX, statement).await {
             Ok(result) => result,
             Err(_elapsed) => Err(SendError::silence()),
@@ -160,7 +165,7 @@ impl Drop for Parked {
     fn drop(&mut self) {
         let left = self.payer.take().and_then(|payer| self.path.parked().remove(&payer));
         for call in left.into_iter().flatten() {
-            call.answer(Err(CallError::PayerBusy));
+            call.refuse(CallError::PayerBusy, "no connection became free to wait for the lock of the payer");
         }
     }
 }

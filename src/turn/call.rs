@@ -1,14 +1,16 @@
 //! A call as the lanes see it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use tracing::Span;
 
 use super::access::{Access, Batching};
 use super::error::CallError;
 use super::send_error::SendError;
 use crate::payer::Payer;
+use crate::telemetry::Current;
 use crate::vector::Vector;
 
 /// Bytes of parameters that count as one unit of weight.
@@ -46,8 +48,8 @@ pub(super) struct Call {
     pub payer: Payer,
     pub command: Command,
     pub queued: Instant,
-    /// The span of the request, so that log lines of other tasks carry its id.
-    pub span: Span,
+    /// The request, whose log line has the cause of a failure. `None` for calls of the sweeper.
+    pub request: Option<Arc<Current>>,
     pub reply: oneshot::Sender<Result<String, CallError>>,
 }
 
@@ -63,8 +65,27 @@ impl Call {
 
     /// Answers with the failure of a batch in which the call was alone, or whose outcome is unknown.
     pub fn fail(self, access: Access, error: &SendError) {
-        let error = self.span.in_scope(|| error.of_call(access, self.command.method));
+        let ended = error.of_call(access);
+        let cause = format!("{}: {error}", self.command.method);
+        self.refuse(ended, cause);
+    }
+
+    /// Answers with a failure. Callers never see the cause.
+    pub fn refuse(self, error: CallError, cause: impl Into<Cow<'static, str>>) {
+        self.because(error, cause);
         self.answer(Err(error));
+    }
+
+    /// Tells the request, or the log if there is none, why the call fails.
+    pub fn because(&self, error: CallError, cause: impl Into<Cow<'static, str>>) {
+        let cause = cause.into();
+        match &self.request {
+            Some(request) => request.because(cause),
+            None if error == CallError::Refused => {
+                tracing::error!(%cause, "the database refused a call of the sweeper");
+            }
+            None => tracing::debug!(%cause, ?error, "a call of the sweeper failed"),
+        }
     }
 
     pub fn answer(self, answer: Result<String, CallError>) {

@@ -9,6 +9,8 @@ pub(crate) enum CallError {
     PayerBusy,
     /// The database is unreachable, or the server is stopping. The call did not run.
     Unavailable,
+    /// The database has no disk space, memory or connections left. The call did not run, or was rolled back.
+    Exhausted,
     /// The connection broke after the call was sent and before the database confirmed the commit.
     OutcomeUnknown,
     /// The database refused the call: a bug in payerbase.

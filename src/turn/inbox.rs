@@ -105,6 +105,12 @@ impl State {
 }
 
 impl Inbox {
+    /// Number of calls that wait.
+    pub fn len(&self) -> usize {
+        let state = self.state();
+        state.light.len() + state.heavy.len()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // No code in here panics between two changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -210,7 +216,7 @@ mod tests {
                 weight: 1,
             },
             queued: Instant::now(),
-            span: tracing::Span::none(),
+            request: None,
             reply: oneshot::channel().0,
         }
     }

@@ -64,7 +64,7 @@ impl Lane {
         }
         match sent {
             Ok(results) => self.answer(batch, results),
-            Err(SendError::NotConnected(_)) => self.refuse_all(batch).await,
+            Err(error @ SendError::NotConnected(_)) => self.refuse_all(batch, &error).await,
             Err(error) => {
                 let is_rolled_back = self.access == Access::Read || !matches!(error, SendError::Lost(_));
                 if is_rolled_back && (batch.len() > 1 || error.is_transient(self.access)) {
@@ -86,9 +86,9 @@ impl Lane {
             match run_alone(self, access, &call).await {
                 None => {}
                 Some(Ok(results)) => self.answer(vec![call], results),
-                Some(Err(SendError::NotConnected(_))) => {
+                Some(Err(error @ SendError::NotConnected(_))) => {
                     left.push_front(call);
-                    return self.refuse_all(left.into()).await;
+                    return self.refuse_all(left.into(), &error).await;
                 }
                 Some(Err(error)) => call.fail(access, &error),
             }
@@ -105,10 +105,7 @@ impl Lane {
                 return Ok(connection);
             }
         }
-        self.database.connect().await.map_err(|error| {
-            tracing::warn!(%error, "a lane cannot connect to the database");
-            SendError::NotConnected(error)
-        })
+        self.database.connect().await.map_err(SendError::NotConnected)
     }
 
     fn answer(&self, batch: Vec<Call>, results: BatchResults) {
@@ -130,9 +127,9 @@ impl Lane {
     }
 
     /// Refuses these calls and all that wait: without a connection none of them can run.
-    async fn refuse_all(&mut self, batch: Vec<Call>) {
+    async fn refuse_all(&mut self, batch: Vec<Call>, error: &SendError) {
         for call in batch.into_iter().chain(self.inbox.take_all()) {
-            call.answer(Err(CallError::Unavailable));
+            call.refuse(CallError::Unavailable, error.to_string());
         }
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
@@ -149,7 +146,8 @@ impl SendBatch for Lane {
         };
         match &result {
             Ok(results) => self.metrics.ran(self.access, calls.len(), results.ran, sent.elapsed()),
-            Err(error) => tracing::warn!(%error, calls = calls.len(), "a batch failed"),
+            // Each call that fails because of it is logged with its request.
+            Err(error) => tracing::debug!(%error, calls = calls.len(), "a batch failed"),
         }
         if !matches!(result, Err(SendError::Lost(_) | SendError::Unsent(_))) {
             self.connection = Some(connection);

@@ -1,25 +1,25 @@
 //! Metrics of the lanes.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::access::Access;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum LaneKind {
-    Write,
-    Read,
-}
+use super::inbox::Inbox;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabels {
-    lane: LaneKind,
+    /// `write` or `read`.
+    lane: &'static str,
 }
 
 /// The metrics of one kind of lane.
@@ -72,7 +72,7 @@ impl Metrics {
                 commit: commit.get_or_create_owned(&labels),
             }
         };
-        Self { write: of(LaneKind::Write), read: of(LaneKind::Read) }
+        Self { write: of("write"), read: of("read") }
     }
 
     fn of(&self, access: Access) -> &LaneMetrics {
@@ -95,5 +95,34 @@ impl Metrics {
         metrics.batch_calls.observe(f64::from(u32::try_from(calls).unwrap_or(u32::MAX)));
         metrics.run.observe(ran.as_secs_f64());
         metrics.commit.observe(round_trip.saturating_sub(ran).as_secs_f64());
+    }
+}
+
+/// The calls that wait for their lanes, counted when somebody asks.
+pub(super) struct Inboxes {
+    pub write: Vec<Arc<Inbox>>,
+    pub read: Vec<Arc<Inbox>>,
+}
+
+impl std::fmt::Debug for Inboxes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} for writes, {} for reads", self.write.len(), self.read.len())
+    }
+}
+
+impl Collector for Inboxes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let kinds = [("write", &self.write), ("read", &self.read)];
+        let gauge = MetricType::Gauge;
+        let mut lanes = encoder.encode_descriptor("lanes", "Lanes, each with one connection", None, gauge)?;
+        for (kind, inboxes) in kinds {
+            ConstGauge::new(inboxes.len()).encode(lanes.encode_family(&[("lane", kind)])?)?;
+        }
+        let mut queued = encoder.encode_descriptor("lane_queued", "Calls that wait for their lane", None, gauge)?;
+        for (kind, inboxes) in kinds {
+            let calls: usize = inboxes.iter().map(|inbox| inbox.len()).sum();
+            ConstGauge::new(calls).encode(queued.encode_family(&[("lane", kind)])?)?;
+        }
+        Ok(())
     }
 }

@@ -23,19 +23,19 @@ const REPLACED: [&str; 3] = ["cache lookup failed for function", "cache lookup f
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
     /// The database refused the batch and rolled it back.
-    #[error("refused and rolled back: {0}")]
+    #[error("the database refused the call: {}", db::reason(.0))]
     Refused(sqlx::Error),
     /// The node does not hold these payers. The batch did not run there.
     #[error("the payers are on another node")]
     Moved,
     /// There was no connection, and the database did not accept a new one.
-    #[error("not connected: {0}")]
+    #[error("{}", db::reason(.0))]
     NotConnected(sqlx::Error),
     /// The connection was closed, or not all bytes were sent. The batch did not run: the commit comes with the last bytes.
-    #[error("not sent: {0}")]
+    #[error("not sent: {}", db::reason(.0))]
     Unsent(sqlx::Error),
     /// The connection broke. Whether the batch ran is unknown.
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke: {}", db::reason(.0))]
     Lost(sqlx::Error),
 }
 
@@ -80,6 +80,11 @@ impl SendError {
         matches!(self, Self::Refused(_) | Self::Moved)
     }
 
+    /// Whether no connection of the pool became free in time: the pool is busy, or cannot connect.
+    pub fn is_pool_timeout(&self) -> bool {
+        matches!(self, Self::Unsent(sqlx::Error::PoolTimedOut))
+    }
+
     /// Whether a payer's lock was not free in time.
     pub fn is_lock_timeout(&self) -> bool {
         self.refusal().is_some_and(|code| code == LOCK_TIMEOUT)
@@ -102,20 +107,18 @@ impl SendError {
         }
     }
 
-    /// How a call ends that was alone in the batch. Logs the error of the database, which callers never see.
-    pub fn of_call(&self, access: Access, method: &'static str) -> CallError {
+    /// How a call ends that was alone in the batch.
+    pub fn of_call(&self, access: Access) -> CallError {
         match self {
             Self::Unsent(sqlx::Error::PoolTimedOut) => CallError::Overloaded,
             Self::Moved | Self::NotConnected(_) | Self::Unsent(_) => CallError::Unavailable,
             Self::Lost(_) if access == Access::Read => CallError::Unavailable,
             Self::Lost(_) => CallError::OutcomeUnknown,
-            Self::Refused(error) => match self.refusal().as_deref() {
+            Self::Refused(error) if db::is_exhausted(error) => CallError::Exhausted,
+            Self::Refused(_) => match self.refusal().as_deref() {
                 Some(LOCK_TIMEOUT) => CallError::PayerBusy,
                 Some(STATEMENT_TIMEOUT | SERIALIZATION_FAILURE | DEADLOCK) => CallError::Overloaded,
-                _ => {
-                    tracing::error!(method, %error, "the database refused a call");
-                    CallError::Refused
-                }
+                _ => CallError::Refused,
             },
         }
     }

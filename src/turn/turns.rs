@@ -11,7 +11,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
-use tracing::Span;
 
 use super::access::{Access, Batching};
 use super::busy::BusyPath;
@@ -19,17 +18,21 @@ use super::call::{Call, Command};
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::lane::Lane;
-use super::metrics::Metrics;
+use super::metrics::{Inboxes, Metrics};
 use super::statement;
 use crate::db::Database;
 use crate::payer::Payer;
 use crate::payer_limit::{PayerLimit, Permit};
+use crate::telemetry::{Current, because};
 
 /// Time limit of a call. A call that has not begun by then is answered with 503 and never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a write on the pool waits for the payer's lock.
 const APART_LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// Why a call failed whose statement did not end in time.
+const NO_REPLY: &str = "the database did not reply in time";
 
 /// Number of lanes.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,7 @@ impl Turns {
         };
         let inboxes = |count| -> Vec<Arc<Inbox>> { (0..count).map(|_lane| Arc::default()).collect() };
         let (write, read) = (inboxes(lanes.write), inboxes(lanes.read));
+        registry.register_collector(Box::new(Inboxes { write: write.clone(), read: read.clone() }));
         // Alternately, so that every thread gets lanes of both kinds.
         let mut idle = VecDeque::new();
         for index in 0..write.len().max(read.len()) {
@@ -120,7 +124,7 @@ impl Turns {
         let (access, batching) = (command.access, command.batching);
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, payer, command, queued: Instant::now(), span: Span::current(), reply };
+        let call = Call { id, payer, command, queued: Instant::now(), request: Current::get(), reply };
         if batching == Batching::Apart {
             return self.dispatch_apart(access, call).await;
         }
@@ -130,40 +134,56 @@ impl Turns {
         };
         let payer = call.payer.clone();
         let inbox = lane_of(inboxes, &payer).ok_or(CallError::Unavailable)?;
-        inbox.push(call)?;
-        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => answer,
+        inbox.push(call).inspect_err(|error| {
+            let is_stopping = *error == CallError::Unavailable;
+            because(if is_stopping { "the server is stopping" } else { "the inbox of the lane is full" });
+        })?;
+        let (error, cause) = match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => return answer,
             // The lane panicked with the call: a bug.
-            Ok(Err(_gone)) if access == Access::Read => Err(CallError::Refused),
-            Ok(Err(_gone)) => Err(CallError::OutcomeUnknown),
-            Err(_elapsed) if inbox.withdraw(id) => Err(CallError::Overloaded),
-            Err(_elapsed) if self.busy.withdraw(&payer, id) => Err(CallError::PayerBusy),
-            Err(_elapsed) if access == Access::Read => Err(CallError::Unavailable),
-            Err(_elapsed) => Err(CallError::OutcomeUnknown),
-        }
+            Ok(Err(_gone)) if access == Access::Read => (CallError::Refused, "the lane panicked"),
+            Ok(Err(_gone)) => (CallError::OutcomeUnknown, "the lane panicked"),
+            Err(_elapsed) if inbox.withdraw(id) => (CallError::Overloaded, "the call had not begun in time"),
+            Err(_elapsed) if self.busy.withdraw(&payer, id) => {
+                (CallError::PayerBusy, "the lock of the payer was not free in time")
+            }
+            Err(_elapsed) if access == Access::Read => (CallError::Unavailable, NO_REPLY),
+            Err(_elapsed) => (CallError::OutcomeUnknown, NO_REPLY),
+        };
+        because(cause);
+        Err(error)
     }
 
     /// Runs one autocommit statement on the pool, so that it delays no call of a lane. A payer runs a few slow reads at a
     /// time; more of them wait.
     async fn dispatch_apart(&self, access: Access, call: Call) -> Result<String, CallError> {
         let permit = match access {
-            Access::Read => Some(self.slow_reads.admit(&call.payer).map_err(|_too_many| CallError::Overloaded)?),
+            Access::Read => Some(self.slow_reads.admit(&call.payer).map_err(|_too_many| {
+                because("too many slow reads of one payer are in progress");
+                CallError::Overloaded
+            })?),
             // Writes of the sweeper, one at a time.
             Access::Write => None,
         };
         let calls = [call];
         let statement = async {
             let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
-            statement::execute(self.database.pool(), access, &calls, APART_LOCK_WAIT).await
+            let mut connection = self.database.slow().acquire().await?;
+            statement::execute(&mut *connection, access, &calls, APART_LOCK_WAIT).await
         };
-        match tokio::time::timeout(CALL_TIMEOUT, statement).await {
-            Ok(Ok(batch)) => batch.results.into_iter().next().ok_or(CallError::Refused),
-            Ok(Err(error)) => {
-                Err(calls.first().map_or(CallError::Refused, |call| error.of_call(access, call.command.method)))
-            }
-            Err(_elapsed) if access == Access::Write => Err(CallError::OutcomeUnknown),
-            Err(_elapsed) => Err(CallError::Overloaded),
-        }
+        let sent = tokio::time::timeout(CALL_TIMEOUT, statement).await;
+        let [call] = calls;
+        let (error, cause) = match sent {
+            Ok(Ok(batch)) => return batch.results.into_iter().next().ok_or(CallError::Refused),
+            Ok(Err(error)) => match (error.is_pool_timeout(), self.database.away()) {
+                (true, Some(cause)) => (CallError::Unavailable, cause),
+                _ => (error.of_call(access), format!("{}: {error}", call.command.method)),
+            },
+            Err(_elapsed) if access == Access::Write => (CallError::OutcomeUnknown, NO_REPLY.to_owned()),
+            Err(_elapsed) => (CallError::Overloaded, NO_REPLY.to_owned()),
+        };
+        call.because(error, cause);
+        Err(error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands of the program: `payerbase dev`, started as a new user starts it, and the others.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -32,7 +32,10 @@ struct Dev {
 
 impl Dev {
     fn start(dir: &Path) -> Self {
-        let mut command = program(&["dev", "--port", "0", "--data-dir", dir.to_str().unwrap()]);
+        Self::of(program(&["dev", "--port", "0", "--data-dir", dir.to_str().unwrap()]))
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let curl = lines.find_map(|line| line.unwrap().trim().strip_prefix("curl ").map(|rest| format!("curl {rest}")));
@@ -169,7 +172,12 @@ fn tokens_can_be_created_listed_and_revoked_while_dev_runs() {
     );
     assert!(!listed.contains(&text[25..68]));
 
-    assert!(token(&["revoke", &text[8..24]]).status.success());
+    assert!(listed.contains("created") && String::from_utf8_lossy(&made.stderr).contains(&text[8..24]), "{listed}");
+
+    let revoked = token(&["revoke", &text[8..24]]);
+    assert!(revoked.status.success() && String::from_utf8_lossy(&revoked.stderr).contains("refuses it"), "{revoked:?}");
+    let again = token(&["revoke", &text[8..24]]);
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
     assert!(!token(&["revoke", "0000000000000000"]).status.success());
     assert!(String::from_utf8(token(&["list"]).stdout).unwrap().contains("revoked"));
     for _ in 0..200 {
@@ -183,10 +191,91 @@ fn tokens_can_be_created_listed_and_revoked_while_dev_runs() {
         &["create", "--payer", "0x12"][..],
         &["create", "--payer", payer, "--scope", "root"],
         &["create", "--payer", payer, "--expires-in", "10y"],
+        &["create", "--payer", payer, "--expires-in", "soon"],
+        &["create", "--payer", "0x52908400098527886E0F7030069857D2E4169Ee8"],
     ] {
         let refused = token(bad);
         assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
     }
+}
+
+/// Runs a command with a text as its standard input.
+fn with_input(mut command: Command, text: &str) -> Output {
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    process.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_token_is_revoked_by_its_text_without_being_an_argument() {
+    let dir = folder();
+    let place = dir.path().to_str().unwrap();
+    let dev = Dev::start(dir.path());
+    let text = dev.curl.split("Bearer ").nth(1).unwrap().trim_end_matches('\'').to_owned();
+    let revoked = with_input(program(&["token", "--data-dir", place, "revoke", "-"]), &format!("{text}\n"));
+    assert!(revoked.status.success(), "{revoked:?}");
+    let printed = String::from_utf8(revoked.stderr).unwrap();
+    assert!(printed.contains(&text[8..24]) && !printed.contains(&text[25..68]), "{printed}");
+}
+
+#[test]
+fn postgres_knows_no_secret_of_the_environment_and_others_do_not_reach_its_socket() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let dir = folder();
+    let mut command = program(&["dev", "--port", "0", "--data-dir", dir.path().to_str().unwrap()]);
+    command.env("PAYERBASE_EMBEDDINGS_KEY", "hunter2");
+    let dev = Dev::of(command);
+    let pid = std::fs::read_to_string(dir.path().join("data/postmaster.pid")).unwrap();
+    if cfg!(target_os = "linux") {
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.lines().next().unwrap())).unwrap();
+        assert!(!String::from_utf8_lossy(&environment).contains("hunter2"));
+    }
+    let run = std::fs::metadata(dir.path().join("run")).unwrap();
+    assert_eq!(run.permissions().mode() & 0o777, 0o700);
+    assert_eq!(run.uid(), std::fs::metadata(dir.path().join("data")).unwrap().uid());
+    for secret in ["credentials.json", "demo-token", "postgres.log", "payerbase.lock"] {
+        let mode = std::fs::metadata(dir.path().join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    assert!(!dir.path().join("password").exists());
+    assert_eq!(dev.run_curl()["value"], 1);
+    dev.stop("-TERM");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named_with_what_to_do() {
+    let dir = folder();
+    let place = dir.path().to_str().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let file = format!("{place}/file/data");
+    for args in [&["dev", "--port", "0", "--data-dir", &file][..], &["token", "--data-dir", place, "list"]] {
+        let refused = program(args).output().unwrap();
+        let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && printed.contains("--data-dir"), "{printed}");
+        assert!(printed.contains("data folder") && printed.contains(place), "{printed}");
+    }
+    // initdb fails: the password does not stay behind.
+    let bin = dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for (name, script) in [("postgres", "echo 'postgres (PostgreSQL) 18.0'"), ("initdb", "echo broken >&2; exit 1")] {
+        std::fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(bin.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let data = dir.path().join("data-of-dev");
+    let mut command = program(&["dev", "--port", "0", "--data-dir", data.to_str().unwrap()]);
+    let refused = command.env("PAYERBASE_POSTGRES_BIN", &bin).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("broken"), "{refused:?}");
+    let left: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["payerbase.lock"], "no password and no half of a cluster stays behind");
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let mut openapi = program(&["openapi"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Like `head -1`: the document does not fit into the pipe.
+    drop(openapi.stdout.take());
+    let output = openapi.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
@@ -200,6 +289,11 @@ fn serve_reports_all_configuration_mistakes_at_once() {
         assert!(printed.contains(variable), "{printed}");
     }
     assert!(!printed.contains("hunter2"), "{printed}");
+    // With a wrong port, so does every other command.
+    for args in [&["migrate"][..], &["token", "list"], &["dev"], &["fetch"]] {
+        let refused = program(args).env("PAYERBASE_PORT", "65536").output().unwrap();
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("it is \"65536\""), "{args:?}: {refused:?}");
+    }
     let missing = program(&["serve"]).output().unwrap();
     assert!(String::from_utf8_lossy(&missing.stderr).contains("DATABASE_URL"));
 }

@@ -26,6 +26,7 @@ mod locks_linearizable;
 mod locks_model;
 mod memories;
 mod memories_search;
+mod metrics;
 mod pages;
 mod problems;
 mod queues;

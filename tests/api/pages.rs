@@ -55,13 +55,16 @@ async fn metrics_count_calls_and_contain_no_payer() {
     caller.get("/v1/counters/secret-name").await.ok();
     let metrics = caller.get("/metrics").await.text;
     let has = |line: &str| assert!(metrics.lines().any(|found| found.starts_with(line)), "{line}\n{metrics}");
-    has(r#"payerbase_http_requests_total{route="/v1/counters/{name}/increment",status="200"} 3"#);
+    has(
+        r#"payerbase_http_requests_total{method="post",route="/v1/counters/{name}/increment",status="200",code="none"} 3"#,
+    );
+    has(r#"payerbase_http_duration_seconds_count{method="post",route="/v1/counters/{name}/increment"} 3"#);
     has(r#"payerbase_calls_total{method="increment",outcome="ok"} 3"#);
-    has(r#"payerbase_lane_batch_calls_sum{lane="Write"} 3"#);
+    has(r#"payerbase_lane_batch_calls_sum{lane="write"} 3"#);
     for histogram in ["lane_wait_seconds", "lane_run_seconds", "lane_commit_seconds", "lane_batch_calls"] {
-        has(&format!(r#"payerbase_{histogram}_count{{lane="Write"}} "#));
+        has(&format!(r#"payerbase_{histogram}_count{{lane="write"}} "#));
     }
-    has(r#"payerbase_lane_busy_seconds_total{lane="Write"}"#);
+    has(r#"payerbase_lane_busy_seconds_total{lane="write"}"#);
     assert!(!metrics.contains("secret-name") && !metrics.contains(caller.payer.as_str()));
     assert!(metrics.ends_with("# EOF\n"));
 }

@@ -227,6 +227,38 @@ async fn a_turn_on_the_wrong_node_is_reported_as_not_run() {
     assert_eq!(caller.post("/v1/counters/a/decrement", json!({})).await.ok()["value"], -1);
 }
 
+/// Raises an error of PostgreSQL in a function.
+async fn raise(app: &TestApp, function: &str, sqlstate: &str) {
+    let body =
+        format!("raise exception using errcode = '{sqlstate}', message = 'could not extend file: No space left'");
+    let raising = format!("create or replace function {function} language plpgsql as $$ begin {body}; end $$");
+    app.database.admin().await.execute(sqlx::AssertSqlSafe(raising)).await.unwrap();
+}
+
+/// Disk space, memory, connections: nothing was changed, and the next attempt may find room.
+#[tokio::test]
+async fn a_database_without_resources_is_503_and_nothing_is_changed() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let caller = app.caller().await;
+    for sqlstate in ["53100", "53200", "53300", "53400", "53000"] {
+        raise(&app, "rpc.increment(p_payer text, p_params jsonb) returns json", sqlstate).await;
+        let answer = caller.increment("a", json!({})).await;
+        assert_eq!(answer.headers["retry-after"], "30");
+        let problem = answer.problem(503, "database-exhausted");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("Nothing was changed") && !detail.contains("extend"), "{detail}");
+    }
+    caller.get("/v1/counters/a").await.problem(404, "not-found");
+    // A read, a slow read and a slug, each by its own way.
+    raise(&app, "rpc.get_counter(p_payer text, p_params jsonb) returns json", "53100").await;
+    caller.get("/v1/counters/a").await.problem(503, "database-exhausted");
+    raise(&app, "rpc.list_counters(p_payer text, p_params jsonb) returns json", "53200").await;
+    caller.get("/v1/counters").await.problem(503, "database-exhausted");
+    raise(&app, "slug.reserve(p_slug text, p_payer text) returns boolean", "53100").await;
+    caller.post("/v1/links", json!({"url": "https://example.org/"})).await.problem(503, "database-exhausted");
+    assert_eq!(caller.post("/v1/counters/a/decrement", json!({})).await.ok()["value"], -1);
+}
+
 #[tokio::test]
 async fn a_server_finishes_running_calls_before_it_stops() {
     let app = TestApp::on(TestDatabase::own().await);

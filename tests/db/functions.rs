@@ -13,6 +13,7 @@ const ENTRIES: &[&str] = &[
     "slug.free",
     "slug.owner",
     "slug.reserve",
+    "sweep.backlog",
     "sweep.graphs",
     "sweep.idempotency",
     "sweep.jobs",

@@ -1,7 +1,6 @@
 //! One PostgreSQL cluster in a folder, run as a child process.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,11 +13,11 @@ use tokio::process::{Child, Command};
 
 use super::engine::Engine;
 use super::error::{Error, context};
-use crate::db::migrate;
+use super::files::{Owner, Temporary, private, write_secret};
+use super::log_file::{self, Keeper};
+use crate::db::{migrate, reason};
 use crate::folders::is_root;
 
-/// The usual user id of `nobody`. PostgreSQL refuses to run as root, so it runs as this user if payerbase is root.
-const UNPRIVILEGED: u32 = 65_534;
 /// Maximum length of the socket's folder, in bytes. Every system accepts a socket path of 103 bytes, and PostgreSQL
 /// appends `/.s.PGSQL.5432`.
 const SOCKET_DIR_BYTES_MAX: usize = 88;
@@ -56,7 +55,7 @@ impl Access {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
         let path = dir.join("credentials.json");
         let read = fs::read_to_string(&path).and_then(|text| serde_json::from_str(&text).map_err(Into::into));
-        let credentials = context(read, || format!("read {}", path.display()))?;
+        let credentials = read.map_err(|source| Error::NoCluster { dir: dir.clone(), source })?;
         Ok(Self { socket_dir: socket_dir(&dir), credentials })
     }
 
@@ -107,6 +106,7 @@ struct Running {
     postgres: Child,
     /// PostgreSQL runs as long as its standard input is open.
     leash: Child,
+    _log: Keeper,
 }
 
 impl Cluster {
@@ -118,13 +118,14 @@ impl Cluster {
     /// started.
     pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
-        context(fs::create_dir_all(&dir), || format!("create {}", dir.display()))?;
+        let unusable = |source| Error::Folder { dir: dir.clone(), source };
+        fs::create_dir_all(&dir).map_err(unusable)?;
         let lock = private(File::options().write(true).create(true)).open(dir.join("payerbase.lock"));
-        let lock = context(lock, || format!("write to {}", dir.display()))?;
+        let lock = lock.map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir)),
-            Err(TryLockError::Error(source)) => return Err(Error::Io { what: "lock the data folder".into(), source }),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         if !dir.join("data").exists() {
             initialise(&dir, &engine).await?;
@@ -185,12 +186,12 @@ impl Cluster {
         let data = self.dir.join("data");
         let socket_dir = socket_dir(&self.dir);
         stop_orphan(&data, &socket_dir).await;
-        make_folder(&socket_dir, 0o755)?;
+        let owner = Owner::of(&self.dir);
+        owner.make_folder(&socket_dir, 0o700)?;
         let log_file = self.dir.join("postgres.log");
-        let log = private(File::options().create(true).append(true)).open(&log_file);
-        let log = context(log, || format!("write {}", log_file.display()))?;
+        let log = log_file::open(&log_file)?;
         let log_too = context(log.try_clone(), || format!("write {}", log_file.display()))?;
-        let mut postgres = as_unprivileged(Command::new(self.engine.program("postgres")));
+        let mut postgres = owner.run(Command::new(self.engine.program("postgres")));
         postgres
             .arg("-D")
             .arg(&data)
@@ -204,7 +205,7 @@ impl Cluster {
             // drained.
             .process_group(0);
         let postgres = context(postgres.spawn(), || "start postgres".to_owned())?;
-        let mut leash = as_unprivileged(Command::new("sh"));
+        let mut leash = owner.run(Command::new("sh"));
         leash
             .args(["-c", LEASH, "leash"])
             .arg(&data)
@@ -214,7 +215,7 @@ impl Cluster {
             .stderr(Stdio::null())
             .process_group(0);
         let leash = context(leash.spawn(), || "start sh".to_owned())?;
-        self.running = Some(Running { postgres, leash });
+        self.running = Some(Running { postgres, leash, _log: Keeper::of(log_file.clone()) });
         self.wait_until_ready(&log_file).await
     }
 
@@ -234,7 +235,7 @@ impl Cluster {
                 let printed = fs::read_to_string(log).unwrap_or_default();
                 let end: Vec<&str> = printed.lines().rev().take(LOG_LINES_SHOWN).collect();
                 let end: String = end.into_iter().rev().map(|line| format!("\n{line}")).collect();
-                return Err(Error::Program { program: "postgres", output: format!("{refused}{end}") });
+                return Err(Error::Program { program: "postgres", output: format!("{}{end}", reason(&refused)) });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -260,12 +261,14 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     let data = dir.join("data");
     // A new folder each time: in an old one, the initdb of a killed payerbase may still be running.
     let part = dir.join(format!("data.part-{:08x}", rand::random::<u32>()));
-    make_folder(&part, 0o700)?;
+    let owner = Owner::of(dir);
+    owner.make_folder(&part, 0o700)?;
     let credentials = Credentials { admin: password(), app: password() };
     let password_file = dir.join("password");
+    let password_here = Temporary(&password_file);
     write_secret(&password_file, &credentials.admin)?;
-    give_away(&password_file, 0o600)?;
-    let mut initdb = as_unprivileged(Command::new(engine.program("initdb")));
+    owner.give(&password_file, 0o600)?;
+    let mut initdb = owner.run(Command::new(engine.program("initdb")));
     initdb.arg("-D").arg(&part).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
     if engine.major()? >= 17 {
         // The same collation and character classes on every system, independent of its locales.
@@ -275,9 +278,14 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
     let output = context(output, || "run initdb".to_owned())?;
     if !output.status.success() {
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        // The remains are useless.
+        let _left = fs::remove_dir_all(&part);
+        if is_root() && printed.contains("Permission denied") {
+            return Err(Error::OutOfReach { dir: dir.to_owned(), output: printed });
+        }
         return Err(Error::Program { program: "initdb", output: printed });
     }
-    context(fs::remove_file(&password_file), || format!("remove {}", password_file.display()))?;
+    drop(password_here);
     write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())?;
     context(fs::rename(&part, &data), || format!("move {} into place", part.display()))?;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -287,24 +295,6 @@ async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Creates files that only this user can read and write.
-fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
-}
-
-/// Writes a file that only this user can read. The file is replaced as a whole or not at all.
-pub(crate) fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    let part = path.with_extension("part");
-    let write = || {
-        let mut file = private(File::options().write(true).create(true).truncate(true)).open(&part)?;
-        file.write_all(secret.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    context(write(), || format!("write {}", path.display()))
 }
 
 fn password() -> String {
@@ -321,42 +311,6 @@ fn socket_dir(dir: &Path) -> PathBuf {
     let digest = sha2::Sha256::digest(dir.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     PathBuf::from("/tmp").join(format!("payerbase-{name}"))
-}
-
-/// Creates a folder for PostgreSQL. An existing one must be a folder and belong to PostgreSQL's user: the socket's
-/// folder may be in /tmp, where other users can create files.
-fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
-    match fs::create_dir(path) {
-        Ok(()) => return give_away(path, mode),
-        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(refused) => return context(Err(refused), || format!("create {}", path.display())),
-    }
-    let found = context(fs::symlink_metadata(path), || format!("look at {}", path.display()))?;
-    let owner = if is_root() { UNPRIVILEGED } else { rustix::process::geteuid().as_raw() };
-    if found.is_dir() && found.uid() == owner {
-        return Ok(());
-    }
-    let refused = std::io::Error::other("it exists already, and is not a folder of PostgreSQL's user");
-    context(Err(refused), || format!("use {}", path.display()))
-}
-
-/// Sets the mode of a file or folder, and as root its owner: PostgreSQL's user.
-fn give_away(path: &Path, mode: u32) -> Result<(), Error> {
-    context(fs::set_permissions(path, fs::Permissions::from_mode(mode)), || format!("protect {}", path.display()))?;
-    if is_root() {
-        let given = std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED));
-        context(given, || format!("change the owner of {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Runs a command as PostgreSQL's user, because PostgreSQL refuses to run as root.
-fn as_unprivileged(mut command: Command) -> Command {
-    if is_root() {
-        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-    }
-    command.current_dir("/");
-    command
 }
 
 fn signal(process: Option<u32>, signal: Signal) {

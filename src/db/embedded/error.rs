@@ -15,6 +15,38 @@ pub enum Error {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// The data folder cannot be created or written.
+    #[error("the data folder {} cannot be used: {source}; choose another one with --data-dir or PAYERBASE_DATA_DIR", dir.display())]
+    Folder {
+        /// The data folder.
+        dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// The folder is no data folder.
+    #[error(
+        "{} is not a data folder of payerbase: its credentials.json cannot be read ({source}); choose another folder with \
+         --data-dir or PAYERBASE_DATA_DIR",
+        dir.display()
+    )]
+    NoCluster {
+        /// The folder.
+        dir: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// As root, PostgreSQL runs as another user, who cannot enter the folder.
+    #[error(
+        "PostgreSQL, which does not run as root, cannot enter the data folder {}: choose one with --data-dir whose parents every \
+         user may enter, such as /var/lib/payerbase\n{output}",
+        dir.display()
+    )]
+    OutOfReach {
+        /// The data folder.
+        dir: PathBuf,
+        /// The output of PostgreSQL's program.
+        output: String,
+    },
     /// The package has no PostgreSQL for this platform.
     #[error(
         "no embedded PostgreSQL for {0}: install PostgreSQL 16 or newer with pgvector and set PAYERBASE_POSTGRES_BIN to the \
@@ -36,7 +68,7 @@ pub enum Error {
     #[error("another payerbase is running on the data folder {0}: stop it, or choose another --data-dir")]
     InUse(PathBuf),
     /// PostgreSQL started, but refused a connection or a statement.
-    #[error("the embedded PostgreSQL cannot be used: {0}")]
+    #[error("the embedded PostgreSQL cannot be used: {}", crate::db::reason(.0))]
     Database(#[from] sqlx::Error),
 }
 

@@ -3,8 +3,10 @@
 mod cluster;
 mod engine;
 mod error;
+mod files;
+mod log_file;
 
-pub(crate) use cluster::write_secret;
 pub use cluster::{Access, Cluster};
 pub use engine::Engine;
 pub use error::Error;
+pub(crate) use files::write_secret;

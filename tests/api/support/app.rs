@@ -35,6 +35,8 @@ pub struct TestApp {
     pub url: String,
     pub database: TestDatabase,
     pub client: reqwest::Client,
+    /// URL of the admin port, if there is one.
+    pub admin_url: Option<String>,
     server: Stop,
     ended: Option<std::thread::JoinHandle<std::io::Result<()>>>,
 }
@@ -70,6 +72,7 @@ impl TestApp {
         let calls = CallSettings { poll_interval: POLL_INTERVAL, language: "english".to_owned(), embeddings: None };
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
             workers: 2,
             lanes: LaneCounts { write: 2, read: 1 },
             calls,
@@ -77,6 +80,7 @@ impl TestApp {
             public_url: None,
             origins: Origins::default(),
             sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
+            log_requests: false,
         };
         change(&mut settings);
         let options = database.app.clone();
@@ -85,15 +89,16 @@ impl TestApp {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let application = Application::build(Database::new(options, 6), &settings).unwrap();
-                started.send((application.address(), application.stop())).unwrap();
+                started.send((application.address(), application.admin_address(), application.stop())).unwrap();
                 application.run().await
             })
         });
-        let (address, server) = address.recv().unwrap();
+        let (address, admin, server) = address.recv().unwrap();
+        let admin_url = admin.map(|admin| format!("http://{admin}"));
         // The HTTP client needs a TLS provider, even without TLS.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().unwrap();
-        Self { url: format!("http://{address}"), database, client, server, ended: Some(ended) }
+        Self { url: format!("http://{address}"), database, client, admin_url, server, ended: Some(ended) }
     }
 
     /// Stops the server like SIGTERM, and waits until it has ended.
