@@ -1,7 +1,7 @@
 //! JSON values that callers store.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
@@ -21,10 +21,10 @@ impl Json {
         self.0.is_null()
     }
 
-    /// The value.
+    /// Its size, in bytes: compact JSON in UTF-8, with all digits of its numbers.
     #[must_use]
-    pub fn as_value(&self) -> &Value {
-        &self.0
+    pub fn bytes(&self) -> usize {
+        bytes(&self.0)
     }
 }
 
@@ -64,6 +64,68 @@ pub(crate) fn check_depth<'a>(values: impl IntoIterator<Item = &'a Value>, depth
     }
 }
 
+/// Whether a text or a name in the value contains U+0000, which PostgreSQL cannot store.
+pub(crate) fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Size of a value, in bytes: compact JSON in UTF-8, with all digits of its numbers, so that `1e300` counts 301. The
+/// database writes numbers so.
+pub(crate) fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(is_true) => {
+            if *is_true {
+                4
+            } else {
+                5
+            }
+        }
+        Value::Number(number) => written_bytes(&number.to_string()),
+        Value::String(text) => text_bytes(text),
+        Value::Array(items) => 2 + items.iter().map(bytes).sum::<usize>() + items.len().saturating_sub(1),
+        Value::Object(members) => members_bytes(members),
+    }
+}
+
+/// Refuses a value that is larger than `bytes_max`, as [`bytes`] counts.
+pub(crate) fn too_large(bytes_max: usize) -> String {
+    format!("must be at most {bytes_max} bytes of compact JSON, with all digits of its numbers")
+}
+
+/// Size of an object, as [`bytes`] counts.
+pub(crate) fn members_bytes(members: &Map<String, Value>) -> usize {
+    let members_bytes: usize = members.iter().map(|(name, value)| text_bytes(name) + 1 + bytes(value)).sum();
+    2 + members_bytes + members.len().saturating_sub(1)
+}
+
+/// Size of a text in quotes, with its escapes.
+fn text_bytes(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0x00..=0x1f => 6,
+        _ => 1,
+    });
+    2 + escaped.sum::<usize>()
+}
+
+/// Length of a number once it has no exponent.
+fn written_bytes(number: &str) -> usize {
+    let Some((mantissa, exponent)) = number.split_once('e') else { return number.len() };
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    let sign = usize::from(mantissa.starts_with('-'));
+    match exponent.strip_prefix('-') {
+        // `0.`, zeros, and the digits.
+        Some(places) => sign + 1 + places.parse().unwrap_or(0) + digits,
+        None => sign + digits.max(1 + exponent.parse().unwrap_or(0)),
+    }
+}
+
 /// The recursion ends after `depth` levels.
 fn is_deeper_than(value: &Value, depth: usize) -> bool {
     let is_too_deep = |child: &Value| is_deeper_than(child, depth - 1);
@@ -90,5 +152,23 @@ mod tests {
         assert!(Json::try_from(nested(DEPTH_MAX)).is_ok());
         assert!(Json::try_from(nested(DEPTH_MAX + 1)).is_err());
         assert!(Json::try_from(serde_json::json!([1, [2, nested(DEPTH_MAX - 1)]])).is_err());
+    }
+
+    #[test]
+    fn a_size_is_that_of_compact_json_with_all_digits() {
+        for (json, written) in [
+            (r#" {"a" : [ 1 , 2.5 , null , true , false ] , "b\u0001" : "\u00e9\n\"" } "#, None),
+            ("[]", None),
+            ("{}", None),
+            ("[1, -9223372036854775808, 18446744073709551615, 0.1, -0.0]", None),
+            ("1e300", Some("1".to_owned() + &"0".repeat(300))),
+            ("-1.5e300", Some("-15".to_owned() + &"0".repeat(299))),
+            ("1.7976931348623157e308", Some("17976931348623157".to_owned() + &"0".repeat(292))),
+            ("1.25e-7", Some("0.000000125".to_owned())),
+            ("-5e-324", Some("-0.".to_owned() + &"0".repeat(323) + "5")),
+        ] {
+            let value: Value = serde_json::from_str(json).unwrap();
+            assert_eq!(bytes(&value), written.unwrap_or_else(|| value.to_string()).len(), "{json}");
+        }
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// An integer from `MIN` to `MAX`.
+/// An integer from `MIN` to `MAX`. `1.0` and `1e3` are integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
 
@@ -65,14 +65,28 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX>
             fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
                 self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
             }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+                match whole(number) {
+                    Some(number) => self.visit_i64(number),
+                    None if number.fract() == 0.0 => Err(E::custom(format!("must be {MIN} to {MAX}"))),
+                    None => Err(E::invalid_type(Unexpected::Float(number), &self)),
+                }
+            }
         }
 
         deserializer.deserialize_i64(Within::<MIN, MAX>).map(Self)
     }
 }
 
-/// 2^63, the smallest positive integer that does not fit into 64 bits.
-const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+/// 2^53: a float up to this size is exactly the number that the caller wrote.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// The integer that was written as a float, such as `1.0` or `1e3`. `None` if it has a fraction or may have lost digits.
+fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::as_conversions, reason = "exact: the number is whole and at most 2^53")]
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+}
 
 struct Int64;
 
@@ -93,17 +107,20 @@ impl Visitor<'_> for Int64 {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
         // serde_json parses an integer of more than 64 bits as a float.
-        let beyond = number.abs() >= TOO_LARGE;
-        Err(if beyond { out_of_range() } else { E::invalid_type(serde::de::Unexpected::Float(number), &self) })
+        match whole(number) {
+            Some(number) => Ok(number),
+            None if number.fract() == 0.0 => Err(out_of_range()),
+            None => Err(E::invalid_type(Unexpected::Float(number), &self)),
+        }
     }
 }
 
 fn out_of_range<E: Error>() -> E {
-    E::custom("must be an integer of 64 bits")
+    E::custom("must be an integer of 64 bits, beyond 2^53 without a fraction or an exponent")
 }
 
-/// Deserializes an integer. One of more than 64 bits is an invalid value (422); a fraction or another type is malformed
-/// (400).
+/// Deserializes an integer. `1.0` and `1e3` are integers. One of more than 64 bits is an invalid value (422); a fraction or
+/// another type is malformed (400).
 ///
 /// # Errors
 /// The errors of the deserializer.

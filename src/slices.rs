@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
-use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, turn};
+use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, time, turn};
 
 /// Every method that a payer can call.
 #[must_use]
@@ -64,15 +64,16 @@ pub fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let dispatched = [methods(), links::methods::INTERNAL, sweeper::METHODS].concat();
         let (links, locks) = (links::limits::limits(), locks::limits::limits());
-        let memory_limits = [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end()]].concat();
+        let memory_limits =
+            [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end(), time::last_time()]].concat();
         let sweeper_limits = [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits()].concat();
         let rpc = [
             (turn::SQL, Vec::new()),
             (call::SQL, call::limits::limits()),
             (counters::SQL, vec![name::prefix_end()]),
-            (links::SQL, links.clone()),
+            (links::SQL, [&links[..], &[time::last_time()]].concat()),
             (locks::SQL, locks),
-            (queues::SQL, queues::limits::limits()),
+            (queues::SQL, [&queues::limits::limits()[..], &[time::last_time()]].concat()),
             (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
         ];

@@ -12,6 +12,7 @@ use super::plan::{Plan, Position, Step};
 use super::references::{Finder, Reference, cut};
 use super::spec::Spec;
 use super::transaction::{Results, TransactedCall, Transaction};
+use crate::json::has_nul;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::turn::{Access, Batching};
@@ -87,6 +88,9 @@ fn compile(
         return Err(invalid(index, "/method", detail));
     }
     let mut params = Value::Object(call.params);
+    if !spec.takes_nul && has_nul(&params) {
+        return Err(Problem::new(Code::InvalidText).member("index", index));
+    }
     let mut finder = Finder { aliases, index, pointer: format!("/calls/{index}/params"), found: Vec::new() };
     finder.replace(&mut params, &mut Vec::new(), spec.refs)?;
     let references = finder.found;

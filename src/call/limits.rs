@@ -18,6 +18,9 @@ limits! {
     IDEMPOTENCY_MARGIN: time = Duration::from_mins(1);
     /// Idempotency keys that one call of the sweeper deletes.
     IDEMPOTENCY_SWEPT: number = 1_000;
+    /// Maximum size of a payload or of a result with references in it, as the database writes it: with a space after each
+    /// comma and colon.
+    FILLED_BYTES_MAX: bytes = 256 << 10;
     /// Maximum size of all results of a transaction. A result counts once, and once more for each reference to it.
     RESULTS_BYTES_MAX: bytes = 8 << 20;
 }

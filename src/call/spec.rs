@@ -34,6 +34,8 @@ pub struct Spec {
     pub has_run: bool,
     /// Body size limit, in bytes.
     pub body_bytes_max: usize,
+    /// Whether the parameters may contain U+0000: the method removes or refuses it.
+    pub takes_nul: bool,
 }
 
 impl Spec {
@@ -50,6 +52,7 @@ impl Spec {
             weight: 1,
             has_run: false,
             body_bytes_max,
+            takes_nul: false,
         }
     }
 
@@ -117,6 +120,13 @@ impl Spec {
     #[must_use]
     pub const fn with_run(mut self) -> Self {
         self.has_run = true;
+        self
+    }
+
+    /// Removes or refuses U+0000 itself.
+    #[must_use]
+    pub const fn takes_nul(mut self) -> Self {
+        self.takes_nul = true;
         self
     }
 

@@ -31,13 +31,25 @@ begin
     v_pieces := v_pieces || array[v_value::text, p_call->'pieces'->>i];
   end loop;
   params := array_to_string(v_pieces, '');
+  if octet_length((params->'payload')::text) > {{filled_bytes_max}}
+    or octet_length((params->'result')::text) > {{filled_bytes_max}}
+  then
+    problem := jsonb_build_object('code', 'payload-too-large', 'limitBytes', {{filled_bytes_max}});
+    return;
+  end if;
   if exists (
     select
       from jsonb_each(params)
-      where key in ('id', 'name', 'queue', 'slug', 'lease', 'token') and jsonb_typeof(value) not in ('string', 'null')
+      where key in ('id', 'name', 'queue', 'slug', 'lease', 'token', 'title', 'dedupKey', 'group')
+        and jsonb_typeof(value) not in ('string', 'null')
   ) then
-    raise data_exception using message = 'a name or an id is a text';
+    raise data_exception using message = 'a name, an id or a title is a text';
   end if;
+  -- 3.0 is an integer, as in a request.
+  params := params || coalesce((
+    select jsonb_object_agg(key, trim_scale(value::numeric))
+      from jsonb_each(params)
+      where key in ('amount', 'min', 'max', 'value') and jsonb_typeof(value) = 'number'), '{}');
   -- 64 levels inside of a member, as in a request.
   if params @? '$.**{66}' then
     problem := rpc.invalid_value('/calls/' || p_index || '/params', 'must be nested at most 64 levels deep')->'problem';

@@ -44,7 +44,8 @@ pub struct Transaction {
 }
 
 impl Operation for Transaction {
-    const SPEC: Spec = Spec::write("transact");
+    /// Each call refuses U+0000 in its parameters, or removes it.
+    const SPEC: Spec = Spec::write("transact").takes_nul();
 }
 
 /// The results of a transaction.

@@ -87,11 +87,12 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
         visitor.visit_str(self.text)
     }
 
-    /// A number is written in digits.
+    /// A number is written as in JSON.
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        match self.text.parse() {
-            Ok(number) => visitor.visit_i64(number),
-            Err(_no_number) => visitor.visit_str(self.text),
+        match (self.text.parse(), serde_json::from_str(self.text)) {
+            (Ok(number), _) => visitor.visit_i64(number),
+            (Err(_), Ok(number)) => visitor.visit_f64(number),
+            (Err(_), Err(_)) => visitor.visit_str(self.text),
         }
     }
 

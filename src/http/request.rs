@@ -50,7 +50,7 @@ impl<M: Operation> FromRequest for Request<M> {
 
 /// Parses the parameters and the body as one value.
 fn parse<M: Operation>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
-    if let Some(body) = body.filter(|body| has_nul_escape(body)) {
+    if let Some(body) = body.filter(|body| !M::SPEC.takes_nul && has_nul_escape(body)) {
         // Malformed JSON is reported first.
         let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
         return Err(if well_formed { Problem::new(Code::InvalidText) } else { Problem::new(Code::InvalidJson) });

@@ -6,7 +6,8 @@ language sql stable
 as $$
   select json_build_object(
     'slug', p_link.slug, 'url', p_link.url, 'title', p_link.title, 'clicks', p_link.clicks,
-    'maxClicks', p_link.max_clicks, 'expiresAt', p_link.expires_at,
+    'maxClicks', p_link.max_clicks,
+    'expiresAt', case when p_link.expires_at > {{last_time}} then {{last_time}} else p_link.expires_at end,
     'createdAt', p_link.created_at, 'updatedAt', p_link.updated_at)
 $$;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::limits::limits;
 
 limits! {
-    /// Maximum size of the metadata of a lease, as JSON text of the caller.
+    /// Maximum size of the metadata of a lease: compact JSON in UTF-8, with all digits of its numbers.
     LEASE_METADATA_MAX: bytes = 4_096;
-    /// Maximum size of the metadata of a lease, as the database writes it: with spaces and all digits of its numbers.
+    /// Maximum size of the metadata of a lease, as the database writes it: with a space after each comma and colon.
     LEASE_METADATA_STORED_MAX: bytes = 8_192;
     /// How long a lock is kept after its lease ended.
     LOCK_KEPT: time = Duration::from_hours(1);

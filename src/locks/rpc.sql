@@ -28,12 +28,11 @@ declare
   v_lock record;
   v_fence bigint;
 begin
-  -- The request was within 4 KiB. As jsonb text it is longer: with spaces, and numbers without exponents.
+  -- Only a value from a $ref can be larger, or a request of an older server.
   if octet_length(v_metadata::text) > {{lease_metadata_stored_max}} then
     return rpc.invalid_value(
       '/metadata',
-      'must be at most {{lease_metadata_max}} bytes of JSON, and {{lease_metadata_stored_max}} with spaces '
-      'and all digits of its numbers');
+      'must be at most {{lease_metadata_stored_max}} bytes of JSON with spaces and all digits of its numbers');
   end if;
   select fence, token_sha256, acquired_at, expires_at into v_lock
     from tenant.locks

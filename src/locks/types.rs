@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::limits::LEASE_METADATA_MAX;
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -63,9 +63,9 @@ impl TryFrom<Json> for Metadata {
     type Error = String;
 
     fn try_from(value: Json) -> Result<Self, Self::Error> {
-        match value.as_value().to_string().len() <= LEASE_METADATA_MAX {
+        match value.bytes() <= LEASE_METADATA_MAX {
             true => Ok(Self(value)),
-            false => Err(format!("must be at most {LEASE_METADATA_MAX} bytes of JSON")),
+            false => Err(json::too_large(LEASE_METADATA_MAX)),
         }
     }
 }

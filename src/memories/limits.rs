@@ -3,9 +3,9 @@
 use crate::limits::limits;
 
 limits! {
-    /// Maximum size of the metadata of a memory, as JSON text of the caller.
+    /// Maximum size of the metadata of a memory in a request: compact JSON in UTF-8, with all digits of its numbers.
     MEMORY_METADATA_MAX: bytes = 16 << 10;
-    /// Maximum size of the metadata of a memory, as the database writes it: with spaces and all digits of its numbers.
+    /// Maximum size of the metadata of a memory, as the database writes it: with a space after each comma and colon.
     MEMORY_METADATA_STORED_MAX: bytes = 32 << 10;
     /// Maximum size of a text whose words are indexed with their positions.
     POSITIONS_BYTES_MAX: number = 100_000;

@@ -9,7 +9,8 @@ as $$
     'id', p_memory.id, 'namespace', p_memory.namespace, 'content', p_memory.content, 'metadata', p_memory.metadata,
     'tags', to_jsonb(p_memory.tags), 'importance', p_memory.importance, 'hasEmbedding', p_memory.embedding is not null,
     'embeddingModel', nullif(p_memory.model, ''), 'dimensions', nullif(p_memory.dimensions, 0),
-    'expiresAt', p_memory.expires_at, 'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
+    'expiresAt', case when p_memory.expires_at > {{last_time}} then {{last_time}} else p_memory.expires_at end,
+    'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
 $$;
 
 -- The words of a text: stems with their positions, and the unchanged words, so that a search also finds words of other
@@ -120,8 +121,8 @@ as $$
     (p_params->>'expiresAt')::timestamptz, p_now + make_interval(secs => (p_params->>'ttlMs')::bigint / 1000.0))
 $$;
 
--- A problem if the metadata is over 32 KiB as text of jsonb, although it was within 16 KiB in the request: jsonb writes
--- spaces and all digits of numbers. NULL if it fits.
+-- A problem if the metadata is over 32 KiB as text of jsonb, which has a space after each comma and colon: only a value
+-- from a $ref can be, or a request of an older server. NULL if it fits.
 --   p_within  JSON pointer of the memory in the request
 create function rpc.metadata_problem(p_metadata jsonb, p_within text) returns json
 language plpgsql immutable
@@ -131,8 +132,7 @@ begin
   if octet_length(p_metadata::text) > {{memory_metadata_stored_max}} then
     return rpc.invalid_value(
       p_within || '/metadata',
-      'must be at most {{memory_metadata_max}} bytes of JSON, and {{memory_metadata_stored_max}} with spaces '
-      'and all digits of its numbers');
+      'must be at most {{memory_metadata_stored_max}} bytes of JSON with spaces and all digits of its numbers');
   end if;
   return null;
 end $$;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::check::METADATA_WEIGHT_BYTES;
 use super::limits::MEMORY_METADATA_MAX;
-use crate::json::{DEPTH_MAX, check_depth};
+use crate::json::{self, DEPTH_MAX, check_depth};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -44,8 +44,8 @@ pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
     }
 }
 
-/// Arbitrary metadata of a memory: a JSON object of at most 16 KiB, at most 64 levels deep. As the database writes it,
-/// with spaces and all digits of its numbers, it has at most 32 KiB. Searches can filter by it.
+/// Arbitrary metadata of a memory: a JSON object of at most 16 KiB, at most 64 levels deep. The size is that of
+/// compact JSON in UTF-8, with all digits of its numbers. Searches can filter by it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference"}))]
@@ -63,9 +63,9 @@ impl TryFrom<Map<String, Value>> for Metadata {
 
     fn try_from(members: Map<String, Value>) -> Result<Self, String> {
         check_depth(members.values(), DEPTH_MAX - 1)?;
-        match serde_json::to_string(&members) {
-            Ok(json) if json.len() <= MEMORY_METADATA_MAX => Ok(Self(members)),
-            _ => Err(format!("must be at most {MEMORY_METADATA_MAX} bytes as JSON")),
+        match json::members_bytes(&members) <= MEMORY_METADATA_MAX {
+            true => Ok(Self(members)),
+            false => Err(json::too_large(MEMORY_METADATA_MAX)),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `completeJob`, `failJob` and `extendJob`: what the worker of a running job calls.
 
-use serde::de::{Deserializer, Error as _};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::limits::ERROR_BYTES_MAX;
-use super::spec::{ID, wake_poppers, write};
+use super::spec::{ID, check_size, wake_poppers, write};
 use super::types::{DelayMs, Id, Job, LeaseMs};
-use crate::call::{Method, Ref, Spec, method};
+use crate::call::{Context, Method, Ref, Spec, method};
 use crate::json::Json;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::waiting::Wake;
 
@@ -28,7 +28,8 @@ pub struct CompleteJob {
     /// Lease from the pop. `null` or absent: complete the running attempt, whichever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
-    /// Result of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep. Default: `null`.
+    /// Result of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep, counted like a payload.
+    /// Default: `null`.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[schema(value_type = Value, example = json!({"sent": true}))]
     pub result: Json,
@@ -37,6 +38,10 @@ pub struct CompleteJob {
 impl Method for CompleteJob {
     type Output = Job;
     const SPEC: Spec = write("completeJob").with_run().problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
+
+    fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
+        check_size(&self.result, "/result")
+    }
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         // The next job of the group is ready.
@@ -51,9 +56,10 @@ pub struct FailJob {
     /// Id of the job.
     #[schema(ignore)]
     pub id: Id,
-    /// Reason of the failure, at most {{error_bytes_max}} of UTF-8.
-    #[serde(deserialize_with = "error_text")]
-    #[schema(max_length = 8192, example = "connection refused")]
+    /// Reason of the failure, in UTF-8. A longer text is cut at {{error_bytes_max}}, and U+0000 is left out, so that a
+    /// report is never refused for its text. `null` or absent: empty.
+    #[serde(default, deserialize_with = "error_text")]
+    #[schema(value_type = Option<String>, required = false, example = "connection refused")]
     pub error: String,
     /// Lease from the pop. `null` or absent: fail the running attempt, whichever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +81,7 @@ pub struct FailJob {
 
 impl Method for FailJob {
     type Output = Job;
-    const SPEC: Spec = write("failJob").problems(NOT_RUNNING).refs(&[ID, LEASE]);
+    const SPEC: Spec = write("failJob").problems(NOT_RUNNING).refs(&[ID, LEASE]).takes_nul();
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         wake_poppers(&job.queue, 1)
@@ -86,12 +92,12 @@ const fn yes() -> bool {
     true
 }
 
+/// The text without U+0000, which PostgreSQL cannot store, cut between two characters.
 fn error_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let error = String::deserialize(deserializer)?;
-    match error.len() > ERROR_BYTES_MAX {
-        true => Err(D::Error::custom(format!("must be at most {ERROR_BYTES_MAX} bytes of UTF-8"))),
-        false => Ok(error),
-    }
+    let mut error = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    error.retain(|c| c != '\0');
+    error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+    Ok(error)
 }
 
 /// Extend the lease of a job.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::limits::limits;
 
 limits! {
-    /// Maximum size of a payload or of a result, as JSON text.
+    /// Maximum size of a payload or of a result: compact JSON in UTF-8, with all digits of its numbers.
     PAYLOAD_BYTES_MAX: bytes = 256 << 10;
+    /// Maximum size of a payload or of a result, as the database writes it: with a space after each comma and colon.
+    PAYLOAD_STORED_MAX: bytes = 384 << 10;
     /// Maximum size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
     JOBS_BYTES_MAX: bytes = 4 << 20;
     /// Maximum number of jobs in one call.

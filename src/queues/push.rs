@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::limits::BATCH_JOBS_MAX;
-use super::spec::{wake_poppers, write};
+use super::spec::{check_size, wake_poppers, write};
 use super::types::{BackoffMs, DelayMs, Id, MaxAttempts, Priority, PushedJob, PushedJobs};
 use crate::call::{Context, Method, Spec};
 use crate::json::Json;
@@ -27,7 +27,8 @@ macro_rules! new_job {
             #[serde(skip_deserializing, default = "Id::new")]
             #[schema(ignore)]
             pub id: Id,
-            /// Payload of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep.
+            /// Payload of the job: any JSON, at most {{payload_bytes_max}} and 64 levels deep. The size is that of
+            /// compact JSON in UTF-8, with all digits of its numbers.
             #[schema(value_type = Value, example = json!({"invoice": 17}))]
             pub payload: Json,
             /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first. Default: 0.
@@ -82,6 +83,7 @@ impl Method for PushJob {
         write("pushJob").with_run().refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
+        check_size(&self.payload, "/payload")?;
         check_time(self.delay_ms, self.run_at, "")
     }
 
@@ -114,7 +116,10 @@ impl Method for PushJobs {
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         let mut jobs = self.jobs.iter().enumerate();
-        jobs.try_for_each(|(index, job)| check_time(job.delay_ms, job.run_at, &format!("/jobs/{index}")))
+        jobs.try_for_each(|(index, job)| {
+            check_size(&job.payload, &format!("/jobs/{index}/payload"))?;
+            check_time(job.delay_ms, job.run_at, &format!("/jobs/{index}"))
+        })
     }
 
     fn weight(&self) -> usize {

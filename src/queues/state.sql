@@ -30,7 +30,7 @@ as $$
   select to_json(row(
     p_job.id, p_job.queue, p_job.payload, -1 - p_job.rank,
     rpc.job_status(p_job.state, p_job.state = 'running' and p_job.due_at <= p_now, p_job.attempts, p_job.max_attempts),
-    p_job.attempts, p_job.max_attempts, p_job.backoff_ms, p_job.run_at,
+    p_job.attempts, p_job.max_attempts, p_job.backoff_ms, least(p_job.run_at, {{last_time}}),
     p_lease, case when p_job.state = 'running' and p_job.due_at > p_now then p_job.due_at end,
     p_job.dedup_key, p_job."group", p_job.result, p_job.errors->-1->'error',
     p_job.created_at, p_job.updated_at, p_job.finished_at)::rpc.shown_job)
@@ -284,12 +284,13 @@ begin
   return p_queue;
 end $$;
 
--- Whether the text of a payload or a result is larger than the limit. A value of up to 4,096 bytes in the database
--- never is: a number has at most 309 digits (1e308).
+-- Whether the text of a payload or a result is larger than the limit of the database. The server has refused values
+-- above {{payload_bytes_max}} bytes without spaces (src/queues/spec.rs). A value of up to 4,096 bytes in the database
+-- never is too large: a number has at most 325 characters.
 create function rpc.is_too_large(p_value jsonb) returns boolean
 language sql stable
 as $$
-  select pg_column_size(p_value) > 4096 and octet_length(p_value::text) > {{payload_bytes_max}}
+  select pg_column_size(p_value) > 4096 and octet_length(p_value::text) > {{payload_stored_max}}
 $$;
 
 create function rpc.too_large() returns json

@@ -94,7 +94,7 @@ async fn invalid_input_is_refused_and_changes_no_data() {
         (json!({"ttlMs": 1_000, "token": "x".repeat(129)}), "/token"),
         (json!({"ttlMs": 1_000, "token": "sixteen characters \u{e4}"}), "/token"),
         (json!({"ttlMs": 1_000, "metadata": "x".repeat(4_095)}), "/metadata"),
-        // Metadata that is short in the request and long once it is stored.
+        // All digits of a number count.
         (json!({"ttlMs": 1_000, "metadata": vec![1e308; 27]}), "/metadata"),
     ] {
         let problem = acquire(&caller, "a", body).await.problem(422, "invalid-value");

@@ -38,4 +38,5 @@ mod support;
 mod telemetry;
 mod transactions;
 mod turn;
+mod values;
 mod worked_example;
