@@ -37,12 +37,12 @@ pub fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) 
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Deserializes a member that may be absent but not null. For `#[serde(default)]` fields.
+/// Deserializes an optional member: `null` is its default, as if it were absent. For `#[serde(default)]` fields.
 ///
 /// # Errors
 /// The errors of the deserializer.
-pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl TryFrom<Value> for Json {

@@ -13,7 +13,7 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Names are compared byte by byte: `A` differs from `a`, and Unicode is not normalised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", example = "visits")]
+#[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
 pub struct Name(String);
 
 impl Name {

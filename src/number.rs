@@ -37,6 +37,16 @@ impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
     }
 }
 
+impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
+    /// Deserializes an optional member: `null` is `DEFAULT`, as if the member were absent.
+    ///
+    /// # Errors
+    /// The errors of the deserializer.
+    pub fn or<'de, const DEFAULT: i64, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or_else(Self::of::<DEFAULT>))
+    }
+}
+
 /// The default of a number with minimum 0 is 0.
 impl<const MAX: i64> Default for Bounded<0, MAX> {
     fn default() -> Self {
@@ -126,6 +136,14 @@ fn out_of_range<E: Error>() -> E {
 /// The errors of the deserializer.
 pub fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     deserializer.deserialize_i64(Int64)
+}
+
+/// Deserializes an optional integer: `null` is `DEFAULT`, as if the member were absent.
+///
+/// # Errors
+/// The errors of the deserializer.
+pub fn int64_or<'de, const DEFAULT: i64, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Ok(maybe_int64(deserializer)?.flatten().unwrap_or(DEFAULT))
 }
 
 /// Deserializes a member that may be absent (`None`), null (`Some(None)`) or an integer. For `#[serde(default)]`

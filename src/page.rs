@@ -26,7 +26,7 @@ impl Default for Limit {
 /// Position in a list: the `nextCursor` of the previous page. The text is opaque to callers; it encodes the key of the
 /// last item.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(value_type = String, example = "dmlzaXRz")]
+#[schema(value_type = String)]
 pub struct Cursor(String);
 
 impl<'de> Deserialize<'de> for Cursor {
@@ -60,7 +60,7 @@ const MALFORMED: &str = "must be the `nextCursor` of an answer";
 
 /// Position of the next page in a list, to send as `cursor`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[schema(value_type = String, example = "dmlzaXRz")]
+#[schema(value_type = String)]
 pub struct NextCursor(String);
 
 impl Serialize for NextCursor {

@@ -11,7 +11,7 @@ const GENERATED_CHARS: usize = 8;
 /// Last segment of a short URL, 3 to 64 of `A-Z a-z 0-9 _ -`. All payers share the slugs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9_-]+$", example = "spring-sale")]
+#[schema(value_type = String, min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
 pub struct Slug(String);
 
 impl Slug {

@@ -53,13 +53,15 @@ impl Transaction {
         }
         let mut compiled = Compiled::default();
         let mut aliases = HashMap::new();
+        let mut earlier = Vec::new();
         for (index, mut call) in self.calls.into_iter().enumerate() {
             let alias = call.alias.take();
             let entry = methods.iter().find(|entry| entry.spec.name == call.method);
             let entry = entry
                 .ok_or_else(|| invalid(index, "/method", "must be the operationId of a write or of a fast read"))?;
             let named = |problem: Problem| problem.member("method", entry.spec.name);
-            let call = compile(call, index, &aliases, entry).map_err(named)?;
+            let call = compile(call, index, (&aliases, earlier.as_slice()), entry).map_err(named)?;
+            earlier.push(entry.spec);
             compiled.push(call, index).map_err(named)?;
             if let Some(alias) = alias {
                 check_alias(&alias, index).map_err(named)?;
@@ -79,7 +81,7 @@ fn invalid(index: usize, member: &str, detail: &str) -> Problem {
 fn compile(
     call: TransactedCall,
     index: usize,
-    aliases: &HashMap<String, usize>,
+    (aliases, earlier): (&HashMap<String, usize>, &[Spec]),
     entry: &Entry,
 ) -> Result<CompiledCall, Problem> {
     let Entry { spec, parse } = *entry;
@@ -91,7 +93,8 @@ fn compile(
     if !spec.takes_nul && has_nul(&params) {
         return Err(Problem::new(Code::InvalidText).member("index", index));
     }
-    let mut finder = Finder { aliases, index, pointer: format!("/calls/{index}/params"), found: Vec::new() };
+    let pointer = format!("/calls/{index}/params");
+    let mut finder = Finder { aliases, earlier, index, pointer, found: Vec::new() };
     finder.replace(&mut params, &mut Vec::new(), spec.refs)?;
     let references = finder.found;
     let position = Position::InTransaction { index, method: spec.name };
@@ -202,10 +205,12 @@ impl Plan for Compiled {
         }
     }
 
-    fn params(&self) -> Result<String, Problem> {
+    fn params(&self, site: &Site) -> Result<String, Problem> {
         let runs = self.calls.chunk_by(CompiledCall::continues_run);
         let calls: Vec<Value> = runs.map(CompiledCall::run_to_json).collect::<Result<_, _>>()?;
-        Ok(json!({"calls": calls}).to_string())
+        // Only references need it.
+        let short_url = (self.references() > 0).then(|| site.short_url(""));
+        Ok(json!({"calls": calls, "shortUrl": short_url}).to_string())
     }
 
     fn vector(&self) -> Option<&Vector> {

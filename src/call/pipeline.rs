@@ -30,7 +30,7 @@ impl Tenant {
         if self.admit(plan, conditions).await? {
             self.work_outside(plan).await?;
         }
-        let mut command = command(&P::SPEC, plan.params()?, weight, conditions);
+        let mut command = command(&P::SPEC, plan.params(&self.engine.site)?, weight, conditions);
         command.vector = plan.vector().cloned();
         let mut answer = self.execute(plan, command).await?;
         self.after_commit(plan, &mut answer.output)?;

@@ -28,7 +28,7 @@ pub(super) trait Plan: Send {
     fn weight(&self) -> Result<usize, Problem>;
 
     /// The parameters of the SQL function, as JSON.
-    fn params(&self) -> Result<String, Problem>;
+    fn params(&self, site: &Site) -> Result<String, Problem>;
 
     /// The query vector of a search.
     fn vector(&self) -> Option<&Vector>;
@@ -95,7 +95,7 @@ impl<M: Method> Plan for Single<M> {
         Ok(Method::weight(&self.0))
     }
 
-    fn params(&self) -> Result<String, Problem> {
+    fn params(&self, _: &Site) -> Result<String, Problem> {
         serde_json::to_string(&self.0).map_err(|error| mismatch(Self::SPEC.name, &error))
     }
 

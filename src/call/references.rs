@@ -9,7 +9,7 @@ use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::spec::Ref;
+use super::spec::{Ref, Spec};
 use crate::problem::{Code, Problem, pointer};
 
 /// A member of an earlier result, and its destination.
@@ -20,6 +20,8 @@ pub(super) struct Reference {
     to: Vec<String>,
     /// Source: the index of the earlier call.
     call: usize,
+    /// The method of the earlier call, for the members that the server adds to its result.
+    method: &'static str,
     /// Source: a path in its result.
     from: Vec<String>,
     /// The pointer of the reference in the request, for the problem if there is no such member.
@@ -67,6 +69,8 @@ fn put(into: &mut Value, path: &[String], value: Value) {
 /// Replaces the references in the parameters of a call by placeholders, and lists them.
 pub(super) struct Finder<'a> {
     pub aliases: &'a HashMap<String, usize>,
+    /// The methods of the earlier calls.
+    pub earlier: &'a [Spec],
     /// The index of the call.
     pub index: usize,
     /// The pointer of the parameters in the request.
@@ -121,9 +125,14 @@ impl Finder<'_> {
             true => name.parse::<usize>().ok(),
             false => self.aliases.get(&name).copied(),
         };
-        let call = call.filter(|call| *call < self.index);
-        let call = call.ok_or_else(|| self.invalid(path, "$ref must name an earlier call"))?;
-        Ok(Reference { to: path.to_vec(), call, from: segments.collect(), pointer: self.pointer(path) })
+        let known = call.and_then(|call| Some((call, self.earlier.get(call)?)));
+        let (call, spec) = known.ok_or_else(|| self.invalid(path, "$ref must name an earlier call"))?;
+        let from: Vec<String> = segments.collect();
+        if spec.secret.is_some_and(|secret| from.first().is_some_and(|member| member == secret)) {
+            let detail = "must not refer to the token of a lock, which is a secret: send a `token` of your own";
+            return Err(self.invalid(path, detail));
+        }
+        Ok(Reference { to: path.to_vec(), call, method: spec.name, from, pointer: self.pointer(path) })
     }
 
     /// The value that is parsed instead of the reference.

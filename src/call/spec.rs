@@ -34,6 +34,8 @@ pub struct Spec {
     pub has_run: bool,
     /// Body size limit, in bytes.
     pub body_bytes_max: usize,
+    /// The member of the result that is a secret: no `$ref` can refer to it.
+    pub secret: Option<&'static str>,
     /// Whether the parameters may contain U+0000: the method removes or refuses it.
     pub takes_nul: bool,
 }
@@ -52,6 +54,7 @@ impl Spec {
             weight: 1,
             has_run: false,
             body_bytes_max,
+            secret: None,
             takes_nul: false,
         }
     }
@@ -120,6 +123,13 @@ impl Spec {
     #[must_use]
     pub const fn with_run(mut self) -> Self {
         self.has_run = true;
+        self
+    }
+
+    /// Has a secret in its result.
+    #[must_use]
+    pub const fn with_secret(mut self, member: &'static str) -> Self {
+        self.secret = Some(member);
         self
     }
 

@@ -1,10 +1,50 @@
 -- Transactions. Installed as payerbase_rpc.
 
+-- The result of a call as its caller sees it: with times in RFC 3339 with microseconds and `Z`, and with the members
+-- that the server adds or leaves out. Only references need it. Values of callers stay as they are: payload, result,
+-- metadata.
+--   p_short_url  the short URL of an empty slug
+create function rpc.shown_result(p_method text, p_result jsonb, p_short_url text) returns jsonb
+language plpgsql stable
+as $$
+declare
+  v_shown jsonb;
+  v_list text;
+begin
+  if jsonb_typeof(p_result) <> 'object' then
+    return p_result;
+  end if;
+  v_shown := p_result || coalesce((
+    select jsonb_object_agg(key, to_char(value::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+      from jsonb_each_text(p_result)
+      where (key like '%At' or key = 'at') and value is not null), '{}');
+  foreach v_list in array '{jobs,memories,errors}'::text[] loop
+    if v_shown ? v_list then
+      v_shown := v_shown || jsonb_build_object(v_list, (
+        select coalesce(jsonb_agg(rpc.shown_result(p_method, item, p_short_url) order by place), '[]')
+          from jsonb_array_elements(v_shown->v_list) with ordinality as list (item, place)));
+    end if;
+  end loop;
+  -- Only the result of a pop has a lease.
+  if v_shown->'lease' = 'null' then
+    v_shown := v_shown - 'lease';
+  end if;
+  return case
+    when p_method in ('createLink', 'getLink', 'updateLink')
+      then v_shown || jsonb_build_object('shortUrl', p_short_url || (v_shown->>'slug'))
+    when p_method = 'recordClick' then v_shown - 'url'
+    when p_method in ('pushJob', 'pushJobs') and v_shown ? 'payload' then '{"deduplicated":false}' || v_shown
+    when v_shown ? 'content' then '{"embedding":null}' || v_shown
+    else v_shown
+  end;
+end $$;
+
 -- Joins the pieces of the parameters of a call with the members of earlier results that it refers to.
 --   p_bytes  size of the results so far; `bytes` adds each referenced result
 --   problem  set if a member does not exist, or the results are too large
 create function rpc.resolve_references(
-  p_call jsonb, p_index integer, p_results json[], p_bytes bigint, out params jsonb, out bytes bigint, out problem jsonb
+  p_call jsonb, p_index integer, p_results json[], p_bytes bigint, p_short_url text,
+  out params jsonb, out bytes bigint, out problem jsonb
 )
 language plpgsql stable
 as $$
@@ -23,7 +63,8 @@ begin
       problem := rpc.results_too_large();
       return;
     end if;
-    v_value := v_result::jsonb #> array(select jsonb_array_elements_text(v_ref->'from'));
+    v_value := rpc.shown_result(v_ref->>'method', v_result::jsonb, p_short_url)
+      #> array(select jsonb_array_elements_text(v_ref->'from'));
     if v_value is null then
       problem := rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem';
       return;
@@ -98,10 +139,11 @@ $$;
 --   write   whether the method writes
 --   params  its parameters, if they contain no references
 --   pieces  instead of params: the JSON text of the parameters, cut at each reference
---   refs    with pieces, one object per reference: "call", the index of the earlier call; "from", the path of the
---           value in the result of that call; "pointer", the position of the reference in the request
+--   refs    with pieces, one object per reference: "call", the index of the earlier call, and its "method"; "from",
+--           the path of the value in the result of that call; "pointer", the position of the reference in the request
 --   run     instead of params: the parameters of each call of a run
 --   guard   optional: lock and fence (rpc.check_guard)
+-- "shortUrl" is the short URL of an empty slug, if a call has references.
 create function rpc.transact(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -124,7 +166,8 @@ begin
       if v_call ? 'run' then
         v_answers := rpc.dispatch_run(p_payer, v_call->>'method', v_call->'run');
       elsif v_call ? 'refs' then
-        v_input := rpc.resolve_references(v_call, cardinality(v_results), v_results, v_bytes);
+        v_input := rpc.resolve_references(
+          v_call, cardinality(v_results), v_results, v_bytes, p_params->>'shortUrl');
         v_bytes := v_input.bytes;
         v_problem := v_input.problem;
         if v_problem is null then

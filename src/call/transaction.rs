@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -19,13 +19,13 @@ pub struct TransactedCall {
     #[schema(example = "increment")]
     pub method: String,
     /// The body of the call, with the path parameters as members. `{"$ref": "<as>.<member>"}` is replaced by a member of the
-    /// result of an earlier call. `{"$literal": value}` is replaced by `value`, which may then contain `$ref`.
+    /// result of an earlier call, as that result shows it. The token of a lock cannot be referred to. `{"$literal": value}` is replaced by `value`, which may then contain `$ref`.
     #[serde(default, deserialize_with = "members")]
-    #[schema(value_type = Object, example = json!({"name": "credits", "amount": -5, "min": 0, "onBound": "reject"}))]
+    #[schema(value_type = Object, required = false, example = json!({"name": "orders", "amount": 1}))]
     pub params: Map<String, Value>,
     /// Name of the result for `$ref` in later calls. The index of the call, from 0, is always a name too.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "reserve")]
+    #[schema(example = "order")]
     pub alias: Option<String>,
     /// Lock that must be held when the call runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,13 +50,14 @@ impl Operation for Transaction {
 
 /// The results of a transaction.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = TransactionResults)]
 pub struct Results {
     /// The result of each call, in order. `null` for a call that alone would answer 204.
-    #[schema(value_type = Vec<Object>, example = json!([{"name": "credits", "value": 37}]))]
+    #[schema(value_type = Vec<Value>, example = json!([{"name": "credits", "value": 37}, null]))]
     pub results: Vec<Value>,
 }
 
-/// The members of an object. Refuses a member that occurs twice.
+/// The members of an object; `null` has none. Refuses a member that occurs twice.
 fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     struct Members;
 
@@ -65,6 +66,10 @@ fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Val
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("an object")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(Map::new())
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
@@ -79,5 +84,5 @@ fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Val
         }
     }
 
-    deserializer.deserialize_map(Members)
+    deserializer.deserialize_any(Members)
 }

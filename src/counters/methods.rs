@@ -7,7 +7,7 @@ use super::types::{AdjustedCounter, Adjustment, Counter, ResetCounter};
 use crate::auth::Scope;
 use crate::call::{Entry, Ref, Spec, method};
 use crate::name::Name;
-use crate::number::int64;
+use crate::number::int64_or;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Code;
 
@@ -15,9 +15,9 @@ use crate::problem::Code;
 pub const METHODS: &[Entry] = &[
     Entry::of::<Increment>(),
     Entry::of::<Decrement>(),
-    Entry::of::<GetCounter>(),
     Entry::of::<Reset>(),
     Entry::of::<ListCounters>(),
+    Entry::of::<GetCounter>(),
     Entry::of::<DeleteCounter>(),
 ];
 
@@ -51,7 +51,7 @@ pub struct Reset {
     #[schema(ignore)]
     pub name: Name,
     /// New value, a 64-bit signed integer. Default: 0.
-    #[serde(default, deserialize_with = "int64")]
+    #[serde(default, deserialize_with = "int64_or::<0, _>")]
     #[schema(default = 0, example = 0)]
     pub value: i64,
 }

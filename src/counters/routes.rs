@@ -33,8 +33,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
     params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Adjustment, examples(
         ("one" = (summary = "Add one", value = json!({}))),
-        ("credit" = (summary = "Spend five credits, if the balance allows it", value = json!({
-            "amount": -5, "min": 0, "onBound": "reject"}))))),
+        ("spend" = (summary = "Spend one, if the value allows it", value = json!({
+            "amount": -1, "min": 0, "onBound": "reject"}))))),
     responses((status = 200, description = "The counter after the call.", body = AdjustedCounter)))]
 #[post("/counters/{name}/increment")]
 async fn increment(tenant: Tenant, call: Request<Increment>) -> Result<Answer<AdjustedCounter>, Problem> {
@@ -62,8 +62,8 @@ async fn decrement(tenant: Tenant, call: Request<Decrement>) -> Result<Answer<Ad
 #[utoipa::path(operation_id = "resetCounter", tag = "counters",
     params(("name" = Name, Path, description = "Name of the counter.")),
     request_body(content = Reset, examples(
-        ("zero" = (summary = "Reset to 0", value = json!({}))),
-        ("value" = (summary = "Set to 100", value = json!({"value": 100}))))),
+        ("hundred" = (summary = "Set to 100", value = json!({"value": 100}))),
+        ("zero" = (summary = "Reset to 0", value = json!({}))))),
     responses((status = 200, description = "The counter after the call.", body = ResetCounter)))]
 #[post("/counters/{name}/reset")]
 async fn reset_counter(tenant: Tenant, call: Request<Reset>) -> Result<Answer<ResetCounter>, Problem> {

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::json::or_default;
 use crate::name::Name;
-use crate::number::{int64, maybe_int64};
+use crate::number::{int64_or, maybe_int64};
 use crate::time::Time;
 
 /// A counter: a 64-bit signed integer with optional bounds.
@@ -90,7 +91,7 @@ pub struct Adjustment {
     #[schema(ignore)]
     pub name: Name,
     /// Amount, a 64-bit signed integer; it may be negative. Default: 1.
-    #[serde(default = "one", deserialize_with = "int64")]
+    #[serde(default = "one", deserialize_with = "int64_or::<1, _>")]
     #[schema(default = 1, example = 1)]
     pub amount: i64,
     /// New lower bound, a 64-bit signed integer, at most the upper bound. It holds for later calls too. `null` removes
@@ -105,7 +106,7 @@ pub struct Adjustment {
     pub max: Option<Option<i64>>,
     /// Effect of an amount that crosses a bound: `saturate` stops the counter at the bound, `reject` changes nothing
     /// and fails with `counter-out-of-bounds`. Default: `saturate`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(default = "saturate")]
     pub on_bound: OnBound,
 }

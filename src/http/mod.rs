@@ -15,3 +15,4 @@ mod parameters;
 pub mod reply;
 mod request;
 pub mod request_id;
+mod schemas;

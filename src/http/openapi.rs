@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 
 use actix_web::dev::ResourceDef;
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
 
+use super::schemas;
 use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
 use crate::limits::Named;
 use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField, Problem};
+use crate::queues::types::Status;
+use crate::time::Time;
 use crate::turn::Access;
 
 /// Problems of the operations that are not methods.
@@ -41,9 +45,10 @@ pub struct Document {
     paths: Vec<(ResourceDef, String)>,
 }
 
-/// The answer to a failed request (RFC 9457). The page `/problems` describes each `code`.
+/// The answer to a failed request (RFC 9457). The page `/problems` describes each `code`. A problem has only the members
+/// that its code brings; later versions may add codes and members.
 #[derive(utoipa::ToSchema)]
-#[schema(as = Problem)]
+#[schema(as = Problem, rename_all = "camelCase")]
 #[expect(dead_code, reason = "only a schema: `Problem` writes the body")]
 struct ProblemBody {
     /// URI reference of the page that describes this kind of problem.
@@ -59,20 +64,88 @@ struct ProblemBody {
     /// Id of the request, as in the log.
     instance: String,
     /// Stable code of this kind of problem. Programs can branch on it.
-    #[schema(example = "invalid-value")]
-    code: String,
+    code: ProblemCode,
     /// Invalid values; absent if none.
     errors: Option<Vec<InvalidField>>,
+    /// Size limit, in bytes (`payload-too-large`).
+    limit_bytes: Option<u64>,
+    /// Limit of the tokens of a text for the embedding model (`payload-too-large`).
+    limit_tokens: Option<u64>,
+    /// Name of the header that is not valid (`invalid-header`).
+    header: Option<String>,
+    /// Scope that the token lacks (`missing-scope`).
+    scope: Option<String>,
+    /// Index of the call at fault in a transaction, from 0.
+    index: Option<u32>,
+    /// Method of the call at fault in a transaction.
+    method: Option<String>,
+    /// Current value of the counter (`counter-out-of-bounds`, `counter-overflow`).
+    value: Option<i64>,
+    /// Lower bound of the counter; `null` if none (`counter-out-of-bounds`).
+    min: Option<i64>,
+    /// Upper bound of the counter; `null` if none (`counter-out-of-bounds`).
+    max: Option<i64>,
+    /// End of the current lease (`lock-held`).
+    expires_at: Option<Time>,
+    /// Time until the end of the current lease, in milliseconds (`lock-held`).
+    expires_in_ms: Option<i64>,
+    /// End of the lease (`lock-expired`).
+    expired_at: Option<Time>,
+    /// Lock of the guard that does not hold (`stale-fence`).
+    lock: Option<String>,
+    /// Fence of the guard that does not hold (`stale-fence`).
+    fence: Option<i64>,
+    /// Status of the job (`job-not-running`, `job-not-pending`).
+    job_status: Option<Status>,
+    /// Dimensions of the vector of the query (`dimension-mismatch`).
+    dimensions: Option<u32>,
+    /// Model of the vector of the query; `null` if not known (`dimension-mismatch`).
+    embedding_model: Option<String>,
+    /// Models and dimensions of the stored vectors (`dimension-mismatch`).
+    stored: Option<Vec<StoredVectors>>,
 }
+
+/// Stored vectors of one model and one number of dimensions.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only a schema: SQL writes the value")]
+struct StoredVectors {
+    /// Number of dimensions.
+    dimensions: u32,
+    /// Model that made the vectors; `null` if not known.
+    #[schema(required)]
+    embedding_model: Option<String>,
+    /// Number of memories.
+    memories: u64,
+}
+
+/// The stable code of a problem.
+struct ProblemCode;
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = Code::ALL.iter().map(|code| code.slug());
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+        schema.description(Some("Stable code of a kind of problem. `/problems` describes each.")).into()
+    }
+}
+
+impl ToSchema for ProblemCode {}
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "payerbase",
-        description = "A private, stateful backend over HTTP for every wallet that pays.\n\nEvery error response is \
-            a problem (`application/problem+json`, RFC 9457). Names are 1 to 256 bytes of UTF-8 without control \
-            characters, percent-encoded in paths. Times are RFC 3339 in UTC with microseconds, from the database's \
-            clock. The answer to a write is sent after the write is durable.",
+        description = "A private, stateful backend over HTTP for every wallet that pays.\n\nEvery call needs a token: \
+            the operator runs `payerbase token create --payer <wallet address>` (`payerbase dev` prints one for a \
+            demo payer), and the caller sends it as `Authorization: Bearer <token>`. On the rendered page, press \
+            *Authorize* and paste it.\n\nEvery error response is a problem (`application/problem+json`, RFC 9457). \
+            Names are 1 to 256 bytes of UTF-8 without control characters, percent-encoded in paths. Times are RFC \
+            3339 in UTC with microseconds, from the database's clock. An integer may be written as a float without a \
+            fraction (`1.0`, `1e3`) up to 2^53. For an optional member of a request, `null` means absent, unless its \
+            description says that `null` clears the value. Send amounts beyond 2^53 in payloads and metadata as \
+            strings: numbers there are 64-bit integers or doubles. The answer to a write is sent after the write is \
+            durable.",
     ),
     tags(
         (name = "counters", description = "64-bit signed integers with optional bounds."),
@@ -85,7 +158,7 @@ struct ProblemBody {
         (name = "account", description = "Payer, token, usage and limits of the caller."),
         (name = "operations", description = "Health, metrics and documentation of the server."),
     ),
-    components(schemas(ProblemBody, InvalidField, Limit, Cursor)),
+    components(schemas(ProblemBody, ProblemCode, StoredVectors, InvalidField, Limit, Cursor)),
 )]
 struct Base;
 
@@ -105,6 +178,8 @@ impl Document {
             "description": "API token, created with `payerbase token create`."
         }});
         document["security"] = json!([{"token": []}]);
+        document["components"]["schemas"]["Problem"]["additionalProperties"] = true.into();
+        schemas::complete(&mut document);
         let schemas = document["components"]["schemas"].clone();
         let mut paths = Vec::new();
         if let Some(items) = document["paths"].as_object_mut() {
@@ -115,9 +190,14 @@ impl Document {
                 for (verb, operation) in item.as_object_mut().into_iter().flatten() {
                     finish(verb, operation, methods);
                     relax_body(operation, &schemas);
+                    name_example(operation);
                 }
             }
+            put_in_order(items, methods);
         }
+        let text = document["paths"].to_string();
+        let used = Code::ALL.iter().filter(|code| text.contains(&format!("/examples/{}\"", code.slug())));
+        document["components"]["examples"] = used.map(|code| (code.slug(), json!({"value": example(*code)}))).collect();
         let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
         Self { json, paths }
     }
@@ -127,6 +207,44 @@ impl Document {
     pub fn allow(&self, path: &str) -> Option<&str> {
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
         known.map(|(_, methods)| methods.as_str())
+    }
+}
+
+/// Sorts the operations of the methods in the order of `methods`, in which their examples follow each other. A path has its
+/// place from its first operation.
+fn put_in_order(items: &mut Map<String, Value>, methods: &[Entry]) {
+    let place = |operation: &Value| {
+        let name = operation["operationId"].as_str().unwrap_or_default();
+        let place = methods.iter().position(|method| name == method.spec.name);
+        place.unwrap_or(methods.len() + usize::from(name != Transaction::SPEC.name))
+    };
+    for item in items.values_mut().filter_map(Value::as_object_mut) {
+        sort_by(item, place);
+    }
+    sort_by(items, |item| item.as_object().and_then(|item| item.values().map(place).min()));
+}
+
+fn sort_by<K: Ord>(members: &mut Map<String, Value>, place: impl Fn(&Value) -> K) {
+    let mut sorted: Vec<(String, Value)> = std::mem::take(members).into_iter().collect();
+    sorted.sort_by_key(|(_, value)| place(value));
+    members.extend(sorted);
+}
+
+/// Gives the name in the path an example that fits its kind. Slugs and ids of jobs have none: the server makes them.
+fn name_example(operation: &mut Value) {
+    const EXAMPLES: &[(&str, &str, &str)] = &[
+        ("counters", "name", "visits"),
+        ("locks", "name", "nightly-report"),
+        ("queues", "queue", "mails"),
+        ("memories", "id", "user-42-drink"),
+    ];
+    let tag = operation["tags"][0].clone();
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        let example = EXAMPLES.iter().find(|(of, name, _)| tag == *of && parameter["name"] == *name);
+        if let Some((_, _, example)) = example.filter(|_| parameter["in"] == "path") {
+            parameter["example"] = (*example).into();
+        }
     }
 }
 
@@ -176,8 +294,8 @@ fn add_headers(operation: &mut Value) {
             "name": "Payerbase-Guard", "in": "header",
             "description": "Percent-encoded name of a lock, and the fence of its lease. The write runs only while \
                 this lock is held with this fence; otherwise it fails with `stale-fence`. The lock is checked in the \
-                same transaction as the write.",
-            "schema": {"type": "string"}, "example": "nightly%20report; fence=12",
+                same transaction as the write. For example: `nightly%20report; fence=12`.",
+            "schema": {"type": "string"},
         }),
     ];
     match operation["parameters"].as_array_mut() {
@@ -239,8 +357,9 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
     }
     for (status, codes) in by_status {
         let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.slug(), code.title())).collect();
+        let reference = |slug: &str| json!({"$ref": format!("#/components/examples/{slug}")});
         let examples: Map<String, Value> =
-            codes.iter().map(|code| (code.slug().to_owned(), json!({"value": example(*code)}))).collect();
+            codes.iter().map(|code| (code.slug().to_owned(), reference(code.slug()))).collect();
         let mut response = json!({
             "description": lines.join("\n\n"),
             "content": {"application/problem+json": {

@@ -21,12 +21,12 @@ use crate::waiting::Wake;
 /// All methods of links.
 pub const METHODS: &[Entry] = &[
     Entry::of::<CreateLink>(),
-    Entry::of::<GetLink>(),
-    Entry::of::<UpdateLink>(),
+    Entry::of::<ListLinks>(),
     Entry::of::<RecordClick>(),
     Entry::of::<GetLinkStats>(),
+    Entry::of::<GetLink>(),
+    Entry::of::<UpdateLink>(),
     Entry::of::<DeleteLink>(),
-    Entry::of::<ListLinks>(),
 ];
 
 /// Methods that no payer can call.

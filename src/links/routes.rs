@@ -47,7 +47,7 @@ pub fn configure_public(service: &mut ServiceConfig<'_>) {
 #[utoipa::path(operation_id = "createLink", tag = "links",
     request_body(content = CreateLink, examples(
         ("short" = (summary = "A short link", value = json!({"url": "https://shop.example/sale"}))),
-        ("limited" = (summary = "At most 100 clicks within a day", value = json!({
+        ("with-limits" = (summary = "At most 100 clicks within a day", value = json!({
             "url": "https://shop.example/sale", "title": "Spring sale", "maxClicks": 100, "ttlMs": 86_400_000}))))),
     responses((status = 201, description = "The link.", body = Link)))]
 #[post("/links")]

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::types::{Lease, Lock, LockToken, Metadata, TtlMs};
 use crate::auth::Scope;
 use crate::call::{Answer, Context, Entry, Method, Spec, Wait, method};
+use crate::json::or_default;
 use crate::name::Name;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::{Code, Problem};
@@ -17,10 +18,10 @@ use crate::waiting::{Awaited, WaitMs, Wake, Wanted};
 /// All methods of locks.
 pub const METHODS: &[Entry] = &[
     Entry::of::<AcquireLock>(),
-    Entry::of::<ReleaseLock>(),
     Entry::of::<ExtendLock>(),
     Entry::of::<CheckLock>(),
     Entry::of::<ListLocks>(),
+    Entry::of::<ReleaseLock>(),
 ];
 
 /// Problems of a caller that does not hold the lock.
@@ -47,7 +48,7 @@ pub struct AcquireLock {
     pub token: Option<LockToken>,
     /// Maximum time to wait for the lock, in milliseconds, 0 to 30,000. Default: 0. Waiters on one server acquire the
     /// lock in order of arrival. Must be 0 in a transaction.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0, example = 5000)]
     pub wait_ms: WaitMs,
     /// Description of the holder, for `checkLock` and `listLocks`: any JSON of at most 4 KiB, nested at most 64 levels
@@ -58,7 +59,8 @@ pub struct AcquireLock {
 
 impl Method for AcquireLock {
     type Output = Lease;
-    const SPEC: Spec = write("acquireLock").problems(&[Code::LockHeld]).refs(&[("metadata", "null")]);
+    const SPEC: Spec =
+        write("acquireLock").problems(&[Code::LockHeld]).with_secret("token").refs(&[("metadata", "null")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         self.token.get_or_insert_with(|| LockToken::of(context.secret()));
@@ -120,7 +122,7 @@ pub struct ExtendLock {
 
 impl Method for ExtendLock {
     type Output = Lease;
-    const SPEC: Spec = write("extendLock").problems(NOT_HOLDER);
+    const SPEC: Spec = write("extendLock").problems(NOT_HOLDER).with_secret("token");
 
     fn after_commit(&self, lease: &mut Lease, _: &Site) -> Option<Wake> {
         lease.token = Some(self.token.clone());

@@ -24,8 +24,10 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 #[utoipa::path(operation_id = "acquireLock", tag = "locks",
     params(("name" = Name, Path, description = "Name of the lock.")),
     request_body(content = AcquireLock, examples(
-        ("once" = (summary = "Acquire for 30 seconds, without waiting", value = json!({"ttlMs": 30000}))),
-        ("wait" = (summary = "Wait up to 5 seconds for the lock", value = json!({"ttlMs": 30000, "waitMs": 5000}))))),
+        ("once" = (summary = "Acquire for 30 seconds, with a token of your own", value = json!({
+            "ttlMs": 30000, "token": "choose-a-secret-of-your-own"}))),
+        ("wait" = (summary = "Wait up to 5 seconds for the lock", value = json!({
+            "ttlMs": 30000, "token": "choose-a-secret-of-your-own", "waitMs": 5000}))))),
     responses((status = 200, description = "The lease.", body = Lease)))]
 #[post("/locks/{name}/acquire")]
 async fn acquire_lock(tenant: Tenant, call: Request<AcquireLock>) -> Result<Answer<Lease>, Problem> {
@@ -39,7 +41,7 @@ async fn acquire_lock(tenant: Tenant, call: Request<AcquireLock>) -> Result<Answ
     params(("name" = Name, Path, description = "Name of the lock.")),
     request_body(content = ReleaseLock, examples(
         ("release" = (summary = "Release with the token of the lease", value = json!({
-            "token": "pIgkGYhFJ0tW5WTxEnZ9UIEMlQnSfG1A"}))))),
+            "token": "choose-a-secret-of-your-own"}))))),
     responses((status = 204, description = "No content: the lock is free.")))]
 #[post("/locks/{name}/release")]
 async fn release_lock(tenant: Tenant, call: Request<ReleaseLock>) -> Result<Answer<()>, Problem> {
@@ -53,7 +55,7 @@ async fn release_lock(tenant: Tenant, call: Request<ReleaseLock>) -> Result<Answ
     params(("name" = Name, Path, description = "Name of the lock.")),
     request_body(content = ExtendLock, examples(
         ("extend" = (summary = "Expire 30 seconds from now", value = json!({
-            "token": "pIgkGYhFJ0tW5WTxEnZ9UIEMlQnSfG1A", "ttlMs": 30_000}))))),
+            "token": "choose-a-secret-of-your-own", "ttlMs": 30_000}))))),
     responses((status = 200, description = "The extended lease.", body = Lease)))]
 #[post("/locks/{name}/extend")]
 async fn extend_lock(tenant: Tenant, call: Request<ExtendLock>) -> Result<Answer<Lease>, Problem> {

@@ -53,10 +53,11 @@ impl fmt::Debug for LockToken {
     }
 }
 
-/// Description of a holder: any JSON of at most 4 KiB, nested at most 64 levels deep.
+/// Description of a holder: any JSON of at most 4 KiB, nested at most 64 levels deep. The size is that of compact JSON
+/// in UTF-8, with all digits of its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Json")]
-#[schema(value_type = Value, example = json!({"worker": "eu-3"}))]
+#[schema(as = LockMetadata, value_type = Value, example = json!({"worker": "eu-3"}))]
 pub struct Metadata(Json);
 
 impl TryFrom<Json> for Metadata {
@@ -78,7 +79,7 @@ pub struct Lease {
     pub name: Name,
     /// Secret that proves ownership of the lock. `checkLock` and `listLocks` do not return it.
     #[serde(default)]
-    #[schema(value_type = LockToken)]
+    #[schema(required, value_type = LockToken)]
     pub token: Option<LockToken>,
     /// Fencing token: a number that is higher for every new lease of the lock. Send it to the resource that the lock
     /// protects. A resource that has seen a higher fence must refuse a lower one: its sender no longer holds the lock.

@@ -17,11 +17,11 @@ use crate::problem::Code;
 pub const METHODS: &[Entry] = &[
     Entry::of::<StoreMemory>(),
     Entry::of::<StoreMemories>(),
+    Entry::of::<SearchMemories>(),
+    Entry::of::<ListMemories>(),
     Entry::of::<RecallMemory>(),
     Entry::of::<UpdateMemory>(),
-    Entry::of::<SearchMemories>(),
     Entry::of::<ForgetMemory>(),
-    Entry::of::<ListMemories>(),
 ];
 
 const ID: Ref = ("id", "\"a\"");
@@ -73,7 +73,7 @@ pub struct ListMemories {
     pub tag: Option<Name>,
     /// Only memories whose ids start with this prefix. Absent: all ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Name>, example = "te")]
+    #[param(value_type = Option<Name>, example = "user")]
     pub prefix: Option<Name>,
     /// Maximum number of memories in the page, 1 to 1,000. Default: 100.
     #[serde(default)]

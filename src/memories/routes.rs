@@ -89,8 +89,8 @@ async fn recall_memory(tenant: Tenant, call: Request<RecallMemory>) -> Result<An
     params(("id" = Name, Path, description = "Id of the memory.")),
     request_body(content = UpdateMemory, examples(
         ("metadata" = (summary = "One more metadata member", value = json!({"metadata": {"seen": 3}}))),
-        ("content" = (summary = "New content, without expiry", value = json!({
-            "content": "Ada prefers coffee now.", "expiresAt": null}))))),
+        ("later" = (summary = "New content, without expiry", value = json!({
+            "content": "Ada likes to drink green tea now.", "expiresAt": null}))))),
     responses((status = 200, description = "The updated memory.", body = Memory)))]
 #[patch("/memories/{id}")]
 async fn update_memory(tenant: Tenant, call: Request<UpdateMemory>) -> Result<Answer<Memory>, Problem> {
@@ -111,7 +111,7 @@ async fn update_memory(tenant: Tenant, call: Request<UpdateMemory>) -> Result<An
     request_body(content = SearchMemories, examples(
         ("question" = (summary = "A question", value = json!({
             "query": "What does Ada like to drink?", "namespace": "user-42"}))),
-        ("filtered" = (summary = "The five best by words, with a filter", value = json!({
+        ("with-filter" = (summary = "The five best by words, with a filter", value = json!({
             "query": "green build", "mode": "text", "limit": 5,
             "filter": {"kind": "status", "confidence": {"$gte": 0.5}}}))))),
     responses((status = 200, description = "The results, best first.", body = Found)))]

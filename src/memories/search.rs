@@ -10,7 +10,7 @@ use super::search_text::{self, SearchText};
 use super::types::{Memory, Tags, is_text};
 use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
-use crate::json::patched;
+use crate::json::{or_default, patched};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::problem::{Code, Problem};
@@ -115,7 +115,7 @@ pub struct SearchMemories {
     #[schema(ignore)]
     pub is_default: bool,
     /// Maximum number of results, 1 to 100. Default: 10.
-    #[serde(default = "Bounded::of::<10>")]
+    #[serde(default = "Bounded::of::<10>", deserialize_with = "Bounded::or::<10, _>")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 100, default = 10)]
     pub limit: SearchLimit,
     /// Minimum score of a result, in the scoring of the mode: at most 1 in mode `vector`, at most 2 / 61 (0.0328) in
@@ -135,15 +135,15 @@ pub struct SearchMemories {
     #[schema(example = "user-42")]
     pub namespace: Option<Name>,
     /// Only memories with these tags, at most 32. Default: `[]`, all memories.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
     /// Whether memories must have `all` of the tags or `any` of them. Default: `all`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = TagsMatch, required = false, default = "all")]
     pub tags_match: TagsMatch,
     /// Whether to return the vectors of the results too. Default: `false`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = bool, required = false, default = false)]
     pub include_embedding: bool,
     /// Whether to compare all vectors. If not `true`, the search may be approximate where more than 50,000 vectors have

@@ -12,7 +12,7 @@ use super::search_text::{self, SearchText};
 use super::types::{Content, Importance, MemoryTtlMs, Metadata, Namespace, StoredMemories, StoredMemory, Tags};
 use crate::auth::Scope;
 use crate::call::{self, Context, Embedded, Method, NeededVector, Needs, Spec};
-use crate::json::patched;
+use crate::json::{or_default, patched};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
 use crate::time::Time;
@@ -33,7 +33,7 @@ const REFS: &[call::Ref] = &[("id", "\"a\""), ("metadata", "{}")];
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreMemory {
     /// Id of the memory. Default: a UUID of version 7.
-    #[serde(default = "new_id")]
+    #[serde(default = "new_id", deserialize_with = "or_new_id")]
     #[schema(ignore)]
     pub id: Name,
     /// Content of the memory, 1 to 100,000 characters.
@@ -53,19 +53,19 @@ pub struct StoreMemory {
     #[schema(ignore)]
     pub is_made: bool,
     /// Arbitrary metadata, at most 16 KiB of JSON. Searches can filter by it. Default: `{}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Metadata, required = false)]
     pub metadata: Metadata,
     /// Tags of the memory, at most 32. Default: `[]`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Tags, required = false)]
     pub tags: Tags,
     /// Importance of the memory, 0 to 1. Default: 0.5.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Importance, required = false)]
     pub importance: Importance,
     /// Namespace of the memory. Default: `default`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = Namespace, required = false)]
     pub namespace: Namespace,
     /// Time at which the memory expires. A past time means now. `null` or absent: never, unless `ttlMs` is given.
@@ -85,6 +85,10 @@ pub struct StoreMemory {
 
 fn new_id() -> Name {
     Name::ours(Uuid::now_v7().to_string())
+}
+
+fn or_new_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(new_id))
 }
 
 impl StoreMemory {

@@ -116,7 +116,7 @@ impl TryFrom<f64> for Importance {
 /// payer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = Name, default = "default", example = "user-42")]
+#[schema(value_type = String, min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$", default = "default", example = "user-42")]
 pub struct Namespace(Name);
 
 impl Default for Namespace {
@@ -151,9 +151,9 @@ pub struct Memory {
     /// Number of dimensions of the vector. `null` if there is no vector.
     #[schema(required, example = 384)]
     pub dimensions: Option<u32>,
-    /// Vector of the memory. Absent if the request has no `includeEmbedding`, or the memory has no vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vector>)]
+    /// Vector of the memory. `null` if the request has no `includeEmbedding`, or the memory has no vector.
+    #[serde(default)]
+    #[schema(required, value_type = Option<Vector>)]
     pub embedding: Option<Vec<f32>>,
     /// Time at which the memory expires. `null`: never.
     #[schema(required, example = json!(null))]

@@ -8,7 +8,7 @@ use super::search_text::{self, SearchText};
 use super::types::{Content, Importance, Memory, MemoryTtlMs, Metadata, Namespace, Tags};
 use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
-use crate::json::{patched, present};
+use crate::json::patched;
 use crate::name::Name;
 use crate::problem::{Code, Problem};
 use crate::time::Time;
@@ -21,11 +21,10 @@ pub struct UpdateMemory {
     /// Id of the memory.
     #[schema(ignore)]
     pub id: Name,
-    /// New content, 1 to 100,000 characters; not `null`. Unless `embedding` is given, the server makes the vector again
+    /// New content, 1 to 100,000 characters. `null` or absent keeps it. Unless `embedding` is given, the server makes the vector again
     /// if it made the old one or there was none. A vector that it made is removed if it has no model any more. A vector
     /// from the caller stays.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Content, required = false)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
     /// New vector. `null` removes the vector.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]

@@ -65,7 +65,7 @@ pub struct FailJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Id>,
     /// Whether to retry the job if attempts are left. `false`: the job is dead. Default: `true`.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "or_yes")]
     #[schema(default = true)]
     pub retry: bool,
     /// Delay before the retry, in milliseconds, 0 to 31,536,000,000 (365 days). `null` or absent: the back-off of the
@@ -90,6 +90,10 @@ impl Method for FailJob {
 
 const fn yes() -> bool {
     true
+}
+
+fn or_yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(yes))
 }
 
 /// The text without U+0000, which PostgreSQL cannot store, cut between two characters.

@@ -93,7 +93,7 @@ pub struct RetryDead {
     #[schema(ignore)]
     pub queue: Name,
     /// Maximum number of jobs to retry, 1 to 1,000. Default: 100.
-    #[serde(default = "Bounded::of::<100>")]
+    #[serde(default = "Bounded::of::<100>", deserialize_with = "Bounded::or::<100, _>")]
     #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Bounded<1, 1_000>,
 }

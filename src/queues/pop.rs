@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::spec::write;
 use super::types::{LeaseMs, LeasedJob, LeasedJobs};
 use crate::call::{Answer, Method, Spec, Wait};
+use crate::json::or_default;
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::problem::Problem;
@@ -21,12 +22,12 @@ pub struct PopJob {
     #[schema(ignore)]
     pub queue: Name,
     /// Lease time, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
-    #[serde(default = "LeaseMs::of::<60_000>")]
+    #[serde(default = "LeaseMs::of::<60_000>", deserialize_with = "LeaseMs::or::<60_000, _>")]
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
     /// Maximum time to wait for a job, in milliseconds, 0 to 30,000. Default: 0. Each server serves its waiters in
     /// order of arrival.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
 }
@@ -52,12 +53,12 @@ pub struct PopJobs {
     #[schema(value_type = i64, minimum = 1, maximum = 100, example = 10)]
     pub count: Bounded<1, 100>,
     /// Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
-    #[serde(default = "LeaseMs::of::<60_000>")]
+    #[serde(default = "LeaseMs::of::<60_000>", deserialize_with = "LeaseMs::or::<60_000, _>")]
     #[schema(value_type = i64, minimum = 1000, maximum = 86400000, default = 60000)]
     pub lease_ms: LeaseMs,
     /// Maximum time to wait for the first job, in milliseconds, 0 to 30,000. Default: 0. Each server serves its waiters
     /// in order of arrival.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     #[schema(value_type = i64, minimum = 0, maximum = 30000, default = 0)]
     pub wait_ms: WaitMs,
 }

@@ -15,7 +15,7 @@ use crate::site::Site;
 use crate::time::Time;
 use crate::waiting::Wake;
 
-/// A job to push. `PushJob` and `NewJob` share its fields.
+/// A job to push. `PushJob` and `BatchedJob` share its fields.
 macro_rules! new_job {
     ($(#[$about:meta])* $name:ident { $($queue:tt)* }) => {
         $(#[$about])*
@@ -32,7 +32,7 @@ macro_rules! new_job {
             #[schema(value_type = Value, example = json!({"invoice": 17}))]
             pub payload: Json,
             /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first. Default: 0.
-            #[serde(default = "Priority::of::<0>")]
+            #[serde(default = "Priority::of::<0>", deserialize_with = "Priority::or::<0, _>")]
             #[schema(value_type = i16, minimum = -32768, maximum = 32767, default = 0)]
             pub priority: Priority,
             /// Delay before the job can be popped, in milliseconds, 0 to 31,536,000,000 (365 days). `null` or absent:
@@ -46,7 +46,7 @@ macro_rules! new_job {
             pub run_at: Option<Time>,
             /// Maximum number of attempts, 1 to 1,000. Default: 3. If the last attempt fails or its lease
             /// expires, the job is dead.
-            #[serde(default = "MaxAttempts::of::<3>")]
+            #[serde(default = "MaxAttempts::of::<3>", deserialize_with = "MaxAttempts::or::<3, _>")]
             #[schema(value_type = i64, minimum = 1, maximum = 1000, default = 3)]
             pub max_attempts: MaxAttempts,
             /// Deduplication key. While the queue has an unfinished job with this key, the call pushes no job and
@@ -61,7 +61,7 @@ macro_rules! new_job {
             pub group: Option<Name>,
             /// Base of the back-off, in milliseconds, 0 to 3,600,000 (one hour). Default: 1,000. After failed attempt n
             /// the job waits for a random time of up to `backoffMs * 2^(n-1)` milliseconds, at most one hour.
-            #[serde(default = "BackoffMs::of::<1_000>")]
+            #[serde(default = "BackoffMs::of::<1_000>", deserialize_with = "BackoffMs::or::<1_000, _>")]
             #[schema(value_type = i64, minimum = 0, maximum = 3600000, default = 1000)]
             pub backoff_ms: BackoffMs,
         }
@@ -94,7 +94,7 @@ impl Method for PushJob {
 
 new_job! {
     /// A job of a batch.
-    NewJob {}
+    BatchedJob {}
 }
 
 /// Push a batch of jobs. The batch succeeds or fails as a whole.
@@ -107,7 +107,7 @@ pub struct PushJobs {
     /// Jobs to push, 1 to {{batch_jobs_max}}. They arrive in this order.
     #[serde(deserialize_with = "batch")]
     #[schema(min_items = 1, max_items = 100)]
-    pub jobs: Vec<NewJob>,
+    pub jobs: Vec<BatchedJob>,
 }
 
 impl Method for PushJobs {
@@ -131,7 +131,7 @@ impl Method for PushJobs {
     }
 }
 
-fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NewJob>, D::Error> {
+fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchedJob>, D::Error> {
     let jobs = Vec::deserialize(deserializer)?;
     match jobs.is_empty() || jobs.len() > BATCH_JOBS_MAX {
         true => Err(D::Error::custom(format!("must be 1 to {BATCH_JOBS_MAX} jobs"))),

@@ -37,12 +37,13 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// Push a job.
 ///
 /// The first push creates the queue. While the queue has an unfinished job with the same `dedupKey`, the call pushes no
-/// job and returns the unfinished one with status 200. A payload of more than {{payload_bytes_max}} fails with `payload-too-large`.
+/// job and returns the unfinished one with status 200. A payload of more than {{payload_bytes_max}} fails with `payload-too-large`;
+/// the size is that of compact JSON in UTF-8, with all digits of its numbers (`1e300` counts 301).
 #[utoipa::path(operation_id = "pushJob", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJob, examples(
         ("job" = (summary = "A job", value = json!({"payload": {"invoice": 17}}))),
-        ("careful" = (summary = "Deduplicated, grouped and delayed by ten minutes", value = json!({
+        ("later" = (summary = "Deduplicated, grouped and delayed by ten minutes", value = json!({
             "payload": {"invoice": 17}, "dedupKey": "invoice-17", "group": "customer-4", "delayMs": 600_000}))))),
     responses(
         (status = 201, description = "The new job.", body = PushedJob),
@@ -63,8 +64,9 @@ async fn push_job(
 #[utoipa::path(operation_id = "pushJobs", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PushJobs, examples(
-        ("two" = (summary = "Two jobs", value = json!({"jobs": [
-            {"payload": {"invoice": 17}}, {"payload": {"invoice": 18}, "priority": 5}]}))))),
+        ("three" = (summary = "Three jobs", value = json!({"jobs": [
+            {"payload": {"invoice": 17}}, {"payload": {"invoice": 18}, "priority": 5},
+            {"payload": {"invoice": 19}}]}))))),
     responses((status = 201, description = "The jobs, in the order of the request.", body = PushedJobs)))]
 #[post("/queues/{queue}/jobs/batch")]
 async fn push_jobs(tenant: Tenant, call: Request<PushJobs>) -> Result<Created<PushedJobs>, Problem> {
@@ -80,7 +82,7 @@ async fn push_jobs(tenant: Tenant, call: Request<PushJobs>) -> Result<Created<Pu
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJob, examples(
         ("now" = (summary = "Without waiting, for one minute", value = json!({}))),
-        ("long" = (summary = "For five minutes", value = json!({"leaseMs": 300_000}))))),
+        ("patient" = (summary = "For five minutes", value = json!({"leaseMs": 300_000}))))),
     responses(
         (status = 200, description = "The job and its lease.", body = LeasedJob),
         (status = 204, description = "No job is ready.")))]
@@ -106,12 +108,12 @@ async fn pop_jobs(tenant: Tenant, call: Request<PopJobs>) -> Result<Answer<Lease
 ///
 /// With `lease`, only the attempt that holds this lease can complete the job, and only before the lease expires.
 /// Otherwise the call fails with `lease-lost`. Without `lease`, a job that does not run fails with `job-not-running`.
-/// A result of more than {{payload_bytes_max}} fails with `payload-too-large`.
+/// A result of more than {{payload_bytes_max}}, counted like a payload, fails with `payload-too-large`.
 #[utoipa::path(operation_id = "completeJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = CompleteJob, examples(
+        ("any" = (summary = "Any running attempt", value = json!({"result": {"sent": true}}))),
         ("mine" = (summary = "The attempt with this lease", value = json!({
-            "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "result": {"sent": true}}))),
-        ("any" = (summary = "Any running attempt", value = json!({}))))),
+            "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55", "result": {"sent": true}}))))),
     responses((status = 200, description = "The completed job.", body = Job)))]
 #[post("/jobs/{id}/complete")]
 async fn complete_job(tenant: Tenant, call: Request<CompleteJob>) -> Result<Answer<Job>, Problem> {
@@ -121,12 +123,12 @@ async fn complete_job(tenant: Tenant, call: Request<CompleteJob>) -> Result<Answ
 /// Report that an attempt failed.
 ///
 /// The job is retried after `retryInMs`, or after a random back-off whose limit grows with each attempt (`backoffMs`).
-/// It is dead if its attempts are used up or `retry` is `false`. `lease` works as in `completeJob`.
+/// It is dead if its attempts are used up or `retry` is `false`. `lease` works as in `completeJob`. A long `error` is cut,
+/// not refused. The request body is optional.
 #[utoipa::path(operation_id = "failJob", tag = "queues", params(("id" = Id, Path, description = "Id of the job.")),
     request_body(content = FailJob, examples(
-        ("retry" = (summary = "Retry with back-off", value = json!({
-            "error": "connection refused", "lease": "7b0cf6ce-3f9d-4a38-8f1a-0c8f6f7c1d55"}))),
-        ("give-up" = (summary = "No retry", value = json!({"error": "no such customer", "retry": false}))))),
+        ("retry" = (summary = "Retry with back-off", value = json!({"error": "connection refused"}))),
+        ("stop" = (summary = "No retry", value = json!({"error": "no such customer", "retry": false}))))),
     responses((status = 200, description = "The pending or dead job.", body = Job)))]
 #[post("/jobs/{id}/fail")]
 async fn fail_job(tenant: Tenant, call: Request<FailJob>) -> Result<Answer<Job>, Problem> {

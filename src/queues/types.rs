@@ -50,7 +50,7 @@ impl fmt::Display for JobPlace {
 /// Id of a job or of a lease: a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, format = "uuid", example = "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90")]
+#[schema(value_type = String, format = "uuid")]
 pub struct Id(Uuid);
 
 impl Id {
@@ -69,6 +69,7 @@ impl TryFrom<String> for Id {
 
 /// Status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobStatus)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Status {
     /// The job is ready, delayed, or waits for another job of its group.
@@ -155,7 +156,7 @@ pub struct PushedJob {
     pub job: Job,
     /// Whether this is an older, unfinished job with the same `dedupKey`, and no new job was pushed.
     #[serde(default)]
-    #[schema(example = false)]
+    #[schema(required, example = false)]
     pub deduplicated: bool,
 }
 

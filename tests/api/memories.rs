@@ -59,7 +59,7 @@ async fn a_memory_is_stored_replaced_read_and_forgotten() {
     assert_eq!(recalled["tags"], json!(["b", "a"]));
     assert_eq!(recalled["metadata"], json!({"deep": {"list": [1, null, "x"]}}));
     assert_eq!((&recalled["embeddingModel"], &recalled["dimensions"]), (&json!("own"), &json!(3)));
-    assert_eq!(recalled.get("embedding"), None);
+    assert_eq!(recalled["embedding"], Value::Null, "the vector is returned only on request");
     recalled["replaced"] = json!(true);
     assert_eq!(recalled, replaced);
     let with_vector = caller.get("/v1/memories/tea?includeEmbedding=true").await.ok();
@@ -102,7 +102,7 @@ async fn a_patch_keeps_the_members_that_it_omits() {
         ),
         (&json!([]), &json!(0.5), &json!("default"), &json!({}), &json!(false))
     );
-    caller.patch_memory("m", json!({"content": null})).await.problem(400, "invalid-json");
+    caller.patch_memory("m", json!({"content": null})).await.ok();
     caller.patch_memory("missing", json!({"importance": 1})).await.problem(404, "not-found");
     let large = json!({"metadata": {"x": "y".repeat(12_000)}});
     caller.patch_memory("m", large).await.ok();

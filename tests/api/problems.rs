@@ -20,7 +20,6 @@ async fn a_malformed_body_or_a_wrong_type_is_400() {
     for (body, pointer) in [
         (r#"{"amount":"1"}"#, Some("/amount")),
         (r#"{"amount":1.5}"#, Some("/amount")),
-        (r#"{"amount":null}"#, Some("/amount")),
         (r#"{"amount":true}"#, Some("/amount")),
         (r#"{"amount":[1]}"#, Some("/amount")),
         (r#"{"min":{}}"#, Some("/min")),

@@ -305,7 +305,7 @@ async fn limits_also_apply_to_values_that_references_insert() {
 }
 
 #[tokio::test]
-async fn a_reference_to_a_null_lease_does_not_complete_a_job() {
+async fn a_reference_to_a_lease_that_the_result_does_not_show_is_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
     let job = caller.post("/v1/queues/q/jobs", json!({"payload": 1})).await.ok();
@@ -315,7 +315,8 @@ async fn a_reference_to_a_null_lease_does_not_complete_a_job() {
         {"method": "getJob", "params": {"id": job["id"]}},
         {"method": "completeJob", "params": complete},
     ]);
-    transact(&caller, calls).await.problem(409, "lease-lost");
+    let problem = transact(&caller, calls).await.problem(422, "invalid-value");
+    assert_eq!(problem["errors"][0]["pointer"], "/calls/1/params/lease");
     let path = format!("/v1/jobs/{}/complete", job["id"].as_str().unwrap());
     caller.post(&path, json!({"lease": lease})).await.ok();
 }
@@ -371,4 +372,48 @@ async fn a_duplicate_member_in_the_params_is_refused() {
     let body = Some(("application/json", body.as_bytes().to_vec()));
     let problem = caller.send(reqwest::Method::POST, "/v1/transaction", body).await.problem(400, "invalid-json");
     assert_eq!(problem["errors"][0], json!({"pointer": "/calls/0/params", "detail": "duplicate field `amount`"}));
+}
+
+/// A reference writes what the result shows, to the letter, except for the token of a lock.
+#[tokio::test]
+async fn a_reference_to_a_result_is_equal_to_the_result() {
+    let app = TestApp::spawn().await;
+    let mut seen = 0;
+    for operation in operations() {
+        let method = payerbase::methods().iter().find(|method| method.spec.name == operation.name);
+        if method.is_none_or(|method| method.spec.batching == Batching::Apart) {
+            continue;
+        }
+        for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
+            let (caller, things) = owner(&app).await;
+            let push = |reference: &str| json!({"method": "pushJob", "params": {"queue": "q", "payload": {"$ref": reference}}});
+            let calls = json!([as_call(&operation, &things, example), push("0"), push("1.payload")]);
+            let mut results = transact(&caller, calls).await.ok()["results"].take();
+            if let Some(result) = results[0].as_object_mut() {
+                result.remove("token");
+            }
+            for copy in [1, 2] {
+                assert_eq!(results[copy]["payload"], results[0], "{} {example:?}", operation.name);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 30, "{seen}");
+}
+
+#[tokio::test]
+async fn a_reference_to_the_token_of_a_lock_is_refused() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let acquire = json!({"method": "acquireLock", "params": {"name": "l", "ttlMs": 60_000}, "as": "lock"});
+    for reference in ["lock.token", "0.token", "0.token.x"] {
+        let push = json!({"method": "pushJob", "params": {"queue": "q", "payload": {"$ref": reference}}});
+        let problem = transact(&caller, json!([acquire, push])).await.problem(422, "invalid-value");
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains("a secret"), "{problem}");
+    }
+    let link = json!({"method": "createLink", "params": {"url": "https://shop.example/"}});
+    let push = json!({"method": "pushJob", "params": {"queue": "q", "payload": {"$ref": "0.shortUrl"}}});
+    let results = transact(&caller, json!([link, push])).await.ok()["results"].take();
+    assert!(results[0]["shortUrl"].as_str().unwrap().starts_with("http"));
+    assert_eq!(results[1]["payload"], results[0]["shortUrl"]);
 }

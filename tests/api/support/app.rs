@@ -1,7 +1,7 @@
 //! A server on a free loopback port, and its callers.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use payerbase::app::{Application, DRAIN_TIMEOUT, Settings};
@@ -29,6 +29,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a test waits for a condition. Work of the sweeper waits until the servers of other tests, which may lead it, have
 /// ended.
 const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The members that the OpenAPI document declares for problems.
+static PROBLEM: LazyLock<Value> = LazyLock::new(|| {
+    let document: Value = serde_json::from_str(&payerbase::app::document().json).unwrap();
+    document["components"]["schemas"]["Problem"]["properties"].clone()
+});
 
 /// A server for one test.
 pub struct TestApp {
@@ -191,6 +197,10 @@ impl Answer {
         assert!(body["title"].is_string() && body["detail"].is_string());
         assert_eq!(self.headers.contains_key("retry-after"), status == 503);
         assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
+        for member in body.as_object().unwrap().keys() {
+            let is_declared = PROBLEM.as_object().unwrap().contains_key(member);
+            assert!(is_declared, "declare the member `{member}` in ProblemBody (src/http/openapi.rs)");
+        }
         body
     }
 }
