@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use payerbase::db::embedded::{Cluster, Engine};
-use payerbase::db::migrate;
+use payerbase::db::migrate::{self, Login};
 use sqlx::{ConnectOptions as _, PgConnection};
 
 use crate::data::Tokens;
@@ -32,10 +32,9 @@ impl Stage {
             Cluster::start(&dir.path().join("cluster"), engine.clone(), &["max_connections=400", "shared_buffers=2GB"])
                 .await;
         let cluster = cluster.expect("a cluster");
-        let mut admin = cluster.access().admin().connect().await.expect("a connection");
-        migrate::migrate(&mut admin, payerbase::schema(), Some(&cluster.access().app_password()))
-            .await
-            .expect("migrated");
+        let (options, password) = (cluster.access().admin(), cluster.access().app_password());
+        migrate::migrate(&options, payerbase::schema(), Login::With(&password)).await.expect("migrated");
+        let mut admin = options.connect().await.expect("a connection");
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value: String = sqlx::query_scalar("select current_setting($1)")
                 .bind(setting)

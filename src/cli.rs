@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
 use crate::call::CallSettings;
 use crate::config::Config;
+use crate::db::Database;
 use crate::db::check::{Refusal, check};
-use crate::db::{Database, migrate};
+use crate::db::migrate::{self, Login};
 use crate::embeddings::Embeddings;
 use crate::pip;
 use crate::slices::schema;
@@ -64,8 +64,12 @@ enum Command {
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
     },
-    /// Migrate the database to the version of this program.
-    Migrate,
+    /// Migrate the database to the version of this program, and say what was done.
+    Migrate {
+        /// Say what would be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Download the embedded PostgreSQL and exit, for container images.
@@ -105,7 +109,7 @@ impl Cli {
                 dev::dev(config, args).await
             }
             Some(Command::Serve { port }) => serve(config, port).await,
-            Some(Command::Migrate) => migrate_database(config).await,
+            Some(Command::Migrate { dry_run }) => migrate_database(&config, dry_run).await,
             Some(Command::Openapi) => Ok(()),
             Some(Command::Fetch { embeddings }) => {
                 tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
@@ -133,10 +137,20 @@ fn database_url(config: &Config) -> Result<PgConnectOptions, &'static str> {
     config.database.clone().ok_or("DATABASE_URL is not set, and this command needs it")
 }
 
-async fn migrate_database(config: Config) -> Outcome {
-    let mut admin = database_url(&config)?.connect().await?;
-    migrate::migrate(&mut admin, schema(), config.app_password.as_ref()).await?;
-    tracing::info!("the database is at this version");
+async fn migrate_database(config: &Config, dry_run: bool) -> Outcome {
+    let admin = database_url(config)?;
+    let login = config.app_password.as_ref().map_or(Login::Existing, Login::With);
+    let version = schema().stamp();
+    if dry_run {
+        let steps = migrate::plan(&admin, schema(), login).await?;
+        for step in &steps {
+            println!("would do: {step}");
+        }
+        println!("{} steps to {version}", steps.len());
+    } else {
+        migrate::migrate(&admin, schema(), login).await?;
+        tracing::info!("the database is at {version}");
+    }
     Ok(())
 }
 
@@ -192,7 +206,7 @@ async fn wait_for_database(database: &Database, language: &str) -> Result<(), Re
         // A pool would hide the reason why a connection fails.
         let checked = match database.connect().await {
             Ok(_connection) => check(database, schema(), language, false).await,
-            Err(error) => Err(Refusal::Unreachable(error)),
+            Err(error) => Err(error.into()),
         };
         match checked {
             // The log has one warning, with the reason.

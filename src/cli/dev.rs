@@ -12,9 +12,10 @@ use super::{DevArgs, Outcome, StopSignal, print, serve_until, settings};
 use crate::app::{Application, nearby};
 use crate::auth::{Scope, Token, Tokens, create_token};
 use crate::config::Config;
+use crate::db::Database;
 use crate::db::check::{Refusal, check};
 use crate::db::embedded::{Cluster, Engine, write_secret};
-use crate::db::{Database, migrate};
+use crate::db::migrate::{self, Login};
 use crate::embeddings::{self, Setting};
 use crate::folders::data_dir_of_environment;
 use crate::payer::Payer;
@@ -71,13 +72,9 @@ async fn run(
     app: PgConnectOptions,
     mut stop: StopSignal,
 ) -> Outcome {
-    let mut connection = admin.connect().await.map_err(Refusal::Unreachable)?;
-    migrate::migrate(
-        &mut connection,
-        schema(),
-        cluster.as_ref().map(|cluster| cluster.access().app_password()).as_ref(),
-    )
-    .await?;
+    let password = cluster.as_ref().map(|cluster| cluster.access().app_password());
+    migrate::migrate(&admin, schema(), password.as_ref().map_or(Login::Switched, Login::With)).await?;
+    let mut connection = admin.connect().await.map_err(Refusal::from)?;
     let database = Database::new(app, config.pool_max);
     check(&database, schema(), &config.language, cluster.is_none()).await?;
     let token = demo_token(&mut connection, &database, data_dir).await?;

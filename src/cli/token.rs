@@ -12,7 +12,9 @@ use sqlx::{ConnectOptions as _, Row as _};
 use super::{Outcome, print};
 use crate::auth::{Scope, Token, create_token};
 use crate::config::Config;
+use crate::db::check::Refusal;
 use crate::db::embedded::Access;
+use crate::db::migrate::require_installed;
 use crate::folders::data_dir_of_environment;
 use crate::payer::Payer;
 use crate::time::Time;
@@ -70,7 +72,8 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn token(config: Config, target: Target, command: TokenCommand) -> Outcome {
-    let mut admin = admin(&config, target)?.connect().await?;
+    let mut admin = admin(&config, target)?.connect().await.map_err(Refusal::from)?;
+    require_installed(&mut admin).await?;
     match command {
         TokenCommand::Create { payer, scopes, expires_in, name } => {
             let (token, expires_at) = create_token(&mut admin, &payer, &scopes, name.as_deref(), expires_in).await?;

@@ -7,6 +7,7 @@ pub mod migrate;
 mod pool;
 mod reason;
 pub mod schema;
+pub mod stamp;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::stamp::Stamp;
 use crate::limits::Named;
 
 /// All functions, in the order of their installation, each text with the role that owns its functions.
@@ -28,10 +29,15 @@ impl Schema {
         self.functions.iter().map(|(owner, sql)| (*owner, sql.as_str()))
     }
 
-    /// The comment on schema `rpc` when exactly this version is installed: the version, and a digest of all functions and
-    /// migrations.
+    /// The stamp of these functions.
     #[must_use]
-    pub fn stamp(&self) -> String {
+    pub fn stamp(&self) -> Stamp {
+        Stamp::ours(self.digest())
+    }
+
+    /// SHA-256 of all migrations and functions, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for migration in sqlx::migrate!().iter() {
             digest.update(&*migration.checksum);
@@ -40,10 +46,10 @@ impl Schema {
             digest.update(owner);
             digest.update(sql);
         }
-        let mut stamp = format!("payerbase {} ", env!("CARGO_PKG_VERSION"));
+        let mut hexadecimal = String::new();
         for byte in digest.finalize() {
-            let _infallible = write!(stamp, "{byte:02x}");
+            let _infallible = write!(hexadecimal, "{byte:02x}");
         }
-        stamp
+        hexadecimal
     }
 }

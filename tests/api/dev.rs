@@ -6,10 +6,14 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_payerbase");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_payerbase");
 
 fn program(args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    command_of(Path::new(PROGRAM), args)
+}
+
+fn command_of(program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for variable in ["DATABASE_URL", "PAYERBASE_DATA_DIR", "PAYERBASE_APP_PASSWORD"] {
         command.env_remove(variable);
     }
@@ -17,22 +21,22 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("payerbase-dev-").tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     dir
 }
 
 /// A running `payerbase dev` that is ready.
-struct Dev {
+pub struct Dev {
     process: Child,
     /// The printed `curl` command.
     curl: String,
 }
 
 impl Dev {
-    fn start(dir: &Path) -> Self {
-        Self::of(program(&["dev", "--port", "0", "--data-dir", dir.to_str().unwrap()]))
+    pub fn start(program: &Path, dir: &Path) -> Self {
+        Self::of(command_of(program, &["dev", "--port", "0", "--data-dir", dir.to_str().unwrap()]))
     }
 
     fn of(mut command: Command) -> Self {
@@ -42,7 +46,7 @@ impl Dev {
         Self { process, curl: curl.expect("dev prints a curl line") }
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         let start = self.curl.find("http://").unwrap();
         self.curl[start..].split("/v1").next().unwrap()
     }
@@ -58,7 +62,7 @@ impl Dev {
         assert!(Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap().success());
     }
 
-    fn stop(mut self, signal: &str) {
+    pub fn stop(mut self, signal: &str) {
         self.signal(signal);
         assert!(self.process.wait().unwrap().success(), "the exit code is 0");
     }
@@ -80,7 +84,7 @@ fn postgres_runs(dir: &Path) -> bool {
 #[test]
 fn dev_keeps_its_data_and_stops_postgres_on_exit() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     assert_eq!(dev.run_curl()["value"], 1);
     assert!(postgres_runs(dir.path()));
 
@@ -91,7 +95,7 @@ fn dev_keeps_its_data_and_stops_postgres_on_exit() {
 
     dev.stop("-TERM");
     assert!(!postgres_runs(dir.path()));
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     assert_eq!(dev.run_curl()["value"], 2, "the data and the token are still there");
     dev.stop("-INT");
     assert!(!postgres_runs(dir.path()));
@@ -100,11 +104,11 @@ fn dev_keeps_its_data_and_stops_postgres_on_exit() {
 #[test]
 fn postgres_stops_when_dev_is_killed_and_dev_can_restart() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     assert_eq!(dev.run_curl()["value"], 1);
     dev.signal("-KILL");
     drop(dev);
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     assert_eq!(dev.run_curl()["value"], 2);
     dev.signal("-KILL");
     drop(dev);
@@ -120,7 +124,7 @@ fn postgres_stops_when_dev_is_killed_and_dev_can_restart() {
 #[test]
 fn dev_restarts_a_killed_postgres() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     dev.run_curl();
     let pid = std::fs::read_to_string(dir.path().join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
@@ -139,7 +143,7 @@ fn tokens_can_be_created_listed_and_revoked_while_dev_runs() {
     let place = dir.path().to_str().unwrap();
     let token =
         |args: &[&str]| -> Output { program(&[&["token", "--data-dir", place], args].concat()).output().unwrap() };
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     let payer = "SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7";
     let made = token(&[
         "create",
@@ -210,7 +214,7 @@ fn with_input(mut command: Command, text: &str) -> Output {
 fn a_token_is_revoked_by_its_text_without_being_an_argument() {
     let dir = folder();
     let place = dir.path().to_str().unwrap();
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     let text = dev.curl.split("Bearer ").nth(1).unwrap().trim_end_matches('\'').to_owned();
     let revoked = with_input(program(&["token", "--data-dir", place, "revoke", "-"]), &format!("{text}\n"));
     assert!(revoked.status.success(), "{revoked:?}");
@@ -301,7 +305,7 @@ fn serve_reports_all_configuration_mistakes_at_once() {
 #[test]
 fn serve_refuses_a_database_that_does_not_isolate_payers() {
     let dir = folder();
-    let dev = Dev::start(dir.path());
+    let dev = Dev::start(PROGRAM.as_ref(), dir.path());
     let credentials = std::fs::read_to_string(dir.path().join("credentials.json")).unwrap();
     let credentials: Value = serde_json::from_str(&credentials).unwrap();
     let run = dir.path().join("run");

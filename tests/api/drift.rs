@@ -47,6 +47,17 @@ fn the_limits_table_is_up_to_date() {
     is_committed("docs/LIMITS.md", &payerbase::limits_markdown());
 }
 
+/// The number of the installed functions grows with each change of their text, so that an older version never replaces newer
+/// functions.
+#[test]
+fn the_revision_of_the_functions_is_up_to_date() {
+    let committed = include_str!("../../src/db/revision.txt");
+    let (revision, digest) = committed.trim().split_once(' ').unwrap();
+    let now = payerbase::schema().digest();
+    let next = revision.parse::<u32>().unwrap() + u32::from(digest != now);
+    is_committed("src/db/revision.txt", &format!("{next} {now}\n"));
+}
+
 #[test]
 fn every_operation_documents_its_purpose_and_its_problems() {
     let document: Value = serde_json::from_str(&document().json).unwrap();

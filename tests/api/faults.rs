@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use payerbase::db::embedded::Cluster;
-use payerbase::db::migrate;
+use payerbase::db::migrate::{self, Login};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -48,9 +47,8 @@ async fn load(caller: Caller, counts: Arc<AnswerCounts>, stop: Arc<AtomicBool>) 
 /// Migrates a cluster. Returns the connection options of the superuser and of the server.
 pub async fn migrated(cluster: &Cluster) -> (PgConnectOptions, PgConnectOptions) {
     let (admin, app) = (cluster.access().admin(), cluster.access().app());
-    let mut connection = admin.connect().await.unwrap();
-    migrate::migrate(&mut connection, payerbase::schema(), Some(&cluster.access().app_password())).await.unwrap();
-    connection.close().await.unwrap();
+    let password = cluster.access().app_password();
+    migrate::migrate(&admin, payerbase::schema(), Login::With(&password)).await.unwrap();
     (admin, app)
 }
 

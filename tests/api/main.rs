@@ -40,5 +40,6 @@ mod support;
 mod telemetry;
 mod transactions;
 mod turn;
+mod upgrade;
 mod values;
 mod worked_example;

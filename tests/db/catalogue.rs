@@ -63,10 +63,22 @@ async fn every_table_is_protected_by_row_level_security() {
         "
         select p.polrelid::regclass::text from pg_policy p join pg_class c on c.oid = p.polrelid
         where c.relnamespace = 'tenant'::regnamespace
-          and not (p.polcmd = 'r' and p.polroles in (array['payerbase_sweeper'::regrole::oid], array['payerbase_search'::regrole::oid]))
+          and not (p.polcmd = 'r' and p.polroles in (array['payerbase_sweeper'::regrole::oid], array['payerbase_search'::regrole::oid],
+            array['payerbase_backup'::regrole::oid]))
           and (pg_get_expr(p.polqual, p.polrelid) <> '(payer = tenant.current_payer())'
             or pg_get_expr(p.polwithcheck, p.polrelid) <> '(payer = tenant.current_payer())'
             or p.polroles <> array['payerbase_rpc'::regrole::oid])",
+    )
+    .await;
+    assert_none(
+        &mut db,
+        "a dump by payerbase_backup has all rows of every table",
+        "
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace::regnamespace::text in ('tenant', 'auth', 'slug', 'sweep', 'search') and c.relkind in ('r', 'p')
+          and not (has_table_privilege('payerbase_backup', c.oid, 'select')
+            and exists (select from pg_policy p where p.polrelid = c.oid and p.polcmd = 'r'
+              and p.polroles = array['payerbase_backup'::regrole::oid] and pg_get_expr(p.polqual, p.polrelid) = 'true'))",
     )
     .await;
     let tables: i64 = sqlx::query_scalar(

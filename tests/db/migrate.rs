@@ -1,6 +1,6 @@
 //! The roles that can migrate, and the versions that can be migrated.
 
-use payerbase::db::migrate;
+use payerbase::db::migrate::{self, Login};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::database::temporary_cluster;
@@ -19,11 +19,8 @@ async fn a_database_owner_that_may_create_roles_can_migrate() {
     let server_options = options.clone().username("payerbase_app");
     let turn = "select results[1] from rpc.turn('0xa', array['0xa'], array['increment'], array['{\"name\":\"a\",\"amount\":1}'], array[null], 0)";
     for round in 1..=3 {
-        // A new session each time: a session that has used pgvector may set its parameters.
-        let mut operator = options.connect().await.unwrap();
         let password = "only-for-tests".to_owned().into();
-        migrate::migrate(&mut operator, payerbase::schema(), Some(&password)).await.unwrap();
-        operator.close().await.unwrap();
+        migrate::migrate(&options, payerbase::schema(), Login::With(&password)).await.unwrap();
         let mut server = server_options.connect().await.unwrap();
         let answer: String = sqlx::query_scalar(turn).fetch_one(&mut server).await.unwrap();
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use payerbase::db::embedded::{Cluster, Engine};
-use payerbase::db::migrate;
+use payerbase::db::migrate::{self, Login};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
@@ -38,13 +38,12 @@ impl TestDatabase {
             .unwrap();
         connection.close().await.unwrap();
         let admin = server.clone().database(&name);
-        let mut connection = admin.connect().await.unwrap();
         // Roles belong to the whole cluster, and concurrent changes of one role fail.
         static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let roles = ROLES.lock().await;
-        migrate::migrate(&mut connection, payerbase::schema(), Some(&APP_PASSWORD.to_owned().into())).await.unwrap();
+        let password = APP_PASSWORD.to_owned().into();
+        migrate::migrate(&admin, payerbase::schema(), Login::With(&password)).await.unwrap();
         drop(roles);
-        connection.close().await.unwrap();
         let app = admin.clone().username("payerbase_app").password(APP_PASSWORD);
         Self { admin, app }
     }
