@@ -30,6 +30,7 @@ mod memories_search;
 mod metrics;
 mod odd_values;
 mod pages;
+mod pooler;
 mod problems;
 mod queues;
 mod queues_faults;

@@ -3,14 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "these are tests")]
 
+mod backup;
 mod catalogue;
 mod functions;
 mod memories;
 mod migrate;
+mod migrate_refused;
 mod plan;
 mod plans;
 mod sweep;
 
 #[path = "../api/support/database.rs"]
-#[expect(dead_code, reason = "the API's tests use the rest")]
 mod database;
