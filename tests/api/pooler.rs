@@ -33,7 +33,8 @@ async fn a_pooler_that_drops_session_settings_is_refused_in_one_sentence() {
         let mut pooler = Command::new("pgbouncer");
         // It refuses to run as root, and only the user of PostgreSQL reaches its socket.
         if rustix::process::geteuid().is_root() {
-            let owner = Command::new("stat").args(["--format", "%U"]).arg(admin.get_socket().unwrap()).output().unwrap();
+            let owner =
+                Command::new("stat").args(["--format", "%U"]).arg(admin.get_socket().unwrap()).output().unwrap();
             pooler.arg("--user").arg(String::from_utf8(owner.stdout).unwrap().trim());
         }
         let mut pooler = pooler.arg(dir.path().join("pgbouncer.ini")).stderr(Stdio::null()).spawn().unwrap();

@@ -226,9 +226,11 @@ fn merged(target: &Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut result = target.as_object().cloned().unwrap_or_default();
     for (name, value) in patch {
-        match value {
-            Value::Null => drop(result.shift_remove(name)),
-            value => drop(result.insert(name.clone(), merged(&result.get(name).cloned().unwrap_or_default(), value))),
+        if value.is_null() {
+            result.shift_remove(name);
+        } else {
+            let old = result.get(name).cloned().unwrap_or_default();
+            result.insert(name.clone(), merged(&old, value));
         }
     }
     Value::Object(result)
