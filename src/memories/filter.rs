@@ -14,13 +14,22 @@ const DEPTH_MAX: usize = 16;
 const CONDITIONS_MAX: usize = 256;
 /// Size limit of a key or text in a filter, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// Size limit of the `jsonpath`, in bytes. A search evaluates it for each memory in scope.
-const PATH_BYTES_MAX: usize = 32 << 10;
+/// Maximum number of comparisons that a filter becomes. A search makes them for each memory in scope.
+const COMPARISONS_MAX: usize = 1_024;
+/// Size limit of the `jsonpath`, in bytes.
+const PATH_BYTES_MAX: usize = 64 << 10;
 /// Maximum number of levels of a key: the maximum depth of metadata.
 const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
+/// A key of more parts is read as one name or as a path, and in no other way.
+const PARTS_JOINED_MAX: usize = 4;
 
 /// Filter on the metadata of memories. Each member is a key of the metadata with the value that it must equal, or with
-/// an object of conditions. The key `a.b` is member `b` of the object in `a`. All members and all conditions must hold.
+/// an object of conditions. All members and all conditions must hold.
+///
+/// The key `a.b` is the member `a.b`, or member `b` of the object in `a`. In a key with two or three dots, each dot may
+/// be a part of a name or lead into an object: `attributes.http.method` also finds the member `http.method` of the object
+/// in `attributes`. A key with more dots is one name or leads into objects at each dot. If a memory has several such
+/// members, a condition holds if it holds for one of them.
 ///
 /// - `$eq`, `$ne`: is equal, is not equal.
 /// - `$gt`, `$gte`, `$lt`, `$lte`: compares with a number or a text.
@@ -33,7 +42,8 @@ const KEY_LEVELS_MAX: usize = crate::json::DEPTH_MAX;
 /// key equals `null` and nothing else.
 ///
 /// Limits: 16 levels, 256 conditions (each value of an `$in` counts as one more), keys and texts of 1,024 bytes, keys
-/// of 64 levels, and 32 KiB for the whole filter as `jsonpath`.
+/// of 64 levels, and 64 KiB for the whole filter as `jsonpath`. A filter makes at most 1,024 comparisons: one for each
+/// condition, 2 if its key has one dot, 4 with two dots, 8 with three, 2 with more.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(try_from = "Map<String, Value>")]
 #[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
@@ -64,7 +74,7 @@ impl TryFrom<Map<String, Value>> for Filter {
     type Error = String;
 
     fn try_from(members: Map<String, Value>) -> Result<Self, String> {
-        let mut reader = Reader { conditions: 0, equals: Vec::new() };
+        let mut reader = Reader { conditions: 0, comparisons: 0, equals: Vec::new() };
         let expression = reader.filter(members, 1, true)?;
         let mut path = String::new();
         expression.write(false, &mut path);
@@ -88,6 +98,9 @@ impl Expression {
     fn write(&self, is_negated: bool, path: &mut String) {
         match self {
             Self::Not(inner) => inner.write(!is_negated, path),
+            Self::All(parts) | Self::Any(parts) if parts.len() == 1 => {
+                parts.iter().for_each(|part| part.write(is_negated, path));
+            }
             Self::All(parts) | Self::Any(parts) if parts.is_empty() => {
                 path.push_str(if matches!(self, Self::All(_)) == is_negated { "(1 != 1)" } else { "(1 == 1)" });
             }
@@ -109,6 +122,7 @@ impl Expression {
 
 struct Reader {
     conditions: usize,
+    comparisons: usize,
     equals: Vec<(String, Value)>,
 }
 
@@ -172,40 +186,47 @@ impl Reader {
     }
 
     fn condition(&mut self, key: &str, operator: &str, value: Value, is_required: bool) -> Result<Expression, String> {
-        let place = accessor(key)?;
-        let condition = |predicate: String| Ok(Expression::Condition(predicate));
-        self.count()?;
+        let places = places(key)?;
+        self.count(&places)?;
+        let any = |predicate: &dyn Fn(&str) -> String| {
+            Expression::Any(places.iter().map(|place| Expression::Condition(predicate(place))).collect())
+        };
+        let compared = |sign: &str| {
+            let value = ordered(operator, &value)?;
+            Ok(any(&|place| format!("{place} {sign} {value}")))
+        };
         match operator {
             "$eq" => {
-                let equal = equal(&place, operator, &value)?;
-                if is_required && !value.is_null() && !key.contains('.') {
+                let equal = equal(&places, operator, &value)?;
+                if is_required && !value.is_null() && places.len() == 1 {
                     self.equals.push((key.to_owned(), value));
                 }
-                condition(equal)
+                Ok(equal)
             }
-            "$ne" => Ok(Expression::Not(Box::new(Expression::Condition(equal(&place, operator, &value)?)))),
-            "$gt" => condition(format!("{place} > {}", ordered(operator, &value)?)),
-            "$gte" => condition(format!("{place} >= {}", ordered(operator, &value)?)),
-            "$lt" => condition(format!("{place} < {}", ordered(operator, &value)?)),
-            "$lte" => condition(format!("{place} <= {}", ordered(operator, &value)?)),
+            "$ne" => Ok(Expression::Not(Box::new(equal(&places, operator, &value)?))),
+            "$gt" => compared(">"),
+            "$gte" => compared(">="),
+            "$lt" => compared("<"),
+            "$lte" => compared("<="),
             "$in" => {
                 let Value::Array(values) = value else { return Err("must have a list of values in `$in`".to_owned()) };
                 let mut parts = Vec::new();
                 for value in values {
-                    self.count()?;
-                    parts.push(Expression::Condition(equal(&place, operator, &value)?));
+                    self.count(&places)?;
+                    parts.push(equal(&places, operator, &value)?);
                 }
                 Ok(Expression::Any(parts))
             }
             "$contains" => {
                 let value = scalar(operator, &value)?;
-                let in_list = format!("{place}.type() == \"array\" && {place}[*] == {value}");
-                match value.starts_with('"') {
-                    true => condition(format!(
-                        "({in_list}) || ({place}.type() == \"string\" && {place} like_regex {value} flag \"q\")"
-                    )),
-                    false => condition(in_list),
-                }
+                let in_list = |place: &str| format!("{place}.type() == \"array\" && {place}[*] == {value}");
+                Ok(match value.starts_with('"') {
+                    true => any(&|place| {
+                        let in_text = format!("{place}.type() == \"string\" && {place} like_regex {value} flag \"q\"");
+                        format!("({}) || ({in_text})", in_list(place))
+                    }),
+                    false => any(&in_list),
+                })
             }
             _ => Err(format!(
                 "must use `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` or `$contains` for a key, not `{}`; \
@@ -215,11 +236,18 @@ impl Reader {
         }
     }
 
-    fn count(&mut self) -> Result<(), String> {
+    fn count(&mut self, places: &[String]) -> Result<(), String> {
         self.conditions += 1;
-        match self.conditions <= CONDITIONS_MAX {
+        self.comparisons += places.len();
+        if self.conditions > CONDITIONS_MAX {
+            return Err(format!("must have at most {CONDITIONS_MAX} conditions"));
+        }
+        match self.comparisons <= COMPARISONS_MAX {
             true => Ok(()),
-            false => Err(format!("must have at most {CONDITIONS_MAX} conditions")),
+            false => Err(format!(
+                "must have at most {COMPARISONS_MAX} comparisons: a condition is 2 if its key has one dot, 4 with two \
+                 dots, 8 with three"
+            )),
         }
     }
 }
@@ -228,13 +256,33 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// The `jsonpath` accessor of a key.
-fn accessor(key: &str) -> Result<String, String> {
-    let segments = short(key)?.split('.').map(|segment| format!(".{}", Value::from(segment)));
-    match segments.clone().count() <= KEY_LEVELS_MAX {
-        true => Ok(format!("${}", segments.collect::<String>())),
-        false => Err(format!("must have keys of at most {KEY_LEVELS_MAX} levels")),
+/// The `jsonpath` accessors of a key: the places where its value may be. A key without dots has one.
+fn places(key: &str) -> Result<Vec<String>, String> {
+    let parts: Vec<&str> = short(key)?.split('.').collect();
+    if parts.len() > KEY_LEVELS_MAX {
+        return Err(format!("must have keys of at most {KEY_LEVELS_MAX} levels"));
     }
+    let path = |names: &[String]| -> String {
+        names.iter().fold("$".to_owned(), |path, name| format!("{path}.{}", Value::from(name.as_str())))
+    };
+    if parts.len() > PARTS_JOINED_MAX {
+        let names: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        return Ok(vec![path(&names), path(&[key.to_owned()])]);
+    }
+    // Each part is a name of its own, or is joined to the part before.
+    let mut readings: Vec<Vec<String>> = vec![Vec::new()];
+    for part in parts {
+        let joined: Vec<Vec<String>> = readings
+            .iter()
+            .filter_map(|names| {
+                let (last, before) = names.split_last()?;
+                Some([before, &[format!("{last}.{part}")]].concat())
+            })
+            .collect();
+        readings.iter_mut().for_each(|names| names.push(part.to_owned()));
+        readings.extend(joined);
+    }
+    Ok(readings.iter().map(|names| path(names)).collect())
 }
 
 fn short(text: &str) -> Result<&str, String> {
@@ -244,11 +292,15 @@ fn short(text: &str) -> Result<&str, String> {
     }
 }
 
-fn equal(place: &str, operator: &str, value: &Value) -> Result<String, String> {
-    match value.is_null() {
-        true => Ok(format!("{place} == null || !exists({place})")),
-        false => Ok(format!("{place} == {}", scalar(operator, value)?)),
+/// A missing key equals `null`: the value is at none of the places.
+fn equal(places: &[String], operator: &str, value: &Value) -> Result<Expression, String> {
+    let value = scalar(operator, value)?;
+    let condition = |predicate: String| Expression::Condition(predicate);
+    let mut parts: Vec<Expression> = places.iter().map(|place| condition(format!("{place} == {value}"))).collect();
+    if value == "null" {
+        parts.push(Expression::All(places.iter().map(|place| condition(format!("!exists({place})"))).collect()));
     }
+    Ok(Expression::Any(parts))
 }
 
 fn scalar(operator: &str, value: &Value) -> Result<String, String> {
@@ -292,9 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn a_dot_is_a_part_of_a_name_or_leads_into_an_object() {
+        let of = |key: &str| places(key).unwrap();
+        assert_eq!(of("a"), [r#"$."a""#]);
+        assert_eq!(of("a.b"), [r#"$."a"."b""#, r#"$."a.b""#]);
+        let all = [r#"$."a"."b"."c""#, r#"$."a.b"."c""#, r#"$."a"."b.c""#, r#"$."a.b.c""#];
+        assert_eq!(of("a.b.c"), all);
+        assert_eq!(of("a.b.c.d").len(), 8);
+        assert_eq!(of("a.b.c.d.e"), [r#"$."a"."b"."c"."d"."e""#, r#"$."a.b.c.d.e""#]);
+    }
+
+    #[test]
     fn quotes_are_escaped() {
         let filter = parse(json!({"a\"b": "\" || 1 == 1 || \"\\"})).unwrap();
-        assert_eq!(filter.0.path, r#"(($."a\"b" == "\" || 1 == 1 || \"\\"))"#);
+        assert_eq!(filter.0.path, r#"($."a\"b" == "\" || 1 == 1 || \"\\")"#);
     }
 
     #[test]
@@ -304,6 +367,8 @@ mod tests {
         assert!(parse(nested(16)).is_ok());
         let many = |keys: usize| (0..keys).map(|key| (key.to_string(), json!(1))).collect::<Map<_, _>>();
         assert!(parse(many(256).into()).is_ok());
+        assert!(parse(json!({"a.b.c": {"$in": vec![1; 255]}})).is_ok());
+        assert!(parse(json!({"a.b.c.d": {"$in": vec![1; 127]}})).is_ok());
         for bad in [
             json!({"$where": "1"}),
             json!({"a": {"$regex": "x"}}),
@@ -323,7 +388,8 @@ mod tests {
             json!({".x".repeat(600): 1}),
             json!({".".repeat(64): 1}),
             json!({"a": {"$in": vec![1; 256]}}),
-            json!({"a": {"$in": vec!["x".repeat(1_000); 40]}}),
+            json!({"a": {"$in": vec!["x".repeat(1_000); 80]}}),
+            json!({"a.b.c.d": {"$in": vec![1; 128]}}),
             nested(17),
             nested(100),
             many(10_000).into(),

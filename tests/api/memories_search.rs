@@ -161,7 +161,7 @@ async fn filters_match_as_documented() {
         (json!({"deep.k": "v"}), "02"),
         (json!({"deep.k": {"$gt": 5}}), "1"),
         (json!({"deep.k": null}), "345"),
-        (json!({"a.b": 1}), ""),
+        (json!({"a.b": 1}), "5"),
         (json!({"n": 1, "s": "apple"}), "0"),
         (json!({"$or": [{"n": 2.5}, {"s": "banana"}, {"$and": [{"n": 1}, {"b": true}]}]}), "012"),
         (json!({"$not": {"$or": [{"n": 1}, {"$not": {"list": "x"}}]}}), "23"),
@@ -188,6 +188,51 @@ async fn filters_match_as_documented() {
     }
     caller.search(json!({"query": "c", "filter": [1]})).await.problem(400, "invalid-json");
     caller.search(json!({"query": "c", "filter": "' or true --"})).await.problem(400, "invalid-json");
+}
+
+/// Names with dots are ordinary: `http.method`, files, domains.
+#[tokio::test]
+async fn a_key_with_dots_is_a_name_or_a_path() {
+    let app = TestApp::spawn().await;
+    let metadata = [
+        json!({"http.method": "POST", "service.name": "pay"}),
+        json!({"http": {"method": "POST"}}),
+        json!({"attributes": {"http.method": "GET", "http.status": 200}}),
+        json!({"http.method": "GET", "http": {"method": "POST"}}),
+        json!({"www.example.com": {"port": 443}, "http.method": ["PUT", "POST"]}),
+        json!({"a.b.c.d.e": 1, "http.method": null}),
+    ];
+    let memories: Value = metadata
+        .iter()
+        .enumerate()
+        .map(|(n, metadata)| json!({"id": n.to_string(), "content": "c", "embedding": [1], "metadata": metadata}))
+        .collect();
+    let caller = with(&app, memories).await;
+    let all: BTreeSet<String> = (0..metadata.len()).map(|n| n.to_string()).collect();
+    for (filter, found) in [
+        (json!({"http.method": "POST"}), "0134"),
+        (json!({"http.method": {"$ne": "POST"}}), "25"),
+        (json!({"http.method": {"$in": ["POST", "GET"]}}), "0134"),
+        (json!({"http.method": {"$contains": "OS"}}), "013"),
+        (json!({"http.method": {"$contains": "PUT"}}), "4"),
+        (json!({"http.method": {"$gte": "POST"}}), "0134"),
+        (json!({"http.method": null}), "25"),
+        (json!({"http.method": {"$ne": null}}), "0134"),
+        (json!({"http.method": "POST", "service.name": "pay"}), "0"),
+        (json!({"attributes.http.method": "GET"}), "2"),
+        (json!({"attributes.http.status": {"$gt": 199}}), "2"),
+        (json!({"www.example.com.port": 443}), "4"),
+        (json!({"a.b.c.d.e": 1}), "5"),
+        (json!({"a.b": 1}), ""),
+    ] {
+        let found: BTreeSet<String> = found.chars().map(String::from).collect();
+        for (filter, expected) in [(filter.clone(), found.clone()), (json!({"$not": filter}), &all - &found)] {
+            for search in [json!({"embedding": [1], "filter": filter}), json!({"query": "c", "filter": filter})] {
+                let result: BTreeSet<String> = caller.found(search).await.into_iter().collect();
+                assert_eq!(result, expected, "{filter}");
+            }
+        }
+    }
 }
 
 /// The original implementation filtered after the top-k cut: pages were empty although memories matched.
