@@ -349,7 +349,7 @@ begin
   if v_tag is not null then
     v_ids := array(
       select id
-        from unnest(search.ids_by_keys(p_payer, array[tenant.memory_key(p_payer, 't', v_tag)], null, null)) as id
+        from unnest(search.ids_by_keys(p_payer, array[tenant.hashed_key(p_payer, 't', v_tag)], null, null)) as id
         -- The ids from search.ids_by_keys have the default collation of the database.
         where id collate "C" > v_after and id collate "C" >= v_prefix and id collate "C" <= v_last);
     v_ids := array(

@@ -33,14 +33,14 @@ begin
     q.tags_all := v_tags;
   end if;
   q.keys := array(
-    select tenant.memory_key(p_payer, 't', tag)
+    select tenant.hashed_key(p_payer, 't', tag)
       from unnest(q.tags_all) as tag
     union all
-    select tenant.metadata_key(p_payer, equal->>0, equal->1)
+    select tenant.hashed_key(p_payer, 'm', tenant.metadata_text(equal->>0, equal->1))
       from jsonb_array_elements(p_params->'equals') as equal);
   q.namespace_keys := '{}';
   if v_namespace is not null then
-    q.namespace_keys := array[tenant.memory_key(p_payer, 'n', v_namespace)];
+    q.namespace_keys := array[tenant.hashed_key(p_payer, 'n', v_namespace)];
   end if;
   -- Rank fusion takes as many results of each search as the limit, but at least 10: results ranked lower are noise.
   q.depth := case when p_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;

@@ -90,7 +90,7 @@ as $$
 #variable_conflict use_column
 declare
   v_all bigint[] := q.keys || q.namespace_keys;
-  v_any bigint[] := array(select tenant.memory_key(p_payer, 'w', word) from unnest(p_words) as word);
+  v_any bigint[] := array(select tenant.hashed_key(p_payer, 'w', word) from unnest(p_words) as word);
   v_query tsquery;
 begin
   ids := search.ids_by_keys(p_payer, v_all, v_any, p_max + 1);

@@ -40,6 +40,7 @@ as $$
 declare
   v_started timestamptz := clock_timestamp();
   v_payer text := '';
+  v_lock bigint;
   v_locked boolean;
   v_run_end integer := 0;
 begin
@@ -50,9 +51,14 @@ begin
     continue when i <= v_run_end;
     if p_payers[i] <> v_payer then
       v_payer := set_config('payerbase.payer', p_payers[i], true);
-      v_locked := pg_try_advisory_xact_lock(hashtextextended(v_payer, 0));
+      v_lock := tenant.payer_lock(v_payer);
+      -- While functions of an earlier version may run, a turn takes their lock too.
+      v_locked := (not tenant.has_old_turns() or pg_try_advisory_xact_lock(hashtextextended(v_payer, 0)))
+        and pg_try_advisory_xact_lock(v_lock);
       if not v_locked and p_wait_ms > 0 then
-        perform set_config('lock_timeout', p_wait_ms::text, true), pg_advisory_xact_lock(hashtextextended(v_payer, 0));
+        perform set_config('lock_timeout', p_wait_ms::text, true),
+          case when tenant.has_old_turns() then pg_advisory_xact_lock(hashtextextended(v_payer, 0)) end,
+          pg_advisory_xact_lock(v_lock);
         v_locked := true;
       end if;
     end if;

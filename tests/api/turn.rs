@@ -11,7 +11,7 @@ use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 /// Takes the lock of a payer, like a long turn of another server.
 async fn lock_payer(admin: &mut PgConnection, caller: &Caller) {
-    let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
+    let lock = "select pg_advisory_lock(tenant.payer_lock($1))";
     sqlx::query(lock).bind(caller.payer.as_str()).execute(admin).await.unwrap();
 }
 

@@ -9,7 +9,7 @@ const KEYED_OTHERWISE: &[(&str, &str)] = &[
     ("auth.tokens", "looked up before the payer is known"),
     ("slug.slugs", "the one namespace that payers share"),
     ("sweep.leader", "one row, without a payer"),
-    ("tenant.memories tenant.memories_by_key", "each key is a hash of the payer and a value"),
+    ("tenant.memories tenant.memories_by_hashed_key", "each key is a hash of the payer and a value"),
     ("tenant.memory_graph", "an HNSW index has one column; it is read in partitions of payers, through the policy"),
 ];
 

@@ -31,11 +31,11 @@ async fn searches_by_words_tags_or_metadata_use_their_index() {
     for keys in ["@> p_all", "&& p_any"] {
         let statement = format!(
             "select id from tenant.memories where (payer = p_payer) is true and p_payer = tenant.current_payer()
-               and tenant.memory_keys(payer, namespace, words, tags, metadata) {keys} limit p_max"
+               and tenant.hashed_keys(payer, namespace, words, tags, metadata) {keys} limit p_max"
         );
         let variables = ["p_payer text", "p_all bigint[]", "p_any bigint[]", "p_max integer"];
         let plan = plan(&mut db, "payerbase_search", settings, &statement, &variables).await;
-        assert!(plan.contains("Bitmap Index Scan on memories_by_key"), "{plan}");
+        assert!(plan.contains("Bitmap Index Scan on memories_by_hashed_key"), "{plan}");
     }
 }
 
@@ -155,21 +155,21 @@ async fn the_search_role_finds_only_memories_of_the_turns_payer() {
 
     let of = async |db: &mut PgConnection, payer: &str| -> Vec<String> {
         let ids = format!(
-            "select search.ids_by_keys('{payer}', '{{}}', array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)
-               || search.ids_by_keys('{payer}', array[tenant.memory_key('{payer}', 't', 't')], null, 1000000)
-               || search.ids_by_keys('{payer}', array[tenant.memory_key('{payer}', 't', 't')], array[tenant.memory_key('{payer}', 'w', 'tea')], 1000000)"
+            "select search.ids_by_keys('{payer}', '{{}}', array[tenant.hashed_key('{payer}', 'w', 'tea')], 1000000)
+               || search.ids_by_keys('{payer}', array[tenant.hashed_key('{payer}', 't', 't')], null, 1000000)
+               || search.ids_by_keys('{payer}', array[tenant.hashed_key('{payer}', 't', 't')], array[tenant.hashed_key('{payer}', 'w', 'tea')], 1000000)"
         );
         sqlx::query_scalar(AssertSqlSafe(ids)).fetch_one(db).await.unwrap()
     };
     db.execute("begin; set local role payerbase_rpc; set local payerbase.payer = '0xa'").await.unwrap();
     assert_eq!(of(&mut db, "0xa").await.len(), 600);
     assert_eq!(of(&mut db, "0xb").await, Vec::<String>::new(), "a turn of one payer finds no id of another");
-    let theirs = "select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xb', 'w', 'tea')], 10)";
+    let theirs = "select search.ids_by_keys('0xa', '{}', array[tenant.hashed_key('0xb', 'w', 'tea')], 10)";
     let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_one(&mut db).await.unwrap();
     assert_eq!(theirs, Vec::<String>::new(), "keys of another payer find no id");
     db.execute("set local payerbase.payer = ''").await.unwrap();
     let none =
-        db.execute("select search.ids_by_keys('0xa', '{}', array[tenant.memory_key('0xa', 'w', 'tea')], 10)").await;
+        db.execute("select search.ids_by_keys('0xa', '{}', array[tenant.hashed_key('0xa', 'w', 'tea')], 10)").await;
     assert!(none.unwrap_err().to_string().contains("no payer is set"));
     db.execute("rollback; begin; set local role payerbase_app").await.unwrap();
     let direct = db.execute("select search.ids_by_keys('0xa', '{}', '{1}', 10)").await.unwrap_err().to_string();
@@ -197,8 +197,10 @@ async fn a_search_with_frequent_words_still_finds_rare_words() {
     let narrowed = r#"{"filter": "$.n == 150"}"#;
     let (ids, is_all) = worded(&mut db, "{tea,77}", narrowed, 40).await;
     assert!(!is_all && ids.contains(&"0xa150".to_owned()) && ids.len() <= 80, "{ids:?}");
-    let key: i64 =
-        sqlx::query_scalar("select tenant.metadata_key('0xa', 'n', '150')").fetch_one(&mut db).await.unwrap();
+    let key: i64 = sqlx::query_scalar("select tenant.hashed_key('0xa', 'm', tenant.metadata_text('n', '150'))")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
     let keyed = format!(r#"{{"keys": [{key}]}}"#);
     assert_eq!(worded(&mut db, "{tea,77}", &keyed, 40).await, (vec!["0xa150".to_owned()], true));
 }

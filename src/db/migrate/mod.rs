@@ -1,5 +1,5 @@
-//! Migrates a database to this version: numbered migrations for roles and tables, then the functions, which are installed
-//! again when their text has changed.
+//! Migrates a database to this version: numbered migrations for roles and tables, then indexes of large tables, then the
+//! functions, which are installed again when their text has changed. What only older functions used is dropped at last.
 //!
 //! Everything that can be refused is refused before the first change. A migration that is interrupted is repeated by the
 //! next one. Migrations only expand: servers of the previous version keep running meanwhile (docs/OPERATIONS.md).
@@ -7,6 +7,7 @@
 mod error;
 mod functions;
 mod migrations;
+mod online;
 mod password;
 mod preflight;
 mod rights;
@@ -82,7 +83,9 @@ async fn steps(
     preflight::check(admin, connection, login).await?;
     let mut steps = migrations::missing(connection).await?;
     let is_new = steps.iter().any(|step| matches!(step, Step::Migration { version: 1, .. }));
+    steps.extend(online::missing_indexes(connection).await?);
     steps.extend(functions::step(connection, schema).await?);
+    steps.extend(online::old_functions(connection).await?);
     // A new database gets its rights from the first migration.
     if !is_new && are_open(&mut *connection).await? {
         steps.push(Step::Rights);
@@ -98,7 +101,9 @@ async fn apply(step: &Step, admin: &mut PgConnection, schema: &Schema, login: Lo
     for attempt in 1.. {
         let applied = match (step, login) {
             (Step::Migration { version, .. }, _) => migrations::apply(admin, *version).await,
+            (Step::Index { name }, _) => online::build_index(admin, name).await,
             (Step::Functions { .. }, _) => functions::install(admin, schema).await,
+            (Step::OldFunctions, _) => online::end_old_functions(admin).await,
             (Step::Rights, _) => rights::close(admin).await,
             (Step::Password, Login::With(password)) => password::set(admin, password).await,
             (Step::Password, _) => Ok(()),

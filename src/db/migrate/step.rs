@@ -27,6 +27,11 @@ pub enum Step {
         /// Its name.
         name: String,
     },
+    /// An index of a large table, which is built while servers write.
+    Index {
+        /// Its name.
+        name: String,
+    },
     /// The functions of this version.
     Functions {
         /// Their stamp.
@@ -34,6 +39,8 @@ pub enum Step {
         /// The stamp of the functions that they replace.
         old: Option<Stamp>,
     },
+    /// The end of what only functions of earlier versions use: an index, and the former locks of payers.
+    OldFunctions,
     /// The rights on the database and on schema `public`, as a restored database may lack them.
     Rights,
     /// The password of `payerbase_app`.
@@ -44,6 +51,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Migration { version, name } => write!(f, "migration {version}: {name}"),
+            Self::Index { name } => write!(f, "index {name}"),
+            Self::OldFunctions => f.write_str("end of what only functions of earlier versions use"),
             Self::Functions { new, old: Some(old) } => write!(f, "functions of {new}, instead of those of {old}"),
             Self::Functions { new, old: None } => write!(f, "functions of {new}"),
             Self::Rights => f.write_str("rights: nobody but payerbase_app and the owner may connect to the database"),

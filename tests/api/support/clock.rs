@@ -49,7 +49,7 @@ impl Clock {
     pub async fn pass(&self, caller: &Caller, time: Duration) -> sqlx::Result<()> {
         let mut admin = self.0.lock().await;
         let mut transaction = admin.begin().await?;
-        let alone = sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))").bind(caller.payer.as_str());
+        let alone = sqlx::query("select pg_advisory_xact_lock(tenant.payer_lock($1))").bind(caller.payer.as_str());
         alone.execute(&mut *transaction).await?;
         let pass = "insert into rpc.clock values ($1, $2::timestamptz + $3)
                     on conflict (payer) do update set time = clock.time + $3";
