@@ -30,6 +30,7 @@ pub mod pip;
 pub mod problem;
 pub mod queues;
 pub mod redis;
+pub mod search_text;
 pub mod site;
 mod slices;
 pub mod slug;

@@ -9,6 +9,10 @@ limits! {
     MEMORY_METADATA_STORED_MAX: bytes = 32 << 10;
     /// Maximum size of a text whose words are indexed with their positions.
     POSITIONS_BYTES_MAX: number = 100_000;
+    /// Memories whose words one call of the sweeper makes again, after an upgrade.
+    MEMORIES_REWORDED: number = 50;
+    /// Size of their contents after which such a call takes no further memory.
+    REWORDED_BYTES: bytes = 64 << 10;
     /// Maximum number of words of a query that a search uses: the longest ones.
     QUERY_WORDS_MAX: number = 64;
     /// Maximum number of memories that a search by words ranks.

@@ -1,6 +1,7 @@
 //! Memories: texts of an agent, with full-text, vector and hybrid search.
 //!
-//! `rpc.sql` stores and reads. `search.sql` searches, with `nearest.sql` for vectors and `worded.sql` for words.
+//! `rpc.sql` stores and reads. `words.sql` makes the words of a text, and `reword.sql` those of memories that an earlier
+//! version stored. `search.sql` searches, with `nearest.sql` for vectors and `worded.sql` for words.
 //! `keys.sql` reads the index of words, tags and metadata. `graph.sql` deletes expired memories and fills the HNSW
 //! index of large spaces.
 //!
@@ -15,7 +16,6 @@ pub mod limits;
 pub mod methods;
 pub mod routes;
 pub mod search;
-pub mod search_text;
 pub mod store;
 pub mod types;
 pub mod update;
@@ -24,7 +24,9 @@ pub(crate) use graph::repeated;
 
 /// SQL functions of this slice.
 pub(crate) const SQL: &[&str] = &[
+    include_str!("words.sql"),
     include_str!("rpc.sql"),
+    include_str!("reword.sql"),
     include_str!("graph.sql"),
     include_str!("sweep.sql"),
     include_str!("search.sql"),

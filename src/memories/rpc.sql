@@ -13,34 +13,6 @@ as $$
     'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
 $$;
 
--- The words of a text: stems with their positions, and the unchanged words, so that a search also finds words of other
--- languages. A text of more than 100,000 bytes (256 KiB at most) is parsed in two parts and stored without positions,
--- because a tsvector holds at most 1 MiB.
---   p_search_text  {"language": text search configuration, "text": prepared text; absent if p_text is parsed as it is}
-create function rpc.words(p_search_text jsonb, p_text text) returns tsvector
-language plpgsql stable
-as $$
-declare
-  v_language text := p_search_text->>'language';
-  v_text text := coalesce(p_search_text->>'text', p_text);
-  v_half integer := length(v_text) / 2;
-  v_words tsvector;
-begin
-  if octet_length(v_text) <= {{positions_bytes_max}} then
-    v_words := to_tsvector(v_language::regconfig, v_text);
-    return case when v_language = 'simple' then v_words else v_words || strip(to_tsvector('simple', v_text)) end;
-  end if;
-  -- Cut at a space.
-  v_half := v_half + strpos(substr(v_text, v_half + 1), ' ');
-  v_words := strip(to_tsvector('simple', left(v_text, v_half)))
-    || strip(to_tsvector('simple', substr(v_text, v_half + 1)));
-  if v_language <> 'simple' then
-    v_words := v_words || strip(to_tsvector(v_language::regconfig, left(v_text, v_half)));
-    v_words := v_words || strip(to_tsvector(v_language::regconfig, substr(v_text, v_half + 1)));
-  end if;
-  return v_words;
-end $$;
-
 -- Updates the counts of a space and returns it.
 --   p_memories  change of the number of memories
 --   p_places    number of vectors that are written
@@ -167,6 +139,9 @@ begin
   v_memory.created_at := case when v_replaced then v_old.created_at else p_now end;
   v_memory.updated_at := p_now;
   perform rpc.put_memory(p_payer, v_memory, v_old);
+  if not p_params->'searchText' ? 'parts' then
+    perform rpc.reword_from(p_payer, v_memory.id);
+  end if;
   return rpc.memory_json(v_memory) || jsonb_build_object('replaced', v_replaced);
 end $$;
 
@@ -302,6 +277,9 @@ begin
     v_memory.is_made := p_params->>'isMade';
   end if;
   perform rpc.put_memory(p_payer, v_memory, v_old);
+  if p_params ? 'content' and not p_params->'searchText' ? 'parts' then
+    perform rpc.reword_from(p_payer, v_id);
+  end if;
   return json_build_object('ok', rpc.memory_json(v_memory));
 end $$;
 

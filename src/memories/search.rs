@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use super::check::{check_pairs, invalid};
 use super::filter::Filter;
-use super::search_text::{self, SearchText};
 use super::types::{Memory, Tags, is_text};
 use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
@@ -14,6 +13,7 @@ use crate::json::{or_default, patched};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::problem::{Code, Problem};
+use crate::search_text::{self, SearchText};
 use crate::vector::Vector;
 
 /// Length limit of a query, in characters.

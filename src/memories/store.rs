@@ -8,13 +8,13 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::check::{WEIGHT_BYTES, check_pairs, invalid};
-use super::search_text::{self, SearchText};
 use super::types::{Content, Importance, MemoryTtlMs, Metadata, Namespace, StoredMemories, StoredMemory, Tags};
 use crate::auth::Scope;
 use crate::call::{self, Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::{or_default, patched};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
+use crate::search_text::{self, SearchText};
 use crate::time::Time;
 use crate::vector::Vector;
 
@@ -114,7 +114,7 @@ impl Method for StoreMemory {
     }
 
     fn weight(&self) -> usize {
-        1 + self.search_text.bytes(&self.content.0) / WEIGHT_BYTES + self.metadata.weight()
+        1 + self.search_text.all_bytes(&self.content.0) / WEIGHT_BYTES + self.metadata.weight()
     }
 
     fn needs(&mut self) -> Needs<'_> {

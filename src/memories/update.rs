@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::{WEIGHT_BYTES, check_pairs};
-use super::search_text::{self, SearchText};
 use super::types::{Content, Importance, Memory, MemoryTtlMs, Metadata, Namespace, Tags};
 use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::patched;
 use crate::name::Name;
 use crate::problem::{Code, Problem};
+use crate::search_text::{self, SearchText};
 use crate::time::Time;
 use crate::vector::Vector;
 
@@ -92,7 +92,7 @@ impl Method for UpdateMemory {
     }
 
     fn weight(&self) -> usize {
-        let content = self.content.as_ref().map_or(0, |content| self.search_text.bytes(&content.0));
+        let content = self.content.as_ref().map_or(0, |content| self.search_text.all_bytes(&content.0));
         let metadata = self.metadata.iter().flatten().map(Metadata::weight).sum::<usize>();
         1 + content / WEIGHT_BYTES + metadata
     }

@@ -7,7 +7,8 @@ language plpgsql stable
 as $$
 declare
   v_language text := p_search_text->>'language';
-  v_text text := coalesce(p_search_text->>'text', p_text);
+  -- The parts are words of their own, as in rpc.words. A line feed ends every word.
+  v_text text := concat(coalesce(p_search_text->>'text', p_text), chr(10), p_search_text->>'parts');
   v_plain text[] := tsvector_to_array(to_tsvector('simple', v_text));
   v_words text[] := v_plain;
 begin

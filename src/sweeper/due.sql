@@ -265,9 +265,23 @@ as $$
     order by q.payer, q.queue
 $$;
 
+-- The next payers with memories whose words an earlier version made. All of them are due.
+create function sweep.rewording(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, '', true
+    from tenant.memory_rewording
+    where payer > p_payer
+    order by payer
+    limit {{walk_steps}}
+$$;
+
 grant execute on function
   sweep.backlog(text, text), sweep.lead(text, integer),
   sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
   sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
-  sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint)
+  sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint),
+  sweep.rewording(text, text, bigint)
   to payerbase_app;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Entry, Spec, method};
+use crate::call::{Context, Entry, Method, Spec, method};
+use crate::problem::Problem;
+use crate::search_text::{self, SearchText};
 
 /// All methods of the sweeper.
 pub(crate) const METHODS: &[Entry] = &[
@@ -13,6 +15,8 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<SweepMemories>(),
     Entry::of::<GrowGraph>(),
     Entry::of::<SweepLinks>(),
+    Entry::of::<UnwordedMemories>(),
+    Entry::of::<RewordMemories>(),
 ];
 
 const fn sweep(name: &'static str) -> Spec {
@@ -69,3 +73,45 @@ pub(super) struct SweepLinks {
 }
 
 method!(SweepLinks => u64, sweep("sweepLinks"));
+
+/// Reads the next memories whose words an earlier version made. `None` if the payer has none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct UnwordedMemories {}
+
+method!(UnwordedMemories => Option<Unworded>, Spec::slow_read("unwordedMemories"));
+
+/// The next memories to make the words of again. None at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Unworded {
+    /// Where they begin.
+    pub from: String,
+    pub memories: Vec<UnwordedMemory>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UnwordedMemory {
+    pub id: String,
+    pub content: String,
+    #[serde(default)]
+    pub search_text: SearchText,
+}
+
+/// Makes the words of memories again, as this version makes them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RewordMemories {
+    pub from: String,
+    pub memories: Vec<UnwordedMemory>,
+}
+
+impl Method for RewordMemories {
+    type Output = u64;
+    const SPEC: Spec = sweep("rewordMemories").apart();
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        for memory in &mut self.memories {
+            memory.search_text = search_text::read(context.language, &memory.content);
+        }
+        Ok(())
+    }
+}

@@ -4,7 +4,8 @@
 //! One server sweeps at a time (`sweep.lead`). It walks over the rows in stretches (`due.sql`). For each payer with due work
 //! it calls methods of its own, which run in turns like those of callers, a little work at a time. A round
 //! spends a quarter of a second on each kind, and the next round continues where it ended. Between two rounds it grows
-//! graphs. It also walks over the queues and counts their jobs, for the metrics of the operator.
+//! graphs, and makes the words of memories that an earlier version stored. It also walks over the queues and counts their
+//! jobs, for the metrics of the operator.
 
 mod backlog;
 pub mod limits;

@@ -7,7 +7,10 @@ use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
 use super::backlog::Backlog;
-use super::methods::{GrowGraph, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues};
+use super::methods::{
+    GrowGraph, RewordMemories, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues,
+    Unworded, UnwordedMemories,
+};
 use super::metrics::Metrics;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
 use crate::auth::Proof;
@@ -47,6 +50,7 @@ pub struct Sweeper {
     walks: Vec<Walk>,
     graphs: Walk,
     backlog: Backlog,
+    words: Walk,
     leads: bool,
 }
 
@@ -63,6 +67,7 @@ impl Sweeper {
             walks: SWEPT_IN_ROUNDS.map(Walk::over).into(),
             graphs: Walk::over(Sweepable::Graphs),
             backlog: Backlog::register(registry),
+            words: Walk::over(Sweepable::Words),
             leads: false,
         }
     }
@@ -80,6 +85,11 @@ impl Sweeper {
                 && let Err(error) = self.grow(started + self.settings.interval).await
             {
                 self.failed(&error, "the growth of graphs").await;
+            }
+            if self.leads
+                && let Err(error) = self.reword(Instant::now() + self.settings.interval).await
+            {
+                self.failed(&error, "the making of words").await;
             }
         }
     }
@@ -112,9 +122,9 @@ impl Sweeper {
     }
 
     async fn round(&mut self) -> sqlx::Result<()> {
-        // The time of a round, and of the growth of graphs after it.
+        // The time of a round, and of the growth of graphs and the making of words after it.
         let kinds = u32::try_from(self.walks.len()).unwrap_or(u32::MAX);
-        let leads = self.lead_for((self.settings.interval * 2 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
+        let leads = self.lead_for((self.settings.interval * 3 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
         self.leads = matches!(leads, Ok(true));
         self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
@@ -179,8 +189,8 @@ impl Sweeper {
             }
             Sweepable::Slugs => self.free(payer, key).await?,
             Sweepable::Memories => self.sweep(payer, &SweepMemories {}).await,
-            // Graphs grow between the rounds.
-            Sweepable::Graphs => false,
+            // Graphs grow and words are made between the rounds.
+            Sweepable::Graphs | Sweepable::Words => false,
         })
     }
 
@@ -248,6 +258,53 @@ impl Sweeper {
                 }
                 Err(problem) => {
                     self.refused(&problem, GrowGraph::SPEC.name);
+                    return;
+                }
+            }
+            // Pauses as long as it worked.
+            tokio::time::sleep(started.elapsed()).await;
+        }
+    }
+
+    /// Makes words of stored memories again until the deadline, or until all are made.
+    async fn reword(&mut self, until: Instant) -> sqlx::Result<()> {
+        let stretch = self.words.stretch(&self.database, self.settings.clicks_kept).await?;
+        self.words.restart();
+        for row in stretch {
+            self.reword_payer(&row.payer, until).await;
+            // The next time begins with the next payer, so that payers take turns.
+            self.words.pass(row);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reword_payer(&self, payer: &str, until: Instant) {
+        let Some(tenant) = self.tenant(payer) else { return };
+        while Instant::now() < until {
+            let started = Instant::now();
+            let reworded = match tenant.call(Request::of(UnwordedMemories {})).await {
+                Ok(answer) => match answer.output {
+                    Some(Unworded { from, memories }) => {
+                        let is_last = memories.is_empty();
+                        let reword = RewordMemories { from, memories };
+                        tenant.call(Request::of(reword)).await.map(|answer| (answer.output, is_last))
+                    }
+                    None => return,
+                },
+                Err(problem) => Err(problem),
+            };
+            match reworded {
+                Ok((count, is_last)) => {
+                    self.metrics.swept(RewordMemories::SPEC.name, count);
+                    if is_last {
+                        return;
+                    }
+                }
+                Err(problem) => {
+                    self.refused(&problem, RewordMemories::SPEC.name);
                     return;
                 }
             }

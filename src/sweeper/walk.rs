@@ -15,6 +15,7 @@ pub(super) enum Sweepable {
     Slugs,
     Memories,
     Graphs,
+    Words,
 }
 
 impl Sweepable {
@@ -29,11 +30,12 @@ impl Sweepable {
             Self::Slugs => "slugs",
             Self::Memories => "memories",
             Self::Graphs => "graphs",
+            Self::Words => "words",
         }
     }
 }
 
-/// The kinds that a round sweeps. Graphs grow between the rounds.
+/// The kinds that a round sweeps. Graphs grow and words are made again between the rounds.
 pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 7] = [
     Sweepable::Queues,
     Sweepable::Jobs,
@@ -75,6 +77,7 @@ impl Walk {
             Sweepable::Slugs => "select payer, key, due from sweep.slugs($1, $2, $3)",
             Sweepable::Memories => "select payer, key, due from sweep.memories($1, $2, $3)",
             Sweepable::Graphs => "select payer, key, due from sweep.graphs($1, $2, $3)",
+            Sweepable::Words => "select payer, key, due from sweep.rewording($1, $2, $3)",
         };
         let (payer, key) = &self.after;
         let query = sqlx::query_as(find).bind(payer).bind(key).bind(millis(clicks_kept));

@@ -27,6 +27,7 @@ mod locks_linearizable;
 mod locks_model;
 mod memories;
 mod memories_search;
+mod memories_words;
 mod metrics;
 mod odd_values;
 mod pages;

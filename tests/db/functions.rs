@@ -22,6 +22,7 @@ const ENTRIES: &[&str] = &[
     "sweep.locks",
     "sweep.memories",
     "sweep.queues",
+    "sweep.rewording",
     "sweep.slugs",
     "tenant.routes",
 ];

@@ -23,7 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["parse"],
     &["page", "vector"],
     &["problem"],
-    &["json", "name", "payer", "site", "slug", "time"],
+    &["json", "name", "payer", "search_text", "site", "slug", "time"],
     &["limits", "number"],
 ];
 

@@ -25,9 +25,27 @@ const RETIRED: [&str; 2] = [
      tenant.metadata_key(text, text, jsonb), tenant.memory_key(text, text, text)",
 ];
 
-/// Only functions of this version are left. A turn takes the payer's lock of this version, which is enough.
-const END_OF_OLD_TURNS: &str = "create or replace function tenant.has_old_turns() returns boolean
-    language sql immutable parallel safe as 'select false'";
+/// Only functions of this version are left. A turn takes the payer's lock of this version, which is enough; and the sweeper
+/// makes the words again that earlier functions have made. One statement, so that both happen or none.
+const END_OF_OLD_TURNS: &str = "do $$
+declare
+  v_payer text;
+  v_payers text[];
+begin
+  set local role payerbase_sweeper;
+  v_payers := array(select distinct payer from tenant.memory_spaces);
+  set local role payerbase_rpc;
+  foreach v_payer in array v_payers loop
+    perform set_config('payerbase.payer', v_payer, true);
+    insert into tenant.memory_rewording (payer, next_id)
+      values (v_payer, '')
+      on conflict (payer) do update
+        set next_id = '';
+  end loop;
+  set local role payerbase_owner;
+  create or replace function tenant.has_old_turns() returns boolean
+    language sql immutable parallel safe as 'select false';
+end $$";
 
 /// The timeout of other steps.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
