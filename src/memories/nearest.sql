@@ -92,6 +92,25 @@ begin
     from scope;
 end $$;
 
+-- The nearest vectors, and those of the memories p_more that can be compared.
+create function rpc.with_cosines(
+  p_payer text, q tenant.memory_query, p_ids text[], p_scores float8[], p_more text[],
+  out ids text[], out scores float8[]
+)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_left text[] := array(select id from unnest(p_more) as id where id <> all (coalesce(p_ids, '{}')));
+  v_more record;
+begin
+  select array_agg(id) as ids, array_agg(1 - (embedding operator(public.<=>) q.embedding)) as scores into v_more
+    from tenant.memories
+    where payer = p_payer and id = any (v_left) and model = q.model and dimensions = q.dimensions;
+  ids := p_ids || v_more.ids;
+  scores := p_scores || v_more.scores;
+end $$;
+
 -- The ids of the first p_count memories in scope that a walk of the HNSW graph finds. The walk checks the conditions of
 -- each. Each index has one width, so each width has its own statement. The settings leave the planner no other plan.
 create function rpc.along_graph(p_payer text, q tenant.memory_query, p_count integer) returns text[]

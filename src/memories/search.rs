@@ -118,10 +118,10 @@ pub struct SearchMemories {
     #[serde(default = "Bounded::of::<10>", deserialize_with = "Bounded::or::<10, _>")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 100, default = 10)]
     pub limit: SearchLimit,
-    /// Minimum score of a result, in the scoring of the mode: at most 1 in mode `vector`, at most 2 / 61 (0.0328) in
-    /// mode `hybrid`, unbounded in mode `text`. `null` or absent: no minimum.
+    /// Minimum score of a result, in the scoring of the mode: at most 1 in the modes `vector` and `hybrid`,
+    /// unbounded in mode `text`. `null` or absent: no minimum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 0.02)]
+    #[schema(example = 0.2)]
     pub min_score: Option<f64>,
     /// Only memories whose metadata matches this filter. `null` or absent: all memories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,12 +192,11 @@ impl Method for SearchMemories {
             return Err(invalid("/embedding", "must not be given in mode `text`"));
         }
         let best = match mode {
-            Mode::Vector => 1.0,
-            Mode::Hybrid => 2.0 / 61.0,
+            Mode::Vector | Mode::Hybrid => 1.0,
             Mode::Text => f64::INFINITY,
         };
         if self.min_score.is_some_and(|score| score > best) {
-            let detail = format!("must be at most {best:.4} in this mode: no memory can have a higher score");
+            let detail = format!("must be at most {best} in this mode: no memory can have a higher score");
             return Err(invalid("/minScore", &detail));
         }
         self.mode = Some(mode);
@@ -233,8 +232,9 @@ pub enum Scoring {
     CosineSimilarity,
     /// Mode `text`: BM25, greater than 0. Higher is better. The range depends on the memories and the query.
     Bm25,
-    /// Mode `hybrid`: the sum of 1 / (60 + rank) over the results by vector and by words, at most 2 / 61 (0.0328).
-    ReciprocalRankFusion,
+    /// Mode `hybrid`: the mean of `vectorScore`, or 0 if that is negative or `null`, and of `textScore` divided by the
+    /// score that no text can reach for the query. From 0 to 1.
+    Mean,
 }
 
 /// A result of a search.
@@ -245,13 +245,13 @@ pub struct FoundMemory {
     #[serde(flatten)]
     pub memory: Memory,
     /// Score of the result; `scoring` says what it means.
-    #[schema(example = 0.0325)]
+    #[schema(example = 0.43)]
     pub score: f64,
-    /// Cosine similarity, in mode `hybrid` only. `null` if the memory is not among the best by vector.
+    /// Cosine similarity, in mode `hybrid` only. `null` if the memory has no vector that can be compared.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 0.71)]
     pub vector_score: Option<Option<f64>>,
-    /// BM25 score, in mode `hybrid` only. `null` if the memory is not among the best by words.
+    /// BM25 score, in mode `hybrid` only. `null` if the memory has no word of the query.
     #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 4.2)]
     pub text_score: Option<Option<f64>>,

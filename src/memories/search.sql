@@ -42,16 +42,17 @@ begin
   if v_namespace is not null then
     q.namespace_keys := array[tenant.hashed_key(p_payer, 'n', v_namespace)];
   end if;
-  -- Rank fusion takes as many results of each search as the limit, but at least 10: results ranked lower are noise.
+  -- A hybrid search takes as many results of each part as the limit, but at least 10.
   q.depth := case when p_mode = 'hybrid' then greatest(v_limit, 10) else v_limit end;
   return q;
 end $$;
 
--- The results in the order of their scores. Reciprocal rank fusion of two lists (Cormack, Clarke and Buettcher, 2009),
--- k = 60, in mode hybrid; otherwise the list of the mode.
+-- The results in the order of their scores. In mode hybrid, the mean of the cosine similarity, or 0 if that is negative
+-- or unknown, and of the BM25 score as a part of its bound (convex combination: Bruch, Gai and Ingber, 2023). Otherwise
+-- the list of the mode.
 create function rpc.fuse(
   p_mode text, p_limit integer, p_near_ids text[], p_near_scores float8[], p_worded_ids text[],
-  p_worded_scores float8[],
+  p_worded_scores float8[], p_bound float8,
   out ids text[], out scores float8[], out near_scores float8[], out worded_scores float8[]
 )
 language plpgsql immutable
@@ -69,9 +70,9 @@ begin
         into ids, scores, near_scores, worded_scores
         from (
           select id, near.score as near, worded.score as worded,
-              (coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0))::float8 as score
-            from unnest(p_near_ids, p_near_scores) with ordinality as near (id, score, place)
-            full join unnest(p_worded_ids, p_worded_scores) with ordinality as worded (id, score, place) using (id)
+              (greatest(near.score, 0) + coalesce(worded.score / p_bound, 0)) / 2 as score
+            from unnest(p_near_ids, p_near_scores) as near (id, score)
+            full join unnest(p_worded_ids, p_worded_scores) as worded (id, score) using (id)
             order by score desc, id
             limit p_limit
         ) fused;
@@ -123,6 +124,7 @@ declare
   v_near_scores float8[];
   v_worded_ids text[];
   v_worded_scores float8[];
+  v_bound float8;
   v_mismatched bigint;
   v_words text[];
   v_ids text[];
@@ -154,18 +156,27 @@ begin
     -- A word in more than {{ranked_max}} memories is not specific, and to rank all of them takes too long.
     select ids, v_is_exact and is_all into v_ids, v_is_exact
       from rpc.ids_by_words(p_payer, q, v_words, {{ranked_max}});
-    select * into v_worded_ids, v_worded_scores
-      from rpc.rank_by_bm25(p_payer, q, v_words, v_ids, v_total);
+    select * into v_worded_ids, v_worded_scores, v_bound
+      from rpc.rank_by_bm25(p_payer, q, v_words, v_ids, v_total, v_near_ids);
+  end if;
+  if v_mode = 'hybrid' then
+    select ids, scores into v_near_ids, v_near_scores
+      from rpc.with_cosines(p_payer, q, v_near_ids, v_near_scores, v_worded_ids);
   end if;
   v_searched := case when v_mode = 'text' then v_total else v_searched end;
   v_skipped := case when v_mode = 'text' then 0 else v_skipped end;
-  v_scoring := case v_mode
-    when 'vector' then 'cosine-similarity' when 'text' then 'bm25' else 'reciprocal-rank-fusion'
+  v_scoring := case
+    when v_mode = 'vector' then 'cosine-similarity'
+    when v_mode = 'text' then 'bm25'
+    when p_params->'searchText' ? 'parts' then 'mean'
+    -- The name that a server of the version before knows.
+    else 'reciprocal-rank-fusion'
   end;
   return json_build_object('ok', json_build_object(
     'mode', v_mode, 'scoring', v_scoring, 'exact', v_is_exact, 'searched', v_searched, 'skipped', v_skipped, 'results',
     rpc.found_memories(p_payer, p_params, v_mode, rpc.fuse(
-      v_mode, (p_params->>'limit')::integer, v_near_ids, v_near_scores, v_worded_ids, v_worded_scores))));
+      v_mode, (p_params->>'limit')::integer, v_near_ids, v_near_scores, v_worded_ids, v_worded_scores,
+      v_bound))));
 end $$;
 
 -- The spaces of a payer that have vectors, the ten largest, for the problem dimension-mismatch.

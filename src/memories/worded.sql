@@ -43,8 +43,11 @@ $$;
 -- text. The length is the number of different words, divided by the average of these memories. ts_rank_cd of a single
 -- word is its frequency.
 --   p_total  number of all memories of the payer
+--   p_also   ids of p_ids that are returned too, whatever their rank
+--   bound    the score that no text reaches: that of a text with nothing but the words
 create function rpc.rank_by_bm25(
-  p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, out ids text[], out scores float8[]
+  p_payer text, q tenant.memory_query, p_words text[], p_ids text[], p_total bigint, p_also text[],
+  out ids text[], out scores float8[], out bound float8
 )
 language plpgsql stable
 as $$
@@ -64,20 +67,25 @@ begin
       from scope
       join asked on scope.words @@ asked.query
   ), rarities as materialized (
-    select word, ln(1 + ((greatest(p_total, count(*)) - count(*) + 0.5) / (count(*) + 0.5))::float8) as rarity
-      from hits
-      group by word
-  ), best as (
-    select id, sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size))) as score
+    select word, ln(1 + ((greatest(p_total, count) - count + 0.5) / (count + 0.5))::float8) as rarity
+      from (
+        select asked.word, count(hits.id) as count
+          from asked
+          left join hits using (word)
+          group by asked.word
+      ) counted
+  ), ranked as (
+    select id, sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size))) as score,
+        row_number() over (order by sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * size))) desc, id) as place
       from hits
       join rarities using (word)
       group by id
-      order by score desc, id
-      limit q.depth
   )
-  select array_agg(id order by score desc, id), array_agg(score order by score desc, id)
-    into rank_by_bm25.ids, rank_by_bm25.scores
-    from best;
+  select array_agg(id order by place), array_agg(score order by place),
+      (select sum(rarity) * 2.2 from rarities)
+    into rank_by_bm25.ids, rank_by_bm25.scores, rank_by_bm25.bound
+    from ranked
+    where place <= q.depth or id = any (p_also);
 end $$;
 
 -- Candidates of a search by words: memories that have the keys of the scope and at least one of the words. If there are
