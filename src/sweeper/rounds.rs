@@ -24,8 +24,8 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const ROUNDS_MISSED_MAX: u32 = 4;
 /// Time that a round spends on each kind.
 const KIND_TIME_MAX: Duration = Duration::from_millis(250);
-/// Calls for one payer and kind in a round, so that no payer delays the others.
-const CALLS_PER_PAYER_MAX: usize = 20;
+/// Time for one payer before it is another payer's turn.
+const PAYER_TIME_MAX: Duration = Duration::from_millis(50);
 /// Vectors that go into a graph in one turn. Each takes a millisecond or more.
 const VECTORS_PER_CALL: u64 = 16;
 /// Separates the model from the dimensions in the key of a space. No model has it in its name.
@@ -72,14 +72,21 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps for as long as it is polled.
+    /// Sweeps for as long as it is polled. A round that left work behind is followed by the next one after a pause as long as
+    /// the round.
     pub async fn run(&mut self) {
+        let mut pause = self.settings.interval;
         loop {
-            tokio::time::sleep(self.settings.interval).await;
+            tokio::time::sleep(pause).await;
             let started = Instant::now();
-            if let Err(error) = self.round().await {
-                self.failed(&error, "a round").await;
-            }
+            pause = match self.round().await {
+                Ok(true) => self.settings.interval.min(started.elapsed()),
+                Ok(false) => self.settings.interval,
+                Err(error) => {
+                    self.failed(&error, "a round").await;
+                    self.settings.interval
+                }
+            };
             self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
             if self.leads
                 && let Err(error) = self.grow(started + self.settings.interval).await
@@ -121,7 +128,8 @@ impl Sweeper {
         }
     }
 
-    async fn round(&mut self) -> sqlx::Result<()> {
+    /// Returns whether there is more to do.
+    async fn round(&mut self) -> sqlx::Result<bool> {
         // The time of a round, and of the growth of graphs and the making of words after it.
         let kinds = u32::try_from(self.walks.len()).unwrap_or(u32::MAX);
         let leads = self.lead_for((self.settings.interval * 3 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
@@ -129,12 +137,14 @@ impl Sweeper {
         self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
             self.backlog.forget();
-            return Ok(());
+            return Ok(false);
         }
         let mut walks = std::mem::take(&mut self.walks);
+        let mut has_more = false;
         for walk in &mut walks {
-            if let Err(error) = self.sweep_kind(walk).await {
-                self.failed(&error, walk.kind.name()).await;
+            match self.sweep_kind(walk).await {
+                Ok(kind_has_more) => has_more |= kind_has_more,
+                Err(error) => self.failed(&error, walk.kind.name()).await,
             }
         }
         self.walks = walks;
@@ -142,7 +152,7 @@ impl Sweeper {
             self.failed(&error, "the backlog").await;
         }
         self.metrics.rounds.inc();
-        Ok(())
+        Ok(has_more)
     }
 
     async fn lead_for(&self, time: Duration) -> sqlx::Result<bool> {
@@ -154,26 +164,28 @@ impl Sweeper {
         Ok(leads == [true])
     }
 
-    /// Continues a walk for its time in a round. Starts it again at its end, as long as it finds due work.
-    async fn sweep_kind(&self, walk: &mut Walk) -> sqlx::Result<()> {
+    /// Continues a walk for its time in a round. Starts it again at its end, as long as it finds due work. Returns whether it
+    /// found some and ran out of time.
+    async fn sweep_kind(&self, walk: &mut Walk) -> sqlx::Result<bool> {
         let until = Instant::now() + KIND_TIME_MAX;
-        let mut has_swept = false;
+        let (mut has_swept, mut has_found) = (false, false);
         while Instant::now() < until {
             let stretch = walk.stretch(&self.database, self.settings.clicks_kept).await?;
             let is_over = stretch.is_empty();
             walk.restart();
             for row in stretch {
                 has_swept |= row.is_due && self.sweep_row(walk.kind, &row).await?;
+                has_found |= has_swept;
                 walk.pass(row);
                 if Instant::now() >= until {
                     break;
                 }
             }
             if is_over && !std::mem::take(&mut has_swept) {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(has_found)
     }
 
     /// Does the due work of a row. Returns whether there was some.
@@ -194,20 +206,25 @@ impl Sweeper {
         })
     }
 
-    /// Calls a method for one payer until there is no more work. Returns whether there was some.
+    /// Calls a method for one payer until there is no more work, or its time is over. Returns whether there was some.
     async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
         let Some(tenant) = self.tenant(payer) else { return false };
-        for call in 0..CALLS_PER_PAYER_MAX {
+        let until = Instant::now() + PAYER_TIME_MAX;
+        let mut has_swept = false;
+        while Instant::now() < until {
             match tenant.call(Request::of(method.clone())).await {
-                Ok(answer) if answer.output == 0 => return call > 0,
-                Ok(answer) => self.metrics.swept(M::SPEC.name, answer.output),
+                Ok(answer) if answer.output == 0 => return has_swept,
+                Ok(answer) => {
+                    has_swept = true;
+                    self.metrics.swept(M::SPEC.name, answer.output);
+                }
                 Err(problem) => {
                     self.refused(&problem, M::SPEC.name);
                     return false;
                 }
             }
         }
-        true
+        has_swept
     }
 
     fn tenant(&self, payer: &str) -> Option<Tenant> {
