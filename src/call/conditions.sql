@@ -13,6 +13,73 @@ as $$
         and created_at > rpc.now() - ({{idempotency_kept}} - {{idempotency_margin}})))
 $$;
 
+-- Whether the answer of a method may be large although its request is small.
+create function rpc.has_large_answer(p_method text) returns boolean
+language sql immutable
+as $$
+  select p_method in ('popJob', 'popJobs', 'completeJob', 'failJob', 'extendJob', 'updateMemory', 'transact')
+$$;
+
+-- The problem of a call whose answer would be kept although those that are kept take too much; NULL if there is room.
+create function rpc.check_kept_answers(p_payer text, p_method text) returns json
+language plpgsql stable
+as $$
+declare
+  v_bytes bigint;
+begin
+  if not rpc.has_large_answer(p_method) then
+    return null;
+  end if;
+  select bytes into v_bytes
+    from tenant.kept_answers
+    where payer = p_payer;
+  if v_bytes >= {{kept_bytes_max}} then
+    return rpc.problem('overloaded', json_build_object(
+      'detail', 'Nothing was changed: the answers that are kept under the idempotency keys of the last 24 hours are '
+        'too large in sum. Try again later, or without a key.'));
+  end if;
+  return null;
+end $$;
+
+-- Keeps the answer of a write under its key.
+--   p_old_bytes  the size of an answer that is past its retention, and is replaced
+create function rpc.keep_answer(
+  p_payer text, p_method text, p_key bytea, p_request bytea, p_answer json, p_old_bytes integer, p_now timestamptz
+) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_bytes integer := octet_length(p_answer::text);
+  v_large_bytes integer := case
+    when v_bytes >= {{large_answer_bytes}} and rpc.has_large_answer(p_method) then v_bytes
+  end;
+  v_more integer := coalesce(v_large_bytes, 0) - coalesce(p_old_bytes, 0);
+begin
+  insert into tenant.idempotency (payer, key_sha256, request_sha256, answer, large_bytes, created_at)
+    values (p_payer, p_key, p_request, p_answer, v_large_bytes, p_now)
+    on conflict (payer, key_sha256) do update
+      set request_sha256 = excluded.request_sha256, answer = excluded.answer, large_bytes = excluded.large_bytes,
+        created_at = excluded.created_at;
+  if v_more <> 0 then
+    perform rpc.count_kept_bytes(p_payer, v_more);
+  end if;
+end $$;
+
+create function rpc.count_kept_bytes(p_payer text, p_more bigint) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+  update tenant.kept_answers
+    set bytes = bytes + p_more
+    where payer = p_payer;
+  if not found then
+    insert into tenant.kept_answers (payer, bytes)
+      values (p_payer, p_more);
+  end if;
+end $$;
+
 -- Runs a write under its conditions. Its effect and its idempotency record are in one transaction.
 --   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}}; key and request are SHA-256 in hex
 create function rpc.write_with_conditions(p_payer text, p_method text, p_params jsonb, p_conditions jsonb) returns json
@@ -23,11 +90,12 @@ declare
   v_now timestamptz := rpc.now();
   v_key bytea := decode(p_conditions->>'key', 'hex');
   v_request bytea := decode(p_conditions->>'request', 'hex');
+  v_params jsonb := p_params;
   v_seen record;
   v_answer json;
 begin
   if v_key is not null then
-    select request_sha256, answer, created_at into v_seen
+    select request_sha256, answer, created_at, large_bytes into v_seen
       from tenant.idempotency
       where payer = p_payer and key_sha256 = v_key;
     if v_seen.created_at > v_now - {{idempotency_kept}} then
@@ -38,15 +106,18 @@ begin
     end if;
   end if;
   v_answer := rpc.check_guard(p_payer, p_conditions->'guard');
+  if v_answer is null and v_key is not null then
+    v_answer := rpc.check_kept_answers(p_payer, p_method);
+    if p_method = 'popJobs' then
+      v_params := p_params || '{"isKept":true}';
+    end if;
+  end if;
   if v_answer is null then
-    v_answer := rpc.dispatch_write(p_payer, p_method, p_params);
+    v_answer := rpc.dispatch_write(p_payer, p_method, v_params);
   end if;
   -- A problem and an empty pop are not recorded: a retry runs again.
   if v_key is not null and json_typeof(v_answer->'ok') is not null then
-    insert into tenant.idempotency (payer, key_sha256, request_sha256, answer, created_at)
-      values (p_payer, v_key, v_request, v_answer->'ok', v_now)
-      on conflict (payer, key_sha256) do update
-        set request_sha256 = excluded.request_sha256, answer = excluded.answer, created_at = excluded.created_at;
+    perform rpc.keep_answer(p_payer, p_method, v_key, v_request, v_answer->'ok', v_seen.large_bytes, v_now);
   end if;
   return v_answer;
 end $$;
@@ -59,15 +130,21 @@ as $$
 declare
   v_until timestamptz := rpc.now() - {{idempotency_kept}};
   v_keys bytea[];
+  v_bytes bigint;
   v_count integer;
 begin
-  v_keys := array(
-    select key_sha256
-      from tenant.idempotency
-      where payer = p_payer and created_at <= v_until
-      limit {{idempotency_swept}});
+  select array_agg(key_sha256), sum(large_bytes) into v_keys, v_bytes
+    from (
+      select key_sha256, large_bytes
+        from tenant.idempotency
+        where payer = p_payer and created_at <= v_until
+        limit {{idempotency_swept}}
+    ) due;
   delete from tenant.idempotency
     where payer = p_payer and key_sha256 = any (v_keys);
   get diagnostics v_count = row_count;
+  if v_bytes > 0 then
+    perform rpc.count_kept_bytes(p_payer, -v_bytes);
+  end if;
   return json_build_object('ok', v_count);
 end $$;

@@ -16,6 +16,11 @@ limits! {
     /// Time before the end of a stored answer in which a repeated call does its work outside of the turn again: the answer may
     /// end before the turn.
     IDEMPOTENCY_MARGIN: time = Duration::from_mins(1);
+    /// Size from which an answer that is kept under an idempotency key counts.
+    LARGE_ANSWER_BYTES: bytes = 4 << 10;
+    /// Maximum size of the answers of at least 4 KiB that are kept for a payer. Above it, calls that may have such answers are
+    /// refused under an idempotency key.
+    KEPT_BYTES_MAX: bytes = 256 << 20;
     /// Idempotency keys that one call of the sweeper deletes.
     IDEMPOTENCY_SWEPT: number = 1_000;
     /// Maximum size of a payload or of a result with references in it, as the database writes it: with a space after each

@@ -11,6 +11,8 @@ limits! {
     PAYLOAD_STORED_MAX: bytes = 384 << 10;
     /// Maximum size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
     JOBS_BYTES_MAX: bytes = 4 << 20;
+    /// Maximum size of the jobs of one `popJobs` with an idempotency key: the answer is kept. The last job may exceed it.
+    KEYED_JOBS_BYTES_MAX: bytes = 1 << 20;
     /// Maximum number of jobs in one call.
     BATCH_JOBS_MAX: number = 100;
     /// Maximum size of the error of a failed attempt.

@@ -49,7 +49,7 @@ pub struct PopJobs {
     /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach {{jobs_bytes_max}}.
+    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach {{jobs_bytes_max}}, {{keyed_jobs_bytes_max}} with an `Idempotency-Key`.
     #[schema(value_type = i64, minimum = 1, maximum = 100, example = 10)]
     pub count: Bounded<1, 100>,
     /// Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.

@@ -46,7 +46,10 @@ declare
   v_place bigint;
   v_size integer;
   v_bytes bigint := 0;
-  v_bytes_max constant bigint := {{jobs_bytes_max}};
+  v_bytes_max constant bigint := case
+    when p_params ? 'isKept' then {{keyed_jobs_bytes_max}}
+    else {{jobs_bytes_max}}
+  end;
   v_popped json[] := '{}';
 begin
   select * into v_before

@@ -169,3 +169,39 @@ async fn keys_have_8_to_128_characters_and_reads_ignore_them() {
     assert!(!is_replay(&read));
     assert_eq!(read.ok()["value"], 3);
 }
+
+/// The size of the large answers that are kept for a payer.
+async fn kept_bytes(app: &TestApp, caller: &Caller) -> i64 {
+    let bytes =
+        sqlx::query_scalar("select bytes from tenant.kept_answers where payer = $1").bind(caller.payer.as_str());
+    bytes.fetch_optional(&mut app.database.admin().await).await.unwrap().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn large_answers_that_are_kept_are_bounded_per_call_and_per_payer() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for _ in 0..8 {
+        caller.post("/v1/queues/q/jobs", json!({"payload": "x".repeat(200_000)})).await.ok();
+    }
+    let pop = json!({"count": 100});
+    let popped = with_key(&caller, "the first pop").post("/v1/queues/q/pop/batch", pop.clone()).await.ok();
+    assert_eq!(popped["jobs"].as_array().unwrap().len(), 6, "the sixth job reaches 1 MiB");
+    let kept = kept_bytes(&app, &caller).await;
+    assert!((1_200_000..1_300_000).contains(&kept), "{kept}");
+
+    let mut admin = app.database.admin().await;
+    let fill = "update tenant.kept_answers set bytes = bytes + 268435456 where payer = $1";
+    sqlx::query(fill).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+    let refused = with_key(&caller, "the second pop").post("/v1/queues/q/pop/batch", pop.clone()).await;
+    refused.problem(503, "overloaded");
+    let again = with_key(&caller, "the first pop").post("/v1/queues/q/pop/batch", pop.clone()).await;
+    assert!(is_replay(&again), "what is kept is still answered");
+    with_key(&caller, "a small answer").increment("a", json!({})).await.ok();
+    let popped = caller.post("/v1/queues/q/pop/batch", pop).await.ok();
+    assert_eq!(popped["jobs"].as_array().unwrap().len(), 2, "without a key no answer is kept");
+
+    let age = "update tenant.idempotency set created_at = created_at - interval '25 hours' where payer = $1";
+    sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+    app.until(async || kept_bytes(&app, &caller).await == 268_435_456).await;
+}

@@ -126,7 +126,7 @@ async fn statements_on_one_row_use_its_primary_key() {
         ),
         (
             "idempotency_pkey",
-            "select request_sha256, answer, created_at from tenant.idempotency where payer = p_payer and key_sha256 = v_key",
+            "select request_sha256, answer, created_at, large_bytes from tenant.idempotency where payer = p_payer and key_sha256 = v_key",
             &["p_payer text", "v_key bytea"],
         ),
     ] {
