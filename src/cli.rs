@@ -162,6 +162,9 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
         () = stop.received() => return Ok(()),
     }
     let application = Application::build(database, &settings(&config, port).await?)?;
+    if config.public_url.is_none() {
+        tracing::warn!("PAYERBASE_PUBLIC_URL is not set: short links begin with the address of this server");
+    }
     config.log_start(application.address(), application.admin_address());
     serve_until(application, stop.received()).await
 }

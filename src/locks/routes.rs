@@ -21,6 +21,9 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// call waits up to `waitMs`, then fails with `lock-held`. Acquiring again with the holder's `token` returns the same
 /// lease, so a holder that lost the answer can retry. Protect writes with the `fence` of the lease: a write with the
 /// header `Payerbase-Guard: <name>; fence=<fence>` runs only while the lease is held.
+///
+/// With `Idempotency-Key`, the token is derived from the key, and a repeated call gets the same lease. So two workers that
+/// send the same key both believe that they hold the lock: use a new random key for each attempt, never the name of a job.
 #[utoipa::path(operation_id = "acquireLock", tag = "locks",
     params(("name" = Name, Path, description = "Name of the lock.")),
     request_body(content = AcquireLock, examples(
