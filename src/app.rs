@@ -16,7 +16,8 @@ use utoipa_actix_web::{AppExt as _, scope};
 
 use crate::auth::{Authenticator, Slugs, Tokens, register_caches};
 use crate::call::{CallSettings, Engine};
-use crate::db::{Database, Readiness};
+use crate::db::Database;
+use crate::db::readiness::Readiness;
 use crate::http::answer_log::AnswerLog;
 use crate::http::authenticate::authenticate;
 use crate::http::drain::{InFlight, Stop};

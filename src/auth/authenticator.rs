@@ -46,7 +46,7 @@ impl Authenticator {
     /// The proof that a request carries.
     ///
     /// # Errors
-    /// The problems of status 401, and `database-unavailable`.
+    /// The problems of status 401, `database-unavailable` and `overloaded`.
     pub async fn prove(&self, headers: &HeaderMap) -> Result<Proof, Problem> {
         match Credential::of(headers)? {
             Credential::Bearer(token) => self.tokens.verify(&token).await.map(Proof::of_grant),

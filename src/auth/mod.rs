@@ -4,6 +4,7 @@
 
 mod authenticator;
 mod cache_metrics;
+mod look_ups;
 mod proof;
 mod scope;
 mod slugs;
@@ -14,7 +15,7 @@ pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
 pub use proof::Proof;
 pub use scope::{NotAScope, Scope};
-pub use slugs::Slugs;
+pub use slugs::{Reservation, Reserved, Slugs};
 pub use token::{SecretHash, Token, TokenId};
 pub use tokens::{Grant, Tokens, create_token};
 

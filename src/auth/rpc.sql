@@ -1,8 +1,25 @@
 -- Tokens. The functions belong to payerbase_auth. The server may only look up tokens; the role that migrates creates
 -- and revokes them.
 
--- The token with this id, no rows if it is unknown. Only this function leads from a token to a payer.
+-- The tokens with these ids, no rows for unknown ones. Only this function and the next one lead from a token to a
+-- payer.
 --   expires_in_ms  time left by the database's clock, negative after expiry
+create function auth.tokens_by_id(p_ids text[])
+returns table (
+  id text, payer text, secret_sha256 bytea, scopes text[], name text,
+  expires_at timestamptz, expires_in_ms bigint, revoked boolean
+)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select id, payer, secret_sha256, scopes, name, expires_at,
+      (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
+      revoked_at is not null
+    from auth.tokens
+    where id = any (p_ids)
+$$;
+
+-- The token with this id. Servers that run while the database is upgraded call it.
 create function auth.token_by_id(p_id text)
 returns table (
   payer text, secret_sha256 bytea, scopes text[], name text,
@@ -72,7 +89,7 @@ begin
   return found;
 end $$;
 
-grant execute on function auth.token_by_id(text), auth.revoked_lately() to payerbase_app;
+grant execute on function auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately() to payerbase_app;
 grant execute on function
   auth.create_token(text, bytea, text, text[], text, double precision), auth.list_tokens(text), auth.revoke_token(text)
   to payerbase_owner;

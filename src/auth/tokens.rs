@@ -1,4 +1,4 @@
-//! Token look-ups: a cache in front of `auth.token_by_id`. A poll removes revoked tokens from it.
+//! Token look-ups: a cache in front of `auth.tokens_by_id`. A poll removes revoked tokens from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,19 +11,17 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::cache_metrics::CacheMetrics;
+use super::look_ups::{LOOK_UP_TIMEOUT, LookUps, Source};
 use super::scope::Scope;
 use super::token::{Token, TokenId};
-use crate::db::{Database, in_time, is_lost, reason};
+use crate::db::{AUTH_CONNECTIONS, Database, in_time, is_lost, reason};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::telemetry::because;
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const CACHED_MAX: u64 = 100_000;
 /// Interval of the poll for revoked tokens.
 const REVOCATION_POLL: Duration = Duration::from_secs(2);
-/// Timeout of a look-up, including the wait for a connection.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Cached tokens are used only while the last successful poll is younger than this. A revoked token is therefore refused within
 /// 5 seconds, even when the database cannot be reached.
 const REVOCATION_FRESH: Duration = Duration::from_millis(4_500);
@@ -53,29 +51,32 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn from_row(id: &TokenId, row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &PgRow) -> Result<(String, Arc<Self>), sqlx::Error> {
         let decode = |error: String| sqlx::Error::Decode(error.into());
+        let id: String = row.try_get("id")?;
         let payer: String = row.try_get("payer")?;
         let scopes: Vec<String> = row.try_get("scopes")?;
         let left_ms: i64 = row.try_get("expires_in_ms")?;
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
-        Ok(Self {
+        let grant = Self {
             payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
             // Ignore scopes of newer versions.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
-            token: id.clone(),
+            token: TokenId::from(id.clone()),
             name: row.try_get("name")?,
             expires_at: row.try_get("expires_at")?,
             secret_sha256: row.try_get("secret_sha256")?,
             ends: left.and_then(|left| Instant::now().checked_add(left)),
             revoked: row.try_get("revoked")?,
-        })
+        };
+        Ok((id, Arc::new(grant)))
     }
 }
 
 /// Verifies tokens.
 pub struct Tokens {
     database: Database,
+    look_ups: LookUps<Arc<Grant>>,
     known: Cache<TokenId, Arc<Grant>>,
     epoch: Instant,
     /// Time of the last successful poll for revoked tokens, in milliseconds after `epoch`; 0 if none.
@@ -93,8 +94,16 @@ impl Tokens {
     /// Like [`Tokens::new`], with metrics.
     #[must_use]
     pub(crate) fn measured(database: Database, metrics: CacheMetrics) -> Arc<Self> {
+        let look_ups = LookUps::start(Source {
+            database: database.clone(),
+            pool: Database::auth,
+            statement: "select * from auth.tokens_by_id($1)",
+            read: Grant::from_row,
+            statements_max: usize::try_from(AUTH_CONNECTIONS).unwrap_or(1),
+        });
         let tokens = Arc::new(Self {
             database,
+            look_ups,
             known: Cache::builder().max_capacity(CACHED_MAX).time_to_idle(Duration::from_secs(3_600)).build(),
             epoch: Instant::now(),
             polled_ms: AtomicU64::new(0),
@@ -123,7 +132,7 @@ impl Tokens {
             self.known.invalidate_all();
         }
         let lately = async {
-            let mut connection = self.database.auth().acquire().await?;
+            let mut connection = self.database.watch().acquire().await?;
             sqlx::query_scalar("select * from auth.revoked_lately()").fetch_all(&mut *connection).await
         };
         let revoked: Vec<String> = in_time(LOOK_UP_TIMEOUT, lately).await?;
@@ -146,22 +155,19 @@ impl Tokens {
     ///
     /// # Errors
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
-    /// right; `database-unavailable`.
+    /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up.
     pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
         self.metrics.lookups.inc();
         if self.silence() >= REVOCATION_FRESH {
             self.known.invalidate(&token.id).await;
         }
-        // Concurrent requests with one token share one look-up: there are only two connections for look-ups.
+        // Concurrent requests with one token share one look-up.
         let grant = match self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id)).await {
             Ok(grant) => grant,
             Err(uncached) => match &*uncached {
                 Uncached::Revoked(grant) => Arc::clone(grant),
                 Uncached::Unknown => return Err(Problem::new(Code::TokenInvalid)),
-                Uncached::Unavailable(cause) => {
-                    because(format!("cannot look up a token: {cause}"));
-                    return Err(Problem::new(Code::DatabaseUnavailable));
-                }
+                Uncached::NoAnswer(problem) => return Err(problem.clone()),
             },
         };
         if !token.secret.matches(&grant.secret_sha256) {
@@ -178,17 +184,11 @@ impl Tokens {
 
     async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
         self.metrics.misses.inc();
-        let found = async {
-            let mut connection = self.database.auth().acquire().await?;
-            sqlx::query("select * from auth.token_by_id($1)").bind(id.as_str()).fetch_all(&mut *connection).await
-        };
-        let found = in_time(LOOK_UP_TIMEOUT, found).await;
-        let grant = found.and_then(|rows| rows.first().map(|row| Grant::from_row(id, row)).transpose());
-        match grant {
-            Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(Arc::new(grant))),
-            Ok(Some(grant)) => Ok(Arc::new(grant)),
+        match self.look_ups.find(id.as_str()).await {
+            Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(grant)),
+            Ok(Some(grant)) => Ok(grant),
             Ok(None) => Err(Uncached::Unknown),
-            Err(error) => Err(Uncached::Unavailable(self.database.why(&error).await)),
+            Err(problem) => Err(Uncached::NoAnswer(problem)),
         }
     }
 }
@@ -198,8 +198,7 @@ impl Tokens {
 enum Uncached {
     Revoked(Arc<Grant>),
     Unknown,
-    /// Why the database did not answer.
-    Unavailable(String),
+    NoAnswer(Problem),
 }
 
 /// Creates a token and stores it. Returns its text, the only copy of the secret, and its time of expiry.

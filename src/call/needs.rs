@@ -9,7 +9,7 @@ use crate::vector::Vector;
 pub struct Needs<'a> {
     /// Texts to embed.
     pub vectors: Vec<NeededVector<'a>>,
-    /// A slug to reserve.
+    /// A slug to reserve, or to keep.
     pub slug: Option<NeededSlug<'a>>,
 }
 
@@ -43,9 +43,14 @@ pub struct Embedded {
 }
 
 /// A slug that must belong to the payer before the turn.
-pub struct NeededSlug<'a> {
-    /// The slug.
-    pub slug: &'a mut Slug,
-    /// Whether another slug will do: the caller chose none.
-    pub is_generated: bool,
+pub enum NeededSlug<'a> {
+    /// Reserve it for a new link. If `is_generated`, the caller chose none, and another slug will do.
+    New {
+        /// The slug.
+        slug: &'a mut Slug,
+        /// Whether another slug will do.
+        is_generated: bool,
+    },
+    /// Renew its reservation, because its link is about to be deleted.
+    Renewed(&'a Slug),
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::metrics::Metrics;
 use super::needs::{Embedded, NeededSlug, NeededVector, Needs};
 use super::plan::Position;
-use crate::auth::Slugs;
+use crate::auth::{Reservation, Reserved, Slugs};
 use crate::embeddings::Embeddings;
 use crate::payer::Payer;
 use crate::payer_limit::PayerLimit;
@@ -27,8 +27,13 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Makes what the steps of a plan need.
-    pub async fn provide(&self, payer: &Payer, needs: Vec<(Position, Needs<'_>)>) -> Result<(), Problem> {
+    /// Makes what the steps of a plan need. Adds the slugs that it reserves to `reserved`, also if it fails.
+    pub async fn provide(
+        &self,
+        payer: &Payer,
+        needs: Vec<(Position, Needs<'_>)>,
+        reserved: &mut Vec<Reservation>,
+    ) -> Result<(), Problem> {
         let mut vectors = Vec::new();
         let mut slugs = Vec::new();
         for (position, needs) in needs {
@@ -37,7 +42,8 @@ impl Outside {
         }
         self.embed(payer, vectors).await?;
         for (position, slug) in slugs {
-            self.reserve(payer, slug).await.map_err(|problem| position.of_step(problem))?;
+            let reservation = self.reserve(payer, slug).await.map_err(|problem| position.of_step(problem))?;
+            reserved.extend(reservation);
         }
         Ok(())
     }
@@ -79,14 +85,20 @@ impl Outside {
         }
     }
 
-    /// Reserves a slug. A generated slug that belongs to another payer is replaced by another one.
-    async fn reserve(&self, payer: &Payer, needed: NeededSlug<'_>) -> Result<(), Problem> {
-        while !self.slugs.reserve(needed.slug, payer).await? {
-            if !needed.is_generated {
-                return Err(Problem::new(Code::SlugTaken));
+    /// Reserves a slug, and answers the reservation if it is new. A generated slug that belongs to another payer is replaced
+    /// by another one.
+    async fn reserve(&self, payer: &Payer, needed: NeededSlug<'_>) -> Result<Option<Reservation>, Problem> {
+        let (slug, is_generated) = match needed {
+            NeededSlug::New { slug, is_generated } => (slug, is_generated),
+            NeededSlug::Renewed(slug) => return self.slugs.renew(slug, payer).await.map(|()| None),
+        };
+        loop {
+            match self.slugs.reserve(slug, payer).await? {
+                Reserved::New(reservation) => return Ok(Some(reservation)),
+                Reserved::Already => return Ok(None),
+                Reserved::Taken if is_generated => *slug = Slug::generate(),
+                Reserved::Taken => return Err(Problem::new(Code::SlugTaken)),
             }
-            *needed.slug = Slug::generate();
         }
-        Ok(())
     }
 }

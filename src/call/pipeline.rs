@@ -11,9 +11,11 @@ use super::plan::Plan;
 use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
+use crate::auth::Reservation;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
 use crate::turn::Command;
+use crate::waiting::NoPlace;
 
 /// Whether a write was answered under its key, so that it does not run again.
 pub(super) const HAS_ANSWER: Spec = Spec::read("hasAnswer");
@@ -27,14 +29,40 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(plan)?;
         let weight = self.prepare(plan, conditions)?;
+        let mut reserved = Vec::new();
+        let answer = self.attempt(plan, conditions, weight, &mut reserved).await;
+        self.settle(reserved, &answer).await;
+        let mut answer = answer?;
+        self.after_commit(plan, &mut answer.output)?;
+        Ok(answer)
+    }
+
+    async fn attempt<P: Plan>(
+        &self,
+        plan: &mut P,
+        conditions: &Conditions,
+        weight: usize,
+        reserved: &mut Vec<Reservation>,
+    ) -> Result<Answer<P::Output>, Problem> {
         if self.admit(plan, conditions).await? {
-            self.work_outside(plan).await?;
+            self.work_outside(plan, reserved).await?;
         }
         let mut command = command(&P::SPEC, plan.params(&self.engine.site)?, weight, conditions);
         command.vector = plan.vector().cloned();
-        let mut answer = self.execute(plan, command).await?;
-        self.after_commit(plan, &mut answer.output)?;
-        Ok(answer)
+        self.execute(plan, command).await
+    }
+
+    /// Gives back the slugs that were reserved for a call that made no link with them.
+    async fn settle<T>(&self, reserved: Vec<Reservation>, answer: &Result<Answer<T>, Problem>) {
+        let slugs = &self.engine.outside.slugs;
+        for reservation in reserved {
+            match answer {
+                Ok(answer) if !answer.is_replay => reservation.keep(),
+                // The link may exist.
+                Err(problem) if problem.code() == Code::OutcomeUnknown => {}
+                _ => slugs.release(reservation).await,
+            }
+        }
     }
 
     /// Checks that the caller may run every step.
@@ -75,22 +103,33 @@ impl Tenant {
     }
 
     /// Makes what the steps need before the turn.
-    async fn work_outside<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
+    async fn work_outside<P: Plan>(&self, plan: &mut P, reserved: &mut Vec<Reservation>) -> Result<(), Problem> {
         let needs = plan.steps().map(|step| (step.position, step.method.needs()));
         let needs = needs.filter(|(_, needs)| !needs.is_empty()).collect();
-        self.engine.outside.provide(self.payer(), needs).await
+        self.engine.outside.provide(self.payer(), needs, reserved).await
     }
 
     /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line
-    /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up.
+    /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
+    /// gets only what is free.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
         let Some(wait) = plan.wait() else { return self.send(&P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;
-        let waiter = self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name);
-        let waiter = waiter.ok_or_else(|| {
+        let full = || {
             because("too many calls wait");
             Problem::new(Code::Overloaded)
-        })?;
+        };
+        let waiter = match self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name) {
+            Ok(waiter) => waiter,
+            Err(NoPlace::BehindOthers) => return Err(full()),
+            Err(NoPlace::First) => {
+                let answer = self.send(&P::SPEC, command).await;
+                return match (wait.retry_after)(&answer) {
+                    Some(_busy) => Err(full()),
+                    None => answer,
+                };
+            }
+        };
         let ready = async |delay| {
             let started = Instant::now();
             let is_in_time = waiter.ready(delay, deadline).await;
@@ -122,6 +161,6 @@ impl Tenant {
 }
 
 fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
-    let Spec { name, access, batching, .. } = *spec;
-    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight, vector: None }
+    let Spec { name, access, batching, is_visit, .. } = *spec;
+    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight, is_visit, vector: None }
 }

@@ -32,6 +32,8 @@ pub struct Spec {
     pub weight: usize,
     /// Whether several calls of one payer can run as a set: `rpc.<method>_run` in SQL.
     pub has_run: bool,
+    /// Whether visitors of links call it, who have no token. They have a share of their own in a lane.
+    pub is_visit: bool,
     /// Body size limit, in bytes.
     pub body_bytes_max: usize,
     /// The member of the result that is a secret: no `$ref` can refer to it.
@@ -53,6 +55,7 @@ impl Spec {
             binds_vector: false,
             weight: 1,
             has_run: false,
+            is_visit: false,
             body_bytes_max,
             secret: None,
             takes_nul: false,
@@ -137,6 +140,13 @@ impl Spec {
     #[must_use]
     pub const fn takes_nul(mut self) -> Self {
         self.takes_nul = true;
+        self
+    }
+
+    /// Is called by visitors of links.
+    #[must_use]
+    pub const fn of_visitors(mut self) -> Self {
+        self.is_visit = true;
         self
     }
 

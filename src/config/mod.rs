@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::db::{AUTH_CONNECTIONS, SHARED_CONNECTIONS};
+use crate::db::{AUTH_CONNECTIONS, SHARED_CONNECTIONS, WATCH_CONNECTIONS};
 use crate::embeddings;
 use crate::links::visitor::{Countries, Origins};
 use crate::redis::Redis;
@@ -220,7 +220,7 @@ impl Config {
 impl Config {
     /// Maximum number of connections to the database that a server opens.
     fn connections_max(&self) -> usize {
-        let pools = self.pool_max + AUTH_CONNECTIONS + SHARED_CONNECTIONS;
+        let pools = self.pool_max + AUTH_CONNECTIONS + WATCH_CONNECTIONS + SHARED_CONNECTIONS;
         // One is for the probe of a database that cannot be reached.
         self.lanes.write + self.lanes.read + usize::try_from(pools).unwrap_or(usize::MAX) + 1
     }

@@ -22,7 +22,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_PUBLIC_URL",
-        "Public base URL of the server. Short links begin with it. Default: `http://` and the address that the server listens on.",
+        "Public base URL of the server. Short links begin with it. Several servers need the same one: otherwise an answer that is repeated under an `Idempotency-Key` has the `shortUrl` of the server that repeats it. Default: `http://` and the address that the server listens on.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",
@@ -63,7 +63,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_POOL_MAX",
-        "Maximum number of database connections for slow reads and busy payers, 6 to 256. The server uses up to four more: two for token look-ups and readiness, two for slugs and the sweeper. Default `8`.",
+        "Maximum number of database connections for slow reads and busy payers, 6 to 256. The server uses up to seven more: two for token look-ups, two for revocations and readiness, three for slugs and the sweeper. Default `8`.",
     ),
     (
         "PAYERBASE_APP_PASSWORD",
@@ -112,11 +112,12 @@ A server opens at most this many connections; its start line has the sum as `con
 | `PAYERBASE_WRITE_LANES` | lanes for writes, one each |
 | `PAYERBASE_READ_LANES` | lanes for fast reads, one each |
 | `PAYERBASE_POOL_MAX` | slow reads and busy payers |
-| 2 | token look-ups and readiness |
-| 2 | slugs and the sweeper |
+| 2 | token look-ups |
+| 2 | revocations and readiness |
+| 3 | slugs and the sweeper |
 | 1 | the start, and the probe of a database that cannot be reached |
 
-With the defaults this is 15 on two cores and 21 on eight.
+With the defaults this is 18 on two cores and 24 on eight.
 A lane keeps its connection; the others are opened when they are needed and closed after ten idle minutes.
 ";
 

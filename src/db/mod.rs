@@ -5,6 +5,7 @@ pub mod embedded;
 mod health;
 pub mod migrate;
 mod pool;
+pub mod readiness;
 mod reason;
 pub mod schema;
 pub mod stamp;
@@ -42,21 +43,26 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a statement waits for a free connection of its pool.
 pub const POOL_WAIT: Duration = Duration::from_secs(2);
 
-/// Number of connections for token look-ups and readiness. They have a pool of their own, so that slow reads of payers
-/// cannot delay them.
+/// Number of connections for token look-ups. They have a pool of their own, so that slow reads of payers cannot delay
+/// them.
 pub const AUTH_CONNECTIONS: u32 = 2;
 
-/// Number of connections for slugs and the sweeper's scans, which belong to no single payer. They have a pool of their
-/// own, because anyone can request links that do not exist.
-pub const SHARED_CONNECTIONS: u32 = 2;
+/// Number of connections for revocations and readiness, one for each. They have a pool of their own, because anyone can
+/// request look-ups of tokens that do not exist.
+pub const WATCH_CONNECTIONS: u32 = 2;
 
-/// Access to the database: single connections for lanes, and three pools: for slow reads and busy payers, for
-/// authentication, and for data that payers share.
+/// Number of connections for slugs and the sweeper's scans, which belong to no single payer. They have a pool of their
+/// own. One is for look-ups of links, because anyone can request links that do not exist; one is for the sweeper.
+pub const SHARED_CONNECTIONS: u32 = 3;
+
+/// Access to the database: single connections for lanes, and four pools: for slow reads and busy payers, for
+/// authentication, for revocations and readiness, and for data that payers share.
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
     slow: Pool,
     auth: Pool,
+    watch: Pool,
     shared: Pool,
     health: Arc<Health>,
     /// One probe at a time.
@@ -79,10 +85,10 @@ impl Database {
             Pool::new(name, inner)
         };
         let (slow, auth) = (pool("slow", pool_max), pool("auth", AUTH_CONNECTIONS));
-        let shared = pool("shared", SHARED_CONNECTIONS);
+        let (watch, shared) = (pool("watch", WATCH_CONNECTIONS), pool("shared", SHARED_CONNECTIONS));
         let options = session(options, LANE_STATEMENT_TIMEOUT);
         let probing = Arc::new(tokio::sync::Semaphore::new(1));
-        Self { options, slow, auth, shared, health: Arc::default(), probing }
+        Self { options, slow, auth, watch, shared, health: Arc::default(), probing }
     }
 
     /// A new connection outside of the pools, for a lane.
@@ -131,9 +137,14 @@ impl Database {
         &self.slow
     }
 
-    /// The pool for token look-ups and readiness, which run before the payer is known.
+    /// The pool for token look-ups, which run before the payer is known.
     pub(crate) fn auth(&self) -> &Pool {
         &self.auth
+    }
+
+    /// The pool for revocations and readiness.
+    pub(crate) fn watch(&self) -> &Pool {
+        &self.watch
     }
 
     /// The pool for slugs and the sweeper's scans.
@@ -150,13 +161,14 @@ impl Database {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let up = self.health.up.clone();
         registry.register("database_up", "1 if the last attempt to reach the database succeeded", up);
-        let pools = [self.slow.clone(), self.auth.clone(), self.shared.clone()];
+        let pools = [&self.slow, &self.auth, &self.watch, &self.shared].map(Pool::clone);
         registry.register_collector(Box::new(PoolMetrics(pools)));
     }
 
     /// Closes the pools and waits for running statements, but not for a connection that is silent.
     pub(crate) async fn close(&self) {
-        let closed = future::join3(self.slow.inner().close(), self.auth.inner().close(), self.shared.inner().close());
+        let pools = [&self.slow, &self.auth, &self.watch, &self.shared];
+        let closed = future::join_all(pools.map(|pool| pool.inner().close()));
         if tokio::time::timeout(POOL_SILENCE_MAX, closed).await.is_err() {
             tracing::warn!("a connection to the database was silent and is dropped");
         }
@@ -168,37 +180,6 @@ pub(crate) async fn in_time<T>(limit: Duration, query: impl Future<Output = sqlx
     match tokio::time::timeout(limit, query).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
-    }
-}
-
-/// A readiness check of the database, and no other access: handlers may hold it.
-pub struct Readiness(Database);
-
-impl Readiness {
-    /// The readiness check of `database`.
-    #[must_use]
-    pub fn of(database: Database) -> Self {
-        Self(database)
-    }
-
-    /// Whether the database answers and payerbase is installed in it. Only the start of a server checks the version, so
-    /// that servers of the previous version keep running during an upgrade.
-    ///
-    /// # Errors
-    /// The reason, for the log.
-    pub async fn check(&self) -> Result<(), String> {
-        let installed = async {
-            let mut connection = self.0.auth().acquire().await?;
-            sqlx::query_scalar("select obj_description(to_regnamespace('rpc'), 'pg_namespace') is not null")
-                .fetch_all(&mut *connection)
-                .await
-        };
-        let installed: sqlx::Result<Vec<bool>> = in_time(CONNECT_TIMEOUT, installed).await;
-        match installed {
-            Ok(installed) if installed == [true] => Ok(()),
-            Ok(_) => Err("payerbase is not installed in the database".to_owned()),
-            Err(error) => Err(self.0.why(&error).await),
-        }
     }
 }
 

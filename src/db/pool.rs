@@ -51,7 +51,7 @@ impl Pool {
 
 /// The metrics of pools, read when they are asked for.
 #[derive(Debug)]
-pub(super) struct PoolMetrics(pub [Pool; 3]);
+pub(super) struct PoolMetrics(pub [Pool; 4]);
 
 impl Collector for PoolMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::openapi::Document;
-use crate::db::Readiness;
+use crate::db::readiness::Readiness;
 use crate::problem::{Code, Problem, catalogue_markdown};
 use crate::telemetry::because;
 

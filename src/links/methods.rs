@@ -97,7 +97,7 @@ impl Method for CreateLink {
 
     fn needs(&mut self) -> Needs<'_> {
         let is_generated = self.is_slug_generated;
-        let slug = self.slug.as_mut().map(|slug| NeededSlug { slug, is_generated });
+        let slug = self.slug.as_mut().map(|slug| NeededSlug::New { slug, is_generated });
         Needs { slug, ..Needs::default() }
     }
 
@@ -231,7 +231,7 @@ pub struct FollowLink {
     pub bot: bool,
 }
 
-method!(FollowLink => Target, Spec::write("followLink").problems(&[Code::NotFound, Code::LinkGone]));
+method!(FollowLink => Target, Spec::write("followLink").of_visitors().problems(&[Code::NotFound, Code::LinkGone]));
 
 /// Gets the click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -260,7 +260,14 @@ pub struct DeleteLink {
     pub slug: Slug,
 }
 
-method!(DeleteLink => (), write("deleteLink").problems(&[Code::NotFound]));
+impl Method for DeleteLink {
+    type Output = ();
+    const SPEC: Spec = write("deleteLink").problems(&[Code::NotFound]);
+
+    fn needs(&mut self) -> Needs<'_> {
+        Needs { slug: Some(NeededSlug::Renewed(&self.slug)), ..Needs::default() }
+    }
+}
 
 /// Lists links, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]

@@ -110,8 +110,8 @@ async fn get_link_stats(tenant: Tenant, call: Request<GetLinkStats>) -> Result<A
 
 /// Delete a link.
 ///
-/// Its statistics are deleted too. A background job then frees the slug for all payers, at the earliest 10 minutes
-/// after the payer's last `createLink` with this slug.
+/// Its statistics are deleted too. The slug stays the payer's for 10 minutes, in which it can make a new link with it. Then
+/// a background job frees the slug for all payers.
 #[utoipa::path(operation_id = "deleteLink", tag = "links",
     params(("slug" = Slug, Path, description = "Slug of the link.")),
     responses((status = 204, description = "No content: the link is deleted.")))]

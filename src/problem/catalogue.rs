@@ -121,7 +121,7 @@ catalogue! {
         "Report the `instance` to the operator, who finds it in the log with the cause."
     Overloaded SERVICE_UNAVAILABLE "overloaded" "The server has more work than it can do in time."
         "Nothing was changed. Try again after `Retry-After`."
-    PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Another long call of the same payer has not finished."
+    PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Other calls of the same payer did not finish in time."
         "Nothing was changed. Try again after `Retry-After`."
     DatabaseExhausted SERVICE_UNAVAILABLE "database-exhausted" "The database has no disk space or no memory left for this call."
         "Nothing was changed. Try again after `Retry-After`; the operator must make room. Reads may still succeed."

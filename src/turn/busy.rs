@@ -1,7 +1,10 @@
-//! The path of busy payers: another transaction holds the payer's lock (a turn of another replica, or a long transaction),
-//! so its calls wait here while the lane goes on.
+//! Busy payers: another transaction holds the payer's lock, a turn of another server or a long transaction.
+//!
+//! The lane goes on with other payers, and tries a busy payer again after a pause that grows. A lock that is held for some
+//! milliseconds costs nothing else. If it is held for longer, or again each time, the payer also joins a line: its turn
+//! then waits for the lock in PostgreSQL, which serves waiters in order of arrival.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,106 +13,68 @@ use tokio::sync::Semaphore;
 use super::access::Access;
 use super::call::Call;
 use super::error::CallError;
-use super::inbox::BATCH_CALLS_MAX;
+use super::inbox::Inbox;
 use super::rerun::{SendBatch, run_alone};
 use super::send_error::SendError;
 use super::statement::{self, BatchResults, SILENCE_MAX};
 use crate::db::{Database, POOL_WAIT};
 use crate::payer::Payer;
 
+/// Tries of the lane before a payer joins the line.
+const LANE_TRIES: u32 = 4;
 /// Number of turns that wait for the lock of their payer. Each uses a connection of the pool.
 const BUSY_TURNS_MAX: usize = 4;
-/// How long the calls of a payer wait for one of these turns.
-const TURN_WAIT: Duration = Duration::from_millis(1_500);
-/// How long a turn waits for the payer's lock. With the time before and after it, less than the deadline of a call.
+/// A turn takes only calls younger than this.
+pub(super) const TURN_AGE_MAX: Duration = Duration::from_millis(1_500);
+/// How long a turn waits for the payer's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// Number of parked calls of one payer.
-const PARKED_PAYER_SHARE: usize = 1_024;
-/// Number of parked calls of all payers.
-const PARKED_CALLS_MAX: usize = 4_096;
-/// Bytes of parameters of all parked calls.
-const PARKED_BYTES_MAX: usize = 32 << 20;
+/// A call that is older than this when its payer is found busy is refused. With the time of a turn, less than the deadline
+/// of a call.
+const BUSY_AGE_MAX: Duration = TURN_AGE_MAX.saturating_add(LOCK_WAIT);
 
 pub(super) struct BusyPath {
     database: Database,
-    /// The busy payers, each with the calls that came after its batch was sent.
-    parked: Mutex<HashMap<Payer, Vec<Call>>>,
+    /// The payers in the line.
+    in_line: Mutex<HashSet<Payer>>,
     turns: Semaphore,
 }
 
 impl BusyPath {
     pub fn new(database: Database) -> Self {
-        Self { database, parked: Mutex::default(), turns: Semaphore::new(BUSY_TURNS_MAX) }
+        Self { database, in_line: Mutex::default(), turns: Semaphore::new(BUSY_TURNS_MAX) }
     }
 
-    fn parked(&self) -> MutexGuard<'_, HashMap<Payer, Vec<Call>>> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_line(&self) -> MutexGuard<'_, HashSet<Payer>> {
+        self.in_line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers the calls of one payer when its lock is free or the wait is over. Calls of a payer that is already parked
-    /// join its queue.
-    pub fn park(self: &Arc<Self>, payer: &Payer, calls: Vec<Call>) {
-        let mut parked = self.parked();
-        let is_parked = parked.contains_key(payer);
-        let mut count: usize = parked.values().map(Vec::len).sum();
-        let mut bytes: usize = parked.values().flatten().map(Call::bytes).sum();
-        let of_payer = parked.entry(payer.clone()).or_default();
-        let mut refused = Vec::new();
-        for call in calls {
-            let has_room = count < PARKED_CALLS_MAX
-                && of_payer.len() < PARKED_PAYER_SHARE
-                && bytes + call.bytes() <= PARKED_BYTES_MAX;
-            if has_room {
-                count += 1;
-                bytes += call.bytes();
-                of_payer.push(call);
-            } else {
-                refused.push(call);
-            }
+    /// Takes calls that found their payer busy. They run later, or are refused if they are too old.
+    pub fn postpone(self: &Arc<Self>, inbox: &Arc<Inbox>, payer: &Payer, calls: Vec<Call>) {
+        let (old, mut calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.age() >= BUSY_AGE_MAX);
+        for call in old {
+            call.refuse(CallError::PayerBusy, "the lock of the payer was not free in time");
         }
-        drop(parked);
-        for call in refused {
-            call.refuse(CallError::Overloaded, "too many calls wait for the locks of their payers");
+        for call in &mut calls {
+            call.busy_tries += 1;
         }
-        if !is_parked {
-            let parked = Parked { path: Arc::clone(self), payer: Some(payer.clone()) };
-            tokio::spawn(parked.drive());
+        let is_long = calls.iter().any(|call| call.busy_tries >= LANE_TRIES);
+        if !calls.is_empty() {
+            inbox.rest(payer, calls);
+        }
+        if is_long && self.in_line().insert(payer.clone()) {
+            let place = Place { path: Arc::clone(self), payer: payer.clone(), inbox: Arc::clone(inbox) };
+            tokio::spawn(place.take_turns());
         }
     }
 
-    /// Removes a parked call. `false` if it was sent, or never parked.
-    pub fn withdraw(&self, payer: &Payer, id: u64) -> bool {
-        let mut parked = self.parked();
-        let Some(calls) = parked.get_mut(payer) else { return false };
-        let before = calls.len();
-        calls.retain(|call| call.id != id);
-        calls.len() < before
-    }
-
-    /// The next batch of a parked payer. `None` when it has no more calls: then it is no longer parked.
-    fn next(&self, payer: &Payer) -> Option<Vec<Call>> {
-        let mut parked = self.parked();
-        let calls = parked.get_mut(payer)?;
-        calls.retain(|call| !call.is_abandoned());
-        if calls.is_empty() {
-            parked.remove(payer);
-            return None;
-        }
-        let count = calls.len().min(BATCH_CALLS_MAX);
-        Some(calls.drain(..count).collect())
-    }
-
-    async fn process(&self, mut batch: Vec<Call>) {
-        let mut sender = self;
+    async fn process(self: &Arc<Self>, inbox: &Arc<Inbox>, payer: &Payer, mut batch: Vec<Call>) {
+        let mut sender = &**self;
         statement::sort(&mut batch);
         match sender.send(&batch).await {
             Ok(results) => answer(batch, results),
+            Err(error) if error.is_lock_timeout() => self.postpone(inbox, payer, batch),
             // Rolled back by a bug in one of the calls, or by a deadlock.
-            Err(error)
-                if error.is_rolled_back()
-                    && !error.is_lock_timeout()
-                    && (batch.len() > 1 || error.is_transient(Access::Write)) =>
-            {
+            Err(error) if error.is_rolled_back() && (batch.len() > 1 || error.is_transient(Access::Write)) => {
                 for call in batch {
                     match run_alone(&mut sender, Access::Write, &call).await {
                         None => {}
@@ -142,30 +107,29 @@ fn answer(batch: Vec<Call>, results: BatchResults) {
     }
 }
 
-/// A parked payer. Dropping it answers its remaining calls.
-struct Parked {
+/// The place of a payer in the line. Dropping it leaves the line.
+struct Place {
     path: Arc<BusyPath>,
-    /// `None` once all calls are answered.
-    payer: Option<Payer>,
+    payer: Payer,
+    inbox: Arc<Inbox>,
 }
 
-impl Parked {
-    async fn drive(mut self) {
-        while let Some(payer) = &self.payer {
-            let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, self.path.turns.acquire()).await else { return };
-            match self.path.next(payer) {
-                Some(batch) => self.path.process(batch).await,
-                None => self.payer = None,
+impl Place {
+    /// Runs turns of the payer until none of its calls waits. Meanwhile the lane still tries them.
+    async fn take_turns(self) {
+        while let Ok(_turn) = self.path.turns.acquire().await {
+            let batch = self.inbox.take_of(&self.payer, TURN_AGE_MAX);
+            if batch.is_empty() {
+                return;
             }
+            self.path.process(&self.inbox, &self.payer, batch).await;
+            self.inbox.wake(&self.payer);
         }
     }
 }
 
-impl Drop for Parked {
+impl Drop for Place {
     fn drop(&mut self) {
-        let left = self.payer.take().and_then(|payer| self.path.parked().remove(&payer));
-        for call in left.into_iter().flatten() {
-            call.refuse(CallError::PayerBusy, "no connection became free to wait for the lock of the payer");
-        }
+        self.path.in_line().remove(&self.payer);
     }
 }

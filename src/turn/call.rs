@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -33,6 +33,8 @@ pub(crate) struct Command {
     pub vector: Option<Vector>,
     /// How much work it is, in simple calls.
     pub weight: usize,
+    /// Whether a visitor of a link sent it, who has no token.
+    pub is_visit: bool,
 }
 
 impl Command {
@@ -48,14 +50,29 @@ pub(super) struct Call {
     pub payer: Payer,
     pub command: Command,
     pub queued: Instant,
+    /// How often its payer was found busy.
+    pub busy_tries: u32,
     /// The request, whose log line has the cause of a failure. `None` for calls of the sweeper.
     pub request: Option<Arc<Current>>,
     pub reply: oneshot::Sender<Result<String, CallError>>,
 }
 
+/// Who has a share of a lane: a payer, and apart from it the visitors of its links.
+pub(super) type Sender = (Payer, bool);
+
 impl Call {
+    /// Whose share it uses.
+    pub fn sender(&self) -> Sender {
+        (self.payer.clone(), self.command.is_visit)
+    }
+
     pub fn bytes(&self) -> usize {
         self.command.params.len()
+    }
+
+    /// Time since it arrived.
+    pub fn age(&self) -> Duration {
+        self.queued.elapsed()
     }
 
     /// Whether the caller has gone.
@@ -72,24 +89,22 @@ impl Call {
 
     /// Answers with a failure. Callers never see the cause.
     pub fn refuse(self, error: CallError, cause: impl Into<Cow<'static, str>>) {
-        self.because(error, cause);
+        because(self.request.as_deref(), error, cause);
         self.answer(Err(error));
-    }
-
-    /// Tells the request, or the log if there is none, why the call fails.
-    pub fn because(&self, error: CallError, cause: impl Into<Cow<'static, str>>) {
-        let cause = cause.into();
-        match &self.request {
-            Some(request) => request.because(cause),
-            None if error == CallError::Refused => {
-                tracing::error!(%cause, "the database refused a call of the sweeper");
-            }
-            None => tracing::debug!(%cause, ?error, "a call of the sweeper failed"),
-        }
     }
 
     pub fn answer(self, answer: Result<String, CallError>) {
         // The caller may have gone.
         let _gone = self.reply.send(answer);
+    }
+}
+
+/// Tells the request, or the log if there is none, why its call fails.
+pub(super) fn because(request: Option<&Current>, error: CallError, cause: impl Into<Cow<'static, str>>) {
+    let cause = cause.into();
+    match request {
+        Some(request) => request.because(cause),
+        None if error == CallError::Refused => tracing::error!(%cause, "the database refused a call of the sweeper"),
+        None => tracing::debug!(%cause, ?error, "a call of the sweeper failed"),
     }
 }

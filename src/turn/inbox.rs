@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
-use super::call::Call;
+use super::call::{Call, Sender};
 use super::error::CallError;
+use super::resting::Resting;
 use crate::payer::Payer;
 
 /// Calls in one statement. More would not make a call cheaper, and the last one would wait for all the others.
@@ -21,6 +24,10 @@ const BATCH_PAYER_SHARE: usize = BATCH_CALLS_MAX / 4;
 const WAITING_CALLS_MAX: usize = 4_096;
 /// Waiting calls of one payer, so that a payer cannot cause `overloaded` for its neighbours.
 const WAITING_PAYER_SHARE: usize = WAITING_CALLS_MAX / 2;
+/// Waiting visits of all links, so that visitors, who need no token, cannot cause `overloaded` for payers.
+const WAITING_VISITS_MAX: usize = WAITING_CALLS_MAX / 2;
+/// Waiting visits of the links of one payer.
+const WAITING_VISITS_SHARE: usize = WAITING_VISITS_MAX / 2;
 /// Bytes of parameters that wait for one lane.
 const WAITING_BYTES_MAX: usize = 32 << 20;
 
@@ -40,19 +47,66 @@ struct State {
     /// The payer of the last heavy call.
     last_heavy: Option<Payer>,
     bytes: usize,
-    by_payer: HashMap<Payer, usize>,
+    by_sender: HashMap<Sender, usize>,
+    visits: usize,
+    /// Calls of busy payers. The limits above do not count them.
+    resting: Resting,
     closed: bool,
 }
 
 impl State {
+    fn count(&mut self, call: &Call) {
+        self.bytes += call.bytes();
+        self.visits += usize::from(call.command.is_visit);
+        *self.by_sender.entry(call.sender()).or_default() += 1;
+    }
+
     fn forget(&mut self, call: &Call) {
         self.bytes = self.bytes.saturating_sub(call.bytes());
-        if let Some(count) = self.by_payer.get_mut(&call.payer) {
+        self.visits = self.visits.saturating_sub(usize::from(call.command.is_visit));
+        let sender = call.sender();
+        if let Some(count) = self.by_sender.get_mut(&sender) {
             *count -= 1;
             if *count == 0 {
-                self.by_payer.remove(&call.payer);
+                self.by_sender.remove(&sender);
             }
         }
+    }
+
+    /// Whether the inbox has room for a call.
+    fn has_room_for(&self, call: &Call) -> bool {
+        let of_sender = self.by_sender.get(&call.sender()).copied().unwrap_or_default();
+        let share = if call.command.is_visit { WAITING_VISITS_SHARE } else { WAITING_PAYER_SHARE };
+        of_sender < share
+            && self.light.len() + self.heavy.len() < WAITING_CALLS_MAX
+            && (self.visits < WAITING_VISITS_MAX || !call.command.is_visit)
+            && self.bytes + call.bytes() <= WAITING_BYTES_MAX
+    }
+
+    /// Puts the calls of busy payers that are due before all others: they are older.
+    fn resume(&mut self) {
+        for call in self.resting.take_due().into_iter().rev() {
+            self.count(&call);
+            match call.command.total_weight() > LIGHT_MAX {
+                true => self.heavy.push_front(call),
+                false => self.light.push_front(call),
+            }
+        }
+    }
+
+    /// Removes the calls of a payer that do not rest.
+    fn remove_of(&mut self, payer: &Payer) -> Vec<Call> {
+        let mut removed = Vec::new();
+        if [false, true].into_iter().all(|is_visit| !self.by_sender.contains_key(&(payer.clone(), is_visit))) {
+            return removed;
+        }
+        for calls in [&mut self.light, &mut self.heavy] {
+            let (of_payer, others) = std::mem::take(calls).into_iter().partition(|call| call.payer == *payer);
+            *calls = others;
+            removed.extend::<VecDeque<Call>>(of_payer);
+        }
+        removed.iter().for_each(|call| self.forget(call));
+        removed
     }
 
     /// Takes the next batch: one heavy call and many light calls alternate.
@@ -80,13 +134,13 @@ impl State {
         let mut batch = Vec::with_capacity(self.light.len().min(BATCH_CALLS_MAX));
         let mut bytes = 0;
         for share in [BATCH_PAYER_SHARE, BATCH_CALLS_MAX] {
-            let mut taken: HashMap<Payer, usize> = HashMap::new();
+            let mut taken: HashMap<Sender, usize> = HashMap::new();
             let mut left = VecDeque::new();
             while let Some(call) = self.light.pop_front() {
-                let of_payer = taken.entry(call.payer.clone()).or_default();
+                let of_sender = taken.entry(call.sender()).or_default();
                 let fits = batch.is_empty() || bytes + call.bytes() <= BATCH_BYTES_MAX;
-                if batch.len() < BATCH_CALLS_MAX && *of_payer < share && fits {
-                    *of_payer += 1;
+                if batch.len() < BATCH_CALLS_MAX && *of_sender < share && fits {
+                    *of_sender += 1;
                     bytes += call.bytes();
                     self.forget(&call);
                     batch.push(call);
@@ -108,7 +162,7 @@ impl Inbox {
     /// Number of calls that wait.
     pub fn len(&self) -> usize {
         let state = self.state();
-        state.light.len() + state.heavy.len()
+        state.light.len() + state.heavy.len() + state.resting.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,15 +176,13 @@ impl Inbox {
         if state.closed {
             return Err(CallError::Unavailable);
         }
-        let of_payer = state.by_payer.get(&call.payer).copied().unwrap_or_default();
-        if state.light.len() + state.heavy.len() >= WAITING_CALLS_MAX
-            || of_payer >= WAITING_PAYER_SHARE
-            || state.bytes + call.bytes() > WAITING_BYTES_MAX
-        {
+        if state.resting.has(&call.payer) {
+            return state.resting.join(call).then_some(()).ok_or(CallError::Overloaded);
+        }
+        if !state.has_room_for(&call) {
             return Err(CallError::Overloaded);
         }
-        state.bytes += call.bytes();
-        *state.by_payer.entry(call.payer.clone()).or_default() += 1;
+        state.count(&call);
         match call.command.total_weight() > LIGHT_MAX {
             true => state.heavy.push_back(call),
             false => state.light.push_back(call),
@@ -140,45 +192,102 @@ impl Inbox {
         Ok(())
     }
 
-    /// Removes a call, so that it never runs. `false` if it has begun.
-    pub fn withdraw(&self, id: u64) -> bool {
+    /// Removes a call, so that it never runs, and says why it did not run in time. `None` if it has begun.
+    pub fn withdraw(&self, id: u64) -> Option<CallError> {
         let mut state = self.state();
+        if state.resting.withdraw(id) {
+            return Some(CallError::PayerBusy);
+        }
         let State { light, heavy, .. } = &mut *state;
         let remove = |calls: &mut VecDeque<Call>| {
             let index = calls.iter().position(|call| call.id == id)?;
             calls.remove(index)
         };
-        let removed = remove(light).or_else(|| remove(heavy));
-        if let Some(call) = &removed {
-            state.forget(call);
-        }
-        removed.is_some()
+        let removed = remove(light).or_else(|| remove(heavy))?;
+        state.forget(&removed);
+        Some(CallError::Overloaded)
     }
 
     /// Waits for calls and takes the next batch. `None` once the inbox is closed and empty.
     pub async fn take(&self) -> Option<Vec<Call>> {
         loop {
-            {
+            let due = {
                 let mut state = self.state();
+                state.resume();
                 let batch = state.take();
                 if !batch.is_empty() {
                     return Some(batch);
                 }
-                if state.closed {
+                if state.closed && state.resting.is_empty() {
                     return None;
                 }
+                state.resting.next_due()
+            };
+            let arrived = self.arrived.notified();
+            match due {
+                // Either way there may be calls.
+                Some(due) => drop(timeout_at(due.into(), arrived).await),
+                None => arrived.await,
             }
-            self.arrived.notified().await;
         }
+    }
+
+    /// Lets the calls of a busy payer rest: these, and those that wait behind them.
+    pub fn rest(&self, payer: &Payer, mut calls: Vec<Call>) {
+        let mut state = self.state();
+        calls.extend(state.remove_of(payer));
+        let refused = state.resting.rest(payer, calls);
+        drop(state);
+        self.arrived.notify_one();
+        refused
+            .into_iter()
+            .for_each(|call| call.refuse(CallError::Overloaded, "too many calls wait for the locks of their payers"));
+    }
+
+    /// Ends the rest of a payer.
+    pub fn wake(&self, payer: &Payer) {
+        self.state().resting.wake(payer);
+        self.arrived.notify_one();
+    }
+
+    /// Takes the oldest calls of a busy payer that are younger than `age`, as one batch. The others rest.
+    pub fn take_of(&self, payer: &Payer, age: Duration) -> Vec<Call> {
+        let mut state = self.state();
+        let mut calls = state.resting.take(payer);
+        calls.extend(state.remove_of(payer));
+        calls.retain(|call| !call.is_abandoned());
+        let (mut batch, mut left) = (Vec::new(), Vec::new());
+        let (mut bytes, mut weight) = (0, 0);
+        for call in calls {
+            let fits = batch.len() < BATCH_CALLS_MAX
+                && bytes + call.bytes() <= BATCH_BYTES_MAX
+                && weight + call.command.total_weight() <= BATCH_CALLS_MAX;
+            if call.age() < age && (fits || batch.is_empty()) {
+                bytes += call.bytes();
+                weight += call.command.total_weight();
+                batch.push(call);
+            } else {
+                left.push(call);
+            }
+        }
+        let refused = if left.is_empty() { left } else { state.resting.rest(payer, left) };
+        drop(state);
+        refused
+            .into_iter()
+            .for_each(|call| call.refuse(CallError::Overloaded, "too many calls wait for the locks of their payers"));
+        batch
     }
 
     /// Takes all calls: for a lane that has no connection.
     pub fn take_all(&self) -> Vec<Call> {
         let mut state = self.state();
         state.bytes = 0;
-        state.by_payer.clear();
+        state.by_sender.clear();
+        state.visits = 0;
+        let mut calls = state.resting.take_all();
         let State { light, heavy, .. } = &mut *state;
-        light.drain(..).chain(heavy.drain(..)).collect()
+        calls.extend(light.drain(..).chain(heavy.drain(..)));
+        calls
     }
 
     /// Refuses new calls. Calls that wait still run.
@@ -189,143 +298,4 @@ impl Inbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-    use crate::turn::access::{Access, Batching};
-    use crate::turn::call::Command;
-
-    fn payer(n: usize) -> Payer {
-        format!("0x{n:040x}").parse().unwrap()
-    }
-
-    fn call(id: u64, payer: Payer, bytes: usize) -> Call {
-        Call {
-            id,
-            payer,
-            command: Command {
-                method: "increment",
-                access: Access::Write,
-                batching: Batching::Batched,
-                params: "x".repeat(bytes),
-                conditions: None,
-                vector: None,
-                weight: 1,
-            },
-            queued: Instant::now(),
-            request: None,
-            reply: oneshot::channel().0,
-        }
-    }
-
-    fn heavy(id: u64, payer: Payer) -> Call {
-        let mut call = call(id, payer, 1);
-        call.command.weight = LIGHT_MAX + 1;
-        call
-    }
-
-    fn ids(batch: &[Call]) -> Vec<u64> {
-        batch.iter().map(|call| call.id).collect()
-    }
-
-    #[tokio::test]
-    async fn calls_are_taken_in_order_of_arrival() {
-        let inbox = Inbox::default();
-        for id in 0..5 {
-            inbox.push(call(id, payer(1), 10)).unwrap();
-        }
-        assert_eq!(ids(&inbox.take().await.unwrap()), [0, 1, 2, 3, 4]);
-    }
-
-    #[tokio::test]
-    async fn a_hot_payer_fills_only_its_share_while_others_wait() {
-        let inbox = Inbox::default();
-        let hot = u64::try_from(BATCH_CALLS_MAX).unwrap() * 3;
-        for id in 0..hot {
-            inbox.push(call(id, payer(1), 10)).unwrap();
-        }
-        for id in hot..hot + 10 {
-            inbox.push(call(id, payer(2), 10)).unwrap();
-        }
-        let batch = inbox.take().await.unwrap();
-        assert_eq!(batch.len(), BATCH_CALLS_MAX);
-        assert!(
-            batch.iter().filter(|call| call.payer == payer(2)).count() == 10,
-            "the other payer's calls are in the first batch"
-        );
-        let order: Vec<u64> = ids(&batch).into_iter().filter(|id| *id < hot).collect();
-        assert!(order.is_sorted(), "the hot payer's own calls keep their order: {order:?}");
-        assert_eq!(inbox.take().await.unwrap().len(), BATCH_CALLS_MAX, "alone, the hot payer fills the batch");
-    }
-
-    #[tokio::test]
-    async fn heavy_calls_run_alone_between_batches_of_light_calls() {
-        let inbox = Inbox::default();
-        for id in 0..3 {
-            inbox.push(heavy(id, payer(1))).unwrap();
-        }
-        for id in 3..3 + 65 {
-            inbox.push(call(id, payer(usize::try_from(id).unwrap()), 1)).unwrap();
-        }
-        let mut batches = Vec::new();
-        for _batch in 0..5 {
-            batches.push(ids(&inbox.take().await.unwrap()));
-        }
-        assert_eq!(batches, [vec![0], (3..67).collect(), vec![1], vec![67], vec![2]]);
-    }
-
-    #[tokio::test]
-    async fn heavy_calls_of_several_payers_alternate() {
-        let inbox = Inbox::default();
-        for id in 0..100 {
-            inbox.push(heavy(id, payer(1))).unwrap();
-        }
-        inbox.push(heavy(100, payer(2))).unwrap();
-        let batches = [inbox.take().await.unwrap(), inbox.take().await.unwrap(), inbox.take().await.unwrap()];
-        assert_eq!(batches.map(|batch| ids(&batch)), [vec![0], vec![100], vec![1]]);
-    }
-
-    #[tokio::test]
-    async fn a_payer_cannot_fill_the_inbox_for_other_payers() {
-        let inbox = Inbox::default();
-        let refused = (0..10_000).find(|id| inbox.push(call(*id, payer(1), 1)).is_err());
-        assert_eq!(refused, u64::try_from(WAITING_PAYER_SHARE).ok());
-        inbox.push(call(0, payer(2), 1)).unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_inbox_and_a_batch_have_a_size_limit_in_bytes() {
-        let inbox = Inbox::default();
-        let big = BATCH_BYTES_MAX * 2;
-        let mut id = 0;
-        while inbox.push(call(id, payer(usize::try_from(id).unwrap()), big)).is_ok() {
-            id += 1;
-        }
-        assert_eq!(id, u64::try_from(WAITING_BYTES_MAX / big).unwrap());
-        assert_eq!(inbox.take().await.unwrap().len(), 1, "a call larger than a batch runs alone");
-        inbox.push(call(id, payer(1), big)).unwrap();
-    }
-
-    #[tokio::test]
-    async fn only_a_call_that_was_not_taken_can_be_withdrawn() {
-        let inbox = Inbox::default();
-        inbox.push(call(1, payer(1), 1)).unwrap();
-        inbox.push(call(2, payer(1), 1)).unwrap();
-        assert!(inbox.withdraw(1));
-        assert_eq!(ids(&inbox.take().await.unwrap()), [2]);
-        assert!(!inbox.withdraw(2));
-    }
-
-    #[tokio::test]
-    async fn a_closed_inbox_returns_its_calls_and_refuses_new_ones() {
-        let inbox = Inbox::default();
-        inbox.push(call(1, payer(1), 1)).unwrap();
-        inbox.close();
-        assert!(inbox.push(call(2, payer(1), 1)).is_err());
-        assert_eq!(ids(&inbox.take().await.unwrap()), [1]);
-        assert!(inbox.take().await.is_none());
-    }
-}
+mod tests;

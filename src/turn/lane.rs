@@ -44,7 +44,7 @@ impl Lane {
         while let Some(mut batch) = self.inbox.take().await {
             let started = Instant::now();
             batch.retain(|call| !call.is_abandoned());
-            for call in &batch {
+            for call in batch.iter().filter(|call| call.busy_tries == 0) {
                 self.metrics.waited(self.access, started - call.queued);
             }
             statement::sort(&mut batch);
@@ -122,7 +122,7 @@ impl Lane {
             }
         }
         for (payer, calls) in busy {
-            self.busy.park(&payer, calls);
+            self.busy.postpone(&self.inbox, &payer, calls);
         }
     }
 

@@ -11,6 +11,7 @@ mod inbox;
 mod lane;
 mod metrics;
 mod rerun;
+mod resting;
 mod send_error;
 mod statement;
 mod turns;

@@ -14,13 +14,14 @@ use tokio::sync::oneshot;
 
 use super::access::{Access, Batching};
 use super::busy::BusyPath;
-use super::call::{Call, Command};
+use super::call::{self, Call, Command};
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::lane::Lane;
 use super::metrics::{Inboxes, Metrics};
+use super::send_error::SendError;
 use super::statement;
-use crate::db::Database;
+use crate::db::{Database, POOL_SILENCE_MAX, POOL_WAIT};
 use crate::payer::Payer;
 use crate::payer_limit::{PayerLimit, Permit};
 use crate::telemetry::{Current, because};
@@ -49,7 +50,6 @@ pub struct Turns {
     write: Vec<Arc<Inbox>>,
     read: Vec<Arc<Inbox>>,
     slow_reads: PayerLimit,
-    busy: Arc<BusyPath>,
     /// Lanes without a thread, write and read alternately.
     idle: Mutex<VecDeque<Lane>>,
     next_id: AtomicU64,
@@ -83,7 +83,6 @@ impl Turns {
             write,
             read,
             slow_reads: PayerLimit::default(),
-            busy: Arc::clone(&busy),
             idle: Mutex::new(idle),
             next_id: AtomicU64::new(0),
             database,
@@ -124,7 +123,7 @@ impl Turns {
         let (access, batching) = (command.access, command.batching);
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, payer, command, queued: Instant::now(), request: Current::get(), reply };
+        let call = Call { id, payer, command, queued: Instant::now(), busy_tries: 0, request: Current::get(), reply };
         if batching == Batching::Apart {
             return self.dispatch_apart(access, call).await;
         }
@@ -132,8 +131,7 @@ impl Turns {
             Access::Write => &self.write,
             Access::Read => &self.read,
         };
-        let payer = call.payer.clone();
-        let inbox = lane_of(inboxes, &payer).ok_or(CallError::Unavailable)?;
+        let inbox = lane_of(inboxes, &call.payer).ok_or(CallError::Unavailable)?;
         inbox.push(call).inspect_err(|error| {
             let is_stopping = *error == CallError::Unavailable;
             because(if is_stopping { "the server is stopping" } else { "the inbox of the lane is full" });
@@ -143,19 +141,19 @@ impl Turns {
             // The lane panicked with the call: a bug.
             Ok(Err(_gone)) if access == Access::Read => (CallError::Refused, "the lane panicked"),
             Ok(Err(_gone)) => (CallError::OutcomeUnknown, "the lane panicked"),
-            Err(_elapsed) if inbox.withdraw(id) => (CallError::Overloaded, "the call had not begun in time"),
-            Err(_elapsed) if self.busy.withdraw(&payer, id) => {
-                (CallError::PayerBusy, "the lock of the payer was not free in time")
-            }
-            Err(_elapsed) if access == Access::Read => (CallError::Unavailable, NO_REPLY),
-            Err(_elapsed) => (CallError::OutcomeUnknown, NO_REPLY),
+            Err(_elapsed) => match inbox.withdraw(id) {
+                Some(CallError::PayerBusy) => (CallError::PayerBusy, "the lock of the payer was not free in time"),
+                Some(error) => (error, "the call had not begun in time"),
+                None if access == Access::Read => (CallError::Unavailable, NO_REPLY),
+                None => (CallError::OutcomeUnknown, NO_REPLY),
+            },
         };
         because(cause);
         Err(error)
     }
 
     /// Runs one autocommit statement on the pool, so that it delays no call of a lane. A payer runs a few slow reads at a
-    /// time; more of them wait.
+    /// time; more of them wait. It runs in a task, so a client that hangs up neither breaks the connection nor gets another.
     async fn dispatch_apart(&self, access: Access, call: Call) -> Result<String, CallError> {
         let permit = match access {
             Access::Read => Some(self.slow_reads.admit(&call.payer).map_err(|_too_many| {
@@ -165,26 +163,44 @@ impl Turns {
             // Writes of the sweeper, one at a time.
             Access::Write => None,
         };
-        let calls = [call];
-        let statement = async {
+        let (database, method, request) = (self.database.clone(), call.command.method, call.request.clone());
+        let statement = tokio::spawn(async move {
             let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
-            let mut connection = self.database.slow().acquire().await?;
-            statement::execute(&mut *connection, access, &calls, APART_LOCK_WAIT).await
-        };
-        let sent = tokio::time::timeout(CALL_TIMEOUT, statement).await;
-        let [call] = calls;
-        let (error, cause) = match sent {
-            Ok(Ok(batch)) => return batch.results.into_iter().next().ok_or(CallError::Refused),
-            Ok(Err(error)) => match (error.is_pool_timeout(), self.database.away()) {
-                (true, Some(cause)) => (CallError::Unavailable, cause),
-                _ => (error.of_call(access), format!("{}: {error}", call.command.method)),
-            },
+            match call.is_abandoned() {
+                true => Err((CallError::Overloaded, "the caller has gone".to_owned())),
+                false => run_apart(&database, access, &[call]).await,
+            }
+        });
+        let (error, cause) = match tokio::time::timeout(CALL_TIMEOUT, statement).await {
+            Ok(Ok(Ok(result))) => return Ok(result),
+            Ok(Ok(Err(failed))) => failed,
+            Ok(Err(_panicked)) => (CallError::Refused, "its task panicked".to_owned()),
             Err(_elapsed) if access == Access::Write => (CallError::OutcomeUnknown, NO_REPLY.to_owned()),
             Err(_elapsed) => (CallError::Overloaded, NO_REPLY.to_owned()),
         };
-        call.because(error, cause);
+        call::because(request.as_deref(), error, format!("{method}: {cause}"));
         Err(error)
     }
+}
+
+/// Runs the statement of one call on the pool. If it fails, answers how the call ends, and the cause.
+async fn run_apart(database: &Database, access: Access, calls: &[Call]) -> Result<String, (CallError, String)> {
+    let statement = async {
+        let mut connection = database.slow().acquire().await?;
+        statement::execute(&mut *connection, access, calls, APART_LOCK_WAIT).await
+    };
+    let sent = tokio::time::timeout(POOL_WAIT + POOL_SILENCE_MAX, statement).await;
+    let error = match sent.unwrap_or_else(|_silent| Err(SendError::silence())) {
+        Ok(batch) => {
+            let result = batch.results.into_iter().next();
+            return result.ok_or_else(|| (CallError::Refused, "it has no result".to_owned()));
+        }
+        Err(error) => error,
+    };
+    Err(match (error.is_pool_timeout(), database.away()) {
+        (true, Some(cause)) => (CallError::Unavailable, cause),
+        _ => (error.of_call(access), error.to_string()),
+    })
 }
 
 /// A lane at work. When the work ends, the lane becomes idle.

@@ -7,6 +7,6 @@ mod waiters;
 mod wake;
 
 pub use replicas::Replicas;
-pub(crate) use waiters::Waiters;
+pub(crate) use waiters::{NoPlace, Waiters};
 pub use waiters::{POLL_INTERVAL, WAITING_MAX, WAITING_PAYER_MAX};
 pub use wake::{Awaited, WaitMs, Wake, Wanted};

@@ -21,6 +21,8 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 pub const WAITING_MAX: usize = 10_000;
 /// Number of calls of one payer that wait in this process.
 pub const WAITING_PAYER_MAX: usize = 1_000;
+/// A payer has at most this part of the free places, so that some payers cannot take them all.
+const FREE_PART: usize = 8;
 
 type Key = (Payer, Awaited, String);
 
@@ -69,13 +71,15 @@ impl Waiters {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the end of a line. `None` if the process or the payer has too many waiters.
-    pub fn join(self: &Arc<Self>, payer: &Payer, kind: Awaited, name: &str) -> Option<Waiter> {
+    /// Joins the end of a line.
+    pub fn join(self: &Arc<Self>, payer: &Payer, kind: Awaited, name: &str) -> Result<Waiter, NoPlace> {
         let key = (payer.clone(), kind, name.to_owned());
         let mut state = self.state();
         let of_payer = state.by_payer.get(payer).copied().unwrap_or_default();
-        if state.count >= WAITING_MAX || of_payer >= WAITING_PAYER_MAX {
-            return None;
+        let free = WAITING_MAX.saturating_sub(state.count);
+        if free == 0 || of_payer >= WAITING_PAYER_MAX.min((free / FREE_PART).max(1)) {
+            let has_waiters = state.lines.contains_key(&key);
+            return Err(if has_waiters { NoPlace::BehindOthers } else { NoPlace::First });
         }
         state.count += 1;
         self.waiting.inc();
@@ -83,7 +87,7 @@ impl Waiters {
         let woken = Arc::new(Notify::new());
         state.lines.entry(key.clone()).or_default().push_back(Arc::clone(&woken));
         drop(state);
-        Some(Waiter { waiters: Arc::clone(self), key, woken })
+        Ok(Waiter { waiters: Arc::clone(self), key, woken })
     }
 
     /// Ends all waiting, now and later: the server stops.
@@ -110,6 +114,15 @@ impl Waiters {
         self.wake(payer, &wake);
         self.outbox.publish(payer, wake);
     }
+}
+
+/// The process or the payer has too many waiters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// Nobody waits for the resource: it may be free.
+    First,
+    /// Others wait for the resource.
+    BehindOthers,
 }
 
 /// A call in a line. Dropping it leaves the line.
@@ -171,5 +184,46 @@ impl Drop for Waiter {
                 state.lines.remove(&self.key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiters() -> Arc<Waiters> {
+        Arc::new(Waiters::new(POLL_INTERVAL, &mut Registry::default()))
+    }
+
+    /// Joins until there is no place.
+    fn fill(waiters: &Arc<Waiters>, payer: usize) -> (Vec<Waiter>, NoPlace) {
+        let payer: Payer = format!("0x{payer:040x}").parse().unwrap();
+        let mut joined = Vec::new();
+        loop {
+            match waiters.join(&payer, Awaited::Queue, "q") {
+                Ok(waiter) => joined.push(waiter),
+                Err(full) => return (joined, full),
+            }
+        }
+    }
+
+    #[test]
+    fn some_payers_cannot_take_all_places() {
+        let waiters = waiters();
+        assert_eq!(fill(&waiters, 1).0.len(), WAITING_PAYER_MAX, "the places are free again");
+        let taken: Vec<_> = (1..=30).map(|payer| fill(&waiters, payer).0).collect();
+        assert_eq!(taken[0].len(), WAITING_PAYER_MAX);
+        assert!(taken.iter().is_sorted_by_key(|joined| std::cmp::Reverse(joined.len())));
+        let (late, _) = fill(&waiters, 31);
+        assert!(late.len() >= 10, "{}", late.len());
+    }
+
+    #[test]
+    fn a_call_without_a_place_learns_whether_others_wait() {
+        let waiters = waiters();
+        let (_joined, full) = fill(&waiters, 1);
+        assert_eq!(full, NoPlace::BehindOthers);
+        let payer: Payer = format!("0x{:040x}", 1).parse().unwrap();
+        assert_eq!(waiters.join(&payer, Awaited::Lock, "free").err(), Some(NoPlace::First));
     }
 }

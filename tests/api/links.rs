@@ -270,6 +270,22 @@ async fn the_slug_of_a_deleted_link_becomes_free() {
 }
 
 #[tokio::test]
+async fn the_slug_of_an_old_link_stays_its_payers_for_some_minutes_after_its_deletion() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let link = create(&caller, json!({"url": "https://shop.example/"})).await;
+    let mut admin = app.database.admin().await;
+    let age = "update slug.slugs set reserved_at = reserved_at - interval '11 minutes' where payer = $1";
+    sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+    caller.delete(&path(&link)).await.ok();
+    let free = sqlx::query_scalar("select slug.free($1, $2)").bind(link["slug"].as_str().unwrap());
+    let freed: bool = free.bind(caller.payer.as_str()).fetch_one(&mut admin).await.unwrap();
+    assert!(!freed);
+    let again = json!({"url": "https://shop.example/", "slug": link["slug"]});
+    assert_eq!(caller.post("/v1/links", again).await.status, 201, "its payer can use it again");
+}
+
+#[tokio::test]
 async fn link_visitors_do_not_delay_api_calls() {
     let app = TestApp::on(TestDatabase::own().await);
     let caller = app.caller().await;

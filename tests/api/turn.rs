@@ -131,6 +131,25 @@ async fn more_busy_payers_than_connections_wait_for_their_locks() {
 }
 
 #[tokio::test]
+async fn every_busy_payer_waits_not_only_those_with_a_connection() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let busy = join_all((0..12).map(|_| app.caller())).await;
+    let mut admin = app.database.admin().await;
+    for caller in &busy {
+        lock_payer(&mut admin, caller).await;
+    }
+    // Half of the time that a call waits for the lock of its payer.
+    let unlock = async {
+        tokio::time::sleep(Duration::from_millis(1_750)).await;
+        admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    };
+    let calls = join_all(busy.iter().map(|caller| caller.increment("a", json!({}))));
+    for answer in tokio::join!(calls, unlock).0 {
+        assert_eq!(answer.ok()["value"], 1);
+    }
+}
+
+#[tokio::test]
 async fn two_servers_share_a_payer_and_no_increment_is_lost() {
     let (one, two) = (TestApp::spawn().await, TestApp::spawn().await);
     let caller = one.caller().await;

@@ -1,0 +1,114 @@
+//! Look-ups by keys that anybody can make up: ids of tokens, and slugs.
+//!
+//! All look-ups that wait share one statement, as the calls of a lane do, so many of them cost little more than one. They
+//! run in a task of their own: a client that hangs up does not break the connection that its look-up uses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::db::{Database, Pool, in_time};
+use crate::problem::{Code, Problem};
+use crate::telemetry::because;
+
+/// Look-ups that share a statement.
+const BATCH_MAX: usize = 256;
+/// Look-ups that wait. More are refused at once.
+const WAITING_MAX: usize = 4_096;
+/// Timeout of a look-up, including the wait for a connection.
+pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is looked up, and how.
+pub(super) struct Source<T> {
+    pub database: Database,
+    pub pool: fn(&Database) -> &Pool,
+    /// Takes an array of keys, and returns a row for each key that exists.
+    pub statement: &'static str,
+    /// The key and the value of a row.
+    pub read: fn(&PgRow) -> sqlx::Result<(String, T)>,
+    /// Statements that run at the same time.
+    pub statements_max: usize,
+}
+
+/// A look-up that waits. `None`: the key does not exist. `Err`: why the database did not answer.
+struct Wanted<T> {
+    key: String,
+    reply: oneshot::Sender<Result<Option<T>, String>>,
+}
+
+/// Looks up values by their keys.
+pub(super) struct LookUps<T> {
+    waiting: mpsc::Sender<Wanted<T>>,
+}
+
+impl<T: Clone + Send + Sync + 'static> LookUps<T> {
+    /// Starts the task, which ends when the last owner is dropped.
+    pub fn start(source: Source<T>) -> Self {
+        let (waiting, wanted) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(serve(Arc::new(source), wanted));
+        Self { waiting }
+    }
+
+    /// The value of a key. `None` if the key does not exist.
+    ///
+    /// # Errors
+    /// `overloaded` if too many look-ups wait, `database-unavailable`.
+    pub async fn find(&self, key: &str) -> Result<Option<T>, Problem> {
+        let (reply, found) = oneshot::channel();
+        let wanted = Wanted { key: key.to_owned(), reply };
+        self.waiting.try_send(wanted).map_err(|_full| {
+            because("too many look-ups wait");
+            Problem::new(Code::Overloaded)
+        })?;
+        let cause = match tokio::time::timeout(LOOK_UP_TIMEOUT, found).await {
+            Ok(Ok(Ok(value))) => return Ok(value),
+            Ok(Ok(Err(cause))) => cause,
+            Ok(Err(_panicked)) => "the task panicked".to_owned(),
+            Err(_elapsed) => "the database did not reply in time".to_owned(),
+        };
+        because(format!("cannot look up: {cause}"));
+        Err(Problem::new(Code::DatabaseUnavailable))
+    }
+}
+
+async fn serve<T: Clone + Send + Sync + 'static>(source: Arc<Source<T>>, mut wanted: mpsc::Receiver<Wanted<T>>) {
+    let statements = Arc::new(Semaphore::new(source.statements_max));
+    // A batch forms while all statements run.
+    while let Ok(statement) = Arc::clone(&statements).acquire_owned().await {
+        let mut batch = Vec::new();
+        if wanted.recv_many(&mut batch, BATCH_MAX).await == 0 {
+            return;
+        }
+        let source = Arc::clone(&source);
+        tokio::spawn(async move {
+            batch.retain(|wanted| !wanted.reply.is_closed());
+            answer(&source, batch).await;
+            drop(statement);
+        });
+    }
+}
+
+async fn answer<T: Clone>(source: &Source<T>, batch: Vec<Wanted<T>>) {
+    if batch.is_empty() {
+        return;
+    }
+    let keys: Vec<&str> = batch.iter().map(|wanted| wanted.key.as_str()).collect();
+    let rows = async {
+        let mut connection = (source.pool)(&source.database).acquire().await?;
+        sqlx::query(source.statement).bind(keys).fetch_all(&mut *connection).await
+    };
+    let found = in_time(LOOK_UP_TIMEOUT, rows).await;
+    let found: sqlx::Result<HashMap<String, T>> = found.and_then(|rows| rows.iter().map(source.read).collect());
+    let found = match found {
+        Ok(found) => Ok(found),
+        Err(error) => Err(source.database.why(&error).await),
+    };
+    for Wanted { key, reply } in batch {
+        let value = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Clone::clone);
+        // The caller may have gone.
+        let _gone = reply.send(value);
+    }
+}
