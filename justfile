@@ -49,7 +49,7 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-# Check everything that a change must pass; installs redis-server and schemathesis if needed
+# Check everything that a change must pass; installs redis-server, nginx, a JDK and schemathesis if needed
 ci:
     .ci/run
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError as _, web};
 use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
 use url::Url;
@@ -20,10 +19,11 @@ use crate::db::Database;
 use crate::db::readiness::Readiness;
 use crate::http::answer_log::AnswerLog;
 use crate::http::authenticate::authenticate;
-use crate::http::drain::{InFlight, Stop};
+use crate::http::drain::{Steps, Stop};
 use crate::http::metrics::{AllMetrics, HttpMetrics};
 use crate::http::openapi::{self, Document};
-use crate::http::{admin, edge, metrics, pages, reply, request_id};
+use crate::http::server::Server;
+use crate::http::{admin, edge, metrics, pages, reply, request_id, verbs};
 use crate::links::visitor::Origins;
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
@@ -34,15 +34,11 @@ use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::{counters, links, locks, me, memories, queues, transactions};
 
-/// How long a stopping server waits for requests: longer than any call takes that has begun. A call whose texts are being
-/// embedded has not begun.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
-/// How long a stopping server then waits for connections to close. Containers are killed after ten seconds in all.
-const CLOSE_TIMEOUT_S: u64 = 2;
-/// Time limit for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle connection stays open.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long `serve` announces its stop before it closes its listener, so that balancers stop sending requests.
+pub const ANNOUNCEMENT: Duration = Duration::from_secs(2);
+/// Time limit of a stop: containers are killed after ten seconds. Requests have 6.5 seconds of it after the listener has
+/// closed: longer than any call takes that has begun. A call whose texts are being embedded has not begun.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long browsers may cache the answer to a CORS preflight.
 const CORS_MAX_AGE_S: usize = 3_600;
 
@@ -76,8 +72,8 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     admin_address: Option<SocketAddr>,
-    admin: Option<Server>,
-    in_flight: Arc<InFlight>,
+    admin: Option<actix_web::dev::Server>,
+    steps: Arc<Steps>,
     engine: Arc<Engine>,
     sweeper: Sweeper,
     replicas: Option<Replicas>,
@@ -113,24 +109,22 @@ impl Application {
         let tokens = Tokens::measured(database.clone(), token_cache);
         let authenticator = web::Data::new(Authenticator::new(tokens));
         let has_metrics = settings.admin.is_none();
-        let document = web::Data::new(document_of(has_metrics));
+        let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
         let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
         let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
-        let in_flight = Arc::new(InFlight::default());
-        let requests = web::Data::from(Arc::clone(&in_flight));
+        let steps = Arc::new(Steps::default());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let of_operator = {
-            let (all_metrics, readiness) = (all_metrics.clone(), readiness.clone());
-            let (http_metrics, answer_log) = (http_metrics.clone(), answer_log.clone());
+            let steps = web::Data::from(Arc::clone(&steps));
             move |service: &mut web::ServiceConfig| {
-                service.app_data(all_metrics.clone()).app_data(readiness.clone());
+                service.app_data(all_metrics.clone()).app_data(readiness.clone()).app_data(steps.clone());
                 service.app_data(http_metrics.clone()).app_data(answer_log.clone());
             }
         };
         let admin = admin.map(|listener| admin::serve(listener, of_operator.clone())).transpose()?;
-        let server = HttpServer::new(move || {
+        let server = Server::start(listener, settings.workers, &steps, move || {
             driven.drive(lanes_each);
             let (app, _) = App::new().into_utoipa_app().configure(|app| routes(app, has_metrics)).split_for_parts();
             app.configure(of_operator.clone())
@@ -138,28 +132,19 @@ impl Application {
                 .app_data(engine_data.clone())
                 .app_data(slugs.clone())
                 .app_data(origins.clone())
-                .app_data(requests.clone())
                 .app_data(document.clone())
                 .service(pages::docs_redirect)
                 .service(pages::docs())
                 .service(pages::root)
                 .default_service(web::to(nothing_here))
                 // The last one is the outermost.
+                .wrap(from_fn(verbs::verbs))
                 .wrap(Compress::default())
                 .wrap(cors())
                 .wrap(from_fn(edge::problems))
                 .wrap(from_fn(edge::edge))
-        })
-        .workers(settings.workers)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        // Drop a request when its client disconnects.
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(CLOSE_TIMEOUT_S)
-        .disable_signals()
-        .listen(listener)?
-        .run();
-        Ok(Self { address, server, admin_address, admin, in_flight, engine, sweeper, replicas, database })
+        })?;
+        Ok(Self { address, server, admin_address, admin, steps, engine, sweeper, replicas, database })
     }
 
     /// The listening address.
@@ -177,7 +162,7 @@ impl Application {
     /// A handle that stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {
-        Stop::new(self.server.handle(), Arc::clone(&self.in_flight), Arc::clone(&self.engine))
+        Stop::new(Arc::clone(&self.steps), Arc::clone(&self.engine))
     }
 
     /// Serves until it is [stopped](Self::stop).
@@ -188,7 +173,7 @@ impl Application {
         // The admin port serves until the end: probes and Prometheus see the stop.
         let admin = self.admin.take().map(|admin| (admin.handle(), tokio::spawn(admin)));
         let served = tokio::select! {
-            served = self.server => served,
+            served = self.server.run() => served,
             () = self.sweeper.run() => Ok(()),
             Some(()) = OptionFuture::from(self.replicas.as_mut().map(Replicas::run)) => Ok(()),
         };
@@ -250,13 +235,13 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
 /// The OpenAPI document of exactly the routes that are served.
 #[must_use]
 pub fn document() -> Document {
-    document_of(true)
+    document_of(true, None)
 }
 
-fn document_of(has_metrics: bool) -> Document {
+fn document_of(has_metrics: bool, public_url: Option<&Url>) -> Document {
     let app = App::new().into_utoipa_app().openapi(openapi::base()).configure(|app| routes(app, has_metrics));
     let (_, collected) = app.split_for_parts();
-    Document::new(&collected, methods(), &limits())
+    Document::new(&collected, methods(), &limits(), public_url)
 }
 
 /// Front ends of any origin may call: no cookie and no other credential of the browser is used.
@@ -264,7 +249,7 @@ fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
         .send_wildcard()
-        .allow_any_method()
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
         .allow_any_header()
         .expose_headers([
             "allow",

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{Application, DRAIN_TIMEOUT, Settings, document};
+use crate::app::{ANNOUNCEMENT, Application, DRAIN_TIMEOUT, Settings, document};
 use crate::call::CallSettings;
 use crate::config::Config;
 use crate::db::Database;
@@ -166,17 +166,17 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
         tracing::warn!("PAYERBASE_PUBLIC_URL is not set: short links begin with the address of this server");
     }
     config.log_start(application.address(), application.admin_address());
-    serve_until(application, stop.received()).await
+    serve_until(application, stop.received(), ANNOUNCEMENT).await
 }
 
-/// Serves until `stop` is ready, then drains: calls that have begun may finish.
-async fn serve_until(application: Application, stop: impl Future<Output = ()>) -> Outcome {
+/// Serves until `stop` is ready, announces the stop, then drains: calls that have begun may finish.
+async fn serve_until(application: Application, stop: impl Future<Output = ()>, announcement: Duration) -> Outcome {
     let server = application.stop();
     let mut serving = tokio::spawn(application.run());
     tokio::select! {
         ended = &mut serving => Ok(ended??),
         () = stop => {
-            server.drain(DRAIN_TIMEOUT).await;
+            server.drain(announcement, DRAIN_TIMEOUT).await;
             Ok(serving.await??)
         }
     }
@@ -237,6 +237,6 @@ impl StopSignal {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-        tracing::info!("stopping after the running calls");
+        tracing::info!("stopping: not ready any more; running calls finish");
     }
 }

@@ -1,6 +1,7 @@
 //! Names that callers choose.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::limits::Named;
@@ -27,6 +28,23 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The name of something that a call may create. `.` and `..` are refused, because URL clients remove them from paths:
+/// `/v1/counters/../increment` never arrives. Earlier versions took them, so reads still do.
+pub(crate) fn in_paths(name: Name) -> Result<Name, &'static str> {
+    match name.as_str() {
+        "." | ".." => Err("must not be `.` or `..`: URL clients remove them from paths"),
+        _ => Ok(name),
+    }
+}
+
+/// Deserializes the name of something that the call may create.
+///
+/// # Errors
+/// Those of [`Name`] and of [`in_paths`].
+pub(crate) fn addressable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+    in_paths(Name::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// The end of a range of names in SQL, `prefix || {{prefix_end}}`: no name with the prefix is greater. The highest character

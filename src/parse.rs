@@ -22,6 +22,11 @@ pub(crate) fn refusal(error: &str, path: &Path, has_body: bool) -> Problem {
     // serde_json adds line and column. The pointer is better.
     let detail = shortened(error.split(" at line ").next().unwrap_or(error));
     let pointer = shortened(&pointer(path.iter().filter_map(segment)));
+    if detail.starts_with("lone leading surrogate") || detail.starts_with("unexpected end of hex escape") {
+        // JSON can write half of a character (RFC 8259, 8.2), UTF-8 cannot.
+        let detail = "must not contain half of a surrogate pair, such as `\\ud800` alone";
+        return Problem::new(Code::InvalidJson).field(pointer, detail);
+    }
     if detail.starts_with(vector::REFUSED) {
         return Problem::new(Code::InvalidVector).field(pointer, detail);
     }

@@ -99,7 +99,8 @@ async fn run(
             None => stop.received().await,
         }
     };
-    serve_until(application, stopped).await
+    // Nothing balances the load of `dev`, so nobody waits for the announcement.
+    serve_until(application, stopped, Duration::ZERO).await
 }
 
 /// Starts PostgreSQL again each time that it dies. Never returns. Safe to cancel while PostgreSQL runs.

@@ -22,11 +22,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_PUBLIC_URL",
-        "Public base URL of the server. Short links begin with it. Several servers need the same one: otherwise an answer that is repeated under an `Idempotency-Key` has the `shortUrl` of the server that repeats it. Default: `http://` and the address that the server listens on.",
+        "Public base URL of the server, with the path if a proxy adds one. Short links begin with it, and the OpenAPI document names it. Several servers need the same one: otherwise an answer that is repeated under an `Idempotency-Key` has the `shortUrl` of the server that repeats it. Default: `http://` and the address that the server listens on.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",
-        "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks. Default: none.",
+        "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks; an address in it may have a port. Default: none.",
     ),
     (
         "PAYERBASE_COUNTRY_HEADER",

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::types::{AdjustedCounter, Adjustment, Counter, ResetCounter};
 use crate::auth::Scope;
 use crate::call::{Entry, Ref, Spec, method};
-use crate::name::Name;
+use crate::name::{Name, addressable};
 use crate::number::int64_or;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Code;
@@ -48,6 +48,7 @@ method!(Decrement => AdjustedCounter, write("decrement").with_run().problems(ADJ
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reset {
     /// Name of the counter.
+    #[serde(deserialize_with = "addressable")]
     #[schema(ignore)]
     pub name: Name,
     /// New value, a 64-bit signed integer. Default: 0.

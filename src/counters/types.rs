@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::json::or_default;
-use crate::name::Name;
+use crate::name::{Name, addressable};
 use crate::number::{int64_or, maybe_int64};
 use crate::time::Time;
 
@@ -88,6 +88,7 @@ impl TryFrom<String> for OnBound {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Adjustment {
     /// Name of the counter.
+    #[serde(deserialize_with = "addressable")]
     #[schema(ignore)]
     pub name: Name,
     /// Amount, a 64-bit signed integer; it may be negative. Default: 1.

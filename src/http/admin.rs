@@ -7,7 +7,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, ResponseError as _};
 
-use super::{edge, metrics, pages};
+use super::{edge, metrics, pages, verbs};
 use crate::problem::{Code, Problem};
 
 /// Serves the pages of the operator until it is stopped. `data` adds what they need.
@@ -25,6 +25,7 @@ pub fn serve(
             .service(pages::readyz)
             .service(metrics::metrics)
             .default_service(web::to(nothing_here))
+            .wrap(from_fn(verbs::verbs))
             .wrap(from_fn(edge::problems))
             .wrap(from_fn(edge::edge))
     });

@@ -12,7 +12,8 @@ use crate::problem::{Code, Problem};
 /// Time limit for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a JSON body of at most `bytes_max`. It may be empty.
+/// Reads a JSON body of at most `bytes_max`. It is empty if the client sent none, or only white space or `null`: generated
+/// clients send `null` for a body that was not given.
 pub(super) async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,
@@ -42,10 +43,29 @@ pub(super) async fn read_body(
         Ok(body) => body?,
         Err(_elapsed) => return Err(Problem::new(Code::RequestTimeout)),
     };
-    if !body.is_empty() && !is_json(headers) {
+    let body = without_mark(body);
+    if is_absent(&body) {
+        return Ok(web::Bytes::new());
+    }
+    if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     Ok(body)
+}
+
+/// The body without a byte order mark, which parsers may ignore (RFC 8259, 8.1).
+fn without_mark(body: web::Bytes) -> web::Bytes {
+    match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(text) => body.slice_ref(text),
+        None => body,
+    }
+}
+
+fn is_absent(body: &[u8]) -> bool {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let from = body.iter().position(|byte| !is_space(byte)).unwrap_or(body.len());
+    let to = body.iter().rposition(|byte| !is_space(byte)).map_or(from, |last| last + 1);
+    matches!(body.get(from..to), Some(b"" | b"null"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -54,9 +74,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     }
     let text = |header| headers.get(header).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
     let media = text(CONTENT_TYPE).unwrap_or_default();
-    let (kind, parameters) = media.split_once(';').unwrap_or((&media, ""));
-    let is_utf8 = parameters.trim().strip_prefix("charset=").is_none_or(|charset| charset.trim_matches('"') == "utf-8");
+    let mut parts = media.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    // Other parameters mean nothing for JSON.
+    let mut charsets =
+        parts.filter_map(|parameter| parameter.split_once('=').filter(|(name, _)| name.trim() == "charset"));
+    let is_utf8 =
+        charsets.all(|(_, charset)| matches!(charset.trim().trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
     let is_plain = text(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
     // The second one is the media type of merge patches (RFC 7396).
-    matches!(kind.trim(), "application/json" | "application/merge-patch+json") && is_utf8 && is_plain
+    matches!(kind, "application/json" | "application/merge-patch+json") && is_utf8 && is_plain
 }

@@ -6,16 +6,19 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, ResponseError as _, web};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::answer_log::{AnswerLog, Answered};
-use super::drain::InFlight;
+use super::drain::Steps;
 use super::metrics::HttpMetrics;
+use super::pages;
 use super::request_id;
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 use crate::telemetry::{self, Current};
@@ -25,15 +28,19 @@ use crate::telemetry::{self, Current};
 /// # Errors
 /// None of its own.
 pub async fn edge(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if request.version() < Version::HTTP_11 {
+        // A compressed answer is sent in chunks, which HTTP/1.0 does not know.
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
     let current = Current::new(request_id::of(request.headers()));
     let started = Instant::now();
     let metrics = request.app_data::<web::Data<HttpMetrics>>().cloned();
     let log = request.app_data::<web::Data<AnswerLog>>().cloned();
-    let in_flight = request.app_data::<web::Data<InFlight>>().cloned().map(web::Data::into_inner);
-    let _answering = in_flight.as_ref().map(|requests| requests.enter());
+    let steps = request.app_data::<web::Data<Steps>>().cloned();
+    let is_stopping = || steps.as_ref().is_some_and(|steps| steps.is_stopping());
     let method = request.method().clone();
     let span = telemetry::request_span(&current.id, method.as_str(), request.headers());
     let answered = |route: Option<String>, status: StatusCode| {
@@ -50,15 +57,22 @@ pub async fn edge(
         Ok(response) => response,
         Err(refused) => {
             answered(None, refused.as_response_error().status_code());
-            return Err(refused);
+            let mut answer = refused.error_response();
+            if is_stopping() {
+                answer.head_mut().set_connection_type(ConnectionType::Close);
+            }
+            return Err(InternalError::from_response("refused before a handler", answer).into());
         }
     };
     if let Ok(id) = HeaderValue::from_str(&current.id) {
         response.headers_mut().insert(request_id::HEADER, id);
     }
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if in_flight.is_some_and(|requests| requests.is_draining()) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Some(policy) = pages::policy(response.request()) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    if is_stopping() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     answered(response.request().match_pattern(), response.status());
     Ok(response)
@@ -91,7 +105,7 @@ fn written(mut response: HttpResponse) -> actix_web::Error {
 /// Replaces an error answer of the framework by the nearest problem.
 fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) || is_problem(response.headers()) {
+    if !(status.is_client_error() || status.is_server_error()) || is_ours(response.headers()) {
         return response;
     }
     let code = match status {
@@ -113,8 +127,10 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     ServiceResponse::new(request, problem)
 }
 
-fn is_problem(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(PROBLEM_JSON.as_bytes()))
+/// Whether the answer is a problem, or a page for people.
+fn is_ours(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).map(|media| media.as_bytes());
+    media.is_some_and(|media| media.starts_with(PROBLEM_JSON.as_bytes()) || media.starts_with(b"text/html"))
 }
 
 #[cfg(test)]

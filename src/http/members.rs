@@ -28,6 +28,41 @@ impl<'de> Deserializer<'de> for Merged<'_, 'de> {
     }
 }
 
+/// The parameters alone. A parameter without a value only has to exist.
+pub(super) struct Parsed<'a> {
+    pub parameters: &'a Parameters,
+    pub empty: &'a [Cow<'static, str>],
+}
+
+impl<'de> Deserializer<'de> for Parsed<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_map(Members { parameters: self.parameters.iter(), value: None, body: NoBody })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.empty.iter().find(|name| !fields.contains(&name.as_ref())) {
+            Some(unknown) => Err(serde::de::Error::unknown_field(unknown, fields)),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
 struct MembersBefore<'a, V> {
     parameters: &'a Parameters,
     visitor: V,
@@ -46,11 +81,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for MembersBefore<'_, V> {
 }
 
 /// The parameters, then the members of the body.
-pub(super) struct Members<'a, A> {
-    pub parameters: std::slice::Iter<'a, (Cow<'static, str>, String)>,
+struct Members<'a, A> {
+    parameters: std::slice::Iter<'a, (Cow<'static, str>, String)>,
     /// The value of the parameter whose name was read last.
-    pub value: Option<&'a str>,
-    pub body: A,
+    value: Option<&'a str>,
+    body: A,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
@@ -119,7 +154,7 @@ impl<'de, E: serde::de::Error> Deserializer<'de> for Parameter<'_, E> {
 }
 
 /// The members of a request without a body.
-pub(super) struct NoBody;
+struct NoBody;
 
 impl<'de> MapAccess<'de> for NoBody {
     type Error = serde::de::value::Error;

@@ -16,3 +16,6 @@ pub mod reply;
 mod request;
 pub mod request_id;
 mod schemas;
+pub mod server;
+pub mod verbs;
+mod wire;

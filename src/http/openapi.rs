@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use actix_web::dev::ResourceDef;
 use serde_json::{Map, Value, json};
+use url::Url;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
@@ -20,7 +21,7 @@ use crate::turn::Access;
 
 /// Problems of the operations that are not methods.
 const PUBLIC: &[(&str, &[Code])] = &[
-    ("readyz", &[Code::DatabaseUnavailable]),
+    ("readyz", &[Code::DatabaseUnavailable, Code::ServerStopping]),
     (
         "followLink",
         &[
@@ -169,10 +170,18 @@ pub fn base() -> utoipa::openapi::OpenApi {
 }
 
 impl Document {
-    /// Completes the document that utoipa collected from the routes. `methods` brings the scopes and problems.
+    /// Completes the document that utoipa collected from the routes. `methods` brings the scopes and problems. `server` is the
+    /// base URL of the API; without it, the base is where the document is, also behind a path prefix.
     #[must_use]
-    pub fn new(collected: &utoipa::openapi::OpenApi, methods: &[Entry], limits: &[Named]) -> Self {
+    pub fn new(
+        collected: &utoipa::openapi::OpenApi,
+        methods: &[Entry],
+        limits: &[Named],
+        server: Option<&Url>,
+    ) -> Self {
         let mut document = json!(collected);
+        let server = server.map_or(".", |url| url.as_str().trim_end_matches('/'));
+        document["servers"] = json!([{"url": server}]);
         document["components"]["securitySchemes"] = json!({"token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
             "description": "API token, created with `payerbase token create`."
@@ -184,9 +193,11 @@ impl Document {
         let mut paths = Vec::new();
         if let Some(items) = document["paths"].as_object_mut() {
             for (path, item) in items.iter_mut() {
-                let verbs =
-                    item.as_object().map(|item| item.keys().map(|verb| verb.to_ascii_uppercase()).collect::<Vec<_>>());
-                paths.push((ResourceDef::new(path.as_str()), verbs.unwrap_or_default().join(", ")));
+                let verbs = item.as_object().into_iter().flatten().map(|(verb, _)| match verb.as_str() {
+                    "get" => "GET, HEAD".to_owned(),
+                    verb => verb.to_ascii_uppercase(),
+                });
+                paths.push((ResourceDef::new(path.as_str()), verbs.collect::<Vec<_>>().join(", ")));
                 for (verb, operation) in item.as_object_mut().into_iter().flatten() {
                     finish(verb, operation, methods);
                     relax_body(operation, &schemas);
@@ -205,6 +216,9 @@ impl Document {
     /// HTTP methods of `path`, as in the header `Allow`. `None` if the path does not exist.
     #[must_use]
     pub fn allow(&self, path: &str) -> Option<&str> {
+        if path == "/" || path == "/docs" || path.starts_with("/docs/") {
+            return Some("GET, HEAD");
+        }
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
         known.map(|(_, methods)| methods.as_str())
     }

@@ -1,14 +1,16 @@
 //! Pages about the API: health, the OpenAPI document, its rendering, the catalogue of problems.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use actix_web::{HttpResponse, get, route, web};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use actix_web::{HttpRequest, HttpResponse, get, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::drain::Steps;
 use super::openapi::Document;
+use crate::call::Engine;
 use crate::db::readiness::Readiness;
-use crate::problem::{Code, Problem, catalogue_markdown};
+use crate::problem::{Code, Problem, catalogue_html, catalogue_markdown};
 use crate::telemetry::because;
 
 /// Health of the server.
@@ -32,11 +34,18 @@ pub(crate) async fn healthz() -> web::Json<Health> {
 
 /// Check that the server can serve requests.
 ///
-/// The database answers and is migrated. Load balancers take a server with status 503 out of rotation.
+/// The database answers and is migrated, and the server is not stopping. Load balancers take a server with status 503 out
+/// of rotation.
 #[utoipa::path(get, operation_id = "readyz", path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "The server can serve requests.", body = Health)))]
 #[route("/readyz", method = "GET", method = "HEAD")]
-pub(crate) async fn readyz(database: web::Data<Readiness>) -> Result<web::Json<Health>, Problem> {
+pub(crate) async fn readyz(
+    database: web::Data<Readiness>,
+    steps: web::Data<Steps>,
+) -> Result<web::Json<Health>, Problem> {
+    if steps.is_stopping() {
+        return Err(Problem::new(Code::ServerStopping));
+    }
     database.check().await.map(|()| web::Json(OK)).map_err(|cause| {
         because(cause);
         Problem::new(Code::DatabaseUnavailable)
@@ -58,26 +67,49 @@ pub(crate) async fn openapi(document: web::Data<Document>) -> HttpResponse {
 
 /// Get the catalogue of problems.
 ///
-/// The `type` of every problem links to its section.
+/// The `type` of every problem links to its section. A browser (`Accept: text/html`) gets the same text as HTML.
 #[utoipa::path(operation_id = "problems", tag = "operations", security(()),
     responses((status = 200, description = "Markdown.", body = String, content_type = "text/markdown")))]
 #[get("/problems")]
-pub(crate) async fn problems() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/markdown; charset=utf-8")).body(catalogue_markdown())
+pub(crate) async fn problems(request: HttpRequest) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (media, text) = match accept.is_some_and(|accept| accept.contains("text/html")) {
+        true => ("text/html; charset=utf-8", catalogue_html()),
+        false => ("text/markdown; charset=utf-8", catalogue_markdown()),
+    };
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, media)).insert_header((VARY, "Accept")).body(text)
 }
 
 #[get("/docs")]
 pub(crate) async fn docs_redirect() -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
 }
 
 #[get("/")]
 pub(crate) async fn root() -> HttpResponse {
-    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "docs/")).finish()
 }
 
 /// The rendered reference. Everything it needs is in the binary.
 pub(crate) fn docs() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}")
-        .config(Config::from("/openapi.json").persist_authorization(true).try_it_out_enabled(true))
+        .config(Config::from("../openapi.json").persist_authorization(true).try_it_out_enabled(true))
+}
+
+/// The content security policy of the pages that a browser renders: the reference keeps a token in its page. `None` for other
+/// paths.
+pub(super) fn policy(request: &HttpRequest) -> Option<HeaderValue> {
+    let connect = match request.path() {
+        "/problems" => "'none'".to_owned(),
+        path if path.starts_with("/docs/") => {
+            let engine = request.app_data::<web::Data<Engine>>();
+            format!("'self' {}", engine.map(|engine| engine.site().origin()).unwrap_or_default())
+        }
+        _ => return None,
+    };
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).ok()
 }

@@ -1,15 +1,16 @@
 //! From a request to a method: path, query and body are the members of one value, which is parsed once.
 
+use std::borrow::Cow;
+
 use actix_web::dev::Payload;
 use actix_web::http::Method as Verb;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use serde::de::value::MapAccessDeserializer;
 
 use super::body::read_body;
 use super::headers::conditions;
-use super::members::{Members, Merged, NoBody};
+use super::members::{Merged, Parsed};
 use super::parameters::{Parameters, path_parameters, query_parameters};
 use crate::call::{Operation, Request};
 use crate::parse::refusal;
@@ -28,7 +29,11 @@ impl<M: Operation> FromRequest for Request<M> {
         async move {
             let mut parameters = path?;
             let path_count = parameters.len();
-            parameters.extend(query_parameters(request.query_string())?);
+            let mut query = query_parameters(request.query_string())?;
+            // Forms send filters that are not filled in. An empty filter of `DELETE` could be one whose value is missing.
+            let is_empty = |(_, value): &(_, String)| value.is_empty() && *request.method() == Verb::GET;
+            let empty: Vec<_> = query.extract_if(.., |pair| is_empty(pair)).map(|(name, _)| name).collect();
+            parameters.extend(query);
             let body = match takes_body {
                 true if parameters.len() > path_count => {
                     return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
@@ -37,7 +42,7 @@ impl<M: Operation> FromRequest for Request<M> {
                 false => None,
             };
             let conditions = conditions::<M>(request.headers(), &parameters, body.as_deref())?;
-            let method = parse(&parameters, body.as_deref()).map_err(|mut problem| {
+            let method = parse(&parameters, &empty, body.as_deref()).map_err(|mut problem| {
                 let in_path = parameters.iter().take(path_count).map(|(name, _)| name.as_ref());
                 without_path(&mut problem, &in_path.collect::<Vec<_>>());
                 problem
@@ -48,8 +53,12 @@ impl<M: Operation> FromRequest for Request<M> {
     }
 }
 
-/// Parses the parameters and the body as one value.
-fn parse<M: Operation>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M, Problem> {
+/// Parses the parameters and the body as one value. `empty` are the names of parameters without a value.
+fn parse<M: Operation>(
+    parameters: &Parameters,
+    empty: &[Cow<'static, str>],
+    body: Option<&[u8]>,
+) -> Result<M, Problem> {
     if let Some(body) = body.filter(|body| !M::SPEC.takes_nul && has_nul_escape(body)) {
         // Malformed JSON is reported first.
         let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
@@ -58,8 +67,7 @@ fn parse<M: Operation>(parameters: &Parameters, body: Option<&[u8]>) -> Result<M
     let mut track = serde_path_to_error::Track::new();
     let parsed = match body.filter(|body| !body.is_empty()) {
         None => {
-            let members =
-                MapAccessDeserializer::new(Members { parameters: parameters.iter(), value: None, body: NoBody });
+            let members = Parsed { parameters, empty };
             M::deserialize(serde_path_to_error::Deserializer::new(members, &mut track))
                 .map_err(|error| error.to_string())
         }

@@ -50,8 +50,8 @@ pub struct CreateLink {
     #[serde(skip_deserializing, default = "Uuid::now_v7")]
     #[schema(ignore)]
     pub id: Uuid,
-    /// Target URL: absolute, `http` or `https`, at most 2,048 bytes, without user and password, on another host than
-    /// this server.
+    /// Target URL: absolute, `http` or `https`, at most 2,048 bytes, without user and password, and no short URL
+    /// of this server.
     #[schema(max_length = 2048, example = "https://shop.example/sale")]
     pub url: String,
     /// Last segment of the short URL, 3 to 64 of `A-Z a-z 0-9 _ -`. Default: 8 random letters and digits.

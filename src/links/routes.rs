@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, route, web};
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -10,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::methods::{CreateLink, DeleteLink, FollowLink, GetLink, GetLinkStats, ListLinks, RecordClick, UpdateLink};
-use super::types::{Link, LinkStats, RecordedClick};
+use super::types::{Link, LinkStats, RecordedClick, Target};
 use super::visitor::Origins;
 use crate::auth::{Proof, Slugs};
 use crate::call::{Answer, Created, Engine, Request, Tenant};
@@ -19,6 +22,8 @@ use crate::problem::{Code, Problem};
 use crate::slug::Slug;
 use crate::telemetry::because;
 
+/// The page for visitors loads nothing.
+const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 /// Minimum side length of a QR code, in pixels.
 const QR_PIXELS_MIN: u32 = 256;
@@ -130,14 +135,55 @@ async fn list_links(tenant: Tenant, call: Request<ListLinks>) -> Result<Answer<P
     tenant.call(call).await
 }
 
+/// The path of a short URL without the slashes that people add: `//l/slug/` is `/l/slug`. `None` if it has none.
+pub(crate) fn tidied(path: &str) -> Option<String> {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let tidy = segments.next().filter(|first| *first == "l")?;
+    let tidy = segments.fold(format!("/{tidy}"), |path, segment| format!("{path}/{segment}"));
+    (tidy != path).then_some(tidy)
+}
+
+/// Whether [`follow_link`] serves this path.
+pub(crate) fn is_short_url(path: &str) -> bool {
+    path.strip_prefix("/l/").is_some_and(|slug| !slug.contains('/'))
+}
+
+/// The slug in a path. Signs behind it belong to the text in which the short URL was found: `(see https://.../l/slug).`
 fn slug_of(path: &web::Path<String>) -> Result<Slug, Problem> {
-    Slug::try_from(path.as_str().to_owned()).map_err(|_no_slug| Problem::new(Code::NotFound))
+    let is_of_text = |c: char| !(c.is_alphanumeric() || c.is_control() || matches!(c, '-' | '_' | '/'));
+    let slug = path.trim_end_matches(is_of_text);
+    Slug::try_from(slug.to_owned()).map_err(|_no_slug| Problem::new(Code::NotFound))
+}
+
+/// A small page for a visitor whose browser cannot be redirected. Clients of the API get the problem.
+fn page_for(request: &HttpRequest, problem: Problem) -> Result<HttpResponse, Problem> {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/html")) {
+        return Err(problem);
+    }
+    let status = problem.code().status();
+    let text = match status {
+        StatusCode::NOT_FOUND => "There is no such link.",
+        StatusCode::GONE => "This link does not work any more.",
+        _ => "This link cannot be opened at the moment. Try again in a minute.",
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CONTENT_TYPE, "text/html; charset=utf-8")).insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((X_ROBOTS_TAG, "noindex")).insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY));
+    if let Some(seconds) = problem.code().retry_after_s() {
+        response.insert_header((RETRY_AFTER, seconds.to_string()));
+    }
+    Ok(response.body(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>{text}</title><body><h1>{text}</h1></body></html>\n"
+    )))
 }
 
 /// Follow a link.
 ///
 /// The click is counted durably before the answer. Bots, link previews, `HEAD` requests and prefetching browsers are
-/// redirected too, but counted separately as bots. An expired or used-up link is `link-gone`.
+/// redirected too, but counted separately as bots. An expired or used-up link is `link-gone`; a browser (`Accept: text/html`)
+/// gets a small page instead of a problem. Punctuation and slashes behind the slug are ignored.
 #[utoipa::path(get, operation_id = "followLink", path = "/l/{slug}", tag = "links", security(()),
     params(("slug" = Slug, Path, description = "Slug of the link.")),
     responses((status = 302, description = "Redirect to the target URL.",
@@ -150,8 +196,27 @@ async fn follow_link(
     engine: web::Data<Engine>,
     origins: web::Data<Origins>,
 ) -> Result<HttpResponse, Problem> {
-    let slug = slug_of(&path)?;
-    let visitor = origins.visitor(&request);
+    match target_of(&path, &request, &slugs, engine.into_inner(), &origins).await {
+        Ok(target) => {
+            let mut response = HttpResponse::Found();
+            response.insert_header((LOCATION, target.url)).insert_header((CACHE_CONTROL, "no-store"));
+            response.insert_header((REFERRER_POLICY, "no-referrer")).insert_header((X_ROBOTS_TAG, "noindex"));
+            Ok(response.finish())
+        }
+        Err(problem) => page_for(&request, problem),
+    }
+}
+
+/// Counts the visit, and gets the target.
+async fn target_of(
+    path: &web::Path<String>,
+    request: &HttpRequest,
+    slugs: &Slugs,
+    engine: Arc<Engine>,
+    origins: &Origins,
+) -> Result<Target, Problem> {
+    let slug = slug_of(path)?;
+    let visitor = origins.visitor(request);
     let method = FollowLink {
         slug: slug.clone(),
         id: Uuid::now_v7(),
@@ -160,15 +225,11 @@ async fn follow_link(
         browser: visitor.browser,
         bot: visitor.bot,
     };
-    let engine = engine.into_inner();
     let visit = async |owner: Proof| {
         let answer = Tenant::new(owner, Arc::clone(&engine)).call(Request::of(method.clone())).await;
         answer.map(|answer| answer.output)
     };
-    let target = slugs.visit(&slug, visit).await?;
-    let mut response = HttpResponse::Found();
-    response.insert_header((LOCATION, target.url)).insert_header((CACHE_CONTROL, "no-store"));
-    Ok(response.insert_header((REFERRER_POLICY, "no-referrer")).insert_header((X_ROBOTS_TAG, "noindex")).finish())
+    slugs.visit(&slug, visit).await
 }
 
 /// Get the QR code of a short URL.

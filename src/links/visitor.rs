@@ -1,7 +1,7 @@
 //! Visitors of links: referrer, country and browser, and whether the visitor counts as a bot. Addresses are never
 //! stored.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpRequest;
@@ -117,6 +117,13 @@ impl Countries {
     }
 }
 
+/// An address as proxies write it: alone, with a port, or in brackets.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let in_brackets = || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let alone = entry.parse().ok().or_else(in_brackets);
+    alone.or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
 impl Origins {
     fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&address))
@@ -135,7 +142,7 @@ impl Origins {
         for entry in lines.iter().flat_map(|line| line.split(',')).rev() {
             // A trusted proxy writes valid addresses, so a client wrote this entry, and may have forged the ones before
             // it.
-            let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
+            let Some(address) = address_of(entry.trim()) else { break };
             client = address.to_canonical();
             if !self.is_proxy(client) {
                 break;
@@ -204,12 +211,66 @@ mod tests {
             "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
             "TelegramBot (like TwitterBot)",
             "curl/8.5.0",
+            "Microsoft Office Word 2014",
+            "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17328; Pro)",
+            "Microsoft Office Protocol Discovery",
+            "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",
+            "Mozilla/5.0 (compatible; Bluesky Cardyb/1.1; +mailto:support@bsky.app)",
+            "whatsapp/2.23.20.0 A",
+            "Mozilla/5.0 (Windows NT 6.1; WOW64) skypeuripreview Preview/0.5",
+            "node",
+            "undici",
+            "Java/1.8.0_392",
+            "Java-http-client/17.0.9",
+            "PostmanRuntime/7.36.0",
+            "insomnia/8.5.1",
+            "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.1682",
+            "Mozilla/5.0 (Linux; Ubuntu 22.04; en-US) PowerShell/7.4.0",
+            "GuzzleHttp/7",
+            "Deno/1.39.1",
+            "Bun/1.0.21",
+            "Dart/3.2 (dart:io)",
+            "ktor-client",
+            "Ktor client",
+            "ureq/2.9.1",
+            "ELB-HealthChecker/2.0",
+            "kube-probe/1.29",
             "",
             &"x".repeat(2_000),
         ] {
             assert!(Agent::of(Some(bot)).is_bot, "{bot}");
         }
         assert!(Agent::of(None).is_bot);
+    }
+
+    #[test]
+    fn people_are_no_bots() {
+        let android = |device: &str, browser: &str| {
+            format!(
+                "Mozilla/5.0 (Linux; Android 15; {device}) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 \
+                 Chrome/131.0.0.0 Mobile Safari/537.36{browser}"
+            )
+        };
+        let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
+        for person in [
+            &android("PKC110 Build/AP3A.240617.008; wv", " HeyTapBrowser/45.10"),
+            &android("SM-S911B Build/AP3A.240617.008; wv", " [FB_IAB/FB4A;FBAV/489.0.0.0;]"),
+            &android("Pixel 8; wv", " MetaIAB Facebook"),
+            &android("Redmi Note 2 Build/LRX22G", " SogouMSE,SogouMobileBrowser/5.22.8"),
+            &android("ViewSonic A8+ Build/JLS36C", ""),
+            &android("HTC Butterfly s901s", ""),
+            &android("Fever_Plus_J", ""),
+            &android("Expanse", ""),
+            &android("SM-F966N; wv", " Viber/27.4"),
+            "DESAY TS1008/1.0 Release/07.12.2013 Mozilla/5.0 (Linux; U; Android 4.0.3) AppleWebKit/534.30 Mobile Safari/534.30",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Code/1.95.3 Chrome/128.0.0.0 Electron/32.2.1 Safari/537.36",
+            "Nokia6280/2.0 (03.60) Profile/MIDP-2.0 Configuration/CLDC-1.1",
+            "Opera/9.80 (Android; Opera Mini/36.2/191.256; U; en) Presto/2.12.423 Version/12.16",
+            &format!("{iphone} Instagram 361.0.0.35.82 (iPhone15,2; iOS 18_1; de_DE)"),
+            &format!("{iphone} LinkedInApp/9.30.3"),
+        ] {
+            assert!(!Agent::of(Some(person)).is_bot, "{person}");
+        }
     }
 
     #[test]
@@ -251,6 +312,17 @@ mod tests {
         assert_eq!(country_of(from("10.0.0.1").insert_header(("cf-ipcountry", "de"))).as_deref(), Some("DE"));
         let forged = ("x-forwarded-for", "203.0.113.7, 192.0.2.1, 10.1.1.1");
         assert_eq!(country_of(from("10.0.0.1").insert_header(forged)), None, "the last untrusted address counts");
+        for with_port in ["203.0.113.7:51234", "198.51.100.1, 203.0.113.7:4711, 10.0.0.9:80"] {
+            let forwarded = from("10.0.0.1").insert_header(("x-forwarded-for", with_port));
+            assert_eq!(country_of(forwarded).as_deref(), Some("SE"), "{with_port}");
+        }
+        for bracketed in ["[2001:db8::1]:443", "[2001:db8::1]", "2001:db8::1"] {
+            let forwarded = from("10.0.0.1").insert_header(("x-forwarded-for", bracketed));
+            assert_eq!(country_of(forwarded).as_deref(), Some("NZ"), "{bracketed}");
+        }
+        for broken in ["203.0.113.7:", "203.0.113.7:99999", "[203.0.113.7]", "[2001:db8::1", "203.0.113.7 x"] {
+            assert_eq!(country_of(from("10.0.0.1").insert_header(("x-forwarded-for", broken))), None, "{broken}");
+        }
         let broken = ("x-forwarded-for", "203.0.113.7, unknown");
         assert_eq!(country_of(from("10.0.0.1").insert_header(broken)), None);
     }

@@ -9,7 +9,7 @@ use super::types::{Lease, Lock, LockToken, Metadata, TtlMs};
 use crate::auth::Scope;
 use crate::call::{Answer, Context, Entry, Method, Spec, Wait, method};
 use crate::json::or_default;
-use crate::name::Name;
+use crate::name::{Name, addressable};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
@@ -36,6 +36,7 @@ const fn write(name: &'static str) -> Spec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcquireLock {
     /// Name of the lock.
+    #[serde(deserialize_with = "addressable")]
     #[schema(ignore)]
     pub name: Name,
     /// Lease time, in milliseconds, 1,000 to 86,400,000 (24 hours).

@@ -12,7 +12,7 @@ use super::types::{Content, Importance, MemoryTtlMs, Metadata, Namespace, Stored
 use crate::auth::Scope;
 use crate::call::{self, Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::{or_default, patched};
-use crate::name::Name;
+use crate::name::{Name, in_paths};
 use crate::problem::{Code, Problem};
 use crate::search_text::{self, SearchText};
 use crate::time::Time;
@@ -88,7 +88,8 @@ fn new_id() -> Name {
 }
 
 fn or_new_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_else(new_id))
+    let id: Option<Name> = Option::deserialize(deserializer)?;
+    id.map_or_else(|| Ok(new_id()), in_paths).map_err(serde::de::Error::custom)
 }
 
 impl StoreMemory {

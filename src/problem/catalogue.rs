@@ -98,7 +98,7 @@ catalogue! {
     LinkGone GONE "link-gone" "The link no longer redirects."
         "It expired, or it has used up its maximum number of clicks. Its statistics can still be read."
     UrlNotAllowed UNPROCESSABLE_ENTITY "url-not-allowed" "The URL is not allowed as a target."
-        "Use an absolute `http` or `https` URL of at most 2,048 bytes, without spaces, user or password. Its host must not be the host of this server."
+        "Use an absolute `http` or `https` URL of at most 2,048 bytes, without spaces, user or password. It must not be a short URL of this server."
     InvalidVector UNPROCESSABLE_ENTITY "invalid-vector" "The vector is not valid."
         "Send 1 to 4,096 finite numbers in single precision, not all of them zero."
     DimensionMismatch UNPROCESSABLE_ENTITY "dimension-mismatch" "No memory in scope has a vector that can be compared with the query."
@@ -127,6 +127,8 @@ catalogue! {
         "Nothing was changed. Try again after `Retry-After`; the operator must make room. Reads may still succeed."
     DatabaseUnavailable SERVICE_UNAVAILABLE "database-unavailable" "The server cannot reach the database, or the database takes no writes."
         "Nothing was changed. Try again after `Retry-After`."
+    ServerStopping SERVICE_UNAVAILABLE "server-stopping" "The server is stopping."
+        "Only `/readyz` answers so: until the server has stopped, it serves all other requests. Send new ones to another server."
     OutcomeUnknown SERVICE_UNAVAILABLE "outcome-unknown" "The connection to the database was lost before it confirmed the write."
         "The write happened once or not at all, or it will happen within the next seconds. A repeat with the same `Idempotency-Key` is safe. Without a key, wait a few seconds and read the state before you repeat the request."
 }
@@ -163,4 +165,24 @@ pub fn catalogue_markdown() -> String {
             write!(page, "\n## {}\n\n{}. {} {}\n", code.slug(), code.status().as_u16(), code.title(), code.advice());
     }
     page
+}
+
+/// The catalogue as HTML, for browsers.
+#[must_use]
+pub fn catalogue_html() -> String {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Problems</title><style>body{max-width:48em;margin:2em auto;padding:0 1em;font-family:sans-serif}\
+         :target{background:#ffc}</style><body><h1>Problems</h1>\n",
+    );
+    for code in Code::ALL {
+        let (slug, status, title) = (code.slug(), code.status().as_u16(), code.title());
+        let text = format!("{title} {}", code.advice()).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let parts = text.split('`').enumerate();
+        let text: String = parts
+            .map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() })
+            .collect();
+        page += &format!("<h2 id=\"{slug}\">{slug}</h2><p>{status}. {text}</p>\n");
+    }
+    page + "</body></html>\n"
 }

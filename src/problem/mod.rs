@@ -3,7 +3,7 @@
 mod catalogue;
 mod occurrence;
 
-pub use catalogue::{Code, catalogue_markdown};
+pub use catalogue::{Code, catalogue_html, catalogue_markdown};
 pub(crate) use occurrence::pointer;
 pub use occurrence::{InvalidField, Problem};
 

@@ -9,7 +9,7 @@ use super::spec::{check_size, wake_poppers, write};
 use super::types::{BackoffMs, DelayMs, Id, MaxAttempts, Priority, PushedJob, PushedJobs};
 use crate::call::{Context, Method, Spec};
 use crate::json::Json;
-use crate::name::Name;
+use crate::name::{Name, addressable};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::time::Time;
@@ -72,6 +72,7 @@ new_job! {
     /// Push a job.
     PushJob {
         /// Name of the queue.
+        #[serde(deserialize_with = "addressable")]
         #[schema(ignore)]
         pub queue: Name,
     }
@@ -102,6 +103,7 @@ new_job! {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushJobs {
     /// Name of the queue.
+    #[serde(deserialize_with = "addressable")]
     #[schema(ignore)]
     pub queue: Name,
     /// Jobs to push, 1 to {{batch_jobs_max}}. They arrive in this order.

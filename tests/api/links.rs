@@ -58,6 +58,68 @@ async fn a_link_redirects_without_caching_or_a_referrer() {
     }
 }
 
+/// What people and chat programs make of a short URL.
+#[tokio::test]
+async fn signs_and_slashes_around_a_slug_are_ignored() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let link = create(&caller, json!({"url": "https://shop.example/"})).await;
+    let slug = link["slug"].as_str().unwrap();
+    let mut browser = caller.clone();
+    browser.headers.insert("user-agent", FIREFOX.parse().unwrap());
+    let paths =
+        ["l/S", "l/S/", "/l/S", "/l//S//", "l/S.", "l/S,", "l/S)", "l/S).", "l/S;", "l/S!", "l/S?x=1", "l/S%E2%80%A6"];
+    for path in paths {
+        let answer = browser.get(&format!("/{}", path.replace('S', slug))).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["location"]),
+            (302, &"https://shop.example/".parse().unwrap())
+        );
+    }
+    assert_eq!(caller.get(&self::path(&link)).await.ok()["clicks"], paths.len());
+    assert_eq!(browser.get(&format!("//l/{slug}//qr.svg")).await.headers["content-type"], "image/svg+xml");
+    for other in ["l/S.x", "L/S", "l/x/S", "l/S%2F", "l/S%00"] {
+        browser.get(&format!("/{}", other.replace('S', slug))).await.problem(404, "not-found");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_for_a_link_that_does_not_work() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let ended = json!({"url": "https://shop.example/", "expiresAt": "2020-01-01T00:00:00Z"});
+    let link = create(&caller, ended).await;
+    let mut browser = caller.clone();
+    browser
+        .headers
+        .insert("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8".parse().unwrap());
+    for (slug, status) in [("missing-slug", 404), ("x", 404), (link["slug"].as_str().unwrap(), 410)] {
+        let page = browser.get(&format!("/l/{slug}")).await;
+        assert_eq!(
+            (page.status.as_u16(), &page.headers["content-type"]),
+            (status, &"text/html; charset=utf-8".parse().unwrap())
+        );
+        assert!(page.text.starts_with("<!doctype html>") && !page.text.contains("<script"), "{page:?}");
+        assert!(page.headers.contains_key("content-security-policy") && page.headers.contains_key("x-request-id"));
+        caller.get(&format!("/l/{slug}")).await.problem(status, if status == 404 { "not-found" } else { "link-gone" });
+    }
+    browser.get("/v1/counters/none").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn only_a_click_of_a_person_uses_a_link_up() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let link = create(&caller, json!({"url": "https://shop.example/", "maxClicks": 1})).await;
+    for agent in ["Microsoft Office Word 2014", "node", "kube-probe/1.29", "whatsapp/2.23.20.0 A", ""] {
+        assert_eq!(follow(&app, &link, agent).await.status, 302, "{agent}");
+    }
+    assert_eq!(follow_with(&app, &link, Method::HEAD, &[("user-agent", FIREFOX)]).await.status, 302);
+    assert_eq!(stats(&caller, &link).await["clicks"], 0);
+    assert_eq!(follow(&app, &link, FIREFOX).await.status, 302);
+    follow(&app, &link, FIREFOX).await.problem(410, "link-gone");
+}
+
 #[tokio::test]
 async fn clicks_are_counted_by_referrer_country_and_browser() {
     let app = TestApp::spawn().await;
@@ -201,7 +263,7 @@ async fn invalid_input_is_refused_and_changes_no_data() {
         let problem = caller.post("/v1/links", body).await.problem(422, "invalid-value");
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     }
-    let ours = app.url.replace("127.0.0.1", "127.1");
+    let ours = format!("{}/l/abc", app.url.replace("127.0.0.1", "127.1"));
     for url in ["javascript:alert(1)", "https://a:b@shop.example/", ours.as_str(), "", &"x".repeat(3_000)] {
         let problem = caller.post("/v1/links", json!({"url": url})).await.problem(422, "url-not-allowed");
         assert_eq!(problem["errors"][0]["pointer"], "/url");

@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod connections;
 mod counters;
 mod counters_model;
 mod dev;
@@ -33,6 +34,7 @@ mod odd_values;
 mod pages;
 mod pooler;
 mod problems;
+mod proxies;
 mod queues;
 mod queues_faults;
 mod queues_model;

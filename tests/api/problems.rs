@@ -33,7 +33,6 @@ async fn a_malformed_body_or_a_wrong_type_is_400() {
         (r#"{"amount":1} x"#, None),
         ("[]", None),
         ("[1]", None),
-        ("null", None),
         ("1", None),
         (r#""text""#, None),
         ("{", None),
@@ -52,7 +51,10 @@ async fn a_malformed_body_or_a_wrong_type_is_400() {
         }
     }
     raw(&caller, b"{\"amount\":1,\"onBound\":\"\xff\"}".to_vec()).await.problem(400, "invalid-json");
-    raw(&caller, b"\xef\xbb\xbf{}".to_vec()).await.problem(400, "invalid-json");
+    for half in [r#"{"onBound":"\ud800"}"#, r#"{"onBound":"\ud83d-"}"#, r#"{"onBound":"\udc00"}"#] {
+        let problem = raw(&caller, half).await.problem(400, "invalid-json");
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains("surrogate"), "{problem}");
+    }
     let long = format!(r#"{{"{}":1}}"#, "k".repeat(1_000_000));
     let answer = raw(&caller, long).await;
     assert!(answer.text.len() < 2_000, "the problem does not repeat the body");
@@ -82,6 +84,58 @@ async fn a_well_formed_value_out_of_range_is_422() {
     let problem = caller.increment("a", json!({"min": 6})).await.problem(422, "invalid-value");
     assert_eq!(problem["errors"][0]["pointer"], "/min", "a new bound is also checked against the stored one");
     assert_eq!(caller.get("/v1/counters/a").await.ok()["min"], Value::Null);
+}
+
+/// Generated clients send `null` for a body that was not given, and some programs begin UTF-8 with a mark.
+#[tokio::test]
+async fn null_and_white_space_are_no_body_and_a_mark_is_ignored() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    for body in ["", " ", "null", "\r\n null\t", "\u{feff}", "\u{feff}null", "\u{feff}{}", "\u{feff} {\"amount\":1}\n"]
+    {
+        raw(&caller, body).await.ok();
+    }
+    assert_eq!(caller.value("a").await, 8);
+    for path in ["counters/a/decrement", "counters/a/reset", "queues/q/pop", "queues/q/retry-dead", "memories/search"] {
+        let answer = caller.send(Method::POST, &format!("/v1/{path}"), Some((JSON, b"null".to_vec()))).await;
+        assert_ne!(answer.status, 400, "{path}: {answer:?}");
+    }
+    let problem =
+        caller.send(Method::POST, "/v1/links", Some((JSON, b"null".to_vec()))).await.problem(400, "invalid-json");
+    assert_eq!(problem["errors"][0]["detail"], "missing field `url`");
+    for wrong in ["nul", "nullnull", "null null", "{}\u{feff}", "\u{feff}\u{feff}{}"] {
+        raw(&caller, wrong).await.problem(400, "invalid-json");
+    }
+}
+
+/// URL clients remove these names from paths.
+#[tokio::test]
+async fn nothing_gets_a_name_that_no_path_can_have() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let memory = json!({"content": "x"});
+    for name in [".", ".."] {
+        let transact = |method: &str, params: Value| json!({"calls": [{"method": method, "params": params}]});
+        let batch = json!({"memories": [{"id": name, "content": "x"}]});
+        for (path, body, pointer) in [
+            ("/v1/transaction", transact("increment", json!({"name": name})), "/calls/0/params/name"),
+            ("/v1/transaction", transact("decrement", json!({"name": name})), "/calls/0/params/name"),
+            ("/v1/transaction", transact("resetCounter", json!({"name": name})), "/calls/0/params/name"),
+            ("/v1/transaction", transact("acquireLock", json!({"name": name, "ttlMs": 1_000})), "/calls/0/params/name"),
+            ("/v1/transaction", transact("pushJob", json!({"queue": name, "payload": 1})), "/calls/0/params/queue"),
+            ("/v1/transaction", transact("storeMemory", json!({"id": name, "content": "x"})), "/calls/0/params/id"),
+            ("/v1/memories/batch", batch, "/memories/0/id"),
+        ] {
+            let problem = caller.post(path, body).await.problem(422, "invalid-value");
+            assert_eq!(problem["errors"][0]["pointer"], pointer);
+            assert!(problem["errors"][0]["detail"].as_str().unwrap().contains("`..`"), "{problem}");
+        }
+    }
+    for name in ["...", ".a", "a.", "..a"] {
+        caller.increment(name, json!({})).await.ok();
+        caller.send_json(Method::PUT, &format!("/v1/memories/{name}"), memory.clone()).await.ok();
+    }
+    assert_eq!(caller.get("/v1/counters?prefix=.").await.ok()["items"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -120,7 +174,9 @@ async fn names_are_1_to_256_bytes_without_control_characters() {
 async fn invalid_query_strings_are_refused() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
-    for query in ["limit=x", "limit=1.5", "limit=", "limit", "bogus=1", "limit=1&limit=2", "prefix=%FF", "%FF=1"] {
+    for query in
+        ["limit=x", "limit=1.5", "bogus=", "limit=&bogus", "name=", "bogus=1", "limit=1&limit=2", "prefix=%FF", "%FF=1"]
+    {
         caller.get(&format!("/v1/counters?{query}")).await.problem(400, "invalid-query");
     }
     for (query, pointer) in [
@@ -128,7 +184,6 @@ async fn invalid_query_strings_are_refused() {
         ("limit=-1", "/limit"),
         ("limit=1001", "/limit"),
         ("limit=9999999999999999999999", "/limit"),
-        ("prefix=", "/prefix"),
         ("cursor=%3F%3F", "/cursor"),
         ("cursor=_w", "/cursor"),
     ] {
@@ -136,6 +191,27 @@ async fn invalid_query_strings_are_refused() {
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     }
     caller.get("/v1/counters/a?x=1").await.problem(400, "invalid-query");
+}
+
+/// Forms send filters that are not filled in.
+#[tokio::test]
+async fn an_empty_filter_is_absent_but_not_in_a_delete() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    caller.increment("a", json!({})).await.ok();
+    for path in [
+        "/v1/counters?prefix=&limit=&cursor=",
+        "/v1/counters?prefix&limit",
+        "/v1/links?limit=&cursor=",
+        "/v1/locks?limit=&cursor=",
+        "/v1/queues?limit=&cursor=",
+        "/v1/queues/q/jobs?status=&limit=&cursor=",
+        "/v1/memories?namespace=&tag=&prefix=&limit=&cursor=",
+    ] {
+        assert!(caller.get(path).await.ok()["items"].is_array(), "{path}");
+    }
+    assert_eq!(caller.get("/v1/counters?limit=&limit=5&prefix=a").await.ok()["items"].as_array().unwrap().len(), 1);
+    caller.delete("/v1/queues/q/jobs?status=").await.problem(422, "invalid-value");
 }
 
 #[tokio::test]
@@ -155,6 +231,19 @@ async fn a_body_needs_a_json_content_type_and_has_a_size_limit() {
     zipped.headers.insert("content-encoding", "gzip".parse().unwrap());
     raw(&zipped, "{}").await.problem(415, "unsupported-media-type");
     caller.send(Method::POST, path, Some(("Application/JSON; charset=UTF-8", b"{}".to_vec()))).await.ok();
+    for media in [
+        "charset=utf8",
+        "charset=utf-8;",
+        "charset=utf-8; v=1",
+        "v=1",
+        ";charset=\"utf-8\"",
+        " profile=x ; Charset = UTF-8",
+    ] {
+        let media = format!("application/json;{media}");
+        caller.send(Method::POST, "/v1/counters/b/increment", Some((&media, b"{}".to_vec()))).await.ok();
+    }
+    let media = "application/json; v=1; charset=latin1";
+    caller.send(Method::POST, path, Some((media, b"{}".to_vec()))).await.problem(415, "unsupported-media-type");
 
     let padded = |bytes: usize| format!("{{}}{}", " ".repeat(bytes - 2));
     raw(&caller, padded(1 << 20)).await.ok();
@@ -178,9 +267,11 @@ async fn unknown_paths_and_methods_get_problem_responses() {
     for (method, path, allow) in [
         (Method::PUT, "/v1/counters/a/increment", "POST"),
         (Method::GET, "/v1/counters/a/increment", "POST"),
-        (Method::POST, "/v1/counters", "GET"),
-        (Method::PATCH, "/v1/counters/a", "GET, DELETE"),
-        (Method::DELETE, "/healthz", "GET"),
+        (Method::POST, "/v1/counters", "GET, HEAD"),
+        (Method::PATCH, "/v1/counters/a", "GET, HEAD, DELETE"),
+        (Method::DELETE, "/healthz", "GET, HEAD"),
+        (Method::POST, "/l/abc", "GET, HEAD"),
+        (Method::POST, "/docs/", "GET, HEAD"),
     ] {
         let answer = caller.send(method, path, None).await;
         assert_eq!(answer.headers["allow"], allow);

@@ -107,10 +107,15 @@ impl TestApp {
         Self { url: format!("http://{address}"), database, client, admin_url, server, ended: Some(ended) }
     }
 
+    /// Stops the server.
+    pub fn stopping(&self) -> Stop {
+        self.server.clone()
+    }
+
     /// Stops the server like SIGTERM, and waits until it has ended.
     pub async fn stop(mut self) {
         let ended = self.ended.take().unwrap();
-        self.server.drain(DRAIN_TIMEOUT).await;
+        self.server.drain(Duration::ZERO, DRAIN_TIMEOUT).await;
         tokio::task::spawn_blocking(|| ended.join().unwrap().unwrap()).await.unwrap();
     }
 

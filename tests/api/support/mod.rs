@@ -4,10 +4,14 @@ pub mod app;
 pub mod clock;
 pub mod database;
 pub mod model;
+pub mod nginx;
+pub mod raw;
 pub mod redis;
 pub mod world;
 
 pub use app::{Answer, Caller, TestApp};
 pub use clock::{Clock, TimedApp};
 pub use database::TestDatabase;
+pub use nginx::Nginx;
+pub use raw::Connection;
 pub use redis::TestRedis;

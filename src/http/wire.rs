@@ -1,0 +1,270 @@
+//! The bytes of a connection, with the heads of its requests as actix can keep the connection.
+//!
+//! Clients and proxies offer to upgrade (`Connection: Upgrade`), and nginx in its default setting sends HTTP/1.0 without the
+//! length of an empty body. RFC 9110 (7.8) and RFC 9112 (6.3) let a server answer both as ordinary requests. actix ends the
+//! connection after the first, reads the rest of the connection as the body if the offer is `websocket`, and refuses the
+//! second. So the offer is left out, and the length is filled in, before actix reads the head.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Size of a read, in bytes.
+const READ_BYTES: usize = 8 << 10;
+/// Maximum length of a line of a head, in bytes: the maximum size of a head in actix.
+const LINE_BYTES_MAX: usize = 128 << 10;
+
+/// A connection whose requests ask for nothing that the server does not do.
+pub(super) struct Wire<T> {
+    io: T,
+    heads: Heads,
+}
+
+impl<T> Wire<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, heads: Heads::default() }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { io, heads } = self.get_mut();
+        while heads.ready.is_empty() {
+            let mut bytes = [0; READ_BYTES];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            heads.read(read.filled());
+        }
+        let count = buffer.remaining().min(heads.ready.len());
+        buffer.put_slice(heads.ready.drain(..count).as_slice());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+/// What comes next on the connection.
+enum Next {
+    Head(Head),
+    /// Bytes of a body, with their number.
+    Body(u64),
+    /// Bytes that are passed on as they are. actix ends the connection, or a body has come whose end is not known here.
+    Anything,
+}
+
+/// A head, as far as it has arrived.
+#[derive(Default)]
+struct Head {
+    has_begun: bool,
+    /// HTTP/1.0 with `POST`: actix requires a length.
+    needs_length: bool,
+    length: Option<u64>,
+    is_last: bool,
+}
+
+/// Reads the bytes of a client, and writes those for actix.
+struct Heads {
+    next: Next,
+    /// The beginning of a line.
+    line: Vec<u8>,
+    /// Bytes for actix.
+    ready: Vec<u8>,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self { next: Next::Head(Head::default()), line: Vec::new(), ready: Vec::new() }
+    }
+}
+
+impl Heads {
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = match &mut self.next {
+                Next::Head(_) => self.read_line(bytes),
+                Next::Body(left) => {
+                    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    let (body, rest) = bytes.split_at(count);
+                    self.ready.extend_from_slice(body);
+                    *left -= u64::try_from(count).unwrap_or_default();
+                    if *left == 0 {
+                        self.next = Next::Head(Head::default());
+                    }
+                    rest
+                }
+                Next::Anything => {
+                    self.ready.extend_from_slice(bytes);
+                    &[]
+                }
+            };
+        }
+    }
+
+    /// Reads up to the end of a line. Returns the rest.
+    fn read_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+        let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        self.line.extend_from_slice(part);
+        if end.is_some() {
+            let line = std::mem::take(&mut self.line);
+            self.pass(&line);
+            self.line = line;
+            self.line.clear();
+        } else if self.line.len() > LINE_BYTES_MAX {
+            self.ready.append(&mut self.line);
+            self.next = Next::Anything;
+        }
+        rest
+    }
+
+    /// Passes a line of a head on.
+    fn pass(&mut self, line: &[u8]) {
+        let Next::Head(head) = &mut self.next else { return };
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if text.is_empty() && head.has_begun {
+            if head.needs_length && head.length.is_none() {
+                self.ready.extend_from_slice(b"Content-Length: 0\r\n");
+            }
+            self.ready.extend_from_slice(line);
+            self.next = match head.length.unwrap_or_default() {
+                _ if head.is_last => Next::Anything,
+                0 => Next::Head(Head::default()),
+                length => Next::Body(length),
+            };
+            return;
+        }
+        if !head.has_begun {
+            // A client may send empty lines before a request.
+            head.has_begun = !text.is_empty();
+            head.needs_length = text.starts_with(b"POST ") && text.ends_with(b" HTTP/1.0");
+            head.is_last = text.starts_with(b"CONNECT ");
+        } else if let Some(value) = value_of(text, b"connection") {
+            self.ready.extend_from_slice(&without_upgrade(value));
+            return;
+        } else if value_of(text, b"upgrade").is_some() {
+            return;
+        } else if let Some(value) = value_of(text, b"content-length") {
+            let length = std::str::from_utf8(value).ok().and_then(|digits| digits.trim().parse().ok());
+            // actix refuses two lengths, and one that is no number.
+            head.is_last |= length.is_none() || head.length.is_some();
+            head.length = head.length.or(length);
+        } else if value_of(text, b"transfer-encoding").is_some() {
+            head.is_last = true;
+        }
+        self.ready.extend_from_slice(line);
+    }
+}
+
+/// The value of a header, if the line has this name.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (found, value) = line.split_at_checked(name.len())?;
+    if found.eq_ignore_ascii_case(name) { value.strip_prefix(b":") } else { None }
+}
+
+/// The header `Connection` without the option `upgrade`. Nothing if no other option is left.
+fn without_upgrade(value: &[u8]) -> Vec<u8> {
+    let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let kept: Vec<&[u8]> =
+        options.filter(|option| !option.is_empty() && !option.eq_ignore_ascii_case(b"upgrade")).collect();
+    match kept.is_empty() {
+        true => Vec::new(),
+        false => [b"Connection: ", kept.join(&b", "[..]).as_slice(), b"\r\n"].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What actix reads if the client's bytes arrive in parts of this size.
+    fn passed(text: &str, part: usize) -> String {
+        let mut heads = Heads::default();
+        text.as_bytes().chunks(part).for_each(|bytes| heads.read(bytes));
+        String::from_utf8(heads.ready).unwrap()
+    }
+
+    #[track_caller]
+    fn becomes(sent: &str, read: &str) {
+        for part in [1, 2, 3, 7, 1_000] {
+            assert_eq!(passed(sent, part), read, "in parts of {part}");
+        }
+    }
+
+    #[test]
+    fn offers_to_upgrade_are_left_out_of_every_head() {
+        becomes(
+            "\r\nPOST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n\
+             content-length: 21\r\n\r\nConnection: upgrade\r\nGET /b HTTP/1.1\nCONNECTION:keep-alive ,  UPGRADE\nX: upgrade\n\n",
+            "\r\nPOST /a HTTP/1.1\r\nHost: x\r\nConnection: HTTP2-Settings\r\n\
+             content-length: 21\r\n\r\nConnection: upgrade\r\nGET /b HTTP/1.1\nConnection: keep-alive\r\nX: upgrade\n\n",
+        );
+        becomes(
+            "GET / HTTP/1.1\r\nConnection: upgrade\r\nConnection: close\r\nUpgrade: websocket\r\nUpgraded: no\r\n\r\n",
+            "GET / HTTP/1.1\r\nConnection: close\r\nUpgraded: no\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn a_post_of_http_1_0_without_a_length_has_no_body() {
+        let get = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+        becomes(
+            &format!("POST / HTTP/1.0\r\nHost: x\r\n\r\n{get}"),
+            &format!("POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n{get}"),
+        );
+        for unchanged in [
+            "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        ] {
+            becomes(unchanged, unchanged);
+        }
+    }
+
+    /// A head that actix refuses must not become one that it accepts, and the bytes of a body must not change.
+    #[test]
+    fn what_actix_refuses_and_bodies_of_unknown_length_are_unchanged() {
+        let after = "GET / HTTP/1.1\r\nConnection: Upgrade\r\n\r\n";
+        for head in [
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "POST / HTTP/1.0\r\nContent-Length: x\r\n\r\n",
+            "POST / HTTP/1.0\r\nContent-Length : 3\r\nContent-Length: 1e3\r\n\r\n",
+            "CONNECT x:1 HTTP/1.1\r\n\r\n",
+        ] {
+            let sent = format!("{head}{after}");
+            let read = passed(&sent, 5);
+            assert!(read.ends_with(after) && read.contains(head.trim_end()), "{read}");
+        }
+        let long = format!("GET /{}", "x".repeat(LINE_BYTES_MAX));
+        assert_eq!(passed(&long, 1_000), long);
+    }
+}
