@@ -12,7 +12,7 @@ const WARNING_PAUSE: Duration = Duration::from_secs(1);
 /// How often the warning is repeated while the database stays away.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// Whether the database can be reached.
+/// Whether the database can be reached. Its lines belong to no request, although one may find it out.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     is_away: AtomicBool,
@@ -47,7 +47,7 @@ impl Health {
         }
         if let Some(away) = self.state().away.take().filter(|away| away.is_logged) {
             let away_s = away.since.elapsed().as_secs_f32();
-            tracing::info!(away_s, "the database can be reached again");
+            tracing::info!(parent: None, away_s, "the database can be reached again");
         }
     }
 
@@ -60,7 +60,7 @@ impl Health {
         let pause = if away.as_ref().is_some_and(|away| away.is_logged) { REMINDER } else { WARNING_PAUSE };
         let is_due = state.warned.is_none_or(|warned| warned.elapsed() >= pause);
         if is_due {
-            tracing::warn!(cause, "the database cannot be reached");
+            tracing::warn!(parent: None, cause, "the database cannot be reached");
             state.warned = Some(Instant::now());
         }
         let (since, is_logged) = away.map_or((Instant::now(), false), |away| (away.since, away.is_logged));

@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod backup;
 mod connections;
 mod counters;
 mod counters_model;

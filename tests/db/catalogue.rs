@@ -196,7 +196,7 @@ async fn roles_have_only_the_rights_that_they_need() {
     .await;
 }
 
-/// Columns of tenant tables that the sweeper may read: times, keys and names, but no content of a payer.
+/// Columns of tenant tables that the sweeper may read: times, keys, names and positions, but no content of a payer.
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "clicked_at",
     "created_at",
@@ -211,8 +211,12 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "model",
     "name",
     "payer",
+    "place",
     "queue",
+    "rank",
+    "ranks",
     "rolled_until",
+    "run_at",
     "slug",
     "state",
 ];
