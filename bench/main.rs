@@ -8,6 +8,7 @@
 //! Other benchmarks:
 //! - `cargo bench -- long` pushes, pops and completes jobs for minutes, to check that the rate stays constant.
 //! - `cargo bench -- two` compares two server processes on one database with one process.
+//! - `cargo bench -- fairness` measures what the neighbours of a demanding payer notice, and the memory of the server.
 //! - `cargo bench -- memories` searches a million (`BENCH_MEMORIES`) memories of a thousand payers.
 //! - `cargo bench --features local-embeddings -- embeddings` embeds texts. If `BENCH_PYTHON` is a Python with
 //!   sentence-transformers, it compares the two.
@@ -28,6 +29,7 @@
 mod data;
 #[cfg(feature = "local-embeddings")]
 mod embeddings;
+mod fairness;
 mod load;
 mod memories;
 mod pgbench;
@@ -50,6 +52,8 @@ async fn main() {
         long().await;
     } else if wants("two") {
         two().await;
+    } else if wants("fairness") {
+        fairness::run().await;
     } else if wants("memories") {
         memories::run().await;
     } else if wants("embeddings") || wants("relevance") {

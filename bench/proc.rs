@@ -30,10 +30,24 @@ pub fn cpu(servers: &[u32], postmaster: u32) -> Cpu {
 
 /// The peak memory of a process, in MiB.
 pub fn peak_mib(pid: u32) -> f64 {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The memory of a process, in MiB.
+pub fn rss_mib(pid: u32) -> f64 {
+    memory_mib(pid, "VmRSS:")
+}
+
+/// Lets the peak memory of a process begin anew.
+pub fn reset_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the server is alive");
+}
+
+fn memory_mib(pid: u32, measure: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server is alive");
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
-    let kib: f64 = peak.expect("Linux says it");
+    let found =
+        status.lines().find_map(|line| line.strip_prefix(measure)?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kib: f64 = found.expect("Linux says it");
     kib / 1_024.0
 }
 

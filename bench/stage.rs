@@ -115,6 +115,11 @@ impl Stage {
         proc::cpu(&servers, self.cluster.postmaster().unwrap_or_default())
     }
 
+    /// The process of the first server.
+    pub fn server(&self) -> u32 {
+        self.servers.first().expect("a server").process.id()
+    }
+
     /// The peak memory of the first server, in MiB.
     pub fn server_peak_mib(&self) -> f64 {
         self.servers.first().map_or(f64::NAN, |server| proc::peak_mib(server.process.id()))
