@@ -102,6 +102,18 @@ const ODD: &[&str] = &[
     "\"text\"",
 ];
 
+/// Times at the edges, for the members that take a time.
+const TIMES: &[&str] = &[
+    "\"2090-12-31T23:59:60Z\"",
+    "\"2090-12-31T23:59:60.5Z\"",
+    "\"2090-03-06T00:59:60.000001+01:00\"",
+    "\"9999-12-31T23:59:60Z\"",
+    "\"9999-12-31T22:59:60-01:00\"",
+    "\"9999-12-31T23:59:59.9999999Z\"",
+    "\"9999-12-31T23:59:59-00:01\"",
+    "\"0001-01-01T00:00:00Z\"",
+];
+
 fn odd() -> impl Strategy<Value = String> {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let text = any::<String>().prop_map(|text| json!(text).to_string());
@@ -173,8 +185,10 @@ async fn send(
     }
     for (member, value) in &call.values {
         if let Some(name) = names.get(member % names.len().max(1)) {
+            let fitting = name.ends_with("At") && !value.len().is_multiple_of(4);
+            let value = if fitting { TIMES[value.len() % TIMES.len()] } else { value };
             body.retain(|(known, _)| known != name);
-            body.push((name.clone(), value.clone()));
+            body.push((name.clone(), value.to_owned()));
         }
     }
     let mut path_members = things.members(operation);

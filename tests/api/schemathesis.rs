@@ -6,8 +6,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::support::TestApp;
 
-/// `st` is schemathesis 4 (PyPI). One check is excluded: schemathesis and JSON Schema accept 1.0 as an integer.
-/// payerbase refuses floats, because a large integer in a float has often lost precision.
+/// `st` is schemathesis 4 (PyPI). One check is excluded: schemathesis and JSON Schema accept every float without a fraction as
+/// an integer. payerbase refuses those beyond 2^53, because they have often lost digits.
 #[tokio::test]
 #[ignore = "needs schemathesis (PyPI) as `st` on the PATH"]
 async fn random_requests_get_only_documented_answers() {
