@@ -46,7 +46,7 @@ mod support;
 mod telemetry;
 mod transactions;
 mod turn;
-mod upgrade;
 mod two_servers;
+mod upgrade;
 mod values;
 mod worked_example;
