@@ -180,7 +180,7 @@ async fn slugs_that_callers_leave_behind_are_bounded() {
     let create = json!({"url": "https://shop.example/"});
     caller.post("/v1/links", create.clone()).await.ok();
     let mut admin = app.database.admin().await;
-    let lock = sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))").bind(caller.payer.as_str());
+    let lock = sqlx::query("select pg_advisory_lock(tenant.payer_lock($1))").bind(caller.payer.as_str());
     lock.execute(&mut admin).await.unwrap();
     let owner = impatient(&caller);
     while slugs(&app, &caller).await < 1_000 {
