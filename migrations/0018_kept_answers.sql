@@ -15,3 +15,5 @@ create policy kept_answers_of_the_payer on tenant.kept_answers to payerbase_rpc
   using (payer = tenant.current_payer())
   with check (payer = tenant.current_payer());
 grant select, insert, update, delete on tenant.kept_answers to payerbase_rpc;
+create policy all_rows_to_back_up on tenant.kept_answers for select to payerbase_backup using (true);
+grant select on tenant.kept_answers to payerbase_backup;

@@ -123,7 +123,11 @@ async fn a_stop_is_announced_and_loses_no_call() {
         tokio::task::spawn_blocking(move || call_until_refused(&caller))
     });
     let clients: Vec<_> = clients.collect();
-    app.until(async || app.caller().await.get("/readyz").await.status == 200 && caller.value("a").await > 100).await;
+    app.until(async || {
+        let counter = caller.get("/v1/counters/a").await;
+        counter.status == 200 && counter.json()["value"].as_i64() > Some(100)
+    })
+    .await;
 
     let stop = app.stopping();
     let stopped = tokio::spawn(async move { stop.drain(Duration::from_secs(1), DRAIN_TIMEOUT).await });

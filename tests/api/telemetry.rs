@@ -113,7 +113,7 @@ async fn a_failed_call_is_one_line_with_its_request_id_and_its_cause() {
     let mut busy = caller.clone();
     busy.headers.insert("x-request-id", HeaderValue::from_static("a-busy-payer"));
     let mut admin = database.admin().await;
-    let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
+    let lock = "select pg_advisory_lock(tenant.payer_lock($1))";
     sqlx::query(lock).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
     busy.increment("a", json!({})).await.problem(503, "payer-busy");
     let line = serve.line_with("a-busy-payer");
@@ -187,7 +187,7 @@ async fn a_database_that_is_away_is_one_warning_with_its_cause_and_one_line_when
     let (admin, options) = migrated(&cluster).await;
     let database = TestDatabase { admin, app: options.password(cluster.access().app_password().expose_secret()) };
     let app = TestApp::on(database.clone());
-    let serve = Serve::start(&database, &[]);
+    let serve = Serve::start(&database, &[("PAYERBASE_PUBLIC_URL", "https://pay.example")]);
     let mut caller = caller(&serve, &app, "before").await;
     caller.increment("a", json!({})).await.ok();
     kill(&mut cluster).await;

@@ -273,7 +273,9 @@ async fn a_database_without_resources_is_503_and_nothing_is_changed() {
     caller.get("/v1/counters/a").await.problem(503, "database-exhausted");
     raise(&app, "rpc.list_counters(p_payer text, p_params jsonb) returns json", "53200").await;
     caller.get("/v1/counters").await.problem(503, "database-exhausted");
-    raise(&app, "slug.reserve(p_slug text, p_payer text) returns boolean", "53100").await;
+    let hold =
+        "slug.hold(p_slug text, p_payer text, out held boolean, out is_new boolean, out reserved_at timestamptz)";
+    raise(&app, hold, "53100").await;
     caller.post("/v1/links", json!({"url": "https://example.org/"})).await.problem(503, "database-exhausted");
     assert_eq!(caller.post("/v1/counters/a/decrement", json!({})).await.ok()["value"], -1);
 }
