@@ -1,7 +1,7 @@
 //! Logs and traces.
 //!
 //! Each request that failed on the side of the server is one line with its id, its problem and the cause, logged at the edge
-//! (`http/answer_log.rs`). Inner rooms, and lanes, only note the cause ([`because`]). Each request is also a span. With the cargo feature `otlp` and `OTEL_EXPORTER_OTLP_ENDPOINT`, spans are also exported to an
+//! (`http/answer_log.rs`). Inner rooms, and lanes, only note the cause (`because`). Each request is also a span. With the cargo feature `otlp` and `OTEL_EXPORTER_OTLP_ENDPOINT`, spans are also exported to an
 //! OpenTelemetry collector, and the `traceparent` of the caller is continued.
 
 mod current;
