@@ -23,7 +23,7 @@ begin
 end $$;
 
 -- Runs a batch of writes in one transaction. The calls are sorted by payer, so that two batches take the locks of their
--- payers in the same order and cannot deadlock.
+-- payers (tenant.payer_lock) in the same order and cannot deadlock.
 --   p_route       a payer of the batch: it selects the node of a cluster
 --   p_conditions  the conditions of each call (rpc.write_with_conditions); NULL for most calls
 --   p_wait_ms     0: the result of a payer whose lock is held is {"busy": null}, without waiting;
