@@ -64,9 +64,9 @@ enum Command {
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
     },
-    /// Migrate the database to the version of this program, and say what was done.
+    /// Migrate the database to the version of this program, and log each change.
     Migrate {
-        /// Say what would be done, and change nothing.
+        /// Print the changes without making them.
         #[arg(long)]
         dry_run: bool,
     },

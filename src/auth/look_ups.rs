@@ -1,7 +1,7 @@
 //! Look-ups by keys that anybody can make up: ids of tokens, and slugs.
 //!
-//! All look-ups that wait share one statement, as the calls of a lane do, so many of them cost little more than one. They
-//! run in a task of their own: a client that hangs up does not break the connection that its look-up uses.
+//! Waiting look-ups share one statement, as the calls of a lane do, so many look-ups cost little more than one. The statement
+//! runs in a task of its own: a client that hangs up does not break the connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const WAITING_MAX: usize = 4_096;
 /// Timeout of a look-up, including the wait for a connection.
 pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is looked up, and how.
+/// The query of a look-up, and its pool of connections.
 pub(super) struct Source<T> {
     pub database: Database,
     pub pool: fn(&Database) -> &Pool,

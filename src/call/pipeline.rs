@@ -111,7 +111,7 @@ impl Tenant {
 
     /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line
     /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
-    /// gets only what is free.
+    /// is tried once, or refused if others wait.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
         let Some(wait) = plan.wait() else { return self.send(&P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;

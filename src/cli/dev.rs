@@ -99,7 +99,7 @@ async fn run(
             None => stop.received().await,
         }
     };
-    // Nothing balances the load of `dev`, so nobody waits for the announcement.
+    // No load balancer sends calls to `dev`, so the announcement would only delay the stop.
     serve_until(application, stopped, Duration::ZERO).await
 }
 

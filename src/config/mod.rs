@@ -158,7 +158,7 @@ impl Config {
         let port = reader.number("PAYERBASE_PORT", 0, u16::MAX);
         let admin = reader.read("PAYERBASE_ADMIN_HOST", host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let admin_port = reader.number("PAYERBASE_ADMIN_PORT", 0, u16::MAX);
-        // Whoever uses these reads them from the environment.
+        // Checked only: the code that uses these variables reads them from the environment.
         reader.read("PAYERBASE_POSTGRES_BIN", postgres_bin);
         reader.read("PAYERBASE_PYTHON", python);
         reader.read("PAYERBASE_DATA_DIR", folder);

@@ -11,6 +11,6 @@ limits! {
     WALK_SLUGS: number = 2_000;
     /// Queues whose jobs one statement counts.
     BACKLOG_QUEUES: number = 20;
-    /// Jobs of one state that are counted in a queue. More count as so many.
+    /// Maximum number of jobs that the metrics count in one queue and one state.
     BACKLOG_JOBS: number = 10_000;
 }

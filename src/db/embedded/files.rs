@@ -9,10 +9,10 @@ use tokio::process::Command;
 use super::error::{Error, context};
 use crate::folders::is_root;
 
-/// Users that PostgreSQL runs as if payerbase is root, which PostgreSQL refuses: the first that this machine has. payerbase
-/// creates no users. As `nobody`, other services that run as `nobody` can read its files.
+/// PostgreSQL refuses to run as root. If payerbase does, PostgreSQL runs as the first of these users that exists. payerbase
+/// creates no user. Other services that run as the same user, such as `nobody`, can read the files.
 const UNPRIVILEGED: [&str; 3] = ["payerbase", "postgres", "nobody"];
-/// The usual id of `nobody`.
+/// User id of `nobody` on most systems.
 const NOBODY: u32 = 65_534;
 /// Variables of this process that PostgreSQL's programs get. The others may hold secrets: every user can be able to read the
 /// environment of a process of its own.
