@@ -112,7 +112,7 @@ impl Application {
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
-        let lanes_each = (settings.lanes.write + settings.lanes.read).div_ceil(settings.workers);
+        let threads = settings.workers;
         let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
         let steps = Arc::new(Steps::default());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -125,7 +125,7 @@ impl Application {
         };
         let admin = admin.map(|listener| admin::serve(listener, of_operator.clone())).transpose()?;
         let server = Server::start(listener, settings.workers, &steps, move || {
-            driven.drive(lanes_each);
+            driven.drive(threads);
             let (app, _) = App::new().into_utoipa_app().configure(|app| routes(app, has_metrics)).split_for_parts();
             app.configure(of_operator.clone())
                 .app_data(authenticator.clone())

@@ -5,7 +5,9 @@
 //! [`call`], [`turn`], [`auth`] and [`db`]. `tests/house/imports.rs` holds the order.
 
 pub mod app;
+mod aside;
 pub mod auth;
+mod budget;
 pub mod call;
 pub mod cli;
 pub mod config;

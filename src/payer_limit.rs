@@ -13,8 +13,9 @@ const RUNNING_MAX: usize = 2;
 const ADMITTED_MAX: usize = 32;
 
 /// The tasks in progress, by payer.
-#[derive(Default)]
 pub(crate) struct PayerLimit {
+    running_max: usize,
+    admitted_max: usize,
     payers: Mutex<HashMap<Payer, Weak<Slots>>>,
 }
 
@@ -24,7 +25,7 @@ struct Slots {
     admitted: Arc<Semaphore>,
 }
 
-/// The payer already has [`ADMITTED_MAX`] tasks in progress.
+/// The payer already has as many tasks in progress as are admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TooManyTasks;
 
@@ -34,15 +35,26 @@ pub(crate) struct Permit {
     _admitted: OwnedSemaphorePermit,
 }
 
+impl Default for PayerLimit {
+    fn default() -> Self {
+        Self::new(RUNNING_MAX, ADMITTED_MAX)
+    }
+}
+
 impl PayerLimit {
+    /// At most `running_max` tasks of a payer run at the same time, and at most `admitted_max` run or wait.
+    pub fn new(running_max: usize, admitted_max: usize) -> Self {
+        Self { running_max, admitted_max, payers: Mutex::default() }
+    }
+
     /// Admits a task of this payer.
     pub fn admit(&self, payer: &Payer) -> Result<Permit, TooManyTasks> {
         let mut payers = self.payers.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = payers.get(payer).and_then(Weak::upgrade).unwrap_or_else(|| {
             payers.retain(|_payer, slots| slots.strong_count() > 0);
             let slots = Arc::new(Slots {
-                running: Arc::new(Semaphore::new(RUNNING_MAX)),
-                admitted: Arc::new(Semaphore::new(ADMITTED_MAX)),
+                running: Arc::new(Semaphore::new(self.running_max)),
+                admitted: Arc::new(Semaphore::new(self.admitted_max)),
             });
             payers.insert(payer.clone(), Arc::downgrade(&slots));
             slots

@@ -224,7 +224,7 @@ impl Plan for Compiled {
     fn after_commit(&self, output: &mut Results, site: &Site) -> Result<Vec<Wake>, Problem> {
         let mut wakes = Vec::new();
         for (call, result) in self.calls.iter().zip(&mut output.results) {
-            let completed = call.method.after_commit(result.take(), site);
+            let completed = call.method.after_commit(result, site);
             let (completed, wake) = completed.map_err(|error| unreadable(&call.spec, &error))?;
             *result = completed;
             wakes.extend(wake);

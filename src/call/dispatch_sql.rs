@@ -19,7 +19,8 @@ const READ: &str = "\
 create function rpc.dispatch_read(p_payer text, p_method text, p_params jsonb, p_vector public.vector) returns json";
 
 const RUN: &str = "\
--- A run: several writes of one payer and method, as a set. Returns one result per call.
+-- A run: several writes of one payer and method, as a set. Returns one result per call; NULL for a call that is not
+-- part of the set and must be executed alone.
 create function rpc.dispatch_run(p_payer text, p_method text, p_params jsonb) returns json[]";
 
 /// The dispatchers, for these methods and for those of this room.

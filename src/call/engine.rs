@@ -8,12 +8,19 @@ use prometheus_client::registry::Registry;
 use super::method::Entry;
 use super::metrics::Metrics;
 use super::outside::Outside;
+use crate::aside::Aside;
 use crate::auth::Slugs;
+use crate::budget::Budget;
 use crate::embeddings::Embeddings;
 use crate::payer_limit::PayerLimit;
 use crate::site::Site;
 use crate::turn::Turns;
 use crate::waiting::Waiters;
+
+/// Bytes of memory for large requests.
+const REQUESTS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of memory for large requests of one payer.
+const REQUESTS_PAYER_SHARE: usize = 16 << 20;
 
 /// Settings of calls.
 #[derive(Clone)]
@@ -35,6 +42,8 @@ pub struct Engine {
     pub(super) site: Site,
     pub(super) language: String,
     pub(super) metrics: Arc<Metrics>,
+    aside: Aside,
+    requests: Arc<Budget>,
 }
 
 impl Engine {
@@ -55,14 +64,25 @@ impl Engine {
             embedding_limit: PayerLimit::default(),
             metrics: Arc::clone(&metrics),
         };
+        let (aside, requests) = (Aside::new(), Budget::new(REQUESTS_BYTES_MAX, REQUESTS_PAYER_SHARE));
         let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
-        Self { turns, waiters, outside, methods, site, language: settings.language, metrics }
+        Self { turns, waiters, outside, methods, site, language: settings.language, metrics, aside, requests }
     }
 
     /// The public address of this server.
     #[must_use]
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The threads for large requests and answers.
+    pub(crate) fn aside(&self) -> &Aside {
+        &self.aside
+    }
+
+    /// The budget of memory for large requests.
+    pub(crate) fn requests(&self) -> &Arc<Budget> {
+        &self.requests
     }
 
     /// The waiting calls of this process.

@@ -26,6 +26,8 @@ limits! {
     /// Maximum size of a payload or of a result with references in it, as the database writes it: with a space after each
     /// comma and colon.
     FILLED_BYTES_MAX: bytes = 256 << 10;
-    /// Maximum size of all results of a transaction. A result counts once, and once more for each reference to it.
+    /// Maximum size of all results of a transaction.
     RESULTS_BYTES_MAX: bytes = 8 << 20;
+    /// Maximum size of the values of all references of a transaction. A value counts once for each reference to it.
+    REFERENCED_BYTES_MAX: bytes = 1 << 20;
 }

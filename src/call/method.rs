@@ -6,6 +6,7 @@ use rand::RngExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::conditions::IdempotencyKey;
 use super::needs::Needs;
@@ -18,7 +19,7 @@ use crate::vector::Vector;
 use crate::waiting::{Wake, Wanted};
 
 /// The content of a request: a method, or a transaction of methods.
-pub trait Operation: DeserializeOwned + 'static {
+pub trait Operation: DeserializeOwned + Send + 'static {
     /// Its description.
     const SPEC: Spec;
 }
@@ -143,7 +144,7 @@ pub(super) trait AnyMethod: Send {
     fn needs(&mut self) -> Needs<'_>;
     fn waits(&self) -> bool;
     fn params(&self) -> serde_json::Result<Value>;
-    fn after_commit(&self, output: Value, site: &Site) -> serde_json::Result<(Value, Option<Wake>)>;
+    fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)>;
 }
 
 impl<M: Method> AnyMethod for M {
@@ -167,9 +168,9 @@ impl<M: Method> AnyMethod for M {
         serde_json::to_value(self)
     }
 
-    fn after_commit(&self, output: Value, site: &Site) -> serde_json::Result<(Value, Option<Wake>)> {
-        let mut output: M::Output = serde_json::from_value(output)?;
+    fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)> {
+        let mut output: M::Output = serde_json::from_str(output.get())?;
         let wake = Method::after_commit(self, &mut output, site);
-        Ok((serde_json::to_value(output)?, wake))
+        Ok((to_raw_value(&output)?, wake))
     }
 }

@@ -1,59 +1,78 @@
 //! The pipeline: the steps of every call, whether it is a single method or a transaction.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use super::conditions::Conditions;
 use super::method::Context;
-use super::outcome;
+use super::outcome::{self, mismatch};
 use super::plan::Plan;
-use super::request::Answer;
+use super::request::{Answer, Written};
 use super::spec::Spec;
 use super::tenant::Tenant;
+use crate::aside::LARGE_BYTES;
 use crate::auth::Reservation;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
-use crate::turn::Command;
+use crate::turn::{Access, CallResult, Command};
 use crate::waiting::NoPlace;
 
 /// Whether a write was answered under its key, so that it does not run again.
 pub(super) const HAS_ANSWER: Spec = Spec::read("hasAnswer");
 
+/// How much work a call is: the size of its request, and its weight.
+#[derive(Clone, Copy)]
+struct Work {
+    bytes: usize,
+    weight: usize,
+}
+
 impl Tenant {
     /// The way of a call, from its proof to its answer.
+    ///   bytes  size of the request
     pub(super) async fn run<P: Plan>(
         &self,
-        plan: &mut P,
-        conditions: &Conditions,
+        mut plan: P,
+        conditions: Conditions,
+        bytes: usize,
     ) -> Result<Answer<P::Output>, Problem> {
-        self.authorize(plan)?;
-        let weight = self.prepare(plan, conditions)?;
+        self.authorize(&mut plan)?;
+        let (tenant, given) = (self.clone(), conditions.clone());
+        let prepare = move || {
+            let weight = tenant.prepare(&mut plan, &given)?;
+            Ok((plan, Work { bytes, weight }))
+        };
+        let (plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
         let mut reserved = Vec::new();
-        let answer = self.attempt(plan, conditions, weight, &mut reserved).await;
-        self.settle(reserved, &answer).await;
-        let mut answer = answer?;
-        self.after_commit(plan, &mut answer.output)?;
-        Ok(answer)
+        let answer = self.attempt(plan, &conditions, work, &mut reserved).await;
+        self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
+        let (plan, answer) = answer?;
+        self.after_commit(plan, answer).await
     }
 
     async fn attempt<P: Plan>(
         &self,
-        plan: &mut P,
+        mut plan: P,
         conditions: &Conditions,
-        weight: usize,
+        work: Work,
         reserved: &mut Vec<Reservation>,
-    ) -> Result<Answer<P::Output>, Problem> {
-        if self.admit(plan, conditions).await? {
-            self.work_outside(plan, reserved).await?;
+    ) -> Result<(P, Answer<P::Output>), Problem> {
+        if self.admit(&mut plan, conditions).await? {
+            self.work_outside(&mut plan, reserved).await?;
         }
-        let mut command = command(&P::SPEC, plan.params(&self.engine.site)?, weight, conditions);
+        let site = self.engine.site.clone();
+        let (plan, params) =
+            self.aside(work.bytes, Code::Overloaded, move || plan.params(&site).map(|params| (plan, params))).await?;
+        let mut command = command(&P::SPEC, params, work.weight, conditions);
         command.vector = plan.vector().cloned();
-        self.execute(plan, command).await
+        let answer = self.execute(&plan, command).await?;
+        Ok((plan, answer))
     }
 
     /// Gives back the slugs that were reserved for a call that made no link with them.
-    async fn settle<T>(&self, reserved: Vec<Reservation>, answer: &Result<Answer<T>, Problem>) {
+    async fn settle<T>(&self, reserved: Vec<Reservation>, answer: Result<&Answer<T>, &Problem>) {
         let slugs = &self.engine.outside.slugs;
         for reservation in reserved {
             match answer {
@@ -146,17 +165,46 @@ impl Tenant {
         }
     }
 
-    async fn send<T: DeserializeOwned>(&self, spec: &Spec, command: Command) -> Result<Answer<T>, Problem> {
-        let result = self.engine.turns.dispatch(self.payer().clone(), command).await?;
-        outcome::read(spec, &result)
+    async fn send<T: DeserializeOwned + Send + 'static>(
+        &self,
+        spec: &Spec,
+        command: Command,
+    ) -> Result<Answer<T>, Problem> {
+        let CallResult { json, held } = self.engine.turns.dispatch(self.payer().clone(), command).await?;
+        let (spec, bytes) = (*spec, json.len());
+        let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
+        answer.written = held.map(|held| Written { json: String::new(), held: Some(held) });
+        Ok(answer)
     }
 
-    /// Completes the result with what the database does not know, and wakes waiting calls.
-    fn after_commit<P: Plan>(&self, plan: &P, output: &mut P::Output) -> Result<(), Problem> {
-        for wake in plan.after_commit(output, &self.engine.site)? {
+    /// Completes the result with what the database does not know, and wakes waiting calls. A large result becomes JSON here.
+    async fn after_commit<P: Plan>(
+        &self,
+        plan: P,
+        mut answer: Answer<P::Output>,
+    ) -> Result<Answer<P::Output>, Problem> {
+        let engine = Arc::clone(&self.engine);
+        let bytes = if answer.written.is_some() { LARGE_BYTES } else { 0 };
+        let complete = move || {
+            let wakes = plan.after_commit(&mut answer.output, &engine.site)?;
+            if let Some(written) = &mut answer.written {
+                written.json = serde_json::to_string(&answer.output).map_err(|error| mismatch(P::SPEC.name, &error))?;
+            }
+            Ok((answer, wakes))
+        };
+        let (answer, wakes) = self.aside(bytes, unanswered(&P::SPEC), complete).await?;
+        for wake in wakes {
             self.engine.waiters.wake_everywhere(self.payer(), wake);
         }
-        Ok(())
+        Ok(answer)
+    }
+}
+
+/// The problem of a call that ran and whose result cannot be sent.
+fn unanswered(spec: &Spec) -> Code {
+    match spec.access {
+        Access::Write => Code::OutcomeUnknown,
+        Access::Read => Code::Overloaded,
     }
 }
 

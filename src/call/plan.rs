@@ -1,5 +1,6 @@
 //! A plan: what the pipeline runs. It has one step for a single method, and several for a transaction.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::method::{AnyMethod, Method, Wait};
@@ -11,9 +12,9 @@ use crate::vector::Vector;
 use crate::waiting::Wake;
 
 /// What the pipeline runs.
-pub(super) trait Plan: Send {
+pub(super) trait Plan: Send + 'static {
     /// The result.
-    type Output: DeserializeOwned + Send;
+    type Output: Serialize + DeserializeOwned + Send + 'static;
 
     /// The description of the operation.
     const SPEC: Spec;

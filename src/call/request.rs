@@ -1,6 +1,7 @@
 //! Requests to the pipeline, and its answers.
 
 use super::conditions::Conditions;
+use crate::budget::Held;
 
 /// A method or a transaction, with its conditions.
 #[derive(Clone)]
@@ -9,12 +10,14 @@ pub struct Request<M> {
     pub method: M,
     /// Its conditions.
     pub conditions: Conditions,
+    /// Size of the body, in bytes. Large requests are prepared aside.
+    pub(crate) bytes: usize,
 }
 
 impl<M> Request<M> {
     /// A request without conditions.
     pub fn of(method: M) -> Self {
-        Self { method, conditions: Conditions::default() }
+        Self { method, conditions: Conditions::default(), bytes: 0 }
     }
 }
 
@@ -25,6 +28,16 @@ pub struct Answer<T> {
     pub output: T,
     /// Whether an earlier call with the same idempotency key made this result.
     pub is_replay: bool,
+    /// A large result is written as JSON aside.
+    pub(crate) written: Option<Written>,
+}
+
+/// A large result as JSON.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub json: String,
+    /// Its part of the budget of answers.
+    pub held: Option<Held>,
 }
 
 /// The result of a call that created a resource.

@@ -9,7 +9,7 @@ use super::request::{Answer, Request};
 use super::transaction::{Results, Transaction};
 use crate::auth::{Grant, Proof};
 use crate::payer::Payer;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// A payer that is proven. This is the only way to data: every call runs through [`Tenant::call`] or [`Tenant::transact`],
 /// for this payer alone.
@@ -44,8 +44,8 @@ impl Tenant {
     /// `missing-scope`, the problems of the method, and those of the lanes: `overloaded`, `payer-busy`,
     /// `database-unavailable`, and for writes `outcome-unknown`.
     pub async fn call<M: Method>(&self, request: Request<M>) -> Result<Answer<M::Output>, Problem> {
-        let Request { method, conditions } = request;
-        let answer = self.run(&mut Single(method), &conditions).await;
+        let Request { method, conditions, bytes } = request;
+        let answer = self.run(Single(method), conditions, bytes).await;
         self.measured(<M as Method>::SPEC.name, answer)
     }
 
@@ -54,12 +54,25 @@ impl Tenant {
     /// # Errors
     /// The problems that [`Tenant::call`] has for each of its calls, with the members `index` and `method`.
     pub async fn transact(&self, request: Request<Transaction>) -> Result<Answer<Results>, Problem> {
-        let Request { method, conditions } = request;
-        let answer = match method.compile(self.engine.methods) {
-            Ok(mut compiled) => self.run(&mut compiled, &conditions).await,
+        let Request { method, conditions, bytes } = request;
+        let methods = self.engine.methods;
+        let answer = match self.aside(bytes, Code::Overloaded, move || method.compile(methods)).await {
+            Ok(compiled) => self.run(compiled, conditions, bytes).await,
             Err(problem) => Err(problem),
         };
         self.measured(Transaction::SPEC.name, answer)
+    }
+
+    /// Does work on a request or an answer of this size.
+    ///   refusal  the problem if the work cannot be done
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        refusal: Code,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let done = self.engine.aside().run(self.payer(), bytes, work).await;
+        done.unwrap_or_else(|_not_done| Err(Problem::new(refusal)))
     }
 
     fn measured<T>(&self, method: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {

@@ -40,10 +40,11 @@ begin
 end $$;
 
 -- Joins the pieces of the parameters of a call with the members of earlier results that it refers to.
---   p_bytes  size of the results so far; `bytes` adds each referenced result
---   problem  set if a member does not exist, or the results are too large
+--   p_results  the earlier results that the call refers to, each at the place of its call
+--   p_bytes    size of the values of all references so far; `bytes` adds those of this call
+--   problem    set if a member does not exist, or the values are too large
 create function rpc.resolve_references(
-  p_call jsonb, p_index integer, p_results json[], p_bytes bigint, p_short_url text,
+  p_call jsonb, p_index integer, p_results jsonb[], p_bytes bigint,
   out params jsonb, out bytes bigint, out problem jsonb
 )
 language plpgsql stable
@@ -51,25 +52,25 @@ as $$
 declare
   v_pieces text[] := array[p_call->'pieces'->>0];
   v_ref jsonb;
-  v_result text;
   v_value jsonb;
+  v_text text;
 begin
   bytes := p_bytes;
   for i in 1 .. jsonb_array_length(p_call->'refs') loop
     v_ref := p_call->'refs'->(i - 1);
-    v_result := p_results[(v_ref->>'call')::integer + 1];
-    bytes := bytes + octet_length(v_result);
-    if bytes > {{results_bytes_max}} then
-      problem := rpc.results_too_large();
-      return;
-    end if;
-    v_value := rpc.shown_result(v_ref->>'method', v_result::jsonb, p_short_url)
-      #> array(select jsonb_array_elements_text(v_ref->'from'));
+    v_value := p_results[(v_ref->>'call')::integer + 1] #> array(select jsonb_array_elements_text(v_ref->'from'));
     if v_value is null then
       problem := rpc.invalid_value(v_ref->>'pointer', 'the result has no such member')->'problem';
       return;
     end if;
-    v_pieces := v_pieces || array[v_value::text, p_call->'pieces'->>i];
+    v_text := v_value;
+    bytes := bytes + octet_length(v_text);
+    if bytes > {{referenced_bytes_max}} then
+      problem := rpc.results_too_large(
+        {{referenced_bytes_max}}, 'The values of all references are larger than the limit.');
+      return;
+    end if;
+    v_pieces := v_pieces || array[v_text, p_call->'pieces'->>i];
   end loop;
   params := array_to_string(v_pieces, '');
   if octet_length((params->'payload')::text) > {{filled_bytes_max}}
@@ -97,13 +98,46 @@ begin
   end if;
 end $$;
 
-create function rpc.results_too_large() returns jsonb
+create function rpc.results_too_large(p_limit integer, p_detail text) returns jsonb
 language sql immutable
 as $$
-  select jsonb_build_object(
-    'code', 'payload-too-large', 'limitBytes', {{results_bytes_max}},
-    'detail', 'The results of the calls, together with the results that they refer to, are larger than the limit.')
+  select jsonb_build_object('code', 'payload-too-large', 'limitBytes', p_limit, 'detail', p_detail)
 $$;
+
+-- The results that a call refers to, as their caller sees them. A result is read once, however often it is referred to.
+--   p_parsed     the results that were read before
+--   p_short_url  the short URL of an empty slug
+create function rpc.parse_referenced(
+  p_refs jsonb, p_results json[], p_parsed jsonb[], p_short_url text
+) returns jsonb[]
+language plpgsql stable
+as $$
+declare
+  v_at integer;
+begin
+  for i in 0 .. jsonb_array_length(p_refs) - 1 loop
+    v_at := (p_refs->i->>'call')::integer + 1;
+    if p_parsed[v_at] is null then
+      p_parsed[v_at] := rpc.shown_result(p_refs->i->>'method', p_results[v_at]::jsonb, p_short_url);
+    end if;
+  end loop;
+  return p_parsed;
+end $$;
+
+-- Runs the calls of a run. Returns one result per call.
+create function rpc.transact_run(p_payer text, p_method text, p_run jsonb) returns json[]
+language plpgsql
+as $$
+declare
+  v_answers json[] := rpc.dispatch_run(p_payer, p_method, p_run);
+begin
+  for i in 1 .. jsonb_array_length(p_run) loop
+    if v_answers[i] is null then
+      v_answers[i] := rpc.dispatch_write(p_payer, p_method, p_run->(i - 1));
+    end if;
+  end loop;
+  return v_answers;
+end $$;
 
 -- Runs one call.
 create function rpc.transact_one(p_payer text, p_call jsonb, p_params jsonb) returns json
@@ -156,19 +190,21 @@ declare
   v_ok json;
   -- Their number is the index of the next call.
   v_results json[] := '{}';
-  -- Size of all results. A result counts once, and once more for each reference to it.
+  v_parsed jsonb[] := '{}';
+  -- Size of all results, and of the values of all references.
   v_bytes bigint := 0;
+  v_referenced bigint := 0;
   v_problem jsonb;
 begin
   begin
     for i in 0 .. jsonb_array_length(v_calls) - 1 loop
       v_call := v_calls->i;
       if v_call ? 'run' then
-        v_answers := rpc.dispatch_run(p_payer, v_call->>'method', v_call->'run');
+        v_answers := rpc.transact_run(p_payer, v_call->>'method', v_call->'run');
       elsif v_call ? 'refs' then
-        v_input := rpc.resolve_references(
-          v_call, cardinality(v_results), v_results, v_bytes, p_params->>'shortUrl');
-        v_bytes := v_input.bytes;
+        v_parsed := rpc.parse_referenced(v_call->'refs', v_results, v_parsed, p_params->>'shortUrl');
+        v_input := rpc.resolve_references(v_call, cardinality(v_results), v_parsed, v_referenced);
+        v_referenced := v_input.bytes;
         v_problem := v_input.problem;
         if v_problem is null then
           v_answers := array[rpc.transact_one(p_payer, v_call, v_input.params)];
@@ -183,7 +219,8 @@ begin
           if v_ok is null then
             v_problem := rpc.transact_problem((v_answer->'problem')::jsonb, cardinality(v_results));
           elsif v_bytes > {{results_bytes_max}} then
-            v_problem := rpc.results_too_large();
+            v_problem := rpc.results_too_large(
+              {{results_bytes_max}}, 'The results of the calls are larger than the limit.');
           end if;
           exit when v_problem is not null;
           v_results := v_results || v_ok;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -54,7 +55,7 @@ impl Operation for Transaction {
 pub struct Results {
     /// The result of each call, in order. `null` for a call that alone would answer 204.
     #[schema(value_type = Vec<Value>, example = json!([{"name": "credits", "value": 37}, null]))]
-    pub results: Vec<Value>,
+    pub results: Vec<Box<RawValue>>,
 }
 
 /// The members of an object; `null` has none. Refuses a member that occurs twice.

@@ -222,7 +222,7 @@ impl Config {
     fn connections_max(&self) -> usize {
         let pools = self.pool_max + AUTH_CONNECTIONS + WATCH_CONNECTIONS + SHARED_CONNECTIONS;
         // One is for the probe of a database that cannot be reached.
-        self.lanes.write + self.lanes.read + usize::try_from(pools).unwrap_or(usize::MAX) + 1
+        2 * (self.lanes.write + self.lanes.read) + usize::try_from(pools).unwrap_or(usize::MAX) + 1
     }
 
     /// Logs that the server serves, and with which settings. It has no secret.

@@ -55,11 +55,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PAYERBASE_WORKERS", "Number of threads for HTTP and lanes, 1 to 256. Default: one for every two cores."),
     (
         "PAYERBASE_WRITE_LANES",
-        "Number of lanes for writes, 1 to 64. Each lane uses one database connection. Default: one for every two cores.",
+        "Number of lanes for writes, 1 to 64. Each lane uses two database connections: one for batches of light calls, one for heavy calls. Default: one for every two cores.",
     ),
     (
         "PAYERBASE_READ_LANES",
-        "Number of lanes for fast reads, 1 to 64. Each lane uses one database connection. Default: one for every two cores.",
+        "Number of lanes for fast reads, 1 to 64. Each lane uses two database connections: one for batches of light calls, one for heavy calls. Default: one for every two cores.",
     ),
     (
         "PAYERBASE_POOL_MAX",
@@ -109,16 +109,16 @@ A server opens at most this many connections; its start line has the sum as `con
 
 | connections | for |
 |---|---|
-| `PAYERBASE_WRITE_LANES` | lanes for writes, one each |
-| `PAYERBASE_READ_LANES` | lanes for fast reads, one each |
+| `PAYERBASE_WRITE_LANES` | lanes for writes, two each |
+| `PAYERBASE_READ_LANES` | lanes for fast reads, two each |
 | `PAYERBASE_POOL_MAX` | slow reads and busy payers |
 | 2 | token look-ups |
 | 2 | revocations and readiness |
 | 3 | slugs and the sweeper |
 | 1 | the start, and the probe of a database that cannot be reached |
 
-With the defaults this is 18 on two cores and 24 on eight.
-A lane keeps its connection; the others are opened when they are needed and closed after ten idle minutes.
+With the defaults this is 20 on two cores and 32 on eight.
+A lane keeps its connections, the second one from its first heavy call on; the others are opened when they are needed and closed after ten idle minutes.
 ";
 
 /// The page `docs/CONFIGURATION.md`: the table of settings.

@@ -27,6 +27,9 @@ pub use reason::{plain, reason};
 /// deadline even if its batch runs a second time.
 pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
+/// How long the statement of a heavy call may run. It runs alone, beside the light calls of its lane.
+pub const HEAVY_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a statement may wait for a lock. A lane tries the payer's lock without waiting, and the path of busy payers
 /// sets its own timeout: this one limits the wait for locks of foreign sessions.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(750);
@@ -204,6 +207,11 @@ fn session(options: PgConnectOptions, statement_timeout: Duration) -> PgConnectO
         ])
         .log_statements(tracing::log::LevelFilter::Trace)
         .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO)
+}
+
+/// Limits how long a statement of this connection may run.
+pub(crate) async fn limit_statements(connection: &mut PgConnection, timeout: Duration) -> sqlx::Result<()> {
+    execute(connection, &format!("set statement_timeout = {}", timeout.as_millis())).await
 }
 
 /// Whether the connection is lost: PostgreSQL is gone, or says that it is shutting down or starting.

@@ -4,29 +4,68 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 
+use crate::auth::Proof;
+use crate::budget::Held;
+use crate::call::{BODY_BYTES_MAX, Engine, Spec};
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
 /// Time limit for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a JSON body of at most `bytes_max`. It is empty if the client sent none, or only white space or `null`: generated
-/// clients send `null` for a body that was not given.
+/// Bytes of a body that do not count in the budget.
+const FREE_BYTES: usize = 16 << 10;
+/// Memory of an object, of a member of an object, and of a value in an array, while a request is worked on.
+const OBJECT_BYTES: usize = 320;
+const MEMBER_BYTES: usize = 112;
+const ITEM_BYTES: usize = 72;
+/// Memory of a number of a vector.
+const VECTOR_ITEM_BYTES: usize = 16;
+
+/// A body that has arrived.
+pub(super) struct Body {
+    pub bytes: web::Bytes,
+    /// The memory of a large body, and of the values in it.
+    pub held: Option<Held>,
+}
+
+/// The payer that sends a body.
+pub(super) struct Caller {
+    pub payer: Payer,
+    pub engine: web::Data<Engine>,
+}
+
+impl Caller {
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        let payer = request.extensions().get::<Proof>()?.payer().clone();
+        Some(Self { payer, engine: request.app_data::<web::Data<Engine>>()?.clone() })
+    }
+}
+
+/// Reads a JSON body. It is empty if the client sent none, or only white space or `null`: generated clients send `null` for
+/// a body that was not given. Its memory is counted while it arrives.
 pub(super) async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,
-    bytes_max: usize,
-) -> Result<web::Bytes, Problem> {
-    let headers = request.headers();
+    spec: &Spec,
+    caller: Option<&Caller>,
+) -> Result<Body, Problem> {
+    let (headers, bytes_max) = (request.headers(), spec.body_bytes_max);
     let too_large = || Problem::new(Code::PayloadTooLarge).member("limitBytes", bytes_max);
     let declared = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
+    let has_room = |caller: &Caller| caller.engine.requests().has_room(&caller.payer, declared.unwrap_or_default());
+    if declared.is_some_and(|length| length > FREE_BYTES) && !caller.is_none_or(has_room) {
+        return Err(no_memory());
+    }
+    let mut held = None;
     let read = async {
-        let mut body = web::BytesMut::with_capacity(declared.unwrap_or_default());
+        let mut body = web::BytesMut::with_capacity(declared.unwrap_or_default().min(FREE_BYTES));
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
                 tracing::debug!(%error, "a body broke off");
@@ -36,21 +75,56 @@ pub(super) async fn read_body(
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
+            if body.len() > FREE_BYTES {
+                hold(&mut held, caller, chunk.len())?;
+            }
         }
         Ok(body.freeze())
     };
-    let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+    let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(body) => body?,
         Err(_elapsed) => return Err(Problem::new(Code::RequestTimeout)),
     };
-    let body = without_mark(body);
-    if is_absent(&body) {
-        return Ok(web::Bytes::new());
+    let bytes = without_mark(bytes);
+    if is_absent(&bytes) {
+        return Ok(Body { bytes: web::Bytes::new(), held: None });
     }
     if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    Ok(body)
+    if held.is_some() {
+        // Larger bodies are for vectors.
+        let item_bytes = if bytes_max > BODY_BYTES_MAX { VECTOR_ITEM_BYTES } else { ITEM_BYTES };
+        hold(&mut held, caller, values_bytes(&bytes, item_bytes))?;
+    }
+    Ok(Body { bytes, held })
+}
+
+/// Adds to the memory of a body.
+fn hold(held: &mut Option<Held>, caller: Option<&Caller>, bytes: usize) -> Result<(), Problem> {
+    let Some(caller) = caller else { return Ok(()) };
+    let held = held.get_or_insert_with(|| caller.engine.requests().hold(&caller.payer, 0));
+    match held.grow(bytes) {
+        true => Ok(()),
+        false => Err(no_memory()),
+    }
+}
+
+fn no_memory() -> Problem {
+    Problem::new(Code::Overloaded).detail(
+        "Nothing was changed: the requests that are on their way need too much memory. Try again, with fewer large requests at the same time.",
+    )
+}
+
+/// About how much memory the values of a JSON text need.
+fn values_bytes(json: &[u8], item_bytes: usize) -> usize {
+    let of = |byte: &u8| match byte {
+        b'{' => OBJECT_BYTES,
+        b':' => MEMBER_BYTES,
+        b',' => item_bytes,
+        _ => 0,
+    };
+    json.iter().map(of).sum()
 }
 
 /// The body without a byte order mark, which parsers may ignore (RFC 8259, 8.1).

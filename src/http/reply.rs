@@ -1,13 +1,19 @@
 //! From a result or a problem to the answer.
 
-use actix_web::body::BoxBody;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::{Answer, Created};
+use crate::budget::Held;
+use crate::call::{Answer, Created, Written};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 use crate::telemetry::{self, because};
 
@@ -19,7 +25,7 @@ impl<T: Serialize> Responder for Answer<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(StatusCode::OK, &self)
+        respond(StatusCode::OK, self)
     }
 }
 
@@ -28,14 +34,39 @@ impl<T: Serialize> Responder for Created<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        respond(StatusCode::CREATED, &self.0)
+        respond(StatusCode::CREATED, self.0)
     }
 }
 
-fn respond<T: Serialize>(status: StatusCode, answer: &Answer<T>) -> HttpResponse {
+/// A large answer on its way. It holds its part of the budget until it is sent.
+struct LargeBody {
+    rest: Bytes,
+    _held: Option<Held>,
+}
+
+/// Bytes of a large answer that are written at once.
+const CHUNK_BYTES: usize = 32 << 10;
+
+impl MessageBody for LargeBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(u64::try_from(self.rest.len()).unwrap_or_default())
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let count = self.rest.len().min(CHUNK_BYTES);
+        Poll::Ready((count > 0).then(|| Ok(self.rest.split_to(count))))
+    }
+}
+
+fn respond<T: Serialize>(status: StatusCode, answer: Answer<T>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     if answer.is_replay {
         response.insert_header((IDEMPOTENT_REPLAY, HeaderValue::from_static("true")));
+    }
+    if let Some(Written { json, held }) = answer.written {
+        return response.content_type("application/json").body(LargeBody { rest: json.into(), _held: held });
     }
     match serde_json::to_string(&answer.output) {
         Ok(body) if body == "null" => response.status(StatusCode::NO_CONTENT).finish(),

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method as Verb;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use super::body::read_body;
+use super::body::{Body, Caller, read_body};
 use super::headers::conditions;
 use super::members::{Merged, Parsed};
 use super::parameters::{Parameters, path_parameters, query_parameters};
+use crate::aside::LARGE_BYTES;
 use crate::call::{Operation, Request};
 use crate::parse::refusal;
 use crate::problem::{Code, Problem};
@@ -32,24 +34,52 @@ impl<M: Operation> FromRequest for Request<M> {
             let mut query = query_parameters(request.query_string())?;
             // Forms send filters that are not filled in. An empty filter of `DELETE` could be one whose value is missing.
             let is_empty = |(_, value): &(_, String)| value.is_empty() && *request.method() == Verb::GET;
-            let empty: Vec<_> = query.extract_if(.., |pair| is_empty(pair)).map(|(name, _)| name).collect();
+            let empty = query.extract_if(.., |pair| is_empty(pair)).map(|(name, _)| name).collect();
             parameters.extend(query);
-            let body = match takes_body {
-                true if parameters.len() > path_count => {
-                    return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
-                }
-                true => Some(read_body(&request, payload, M::SPEC.body_bytes_max).await?),
-                false => None,
+            let sent = Sent { headers: request.headers().clone(), parameters, path_count, empty };
+            if !takes_body {
+                return sent.read(None);
+            }
+            if sent.parameters.len() > path_count {
+                return Err(Problem::new(Code::InvalidQuery).detail("This operation takes no query parameters."));
+            }
+            let caller = Caller::of(&request);
+            let Body { bytes, held } = read_body(&request, payload, &M::SPEC, caller.as_ref()).await?;
+            let Some(caller) = caller.filter(|_| bytes.len() >= LARGE_BYTES) else {
+                return sent.read(Some(&bytes));
             };
-            let conditions = conditions::<M>(request.headers(), &parameters, body.as_deref())?;
-            let method = parse(&parameters, &empty, body.as_deref()).map_err(|mut problem| {
-                let in_path = parameters.iter().take(path_count).map(|(name, _)| name.as_ref());
-                without_path(&mut problem, &in_path.collect::<Vec<_>>());
-                problem
-            })?;
-            Ok(Self { method, conditions })
+            if let Some(held) = held {
+                // Until the request is answered.
+                request.extensions_mut().insert(held);
+            }
+            let (length, read) = (bytes.len(), move || sent.read(Some(&bytes)));
+            let read = caller.engine.aside().run(&caller.payer, length, read).await;
+            read.unwrap_or_else(|_not_done| Err(Problem::new(Code::Overloaded)))
         }
         .boxed_local()
+    }
+}
+
+/// What a request has beside its body. The first `path_count` parameters are in the path; `empty` are the names of
+/// parameters without a value.
+struct Sent {
+    headers: HeaderMap,
+    parameters: Parameters,
+    path_count: usize,
+    empty: Vec<Cow<'static, str>>,
+}
+
+impl Sent {
+    /// Reads a method and its conditions.
+    fn read<M: Operation>(&self, body: Option<&[u8]>) -> Result<Request<M>, Problem> {
+        let Self { headers, parameters, path_count, empty } = self;
+        let conditions = conditions::<M>(headers, parameters, body)?;
+        let method = parse(parameters, empty, body).map_err(|mut problem| {
+            let in_path = parameters.iter().take(*path_count).map(|(name, _)| name.as_ref());
+            without_path(&mut problem, &in_path.collect::<Vec<_>>());
+            problem
+        })?;
+        Ok(Request { method, conditions, bytes: body.map_or(0, <[u8]>::len) })
     }
 }
 

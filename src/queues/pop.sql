@@ -27,8 +27,8 @@ begin
 end $$;
 
 -- Starts up to p_count jobs of a queue, in the order (rank, place), from the head of each rank on. Starts no more jobs
--- once their size reaches the limit.
-create function rpc.pop(p_payer text, p_params jsonb, p_count integer) returns json[]
+-- once their size reaches p_bytes_max.
+create function rpc.pop(p_payer text, p_params jsonb, p_count integer, p_bytes_max bigint) returns json[]
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -46,10 +46,6 @@ declare
   v_place bigint;
   v_size integer;
   v_bytes bigint := 0;
-  v_bytes_max constant bigint := case
-    when p_params ? 'isKept' then {{keyed_jobs_bytes_max}}
-    else {{jobs_bytes_max}}
-  end;
   v_popped json[] := '{}';
 begin
   select * into v_before
@@ -59,7 +55,7 @@ begin
     return v_popped;
   end if;
   v_queue := rpc.apply_due_jobs(p_payer, v_before, v_now);
-  while v_wanted > 0 and v_bytes < v_bytes_max loop
+  while v_wanted > 0 and v_bytes < p_bytes_max loop
     if v_queue.ranks = '{}' and v_queue.has_more_ranks then
       v_queue := rpc.find_ranks(p_payer, v_queue);
     end if;
@@ -76,14 +72,14 @@ begin
     loop
       v_ids := v_ids || v_id;
       v_bytes := v_bytes + v_size + 512;
-      exit when v_bytes >= v_bytes_max;
+      exit when v_bytes >= p_bytes_max;
     end loop;
     if v_ids <> '{}' then
       v_popped := v_popped || rpc.start_jobs(p_payer, v_ids, v_until, v_now);
       v_wanted := v_wanted - cardinality(v_ids);
       v_queue.due_at := least(v_queue.due_at, v_until);
     end if;
-    if v_wanted > 0 and v_bytes < v_bytes_max then
+    if v_wanted > 0 and v_bytes < p_bytes_max then
       v_queue.ranks := v_queue.ranks[2:];
       v_queue.heads := v_queue.heads[2:];
     elsif v_place - v_head >= {{head_steps_max}} then
@@ -152,7 +148,7 @@ begin
       return json_build_object('ok', rpc.job_json(v_job, v_now, v_lease));
     end if;
   end if;
-  v_popped := rpc.pop(p_payer, p_params, 1);
+  v_popped := rpc.pop(p_payer, p_params, 1, {{jobs_bytes_max}});
   return json_build_object(rpc.pop_outcome(v_popped), v_popped[1]);
 end $$;
 
@@ -160,13 +156,14 @@ create function rpc.pop_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 declare
-  v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer);
+  v_bytes_max bigint := case when p_params ? 'isKept' then {{keyed_jobs_bytes_max}} else {{jobs_bytes_max}} end;
+  v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer, v_bytes_max);
 begin
   return json_build_object(rpc.pop_outcome(v_popped), json_build_object('jobs', array_to_json(v_popped)));
 end $$;
 
--- A run of popJob calls. Calls with one queue and one lease time are one pop. Returns one result per call, like
--- rpc.pop_job.
+-- A run of popJob calls. Calls with one queue and one lease time are one pop, of limited size. Returns one result per
+-- call, like rpc.pop_job; NULL for a call that is not part of the pop.
 --   p_params  the parameters of each call
 create function rpc.pop_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -175,19 +172,16 @@ declare
   v_count integer := jsonb_array_length(p_params);
   v_first jsonb := p_params->0;
   v_popped json[];
-  v_answers json[] := '{}';
+  v_answers json[] := array_fill(null::json, array[v_count]);
 begin
   if not jsonb_path_exists(p_params, '$[*] ? (@.queue != $queue || @.leaseMs != $leaseMs)', v_first) then
-    v_popped := rpc.pop(p_payer, v_first, v_count);
+    v_popped := rpc.pop(p_payer, v_first, v_count, {{run_bytes_max}});
   end if;
   for i in 1 .. v_count loop
     if v_popped[i] is not null then
       v_answers[i] := json_build_object('ok', v_popped[i]);
     elsif cardinality(v_popped) = 0 then
       v_answers[i] := '{"empty":null}';
-    else
-      -- The calls have several queues or lease times, or the pop ended at its size limit or at the last job.
-      v_answers[i] := rpc.pop_job(p_payer, p_params->(i - 1));
     end if;
   end loop;
   return v_answers;

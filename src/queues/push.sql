@@ -219,26 +219,25 @@ begin
 end $$;
 
 -- A run of pushJob calls. If all have one queue, their jobs are added as a set. Returns one result per call, as
--- rpc.push_job does.
+-- rpc.push_job does; NULL for all calls if they have several queues, or one payload is too large, because only its own
+-- call may fail.
 --   p_params  the parameters of each call
 create function rpc.push_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
 as $$
 declare
   v_queue jsonb := jsonb_build_object('queue', p_params->0->'queue');
+  v_count integer := jsonb_array_length(p_params);
   v_pushed json[];
-  v_answers json[] := '{}';
+  v_answers json[] := array_fill(null::json, array[v_count]);
 begin
   if not jsonb_path_exists(p_params, '$[*] ? (@.queue != $queue)', v_queue) then
     v_pushed := rpc.push(p_payer, v_queue->>'queue', p_params);
   end if;
-  for i in 1 .. jsonb_array_length(p_params) loop
-    if v_pushed is not null then
+  if v_pushed is not null then
+    for i in 1 .. v_count loop
       v_answers[i] := json_build_object('ok', v_pushed[i]);
-    else
-      -- The calls have several queues, or one payload is too large: only its own call may fail.
-      v_answers[i] := rpc.push_job(p_payer, p_params->(i - 1));
-    end if;
-  end loop;
+    end loop;
+  end if;
   return v_answers;
 end $$;

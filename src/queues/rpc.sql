@@ -52,9 +52,8 @@ begin
   return json_build_object('ok', rpc.job_json(v_job, v_now));
 end $$;
 
--- A run of completeJob calls. One update completes the jobs of the calls with a lease and a small result; the other
--- calls run one by one, also those whose job the update did not find. Returns one result per call, as rpc.complete_job
--- does.
+-- A run of completeJob calls. One update completes the jobs of the calls with a lease and a small result. Returns one
+-- result per call, as rpc.complete_job does; NULL for the other calls, also if the update did not find the job.
 --   p_params  the parameters of each call
 create function rpc.complete_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql
@@ -72,7 +71,7 @@ declare
   v_results jsonb[] := '{}';
   v_job tenant.jobs;
   v_at integer;
-  v_answers json[] := '{}';
+  v_answers json[] := array_fill(null::json, array[v_count]);
 begin
   for i in 1 .. v_count loop
     v_call := p_params->(i - 1);
@@ -101,11 +100,6 @@ begin
     v_answers[v_at] := json_build_object('ok', rpc.job_json(v_job, v_now));
     if v_job."group" is not null then
       perform rpc.leave_group(p_payer, v_job.queue, v_job."group");
-    end if;
-  end loop;
-  for i in 1 .. v_count loop
-    if v_answers[i] is null then
-      v_answers[i] := rpc.complete_job(p_payer, p_params->(i - 1));
     end if;
   end loop;
   return v_answers;

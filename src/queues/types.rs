@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,7 +108,7 @@ pub struct Job {
     pub queue: Name,
     /// Payload, as it was pushed.
     #[schema(value_type = Value, example = json!({"invoice": 17}))]
-    pub payload: Value,
+    pub payload: Box<RawValue>,
     /// Priority, -32,768 to 32,767. Jobs with a higher priority are popped first.
     #[schema(example = 0)]
     pub priority: i16,
@@ -135,7 +136,7 @@ pub struct Job {
     pub group: Option<Name>,
     /// Result from `completeJob`. `null` if the job is not completed, or was completed without a result.
     #[schema(required, value_type = Option<Value>, example = json!(null))]
-    pub result: Option<Value>,
+    pub result: Option<Box<RawValue>>,
     /// Error of the last failed attempt. `null` if no attempt has failed.
     #[schema(required, example = json!(null))]
     pub error: Option<String>,
@@ -148,17 +149,42 @@ pub struct Job {
     pub finished_at: Option<Time>,
 }
 
+/// Implements `Deserialize` for a job with one more member. The text is read twice, once for the job: `flatten` would read
+/// each value of the payload into memory.
+macro_rules! with_job {
+    ($name:ident { $(#[$attribute:meta])* $member:ident: $type:ty }) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                struct More {
+                    $(#[$attribute])*
+                    $member: $type,
+                }
+
+                let json = Box::<RawValue>::deserialize(deserializer)?;
+                let job = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+                let More { $member } = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
+                Ok(Self { job, $member })
+            }
+        }
+    };
+}
+
 /// Result of a push.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PushedJob {
     /// The job.
     #[serde(flatten)]
     pub job: Job,
     /// Whether this is an older, unfinished job with the same `dedupKey`, and no new job was pushed.
-    #[serde(default)]
     #[schema(required, example = false)]
     pub deduplicated: bool,
 }
+
+with_job!(PushedJob {
+    #[serde(default)]
+    deduplicated: bool
+});
 
 /// Result of pushing a batch.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -168,7 +194,7 @@ pub struct PushedJobs {
 }
 
 /// A job with its lease.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LeasedJob {
     /// The job.
     #[serde(flatten)]
@@ -176,6 +202,8 @@ pub struct LeasedJob {
     /// Lease of this attempt. A new attempt gets a new lease.
     pub lease: Id,
 }
+
+with_job!(LeasedJob { lease: Id });
 
 /// Jobs with their leases.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -198,7 +226,7 @@ pub struct FailedAttempt {
 }
 
 /// A job with its errors.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobWithErrors {
     /// The job.
     #[serde(flatten)]
@@ -206,6 +234,8 @@ pub struct JobWithErrors {
     /// The last ten failed attempts, in the order of time.
     pub errors: Vec<FailedAttempt>,
 }
+
+with_job!(JobWithErrors { errors: Vec<FailedAttempt> });
 
 /// Status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

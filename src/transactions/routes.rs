@@ -25,8 +25,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// references in it counts with a space after each comma and colon.
 ///
 /// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the
-/// whole transaction. All results, plus the whole result that each reference reads from, are at most {{results_bytes_max}}: more is
-/// `payload-too-large`.
+/// whole transaction. All results are at most {{results_bytes_max}}, and the values of all references at most
+/// {{referenced_bytes_max}}: more is `payload-too-large`.
 #[utoipa::path(operation_id = "transact", tag = "transactions",
     request_body(content = Transaction, examples(
         ("order" = (summary = "Count an order and note its number, or do neither", value = json!({"calls": [

@@ -17,3 +17,12 @@ pub enum Batching {
     /// On a connection of the pool, alone: for slow reads and for long work of the sweeper.
     Apart,
 }
+
+/// Which calls of an inbox a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Light calls, in batches.
+    Light,
+    /// Heavy calls, one at a time.
+    Heavy,
+}

@@ -16,7 +16,7 @@ use super::error::CallError;
 use super::inbox::Inbox;
 use super::rerun::{SendBatch, run_alone};
 use super::send_error::SendError;
-use super::statement::{self, BatchResults, SILENCE_MAX};
+use super::statement::{self, BatchResults, SILENCE_MAX, Terms};
 use crate::db::{Database, POOL_WAIT};
 use crate::payer::Payer;
 
@@ -69,7 +69,7 @@ impl BusyPath {
 
     async fn process(self: &Arc<Self>, inbox: &Arc<Inbox>, payer: &Payer, mut batch: Vec<Call>) {
         let mut sender = &**self;
-        statement::sort(&mut batch);
+        statement::group(&mut batch);
         match sender.send(&batch).await {
             Ok(results) => answer(batch, results),
             Err(error) if error.is_lock_timeout() => self.postpone(inbox, payer, batch),
@@ -92,7 +92,7 @@ impl SendBatch for &BusyPath {
     async fn send(&mut self, batch: &[Call]) -> Result<BatchResults, SendError> {
         let statement = async {
             let mut connection = self.database.slow().acquire().await?;
-            statement::execute(&mut *connection, Access::Write, batch, LOCK_WAIT).await
+            statement::execute(&mut *connection, Access::Write, batch, Terms::waiting(LOCK_WAIT)).await
         };
         match tokio::time::timeout(POOL_WAIT + LOCK_WAIT + SILENCE_MAX, statement).await {
             Ok(result) => result,

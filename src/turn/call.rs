@@ -9,12 +9,23 @@ use tokio::sync::oneshot;
 use super::access::{Access, Batching};
 use super::error::CallError;
 use super::send_error::SendError;
+use crate::aside::LARGE_BYTES;
+use crate::budget::{Budget, Held};
 use crate::payer::Payer;
 use crate::telemetry::Current;
 use crate::vector::Vector;
 
+/// Time limit of a call. A call that has not begun by then is answered with 503 and never runs.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call is refused whose payer reads its answers too slowly.
+pub(super) const UNREAD_ANSWERS: &str = "the payer has not read its large answers";
+
 /// Bytes of parameters that count as one unit of weight.
 const WEIGHT_BYTES: usize = 16 << 10;
+/// Values of JSON in the parameters that count as one unit of weight: reading, storing and writing one takes a microsecond
+/// and more.
+const WEIGHT_VALUES: usize = 32;
 
 /// What a call does in the database.
 #[derive(Clone)]
@@ -31,17 +42,32 @@ pub(crate) struct Command {
     pub conditions: Option<String>,
     /// The query vector of a search. Such a call runs apart.
     pub vector: Option<Vector>,
-    /// How much work it is, in simple calls.
+    /// How much work the method is, in simple calls.
     pub weight: usize,
     /// Whether a visitor of a link sent it, who has no token.
     pub is_visit: bool,
 }
 
 impl Command {
-    /// The weight of the method and of the size of its parameters.
-    pub(super) fn total_weight(&self) -> usize {
-        self.weight + self.params.len() / WEIGHT_BYTES
+    /// The weight of the method and of its parameters.
+    fn total_weight(&self) -> usize {
+        self.weight + self.params.len() / WEIGHT_BYTES + values(&self.params) / WEIGHT_VALUES
     }
+}
+
+/// About how many values a JSON text has: the number of its commas, colons and brackets, outside of texts.
+fn values(json: &str) -> usize {
+    let (mut count, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b':' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// A call on its way to the database.
@@ -49,21 +75,59 @@ pub(super) struct Call {
     pub id: u64,
     pub payer: Payer,
     pub command: Command,
+    /// How much work it is, in simple calls.
+    pub weight: usize,
     pub queued: Instant,
     /// How often its payer was found busy.
     pub busy_tries: u32,
+    /// Whether its batch failed, so that it runs again, alone.
+    pub is_rerun: bool,
     /// The request, whose log line has the cause of a failure. `None` for calls of the sweeper.
     pub request: Option<Arc<Current>>,
-    pub reply: oneshot::Sender<Result<String, CallError>>,
+    pub reply: oneshot::Sender<Result<CallResult, CallError>>,
+    /// The budget of answers that wait to be read.
+    pub answers: Arc<Budget>,
+}
+
+/// The result of a method, as JSON text.
+pub(crate) struct CallResult {
+    /// The text.
+    pub json: String,
+    /// The part of the budget that a large result holds until it was sent.
+    pub held: Option<Held>,
+}
+
+impl CallResult {
+    pub(super) fn new(json: String, payer: &Payer, answers: &Arc<Budget>) -> Self {
+        let held = (json.len() >= LARGE_BYTES).then(|| answers.hold(payer, json.len()));
+        Self { json, held }
+    }
 }
 
 /// Who has a share of a lane: a payer, and apart from it the visitors of its links.
 pub(super) type Sender = (Payer, bool);
 
 impl Call {
+    pub fn new(
+        id: u64,
+        payer: Payer,
+        command: Command,
+        reply: oneshot::Sender<Result<CallResult, CallError>>,
+        answers: Arc<Budget>,
+    ) -> Self {
+        let weight = command.total_weight();
+        let (queued, request) = (Instant::now(), Current::get());
+        Self { id, payer, command, weight, queued, busy_tries: 0, is_rerun: false, request, reply, answers }
+    }
+
     /// Whose share it uses.
     pub fn sender(&self) -> Sender {
         (self.payer.clone(), self.command.is_visit)
+    }
+
+    /// Whether the payer has read enough of its large answers, so that there is room for one more.
+    pub fn has_room_for_answer(&self) -> bool {
+        self.answers.has_room(&self.payer, LARGE_BYTES)
     }
 
     pub fn bytes(&self) -> usize {
@@ -94,6 +158,7 @@ impl Call {
     }
 
     pub fn answer(self, answer: Result<String, CallError>) {
+        let answer = answer.map(|json| CallResult::new(json, &self.payer, &self.answers));
         // The caller may have gone.
         let _gone = self.reply.send(answer);
     }
@@ -106,5 +171,17 @@ pub(super) fn because(request: Option<&Current>, error: CallError, cause: impl I
         Some(request) => request.because(cause),
         None if error == CallError::Refused => tracing::error!(%cause, "the database refused a call of the sweeper"),
         None => tracing::debug!(%cause, ?error, "a call of the sweeper failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_a_json_text_are_counted_outside_of_texts() {
+        assert_eq!(values(r#"{"a":1,"b":[2,"x,:[{\"y,\"",{}]}"#), 8);
+        assert_eq!(values(&serde_json::to_string(&vec![serde_json::json!({"": 0}); 9_000]).unwrap()), 27_000);
+        assert_eq!(values(r#""a\\", 1"#), 1);
     }
 }

@@ -13,18 +13,18 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::access::Access;
+use super::access::{Access, Load};
 use super::inbox::Inbox;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabels {
-    /// `write` or `read`.
+    /// `write` or `read`, `heavy_write` or `heavy_read`.
     lane: &'static str,
 }
 
 /// The metrics of one kind of lane.
 #[derive(Clone)]
-struct LaneMetrics {
+pub(super) struct LaneMetrics {
     batch_calls: Histogram,
     wait: Histogram,
     busy: Counter<f64, AtomicU64>,
@@ -36,6 +36,8 @@ struct LaneMetrics {
 pub(super) struct Metrics {
     write: LaneMetrics,
     read: LaneMetrics,
+    heavy_write: LaneMetrics,
+    heavy_read: LaneMetrics,
 }
 
 impl Metrics {
@@ -72,29 +74,33 @@ impl Metrics {
                 commit: commit.get_or_create_owned(&labels),
             }
         };
-        Self { write: of("write"), read: of("read") }
+        Self { write: of("write"), read: of("read"), heavy_write: of("heavy_write"), heavy_read: of("heavy_read") }
     }
 
-    fn of(&self, access: Access) -> &LaneMetrics {
-        match access {
-            Access::Write => &self.write,
-            Access::Read => &self.read,
+    /// The metrics of the lanes for light or for heavy calls.
+    pub fn of(&self, access: Access, load: Load) -> &LaneMetrics {
+        match (access, load) {
+            (Access::Write, Load::Light) => &self.write,
+            (Access::Read, Load::Light) => &self.read,
+            (Access::Write, Load::Heavy) => &self.heavy_write,
+            (Access::Read, Load::Heavy) => &self.heavy_read,
         }
     }
+}
 
-    pub fn waited(&self, access: Access, time: Duration) {
-        self.of(access).wait.observe(time.as_secs_f64());
+impl LaneMetrics {
+    pub fn waited(&self, time: Duration) {
+        self.wait.observe(time.as_secs_f64());
     }
 
-    pub fn occupied(&self, access: Access, time: Duration) {
-        self.of(access).busy.inc_by(time.as_secs_f64());
+    pub fn occupied(&self, time: Duration) {
+        self.busy.inc_by(time.as_secs_f64());
     }
 
-    pub fn ran(&self, access: Access, calls: usize, ran: Duration, round_trip: Duration) {
-        let metrics = self.of(access);
-        metrics.batch_calls.observe(f64::from(u32::try_from(calls).unwrap_or(u32::MAX)));
-        metrics.run.observe(ran.as_secs_f64());
-        metrics.commit.observe(round_trip.saturating_sub(ran).as_secs_f64());
+    pub fn ran(&self, calls: usize, ran: Duration, round_trip: Duration) {
+        self.batch_calls.observe(f64::from(u32::try_from(calls).unwrap_or(u32::MAX)));
+        self.run.observe(ran.as_secs_f64());
+        self.commit.observe(round_trip.saturating_sub(ran).as_secs_f64());
     }
 }
 
@@ -112,15 +118,20 @@ impl std::fmt::Debug for Inboxes {
 
 impl Collector for Inboxes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let kinds = [("write", &self.write), ("read", &self.read)];
+        let kinds = [
+            ("write", &self.write, Load::Light),
+            ("read", &self.read, Load::Light),
+            ("heavy_write", &self.write, Load::Heavy),
+            ("heavy_read", &self.read, Load::Heavy),
+        ];
         let gauge = MetricType::Gauge;
         let mut lanes = encoder.encode_descriptor("lanes", "Lanes, each with one connection", None, gauge)?;
-        for (kind, inboxes) in kinds {
+        for (kind, inboxes, _) in kinds {
             ConstGauge::new(inboxes.len()).encode(lanes.encode_family(&[("lane", kind)])?)?;
         }
         let mut queued = encoder.encode_descriptor("lane_queued", "Calls that wait for their lane", None, gauge)?;
-        for (kind, inboxes) in kinds {
-            let calls: usize = inboxes.iter().map(|inbox| inbox.len()).sum();
+        for (kind, inboxes, load) in kinds {
+            let calls: usize = inboxes.iter().map(|inbox| inbox.len(load)).sum();
             ConstGauge::new(calls).encode(queued.encode_family(&[("lane", kind)])?)?;
         }
         Ok(())

@@ -90,6 +90,11 @@ impl SendError {
         self.refusal().is_some_and(|code| code == LOCK_TIMEOUT)
     }
 
+    /// Whether the statement took too long.
+    pub fn is_timeout(&self) -> bool {
+        self.refusal().is_some_and(|code| code == STATEMENT_TIMEOUT)
+    }
+
     /// Whether the same call may succeed when it runs again.
     pub fn is_transient(&self, access: Access) -> bool {
         match self {

@@ -1,5 +1,6 @@
-//! The two statements: `rpc.turn` for writes and `rpc.read` for reads.
+//! The statements: `rpc.write_batch` and `rpc.read_batch`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
@@ -10,10 +11,14 @@ use super::access::Access;
 use super::call::Call;
 use super::send_error::SendError;
 use crate::db::LANE_STATEMENT_TIMEOUT;
+use crate::payer::Payer;
 use crate::vector::Vector;
 
 /// After this long without a reply a connection counts as broken: the database cancels its statements sooner.
 pub(super) const SILENCE_MAX: Duration = LANE_STATEMENT_TIMEOUT.saturating_mul(2);
+
+/// After this time, a batch of light calls begins no more calls: they run in the next batch.
+const LIGHT_BUDGET: Duration = Duration::from_millis(10);
 
 /// The results of a batch.
 pub(super) struct BatchResults {
@@ -21,66 +26,104 @@ pub(super) struct BatchResults {
     pub results: Vec<String>,
     /// Time inside of the function. The rest of the round trip is the commit and the network.
     pub ran: Duration,
+    /// Per call, the time after the begin of the batch at which it ended, if it is known.
+    pub ended: Vec<Option<Duration>>,
 }
 
-/// Sorts a batch by payer, so that two batches take the locks of their payers in the same order. All calls of a batch are in
-/// flight at the same time, so any order of the calls of a payer is right: those of one method without conditions become
-/// neighbours, because they run as a set.
-pub(super) fn sort(calls: &mut [Call]) {
-    let key = |call: &Call| (call.command.method, call.command.conditions.is_some());
-    calls.sort_by(|a, b| a.payer.cmp(&b.payer).then_with(|| key(a).cmp(&key(b))));
-}
-
-/// Runs `calls`, sorted by payer, as one autocommit statement.
+/// Groups a batch by payer, in the order of each payer's first call. All calls of a batch are in flight at the same time, so
+/// any order of the calls of a payer is right: those of one method without conditions become neighbours, because they run as
+/// a set.
 ///
-/// Fetches all rows: the commit comes after the first row and before the database is ready for the next statement.
+/// The payers may have any order: a turn of several payers waits for no lock, so two of them cannot deadlock.
+pub(super) fn group(calls: &mut [Call]) {
+    let mut places: HashMap<Payer, usize> = HashMap::new();
+    for (place, call) in calls.iter().enumerate() {
+        places.entry(call.payer.clone()).or_insert(place);
+    }
+    calls.sort_by_cached_key(|call| {
+        (places.get(&call.payer).copied(), call.command.method, call.command.conditions.is_some())
+    });
+}
+
+/// How a batch runs.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// How long it waits for the lock of its payer. Only a batch of one payer may wait.
+    pub lock_wait: Duration,
+    /// After this time, it begins no more calls.
+    pub budget: Option<Duration>,
+}
+
+impl Terms {
+    /// The terms of a batch of light calls.
+    pub const LIGHT: Self = Self { lock_wait: Duration::ZERO, budget: Some(LIGHT_BUDGET) };
+
+    /// The terms of calls of one payer.
+    pub const fn waiting(lock_wait: Duration) -> Self {
+        Self { lock_wait, budget: None }
+    }
+}
+
+/// Runs a batch, grouped by payer, as one autocommit statement.
 pub(super) async fn execute(
     connection: impl PgExecutor<'_>,
     access: Access,
     calls: &[Call],
-    lock_wait: Duration,
+    terms: Terms,
 ) -> Result<BatchResults, SendError> {
     let payers: Vec<&str> = calls.iter().map(|call| call.payer.as_str()).collect();
     let methods: Vec<&str> = calls.iter().map(|call| call.command.method).collect();
     let params: Vec<&str> = calls.iter().map(|call| call.command.params.as_str()).collect();
     let route = payers.first().copied();
+    let budget_ms = terms.budget.map(milliseconds);
     let rows = match access {
         Access::Write => {
-            let lock_wait_ms = i32::try_from(lock_wait.as_millis()).unwrap_or(i32::MAX);
             let conditions: Vec<Option<&str>> = calls.iter().map(|call| call.command.conditions.as_deref()).collect();
-            sqlx::query("select * from rpc.turn($1, $2, $3, $4, $5, $6)")
+            sqlx::query("select * from rpc.write_batch($1, $2, $3, $4, $5, $6, $7)")
                 .bind(route)
                 .bind(payers)
                 .bind(methods)
                 .bind(params)
                 .bind(conditions)
-                .bind(lock_wait_ms)
+                .bind(milliseconds(terms.lock_wait))
+                .bind(budget_ms)
                 .fetch_all(connection)
                 .await
         }
         Access::Read => {
             let vector = calls.first().and_then(|call| call.command.vector.as_ref()).map(Vector::to_pg);
-            sqlx::query("select * from rpc.read($1, $2, $3, $4, $5)")
+            sqlx::query("select * from rpc.read_batch($1, $2, $3, $4, $5, $6)")
                 .bind(route)
                 .bind(payers)
                 .bind(methods)
                 .bind(params)
                 .bind(vector)
+                .bind(budget_ms)
                 .fetch_all(connection)
                 .await
         }
     };
-    let results = rows.and_then(|rows| decode(&rows)).map_err(SendError::from)?;
-    if results.results.len() == calls.len() {
+    // All rows are fetched: the commit comes after the first row and before the database is ready for the next statement.
+    let results = rows.and_then(|rows| decode(rows.first().ok_or(sqlx::Error::RowNotFound)?));
+    let results = results.map_err(SendError::from)?;
+    if results.results.len() == calls.len() && results.ended.len() == calls.len() {
         return Ok(results);
     }
     // The batch is committed, but the results cannot be assigned to the calls.
     Err(SendError::Lost(sqlx::Error::Protocol("a batch returned a wrong number of results".into())))
 }
 
-fn decode(rows: &[PgRow]) -> Result<BatchResults, sqlx::Error> {
-    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let ran: PgInterval = row.try_get("ran")?;
-    let ran = Duration::from_micros(u64::try_from(ran.microseconds).unwrap_or_default());
-    Ok(BatchResults { results: row.try_get("results")?, ran })
+fn decode(row: &PgRow) -> sqlx::Result<BatchResults> {
+    let (ran, ended): (PgInterval, Vec<Option<PgInterval>>) = (row.try_get("ran")?, row.try_get("ended")?);
+    let ended = ended.iter().map(|time| time.as_ref().map(duration)).collect();
+    Ok(BatchResults { results: row.try_get("results")?, ran: duration(&ran), ended })
+}
+
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// The time of a statement: less than a day.
+fn duration(interval: &PgInterval) -> Duration {
+    Duration::from_micros(u64::try_from(interval.microseconds).unwrap_or_default())
 }

@@ -22,35 +22,41 @@ begin
   return v_last;
 end $$;
 
--- Runs a batch of writes in one transaction. The calls are sorted by payer, so that two batches take the locks of their
--- payers (tenant.payer_lock) in the same order and cannot deadlock.
+-- Runs a batch of writes in one transaction. The calls of a payer are neighbours. Functions are called in assignments,
+-- not with `perform`, which would run each as a query of its own.
 --   p_route       a payer of the batch: it selects the node of a cluster
 --   p_conditions  the conditions of each call (rpc.write_with_conditions); NULL for most calls
---   p_wait_ms     0: the result of a payer whose lock is held is {"busy": null}, without waiting;
---                 otherwise how long to wait for the lock, then SQLSTATE 55P03: only for batches of one payer
--- `ran` is the time inside of this function: the rest of a round trip is the commit. Functions are called in
--- assignments, not with `perform`, which would run each as a query of its own.
-create function rpc.turn(
+--   p_wait_ms     0: the result of a payer whose lock (tenant.payer_lock) is held is {"busy": null}, without waiting,
+--                 so two batches cannot deadlock; otherwise how long to wait for the lock, then SQLSTATE 55P03: only
+--                 for batches of one payer
+--   p_budget_ms   once the batch has run a call and this time has passed, the result of each call that has not begun is
+--                 {"again": null}; NULL: no limit
+--   ran           time inside of this function: the rest of a round trip is the commit
+--   ended         per call, the time after the begin of the batch at which it ended; of a run, only for its last call
+create function rpc.write_batch(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
-  out results text[], out ran interval
+  p_budget_ms integer, out results text[], out ran interval, out ended interval[]
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_started timestamptz := clock_timestamp();
+  v_budget interval := make_interval(secs => p_budget_ms / 1000.0);
   v_payer text := '';
   v_lock bigint;
   v_locked boolean;
+  v_at integer := 1;
   v_run_end integer := 0;
+  v_has_run boolean := false;
 begin
   if p_route <> all (p_payers) then
     raise exception 'the route is not a payer of the batch';
   end if;
-  for i in 1 .. cardinality(p_payers) loop
-    continue when i <= v_run_end;
-    if p_payers[i] <> v_payer then
-      v_payer := set_config('payerbase.payer', p_payers[i], true);
+  ended := array_fill(null::interval, array[cardinality(p_payers)]);
+  while v_at <= cardinality(p_payers) loop
+    if p_payers[v_at] <> v_payer then
+      v_payer := set_config('payerbase.payer', p_payers[v_at], true);
       v_lock := tenant.payer_lock(v_payer);
       -- While functions of an earlier version may run, a turn takes their lock too.
       v_locked := (not tenant.has_old_turns() or pg_try_advisory_xact_lock(hashtextextended(v_payer, 0)))
@@ -63,25 +69,83 @@ begin
       end if;
     end if;
     -- Anything that must be atomic with every write belongs here, such as its price.
-    if not v_locked then
-      results[i] := '{"busy":null}';
-    elsif p_payers[i + 1] = v_payer and p_methods[i + 1] = p_methods[i] and rpc.has_run(p_methods[i])
-      and p_conditions[i] is null and p_conditions[i + 1] is null
+    if v_at <= v_run_end and results[v_at] is not null then
+      v_at := v_at + 1;
+      continue;
+    elsif not v_locked then
+      results[v_at] := '{"busy":null}';
+    elsif v_has_run and clock_timestamp() - v_started > v_budget then
+      results[v_at] := '{"again":null}';
+    elsif v_at > v_run_end and p_payers[v_at + 1] = v_payer and p_methods[v_at + 1] = p_methods[v_at]
+      and rpc.has_run(p_methods[v_at]) and p_conditions[v_at] is null and p_conditions[v_at + 1] is null
     then
-      v_run_end := rpc.run_end(p_payers, p_methods, p_conditions, i);
-      results := results || rpc.dispatch_run(
-        v_payer, p_methods[i], ('[' || array_to_string(p_params[i:v_run_end], ',') || ']')::jsonb)::text[];
-    elsif p_conditions[i] is null then
-      results[i] := rpc.dispatch_write(v_payer, p_methods[i], p_params[i]::jsonb);
+      v_run_end := rpc.run_end(p_payers, p_methods, p_conditions, v_at);
+      results[v_at:v_run_end] := rpc.dispatch_run(
+        v_payer, p_methods[v_at], ('[' || array_to_string(p_params[v_at:v_run_end], ',') || ']')::jsonb)::text[];
+      ended[v_run_end] := clock_timestamp() - v_started;
+      v_has_run := true;
+      -- The calls of the run that could not be part of the set run next, one by one.
+      continue;
     else
-      results[i] := rpc.write_with_conditions(v_payer, p_methods[i], p_params[i]::jsonb, p_conditions[i]::jsonb);
+      results[v_at] := case
+        when p_conditions[v_at] is null then rpc.dispatch_write(v_payer, p_methods[v_at], p_params[v_at]::jsonb)
+        else rpc.write_with_conditions(v_payer, p_methods[v_at], p_params[v_at]::jsonb, p_conditions[v_at]::jsonb)
+      end;
+      ended[v_at] := clock_timestamp() - v_started;
+      v_has_run := true;
     end if;
+    v_at := v_at + 1;
   end loop;
   ran := clock_timestamp() - v_started;
 end $$;
 
 -- Runs a batch of reads without a lock, in a transaction that it makes read-only.
---   p_vector  the query vector of a search, which is a batch of its own; NULL for other reads
+--   p_vector     the query vector of a search, which is a batch of its own; NULL for other reads
+--   p_budget_ms  as in rpc.write_batch, and so are the results
+create function rpc.read_batch(
+  p_route text, p_payers text[], p_methods text[], p_params text[], p_vector public.vector, p_budget_ms integer,
+  out results text[], out ran interval, out ended interval[]
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_started timestamptz := clock_timestamp();
+  v_budget interval := make_interval(secs => p_budget_ms / 1000.0);
+  v_payer text;
+begin
+  if p_route <> all (p_payers) then
+    raise exception 'the route is not a payer of the batch';
+  end if;
+  v_payer := set_config('transaction_read_only', 'on', true);
+  ended := array_fill(null::interval, array[cardinality(p_payers)]);
+  for i in 1 .. cardinality(p_payers) loop
+    if i > 1 and clock_timestamp() - v_started > v_budget then
+      results[i] := '{"again":null}';
+      continue;
+    end if;
+    if p_payers[i] <> v_payer then
+      v_payer := set_config('payerbase.payer', p_payers[i], true);
+    end if;
+    results[i] := rpc.dispatch_read(v_payer, p_methods[i], p_params[i]::jsonb, p_vector);
+    ended[i] := clock_timestamp() - v_started;
+  end loop;
+  ran := clock_timestamp() - v_started;
+end $$;
+
+-- For servers of revisions before 6, whose batches have no budget of time.
+create function rpc.turn(
+  p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
+  out results text[], out ran interval
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  select w.results, w.ran into results, ran
+    from rpc.write_batch(p_route, p_payers, p_methods, p_params, p_conditions, p_wait_ms, null) w;
+end $$;
+
 create function rpc.read(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_vector public.vector,
   out results text[], out ran interval
@@ -89,22 +153,12 @@ create function rpc.read(
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_started timestamptz := clock_timestamp();
-  v_payer text;
 begin
-  if p_route <> all (p_payers) then
-    raise exception 'the route is not a payer of the batch';
-  end if;
-  v_payer := set_config('transaction_read_only', 'on', true);
-  for i in 1 .. cardinality(p_payers) loop
-    if p_payers[i] <> v_payer then
-      v_payer := set_config('payerbase.payer', p_payers[i], true);
-    end if;
-    results[i] := rpc.dispatch_read(v_payer, p_methods[i], p_params[i]::jsonb, p_vector);
-  end loop;
-  ran := clock_timestamp() - v_started;
+  select r.results, r.ran into results, ran
+    from rpc.read_batch(p_route, p_payers, p_methods, p_params, p_vector, null) r;
 end $$;
 
+grant execute on function rpc.write_batch(text, text[], text[], text[], text[], integer, integer) to payerbase_app;
+grant execute on function rpc.read_batch(text, text[], text[], text[], public.vector, integer) to payerbase_app;
 grant execute on function rpc.turn(text, text[], text[], text[], text[], integer) to payerbase_app;
 grant execute on function rpc.read(text, text[], text[], text[], public.vector) to payerbase_app;

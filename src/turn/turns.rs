@@ -5,35 +5,31 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
-use super::access::{Access, Batching};
+use super::access::{Access, Batching, Load};
+use super::apart::Apart;
 use super::busy::BusyPath;
-use super::call::{self, Call, Command};
+use super::call::{CALL_TIMEOUT, Call, CallResult, Command};
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::lane::Lane;
 use super::metrics::{Inboxes, Metrics};
-use super::send_error::SendError;
-use super::statement;
-use crate::db::{Database, POOL_SILENCE_MAX, POOL_WAIT};
+use crate::budget::Budget;
+use crate::db::Database;
 use crate::payer::Payer;
-use crate::payer_limit::{PayerLimit, Permit};
-use crate::telemetry::{Current, because};
+use crate::telemetry::because;
 
-/// Time limit of a call. A call that has not begun by then is answered with 503 and never runs.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a write on the pool waits for the payer's lock.
-const APART_LOCK_WAIT: Duration = Duration::from_millis(500);
+/// Bytes of large answers that wait to be sent.
+const ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of large answers of one payer that wait to be sent.
+const ANSWERS_PAYER_SHARE: usize = 16 << 20;
 
 /// Why a call failed whose statement did not end in time.
-const NO_REPLY: &str = "the database did not reply in time";
+pub(super) const NO_REPLY: &str = "the database did not reply in time";
 
 /// Number of lanes.
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +42,11 @@ pub struct LaneCounts {
 
 /// All lanes of this process.
 pub struct Turns {
-    database: Database,
     write: Vec<Arc<Inbox>>,
     read: Vec<Arc<Inbox>>,
-    slow_reads: PayerLimit,
-    /// Lanes without a thread, write and read alternately.
+    apart: Arc<Apart>,
+    answers: Arc<Budget>,
+    /// Lanes without a thread.
     idle: Mutex<VecDeque<Lane>>,
     next_id: AtomicU64,
 }
@@ -61,40 +57,44 @@ impl Turns {
     pub fn new(database: Database, lanes: LaneCounts, registry: &mut Registry) -> Arc<Self> {
         let metrics = Arc::new(Metrics::register(registry));
         let busy = Arc::new(BusyPath::new(database.clone()));
-        let lane = |access, inbox: &Arc<Inbox>| Lane {
+        let answers = Budget::new(ANSWERS_BYTES_MAX, ANSWERS_PAYER_SHARE);
+        let lane = |access, load, inbox: &Arc<Inbox>| Lane {
             access,
+            load,
             inbox: Arc::clone(inbox),
             database: database.clone(),
             busy: Arc::clone(&busy),
             metrics: Arc::clone(&metrics),
             connection: None,
-            replied: Instant::now(),
         };
-        let inboxes = |count| -> Vec<Arc<Inbox>> { (0..count).map(|_lane| Arc::default()).collect() };
-        let (write, read) = (inboxes(lanes.write), inboxes(lanes.read));
+        let inboxes = |access, count| -> Vec<Arc<Inbox>> { (0..count).map(|_| Inbox::new(access)).collect() };
+        let (write, read) = (inboxes(Access::Write, lanes.write), inboxes(Access::Read, lanes.read));
         registry.register_collector(Box::new(Inboxes { write: write.clone(), read: read.clone() }));
-        // Alternately, so that every thread gets lanes of both kinds.
+        // Alternately, so that every thread gets lanes of all kinds.
         let mut idle = VecDeque::new();
-        for index in 0..write.len().max(read.len()) {
-            idle.extend(write.get(index).map(|inbox| lane(Access::Write, inbox)));
-            idle.extend(read.get(index).map(|inbox| lane(Access::Read, inbox)));
+        for load in [Load::Light, Load::Heavy] {
+            for index in 0..write.len().max(read.len()) {
+                idle.extend(write.get(index).map(|inbox| lane(Access::Write, load, inbox)));
+                idle.extend(read.get(index).map(|inbox| lane(Access::Read, load, inbox)));
+            }
         }
         Arc::new(Self {
             write,
             read,
-            slow_reads: PayerLimit::default(),
+            apart: Apart::new(database, Arc::clone(&answers)),
+            answers,
             idle: Mutex::new(idle),
             next_id: AtomicU64::new(0),
-            database,
         })
     }
 
-    /// Drives up to `count` idle lanes on the runtime of this thread. Every HTTP thread drives some lanes: a call whose lane
+    /// Drives the share of one of `threads` threads of the idle lanes, on the runtime of this thread. Every HTTP thread drives some lanes: a call whose lane
     /// is on its own thread needs no wake-up of another thread, which is most of the latency of a lone call.
     ///
     /// When the runtime ends, its lanes become idle again, for the thread that replaces it.
-    pub fn drive(self: &Arc<Self>, count: usize) {
-        for _ in 0..count {
+    pub fn drive(self: &Arc<Self>, threads: usize) {
+        let count = 2 * (self.write.len() + self.read.len());
+        for _ in 0..count.div_ceil(threads) {
             let Some(lane) = self.idle().pop_front() else { return };
             let mut driven = Driven { turns: Arc::downgrade(self), lane: Some(lane) };
             tokio::spawn(async move {
@@ -119,13 +119,13 @@ impl Turns {
     }
 
     /// Runs one command for a payer, and answers the result of its method as JSON text.
-    pub(crate) async fn dispatch(&self, payer: Payer, command: Command) -> Result<String, CallError> {
+    pub(crate) async fn dispatch(&self, payer: Payer, command: Command) -> Result<CallResult, CallError> {
         let (access, batching) = (command.access, command.batching);
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let call = Call { id, payer, command, queued: Instant::now(), busy_tries: 0, request: Current::get(), reply };
+        let call = Call::new(id, payer, command, reply, Arc::clone(&self.answers));
         if batching == Batching::Apart {
-            return self.dispatch_apart(access, call).await;
+            return self.apart.run(access, call).await;
         }
         let inboxes = match access {
             Access::Write => &self.write,
@@ -151,56 +151,6 @@ impl Turns {
         because(cause);
         Err(error)
     }
-
-    /// Runs one autocommit statement on the pool, so that it delays no call of a lane. A payer runs a few slow reads at a
-    /// time; more of them wait. It runs in a task, so a client that hangs up neither breaks the connection nor gets another.
-    async fn dispatch_apart(&self, access: Access, call: Call) -> Result<String, CallError> {
-        let permit = match access {
-            Access::Read => Some(self.slow_reads.admit(&call.payer).map_err(|_too_many| {
-                because("too many slow reads of one payer are in progress");
-                CallError::Overloaded
-            })?),
-            // Writes of the sweeper, one at a time.
-            Access::Write => None,
-        };
-        let (database, method, request) = (self.database.clone(), call.command.method, call.request.clone());
-        let statement = tokio::spawn(async move {
-            let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
-            match call.is_abandoned() {
-                true => Err((CallError::Overloaded, "the caller has gone".to_owned())),
-                false => run_apart(&database, access, &[call]).await,
-            }
-        });
-        let (error, cause) = match tokio::time::timeout(CALL_TIMEOUT, statement).await {
-            Ok(Ok(Ok(result))) => return Ok(result),
-            Ok(Ok(Err(failed))) => failed,
-            Ok(Err(_panicked)) => (CallError::Refused, "its task panicked".to_owned()),
-            Err(_elapsed) if access == Access::Write => (CallError::OutcomeUnknown, NO_REPLY.to_owned()),
-            Err(_elapsed) => (CallError::Overloaded, NO_REPLY.to_owned()),
-        };
-        call::because(request.as_deref(), error, format!("{method}: {cause}"));
-        Err(error)
-    }
-}
-
-/// Runs the statement of one call on the pool. If it fails, answers how the call ends, and the cause.
-async fn run_apart(database: &Database, access: Access, calls: &[Call]) -> Result<String, (CallError, String)> {
-    let statement = async {
-        let mut connection = database.slow().acquire().await?;
-        statement::execute(&mut *connection, access, calls, APART_LOCK_WAIT).await
-    };
-    let sent = tokio::time::timeout(POOL_WAIT + POOL_SILENCE_MAX, statement).await;
-    let error = match sent.unwrap_or_else(|_silent| Err(SendError::silence())) {
-        Ok(batch) => {
-            let result = batch.results.into_iter().next();
-            return result.ok_or_else(|| (CallError::Refused, "it has no result".to_owned()));
-        }
-        Err(error) => error,
-    };
-    Err(match (error.is_pool_timeout(), database.away()) {
-        (true, Some(cause)) => (CallError::Unavailable, cause),
-        _ => (error.of_call(access), error.to_string()),
-    })
 }
 
 /// A lane at work. When the work ends, the lane becomes idle.

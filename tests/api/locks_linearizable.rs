@@ -278,8 +278,10 @@ async fn the_checker_finds_an_error_without_the_payer_lock() {
     let database = TestDatabase::own().await;
     let clock = Clock::install(&database.admin).await;
     let mut admin = database.admin().await;
-    let turn: String =
-        sqlx::query_scalar("select pg_get_functiondef('rpc.turn'::regproc)").fetch_one(&mut admin).await.unwrap();
+    let turn: String = sqlx::query_scalar("select pg_get_functiondef('rpc.write_batch'::regproc)")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
     let unlocked = turn.replace("pg_try_advisory_xact_lock(v_lock)", "true");
     assert_ne!(turn, unlocked);
     admin.execute(AssertSqlSafe(unlocked)).await.unwrap();

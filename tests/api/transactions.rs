@@ -1,6 +1,7 @@
 //! Transactions: all calls run or none, and each call has the same result as a single call.
 
 use payerbase::turn::Batching;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::world::{Operation, Things, operations, owner, without_generated};
@@ -296,7 +297,7 @@ async fn limits_also_apply_to_values_that_references_insert() {
         let problem = transact(&caller, json!([first, second])).await.problem(status, code);
         assert_eq!(problem["index"], 1, "{problem}");
         // The size limit counts all referenced values before they are inserted.
-        let limits = [json!(null), json!(262_144), json!(8_388_608)];
+        let limits = [json!(null), json!(262_144), json!(1_048_576)];
         assert_eq!(problem["limitBytes"], limits[limit], "{problem}");
     }
     assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 0);
@@ -416,4 +417,38 @@ async fn a_reference_to_the_token_of_a_lock_is_refused() {
     let results = transact(&caller, json!([link, push])).await.ok()["results"].take();
     assert!(results[0]["shortUrl"].as_str().unwrap().starts_with("http"));
     assert_eq!(results[1]["payload"], results[0]["shortUrl"]);
+}
+
+#[tokio::test]
+async fn fifty_large_patches_of_metadata_fit_into_one_transaction() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let metadata: Value = (0..1_000).map(|n| (format!("member{n}"), json!(n % 10))).collect();
+    caller
+        .send_json(
+            Method::PUT,
+            "/v1/memories/m",
+            json!({"content": "a", "embedding": null, "metadata": {"member0": 7}}),
+        )
+        .await
+        .ok();
+    let patch = json!({"method": "updateMemory", "params": {"id": "m", "metadata": metadata}});
+    let results = caller.post("/v1/transaction", json!({"calls": vec![patch; 50]})).await.ok();
+    assert_eq!(results["results"][49]["metadata"], metadata);
+}
+
+#[tokio::test]
+async fn the_values_of_all_references_have_a_limit_in_sum() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let call = |count: usize| {
+        let push = json!({"method": "pushJob", "params": {"queue": "q", "payload": "x".repeat(100_000)}, "as": "p"});
+        let refers = json!({"method": "pushJob", "params": {"queue": "q", "payload": {"$ref": "p.payload"}}});
+        let small = json!({"method": "getJob", "params": {"id": {"$ref": "p.id"}}});
+        let calls: Vec<Value> = [push].into_iter().chain(vec![refers; count]).chain(vec![small; 49 - count]).collect();
+        json!({"calls": calls})
+    };
+    caller.post("/v1/transaction", call(10)).await.ok();
+    let problem = caller.post("/v1/transaction", call(11)).await.problem(413, "payload-too-large");
+    assert_eq!((&problem["limitBytes"], &problem["index"]), (&json!(1 << 20), &json!(11)));
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use payerbase::turn::LaneCounts;
 use serde_json::json;
 use sqlx::{Executor as _, PgConnection};
 use tokio::task::JoinHandle;
@@ -294,4 +295,58 @@ async fn a_server_finishes_running_calls_before_it_stops() {
     admin.execute("commit").await.unwrap();
     assert_eq!(hanging.await.unwrap().ok()["value"], 2);
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_does_not_fail_the_rest_of_its_batch() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let stuck = "create or replace function rpc.delete_counter(p_payer text, p_params jsonb) returns json language plpgsql as $$
+        begin
+          perform pg_sleep(10);
+          return rpc.problem('not-found');
+        end $$";
+    app.database.admin().await.execute(stuck).await.unwrap();
+    let (culprit, neighbours) = (app.caller().await, join_all((0..20).map(|_| app.caller())).await);
+    let stuck = join_all((0..2).map(|_| culprit.delete("/v1/counters/a")));
+    let calls = join_all(neighbours.iter().map(|caller| caller.increment("a", json!({}))));
+    let (stuck, answers) = tokio::join!(stuck, calls);
+    for answer in stuck {
+        answer.problem(503, "overloaded");
+    }
+    for answer in answers {
+        assert_eq!(answer.ok()["value"], 1, "each call had its effect once");
+    }
+}
+
+#[tokio::test]
+async fn a_heavy_call_does_not_delay_the_light_calls_of_other_payers() {
+    let app = TestApp::set(TestDatabase::own().await, |settings| settings.lanes = LaneCounts { write: 1, read: 1 });
+    let (heavy, other) = (app.caller().await, app.caller().await);
+    let mut admin = app.database.admin().await;
+    let wait =
+        "create or replace function rpc.purge_queue(p_payer text, p_params jsonb) returns json language plpgsql as $$
+        begin
+          while not pg_try_advisory_xact_lock(1) loop
+            perform pg_sleep(0.01);
+          end loop;
+          return json_build_object('ok', json_build_object('purged', 0, 'hasMore', false));
+        end $$";
+    admin.execute(wait).await.unwrap();
+    admin.execute("select pg_advisory_lock(1)").await.unwrap();
+    let purge = tokio::spawn({
+        let heavy = heavy.clone();
+        async move { heavy.delete("/v1/queues/q/jobs").await }
+    });
+    let runs = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    while sqlx::query_scalar::<_, i64>(runs).fetch_one(&mut admin).await.unwrap() == 0 {}
+    other.increment("a", json!({})).await.ok();
+    let held_back = tokio::spawn({
+        let heavy = heavy.clone();
+        async move { heavy.increment("a", json!({})).await }
+    });
+    other.increment("a", json!({})).await.ok();
+    assert!(!purge.is_finished() && !held_back.is_finished());
+    admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    purge.await.unwrap().ok();
+    held_back.await.unwrap().ok();
 }

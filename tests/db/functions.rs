@@ -10,7 +10,9 @@ const ENTRIES: &[&str] = &[
     "auth.token_by_id",
     "auth.tokens_by_id",
     "rpc.read",
+    "rpc.read_batch",
     "rpc.turn",
+    "rpc.write_batch",
     "slug.free",
     "slug.hold",
     "slug.owner",
@@ -217,15 +219,44 @@ async fn writes_use_only_parameters_variables_and_columns() {
 async fn turn_functions_take_the_route_as_first_parameter() {
     let mut admin = TestDatabase::shared().await.admin().await;
     let first: Vec<String> = sqlx::query_scalar(
-        "select proargnames[1] from pg_proc where oid in ('rpc.turn'::regproc, 'rpc.read'::regproc)",
+        "select proargnames[1] from pg_proc
+          where oid in ('rpc.turn'::regproc, 'rpc.read'::regproc, 'rpc.write_batch'::regproc, 'rpc.read_batch'::regproc)",
     )
     .fetch_all(&mut admin)
     .await
     .unwrap();
-    assert_eq!(first, ["p_route", "p_route"]);
-    let refused = "select * from rpc.turn('0xa', array['0xb'], array['increment'], array['{}'], array[null], 0)";
-    let error = sqlx::query(refused).fetch_all(&mut admin).await.unwrap_err().to_string();
-    assert!(error.contains("the route is not a payer of the batch"), "{error}");
+    assert_eq!(first, ["p_route"; 4]);
+    for refused in [
+        "select * from rpc.turn('0xa', array['0xb'], array['increment'], array['{}'], array[null], 0)",
+        "select * from rpc.write_batch('0xa', array['0xb'], array['increment'], array['{}'], array[null], 0, null)",
+        "select * from rpc.read('0xa', array['0xb'], array['getCounter'], array['{}'], null)",
+        "select * from rpc.read_batch('0xa', array['0xb'], array['getCounter'], array['{}'], null, null)",
+    ] {
+        let error = sqlx::query(refused).fetch_all(&mut admin).await.unwrap_err().to_string();
+        assert!(error.contains("the route is not a payer of the batch"), "{error}");
+    }
+}
+
+/// A batch of light calls with a budget of no time: the first payer's calls, a run, are begun, and no others.
+#[tokio::test]
+async fn a_light_batch_begins_no_more_calls_after_its_budget() {
+    let mut admin = TestDatabase::own().await.admin().await;
+    let begun = |results: Vec<String>| results.iter().map(|result| result != "{\"again\":null}").collect::<Vec<_>>();
+    let writes = |budget_ms: i32| {
+        sqlx::query_scalar("select results from rpc.write_batch($1, $2, array_fill('increment'::text, array[3]), array_fill($3::text, array[3]), array_fill(null::text, array[3]), 0, $4)")
+            .bind("0xa")
+            .bind(["0xa", "0xa", "0xb"].as_slice())
+            .bind(r#"{"name":"a","amount":1}"#)
+            .bind(budget_ms)
+    };
+    assert_eq!(begun(writes(0).fetch_one(&mut admin).await.unwrap()), [true, true, false]);
+    assert_eq!(begun(writes(0).fetch_one(&mut admin).await.unwrap()), [true, true, false]);
+    assert_eq!(begun(writes(60_000).fetch_one(&mut admin).await.unwrap()), [true; 3]);
+    let values: Vec<(String, i64)> =
+        sqlx::query_as("select payer, value from tenant.counters order by 1").fetch_all(&mut admin).await.unwrap();
+    assert_eq!(values, [("0xa".to_owned(), 6), ("0xb".to_owned(), 1)], "what was not begun had no effect");
+    let reads = "select results from rpc.read_batch('0xa', array['0xa', '0xb'], array['getCounter', 'getCounter'], array_fill('{\"name\":\"a\"}'::text, array[2]), null, 0)";
+    assert_eq!(begun(sqlx::query_scalar(reads).fetch_one(&mut admin).await.unwrap()), [true, false]);
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ const ORDER: &[&[&str]] = &[
     &["db"],
     &["pip"],
     // Values and services that do not depend on calls.
-    &["payer_limit", "redis", "telemetry", "folders"],
+    &["aside"],
+    &["budget", "payer_limit", "redis", "telemetry", "folders"],
     &["parse"],
     &["page", "vector"],
     &["problem"],

@@ -1,0 +1,120 @@
+//! What a lane remembers of the calls that it ran: how long each sender used it, and which calls had large results.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::call::Sender;
+use crate::aside::LARGE_BYTES;
+use crate::payer::Payer;
+
+/// After this time the use of a lane counts half.
+const HALF_LIFE: Duration = Duration::from_secs(1);
+/// Use that is forgotten.
+const FORGOTTEN: Duration = Duration::from_micros(100);
+/// How long the calls of a payer and a method count as costly after one of them was.
+const COSTLY_KEPT: Duration = Duration::from_secs(10);
+/// Number of pairs of payer and method after which the old ones are removed.
+const COSTLY_KEPT_MAX: usize = 1_024;
+
+/// The history of a lane.
+pub(super) struct History {
+    /// Recent use of the lane.
+    used: HashMap<Sender, Duration>,
+    halved: Instant,
+    /// Calls with large results.
+    costly: Costly,
+}
+
+/// The payers and methods whose calls were costly lately: what the database has stored is not known before.
+#[derive(Default)]
+pub(super) struct Costly {
+    seen: HashMap<(Payer, &'static str), Instant>,
+}
+
+impl Costly {
+    /// Whether calls of this payer and method were costly lately.
+    pub fn has(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
+        !self.seen.is_empty()
+            && self.seen.get(&(payer.clone(), method)).is_some_and(|at| now.duration_since(*at) < COSTLY_KEPT)
+    }
+
+    /// Remembers a costly call.
+    pub fn add(&mut self, payer: &Payer, method: &'static str, now: Instant) {
+        if self.seen.len() >= COSTLY_KEPT_MAX {
+            self.seen.retain(|_call, at| now.duration_since(*at) < COSTLY_KEPT);
+        }
+        self.seen.insert((payer.clone(), method), now);
+    }
+}
+
+impl History {
+    pub fn new(now: Instant) -> Self {
+        Self { used: HashMap::new(), halved: now, costly: Costly::default() }
+    }
+
+    /// Recent use of the lane by this sender.
+    pub fn used(&self, sender: &Sender) -> Duration {
+        self.used.get(sender).copied().unwrap_or_default()
+    }
+
+    /// Whether the calls of this payer and method had large results lately.
+    pub fn is_large(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
+        self.costly.has(payer, method, now)
+    }
+
+    /// Adds the time that a sender used the lane.
+    pub fn add_use(&mut self, sender: Sender, time: Duration, now: Instant) {
+        while now.duration_since(self.halved) >= HALF_LIFE {
+            self.halved += HALF_LIFE;
+            self.used.retain(|_sender, used| {
+                *used /= 2;
+                *used >= FORGOTTEN
+            });
+            if self.used.is_empty() {
+                self.halved = now;
+            }
+        }
+        *self.used.entry(sender).or_default() += time;
+    }
+
+    /// Remembers a result of this size.
+    pub fn add_result(&mut self, payer: &Payer, method: &'static str, bytes: usize, now: Instant) {
+        if bytes >= LARGE_BYTES {
+            self.costly.add(payer, method, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_halves_every_second_and_is_forgotten() {
+        let payer: Payer = format!("0x{:040x}", 1).parse().unwrap();
+        let (sender, visitors) = ((payer.clone(), false), (payer, true));
+        let now = Instant::now();
+        let mut history = History::new(now);
+        history.add_use(sender.clone(), Duration::from_millis(8), now);
+        assert_eq!(history.used(&sender), Duration::from_millis(8));
+        assert_eq!(history.used(&visitors), Duration::ZERO);
+        history.add_use(visitors.clone(), Duration::ZERO, now + HALF_LIFE * 2);
+        assert_eq!(history.used(&sender), Duration::from_millis(2));
+        history.add_use(visitors, Duration::ZERO, now + HALF_LIFE * 100);
+        assert_eq!(history.used(&sender), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_large_result_makes_the_calls_of_its_payer_and_method_heavy_for_a_while() {
+        let payer: Payer = format!("0x{:040x}", 1).parse().unwrap();
+        let other: Payer = format!("0x{:040x}", 2).parse().unwrap();
+        let now = Instant::now();
+        let mut history = History::new(now);
+        history.add_result(&payer, "getJob", LARGE_BYTES - 1, now);
+        assert!(!history.is_large(&payer, "getJob", now));
+        history.add_result(&payer, "getJob", LARGE_BYTES, now);
+        assert!(history.is_large(&payer, "getJob", now));
+        assert!(!history.is_large(&payer, "getCounter", now) && !history.is_large(&other, "getJob", now));
+        assert!(!history.is_large(&payer, "getJob", now + COSTLY_KEPT));
+    }
+}
