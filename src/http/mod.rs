@@ -16,6 +16,7 @@ pub mod reply;
 mod request;
 pub mod request_id;
 mod schemas;
+mod send_limit;
 pub mod server;
 pub mod verbs;
 mod wire;

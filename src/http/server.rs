@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::drain::Steps;
+use super::send_limit::SendLimit;
 use super::wire::Wire;
 
 /// Time limit for the head of the first request of a connection.
@@ -167,7 +168,7 @@ where
             };
             match prepared(stream) {
                 Ok(stream) => {
-                    let served = service.call((Wire::new(stream), Some(peer)));
+                    let served = service.call((Wire::new(SendLimit::new(stream)), Some(peer)));
                     spawn_local(async move {
                         if let Err(error) = served.await {
                             tracing::debug!(%error, "a connection broke");

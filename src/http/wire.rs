@@ -7,14 +7,24 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Size of a read, in bytes.
 const READ_BYTES: usize = 8 << 10;
-/// Maximum length of a line of a head, in bytes: the maximum size of a head in actix.
-const LINE_BYTES_MAX: usize = 128 << 10;
+/// Maximum size of a head, in bytes.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Size of an ordinary head, in bytes. Larger ones count in [`LARGE_HEADS_BYTES_MAX`].
+const ORDINARY_HEAD_BYTES: usize = 4 << 10;
+/// Maximum size of all large heads that are arriving, in bytes.
+const LARGE_HEADS_BYTES_MAX: usize = 32 << 20;
+/// actix answers a head with more headers with 431.
+const HEADERS_MAX: usize = 96;
+
+/// Size of all large heads that are arriving, in bytes.
+static LARGE_HEADS_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// A connection whose requests ask for nothing that the server does not do.
 pub(super) struct Wire<T> {
@@ -31,6 +41,16 @@ impl<T> Wire<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { io, heads } = self.get_mut();
+        if heads.ready.is_empty()
+            && let Some(count) = heads.passes(buffer.remaining())
+        {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
+            ready!(Pin::new(io).poll_read(cx, &mut part))?;
+            let count = part.filled().len();
+            heads.passed(count);
+            buffer.advance(count);
+            return Poll::Ready(Ok(()));
+        }
         while heads.ready.is_empty() {
             let mut bytes = [0; READ_BYTES];
             let mut read = ReadBuf::new(&mut bytes);
@@ -79,6 +99,8 @@ enum Next {
     Body(u64),
     /// Bytes that are passed on as they are. actix ends the connection, or a body has come whose end is not known here.
     Anything,
+    /// Bytes that nobody reads: the head was too large.
+    Nothing,
 }
 
 /// A head, as far as it has arrived.
@@ -89,6 +111,42 @@ struct Head {
     needs_length: bool,
     length: Option<u64>,
     is_last: bool,
+    bytes: usize,
+    large: LargeHead,
+}
+
+impl Head {
+    /// Counts bytes of the head. `false` if it is too large, or too many large heads are arriving.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.bytes <= ORDINARY_HEAD_BYTES || self.bytes <= HEAD_BYTES_MAX && self.large.hold(self.bytes)
+    }
+}
+
+/// The part of a large head in the size of all large heads. Dropping it gives the bytes back.
+struct LargeHead {
+    bytes: usize,
+    all: &'static AtomicUsize,
+}
+
+impl Default for LargeHead {
+    fn default() -> Self {
+        Self { bytes: 0, all: &LARGE_HEADS_BYTES }
+    }
+}
+
+impl LargeHead {
+    fn hold(&mut self, bytes: usize) -> bool {
+        let more = bytes - self.bytes;
+        self.bytes = bytes;
+        self.all.fetch_add(more, Ordering::Relaxed) + more <= LARGE_HEADS_BYTES_MAX
+    }
+}
+
+impl Drop for LargeHead {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Reads the bytes of a client, and writes those for actix.
@@ -107,6 +165,24 @@ impl Default for Heads {
 }
 
 impl Heads {
+    /// How many of the next bytes are for actix as they are. `None` if none are.
+    fn passes(&self, count: usize) -> Option<usize> {
+        match &self.next {
+            Next::Body(left) => Some(usize::try_from(*left).unwrap_or(usize::MAX).min(count)),
+            Next::Anything => Some(count),
+            Next::Head(_) | Next::Nothing => None,
+        }
+    }
+
+    /// Bytes of a body have gone to actix.
+    fn passed(&mut self, count: usize) {
+        let Next::Body(left) = &mut self.next else { return };
+        *left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        if *left == 0 {
+            self.next = Next::Head(Head::default());
+        }
+    }
+
     fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match &mut self.next {
@@ -115,16 +191,14 @@ impl Heads {
                     let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     let (body, rest) = bytes.split_at(count);
                     self.ready.extend_from_slice(body);
-                    *left -= u64::try_from(count).unwrap_or_default();
-                    if *left == 0 {
-                        self.next = Next::Head(Head::default());
-                    }
+                    self.passed(count);
                     rest
                 }
                 Next::Anything => {
                     self.ready.extend_from_slice(bytes);
                     &[]
                 }
+                Next::Nothing => &[],
             };
         }
     }
@@ -133,17 +207,31 @@ impl Heads {
     fn read_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
         let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        if let Next::Head(head) = &mut self.next
+            && !head.grow(part.len())
+        {
+            self.refuse();
+            return &[];
+        }
         self.line.extend_from_slice(part);
         if end.is_some() {
             let line = std::mem::take(&mut self.line);
             self.pass(&line);
             self.line = line;
             self.line.clear();
-        } else if self.line.len() > LINE_BYTES_MAX {
-            self.ready.append(&mut self.line);
-            self.next = Next::Anything;
         }
         rest
+    }
+
+    /// Makes actix answer a head that is too large with 431.
+    fn refuse(&mut self) {
+        let Next::Head(head) = std::mem::replace(&mut self.next, Next::Nothing) else { return };
+        self.line = Vec::new();
+        if !head.has_begun {
+            self.ready.extend_from_slice(b"GET / HTTP/1.1\r\n");
+        }
+        self.ready.extend_from_slice(&b"x:\r\n".repeat(HEADERS_MAX + 1));
+        self.ready.extend_from_slice(b"\r\n");
     }
 
     /// Passes a line of a head on.
@@ -264,7 +352,30 @@ mod tests {
             let read = passed(&sent, 5);
             assert!(read.ends_with(after) && read.contains(head.trim_end()), "{read}");
         }
-        let long = format!("GET /{}", "x".repeat(LINE_BYTES_MAX));
-        assert_eq!(passed(&long, 1_000), long);
+    }
+
+    #[test]
+    fn a_head_that_is_too_large_becomes_one_with_too_many_headers() {
+        let refused = format!("{}\r\n", "x:\r\n".repeat(HEADERS_MAX + 1));
+        let long = |count| format!("GET /{} HTTP/1.1\r\n", "a".repeat(count));
+        assert_eq!(passed(&long(HEAD_BYTES_MAX), 1_000), format!("GET / HTTP/1.1\r\n{refused}"));
+        let begun = long(HEAD_BYTES_MAX - 100);
+        let header = format!("A: {}\r\n", "a".repeat(100));
+        assert_eq!(passed(&format!("{begun}{header}{header}\r\n"), 7), format!("{begun}{refused}"));
+        // Each request has a limit of its own.
+        let request = format!("{begun}\r\n");
+        becomes(&request.repeat(3), &request.repeat(3));
+    }
+
+    #[test]
+    fn large_heads_have_a_limit_in_sum() {
+        static ALL: AtomicUsize = AtomicUsize::new(0);
+        let new = || LargeHead { bytes: 0, all: &ALL };
+        let mut head = new();
+        assert!(head.hold(10) && !head.hold(LARGE_HEADS_BYTES_MAX + 10));
+        assert!(!new().hold(10));
+        drop(head);
+        assert!(new().hold(10));
+        assert_eq!(ALL.load(Ordering::Relaxed), 0);
     }
 }

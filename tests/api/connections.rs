@@ -74,6 +74,22 @@ async fn http_1_0_needs_no_length_and_gets_no_chunks() {
     assert_eq!(caller.value("a").await, 2);
 }
 
+#[tokio::test]
+async fn a_head_of_more_than_16_kib_is_answered_with_431() {
+    let app = TestApp::spawn().await;
+    let url = app.url.clone();
+    tokio::task::spawn_blocking(move || {
+        let status = |head: String| Connection::open(&url).unwrap().send(&head).unwrap().status;
+        let header = |bytes| format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(bytes));
+        assert_eq!(status(header(15 << 10)), 200);
+        assert_eq!(status(header(16 << 10)), 431);
+        assert_eq!(status(format!("GET /healthz?{} HTTP/1.1\r\n\r\n", "a".repeat(16 << 10))), 431);
+        assert_eq!(status(format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(100))), 431);
+    })
+    .await
+    .unwrap();
+}
+
 /// What one client met until it could not connect any more.
 #[derive(Debug, Default)]
 struct Met {
