@@ -1,8 +1,12 @@
 //! JSON values that callers store.
 
+mod bounded;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+pub(crate) use bounded::{bounded, bounded_members};
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
 /// it.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -55,18 +56,17 @@ impl fmt::Debug for LockToken {
 
 /// Description of a holder: any JSON of at most 4 KiB, nested at most 64 levels deep. The size is that of compact JSON
 /// in UTF-8, with all digits of its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Json")]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = LockMetadata, value_type = Value, example = json!({"worker": "eu-3"}))]
 pub struct Metadata(Json);
 
-impl TryFrom<Json> for Metadata {
-    type Error = String;
-
-    fn try_from(value: Json) -> Result<Self, Self::Error> {
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = json::bounded(deserializer, LEASE_METADATA_MAX)?;
+        let value = Json::try_from(value).map_err(D::Error::custom)?;
         match value.bytes() <= LEASE_METADATA_MAX {
             true => Ok(Self(value)),
-            false => Err(json::too_large(LEASE_METADATA_MAX)),
+            false => Err(D::Error::custom(json::too_large(LEASE_METADATA_MAX))),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -46,8 +47,7 @@ pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
 
 /// Arbitrary metadata of a memory: a JSON object of at most 16 KiB, at most 64 levels deep. The size is that of
 /// compact JSON in UTF-8, with all digits of its numbers. Searches can filter by it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Map<String, Value>")]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(value_type = Object, example = json!({"kind": "preference"}))]
 pub struct Metadata(Map<String, Value>);
 
@@ -58,14 +58,13 @@ impl Metadata {
     }
 }
 
-impl TryFrom<Map<String, Value>> for Metadata {
-    type Error = String;
-
-    fn try_from(members: Map<String, Value>) -> Result<Self, String> {
-        check_depth(members.values(), DEPTH_MAX - 1)?;
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = json::bounded_members(deserializer, MEMORY_METADATA_MAX)?;
+        check_depth(members.values(), DEPTH_MAX - 1).map_err(D::Error::custom)?;
         match json::members_bytes(&members) <= MEMORY_METADATA_MAX {
             true => Ok(Self(members)),
-            false => Err(json::too_large(MEMORY_METADATA_MAX)),
+            false => Err(D::Error::custom(json::too_large(MEMORY_METADATA_MAX))),
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Reads a value only as far as it may be stored: a body of 8 MiB can have a million values, which need half a gigabyte of
+//! memory.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize as _, Deserializer};
+use serde_json::{Map, Value};
+
+use super::too_large;
+
+/// Deserializes a value. Refuses it if it needs more than `bytes_max` of compact JSON, and keeps nothing of it from there on.
+/// One that is a little larger may be let through, since each number counts as one byte.
+///
+/// # Errors
+/// A text that states the limit, and the errors of the deserializer.
+pub(crate) fn bounded<'de, D: Deserializer<'de>>(deserializer: D, bytes_max: usize) -> Result<Value, D::Error> {
+    let left = Cell::new(Some(bytes_max));
+    let value = Bounded { left: &left }.deserialize(deserializer)?;
+    match left.get() {
+        Some(_left) => Ok(value),
+        None => Err(D::Error::custom(too_large(bytes_max))),
+    }
+}
+
+/// Deserializes an object, as [`bounded`] does.
+///
+/// # Errors
+/// As those of [`bounded`].
+pub(crate) fn bounded_members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bytes_max: usize,
+) -> Result<Map<String, Value>, D::Error> {
+    Map::deserialize(bounded(deserializer, bytes_max)?).map_err(D::Error::custom)
+}
+
+/// Reads a value. Once too many bytes were read, `left` is `None`, and values are read as `null`.
+#[derive(Clone, Copy)]
+struct Bounded<'a> {
+    left: &'a Cell<Option<usize>>,
+}
+
+impl Bounded<'_> {
+    fn take(self, bytes: usize) {
+        self.left.set(self.left.get().and_then(|left| left.checked_sub(bytes)));
+    }
+
+    fn scalar(self, bytes: usize, value: impl FnOnce() -> Value) -> Value {
+        self.take(bytes);
+        if self.left.get().is_some() { value() } else { Value::Null }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any valid JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(self.scalar(4, || Value::Null))
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(self.scalar(4, || value.into()))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(self.scalar(1, || value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(self.scalar(1, || value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(self.scalar(1, || value.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(self.scalar(text.len() + 2, || text.into()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        Ok(self.scalar(text.len() + 2, || text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        self.take(2);
+        while self.left.get().is_some() {
+            let Some(item) = access.next_element_seed(self)? else { return Ok(items.into()) };
+            self.take(usize::from(!items.is_empty()));
+            items.push(item);
+        }
+        while access.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        self.take(2);
+        while self.left.get().is_some() {
+            let Some(name) = access.next_key::<String>()? else { return Ok(members.into()) };
+            self.take(name.len() + 3 + usize::from(!members.is_empty()));
+            members.insert(name, access.next_value_seed(self)?);
+        }
+        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str, bytes_max: usize) -> Result<Map<String, Value>, String> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        bounded_members(&mut deserializer, bytes_max).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_object_is_read_as_it_is_if_it_fits() {
+        let json = r#"{"a":[1,-2,0.5,null,true,false,"é\n",[],{}],"b":{"":18446744073709551615},"c":[[1],[2]]}"#;
+        assert_eq!(Value::Object(read(json, json.len()).unwrap()), serde_json::from_str::<Value>(json).unwrap());
+        let tight = r#"{"a":[1,null,true,"xy"],"b":{"":2}}"#;
+        assert!(read(tight, tight.len()).is_ok());
+        assert!(read(tight, tight.len() - 1).unwrap_err().starts_with("must be at most 34 bytes"));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_is_too_large() {
+        let left = Cell::new(Some(20));
+        let mut deserializer = serde_json::Deserializer::from_str(r#"[{"":0},{"":0},"long",[1],{"a":2}]"#);
+        let value = Bounded { left: &left }.deserialize(&mut deserializer).unwrap();
+        assert_eq!((value, left.get()), (Value::Null, None));
+        deserializer.end().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(read("[1]", 100).unwrap_err().contains("expected a map"));
+    }
+}
