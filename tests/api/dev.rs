@@ -5,8 +5,26 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_payerbase");
+
+/// A database as `DATABASE_URL`.
+pub fn database_url(options: &PgConnectOptions) -> String {
+    let mut url = options.to_url_lossy();
+    // The parameters of the query are specific to sqlx.
+    url.set_query(None);
+    let socket = options.get_socket().map(|socket| socket.display().to_string());
+    let host = socket.as_deref().unwrap_or("127.0.0.1").replace('/', "%2F");
+    format!(
+        "postgres://{}:{}@{host}:{}/{}",
+        url.username(),
+        url.password().unwrap_or_default(),
+        options.get_port(),
+        url.path().trim_start_matches('/')
+    )
+}
 
 fn program(args: &[&str]) -> Command {
     command_of(Path::new(PROGRAM), args)

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::Executor as _;
 
+use crate::dev::database_url;
 use crate::faults::{kill, migrated};
 use crate::support::database::temporary_cluster;
 use crate::support::{Caller, TestApp, TestDatabase};
@@ -25,20 +26,11 @@ struct Serve {
 
 impl Serve {
     fn start(database: &TestDatabase, environment: &[(&str, &str)]) -> Self {
-        let mut url = database.app.to_url_lossy();
-        // The parameters of the query are specific to sqlx.
-        url.set_query(None);
-        let socket = database.app.get_socket().map(|socket| socket.display().to_string());
-        let host = socket.as_deref().unwrap_or("127.0.0.1").replace('/', "%2F");
-        let url = format!(
-            "postgres://{}:{}@{host}:{}/{}",
-            url.username(),
-            url.password().unwrap_or_default(),
-            database.app.get_port(),
-            url.path().trim_start_matches('/')
-        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_payerbase"));
-        command.args(["serve", "--port", "0"]).env("DATABASE_URL", url).envs(environment.iter().copied());
+        command
+            .args(["serve", "--port", "0"])
+            .env("DATABASE_URL", database_url(&database.app))
+            .envs(environment.iter().copied());
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
