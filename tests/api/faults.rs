@@ -132,20 +132,21 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
 }
 
 /// A TCP proxy in front of a cluster's Unix socket. It can close its connections.
-struct Proxy {
+pub struct Proxy {
     address: std::net::SocketAddr,
     open: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Proxy {
-    async fn to(database: &sqlx::postgres::PgConnectOptions) -> Self {
+    pub async fn to(database: &sqlx::postgres::PgConnectOptions) -> Self {
         let socket = database.get_socket().unwrap().join(format!(".s.PGSQL.{}", database.get_port()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, open) = (listener.local_addr().unwrap(), Arc::<Mutex<JoinSet<()>>>::default());
         let proxy = Self { address, open: Arc::clone(&open) };
         tokio::spawn(async move {
             while let Ok((mut outer, _)) = listener.accept().await {
-                let mut inner = UnixStream::connect(&socket).await.unwrap();
+                // PostgreSQL may be down.
+                let Ok(mut inner) = UnixStream::connect(&socket).await else { continue };
                 open.lock().await.spawn(async move {
                     let _ended = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
                 });
@@ -154,8 +155,12 @@ impl Proxy {
         proxy
     }
 
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
     /// Closes every connection, like a restart of the database.
-    async fn close_connections(&self) {
+    pub async fn close_connections(&self) {
         self.open.lock().await.shutdown().await;
     }
 }
