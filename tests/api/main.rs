@@ -12,6 +12,7 @@
 
 mod auth;
 mod backup;
+mod checker;
 mod connections;
 mod counters;
 mod counters_model;

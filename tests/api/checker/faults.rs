@@ -1,0 +1,85 @@
+//! The faults: of the servers and of their database, at the same time.
+
+use std::time::{Duration, Instant};
+
+use payerbase::db::embedded::Cluster;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::servers::{Server, World, signal};
+use crate::faults::kill;
+
+/// Causes faults until a time. Returns their number.
+pub async fn cause(world: &mut World, until: Instant, seed: u64) -> usize {
+    let World { cluster, servers, .. } = world;
+    let (mut one, mut other) = (StdRng::seed_from_u64(seed), StdRng::seed_from_u64(!seed));
+    let of_servers = async {
+        let mut count = 0;
+        while pause(&mut one, until).await {
+            of_server(servers, &mut one).await;
+            count += 1;
+        }
+        count
+    };
+    let of_database = async {
+        let mut count = 0;
+        while pause(&mut other, until).await {
+            of_database(cluster, &mut other).await;
+            count += 1;
+        }
+        count
+    };
+    let (servers, database) = tokio::join!(of_servers, of_database);
+    servers + database
+}
+
+/// Waits for the next fault. Returns whether there is one.
+async fn pause(random: &mut StdRng, until: Instant) -> bool {
+    tokio::time::sleep(Duration::from_millis(random.random_range(200..1_200))).await;
+    Instant::now() < until
+}
+
+async fn of_server(servers: &mut [Server], random: &mut StdRng) {
+    let index = random.random_range(0..servers.len());
+    let server = &mut servers[index];
+    match random.random_range(0..8) {
+        0..3 => server.kill().await,
+        3 => server.restart().await,
+        4..6 => stop(server.pid(), random).await,
+        _ => server.proxy.close_connections().await,
+    }
+}
+
+async fn of_database(cluster: &mut Cluster, random: &mut StdRng) {
+    match random.random_range(0..12) {
+        0 => {
+            kill(cluster).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..500))).await;
+            cluster.launch().await.unwrap();
+        }
+        // PostgreSQL ends all its sessions, and recovers.
+        1 => signal("-KILL", session(cluster, random).await),
+        2..5 => stop(session(cluster, random).await, random).await,
+        5..8 => signal("-INT", session(cluster, random).await),
+        // As pg_terminate_backend does.
+        _ => signal("-TERM", session(cluster, random).await),
+    }
+}
+
+/// Stops a process for a while.
+async fn stop(pid: Option<u32>, random: &mut StdRng) {
+    signal("-STOP", pid);
+    tokio::time::sleep(Duration::from_millis(random.random_range(50..2_000))).await;
+    signal("-CONT", pid);
+}
+
+/// A session of a server, mostly one that runs turns. `None` while PostgreSQL recovers.
+async fn session(cluster: &Cluster, random: &mut StdRng) -> Option<u32> {
+    let mut admin = cluster.access().admin().connect().await.ok()?;
+    let sessions = "select pid from pg_stat_activity where usename = 'payerbase_app'
+        order by state = 'active' desc, query like '%rpc.%turn%' desc, query_start desc";
+    let sessions = sqlx::query(sessions).fetch_all(&mut admin).await.ok()?;
+    let session = sessions.get(random.random_range(0..sessions.len().clamp(1, 4)))?;
+    u32::try_from(session.get::<i32, _>(0)).ok()
+}

@@ -1,0 +1,150 @@
+//! A random checker: clients of several payers call two servers, which are processes, while servers, connections and
+//! PostgreSQL fail. What the clients saw must be possible: no acknowledged write is lost, and none is done twice.
+//!
+//! - `PAYERBASE_TEST_SECONDS`: time of the load. Default: 12.
+//! - `PAYERBASE_TEST_SEED`: the seed of the faults and of the clients' choices. Default: random; a failure prints it.
+//!
+//! Nothing is said about how long a call takes: a slow machine has other histories, and all of them are possible.
+
+mod counters;
+mod faults;
+mod links;
+mod locks;
+mod memories;
+mod mutants;
+mod payer;
+mod queues;
+mod servers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sqlx::{AssertSqlSafe, Executor as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use memories::Writer;
+use mutants::MUTANTS;
+use payer::Payer;
+use servers::World;
+
+const PAYERS: usize = 3;
+/// Clients of each payer.
+const CLIENTS: usize = 8;
+/// Time of the load in which a mutant is searched, and how often.
+const ROUND: Duration = Duration::from_millis(1_500);
+const ROUNDS_MAX: usize = 20;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// A client: does something at random until the world stops.
+async fn client(payer: Arc<Payer>, number: usize, seed: u64, claims: Arc<AtomicUsize>) {
+    let (payer, random) = (&*payer, &mut StdRng::seed_from_u64(seed));
+    let mut writer = Writer::new(number);
+    while !payer.has_stopped() {
+        match random.random_range(0..100) {
+            0..12 => counters::step(payer, random).await,
+            12..20 => counters::step_once(payer, random).await,
+            20..28 => counters::read(payer, random).await,
+            28..36 => counters::transfer(payer, random).await,
+            36..41 => counters::audit(payer, random).await,
+            41..53 => queues::push(payer, random).await,
+            53..72 => queues::work(payer, random).await,
+            72..83 => locks::hold(payer, random).await,
+            83..85 => links::visit(payer, random).await,
+            85..89 => links::claim(payer, random, &claims).await,
+            89..95 => writer.write(payer, random).await,
+            _ => memories::read(payer, random, CLIENTS).await,
+        }
+    }
+}
+
+/// Runs clients and faults. Returns what is impossible in what the clients saw.
+async fn run(world: &mut World, time: Duration, seed: u64, has_faults: bool) -> Vec<String> {
+    let random = &mut StdRng::seed_from_u64(seed);
+    let stop = CancellationToken::new();
+    let payers = join_all((0..PAYERS).map(|_| world.payer(&stop))).await;
+    let payers: Vec<Arc<Payer>> = payers.into_iter().map(Arc::new).collect();
+    for payer in &payers {
+        counters::prepare(payer, random).await;
+    }
+    let (mut clients, claims) = (JoinSet::new(), Arc::<AtomicUsize>::default());
+    for payer in &payers {
+        for number in 0..CLIENTS {
+            clients.spawn(client(Arc::clone(payer), number, random.random(), Arc::clone(&claims)));
+        }
+    }
+    let until = Instant::now() + time;
+    let faults = match has_faults {
+        true => faults::cause(world, until, random.random()).await,
+        false => {
+            tokio::time::sleep(time).await;
+            0
+        }
+    };
+    world.heal().await;
+    stop.cancel();
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    let mut wrong = std::mem::take(&mut *world.panics.lock().unwrap());
+    for payer in &payers {
+        wrong.extend(payer.wrong.take());
+        counters::check(payer, random, &mut wrong).await;
+        locks::check(payer, &mut wrong);
+        memories::check(payer, random, CLIENTS, &mut wrong).await;
+    }
+    links::check(&payers.iter().map(|payer| &**payer).collect::<Vec<_>>(), random, &mut wrong).await;
+    // A mutant is found: the rest would take longer.
+    if has_faults || wrong.is_empty() {
+        for payer in &payers {
+            queues::drain(payer, random, &mut wrong).await;
+            queues::check(payer, random, &mut wrong).await;
+        }
+    }
+    let done: u64 = payers.iter().map(|payer| payer.done.load(Ordering::Relaxed)).sum();
+    println!("seed {seed}: {done} calls done, {faults} faults, {} impossible", wrong.len());
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_see_is_possible_while_everything_fails() {
+    let seed = number("PAYERBASE_TEST_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let time = Duration::from_secs(number("PAYERBASE_TEST_SECONDS").unwrap_or(12));
+    println!("PAYERBASE_TEST_SEED={seed}");
+    let mut world = World::start().await;
+    let mut wrong = run(&mut world, time, seed, true).await;
+    world.end().await;
+    wrong.truncate(50);
+    assert!(wrong.is_empty(), "PAYERBASE_TEST_SEED={seed}:\n{}", wrong.join("\n"));
+}
+
+/// Tests the checker: it finds each of these errors.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_finds_each_broken_function() {
+    let mut world = World::start().await;
+    let mut admin = world.database.admin().await;
+    assert_eq!(run(&mut world, ROUND, 0, false).await, Vec::<String>::new());
+    for mutant in MUTANTS {
+        let (start, unbroken) = (Instant::now(), mutants::install(&mut admin, mutant).await);
+        let mut found = Vec::new();
+        for round in 1..=ROUNDS_MAX {
+            found = run(&mut world, ROUND, u64::try_from(round).unwrap(), false).await;
+            if let Some(first) = found.first() {
+                println!("{}: round {round}, {:.1?}: {first}", mutant.name, start.elapsed());
+                break;
+            }
+        }
+        assert!(!found.is_empty(), "not found: {}", mutant.name);
+        for function in unbroken {
+            admin.execute(AssertSqlSafe(function)).await.unwrap();
+        }
+    }
+    world.end().await;
+}
