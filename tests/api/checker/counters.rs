@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use rand::RngExt as _;
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::payer::{Call, History, Payer};
@@ -96,15 +96,15 @@ fn amount(random: &mut StdRng) -> i64 {
     random.random_range(1..5)
 }
 
-/// Creates the accounts.
-pub async fn prepare(payer: &Payer, random: &mut StdRng) {
-    for account in 0..ACCOUNTS {
-        let start = json!({ "amount": ACCOUNT_START });
-        payer.post_once(random, &format!("/v1/counters/account{account}/increment"), &start).await;
-    }
-    for name in ["steps", "keyed", "moved", "completed"] {
-        payer.post_once(random, &format!("/v1/counters/{name}/reset"), &json!({})).await;
-    }
+/// Creates the counters.
+pub async fn prepare(payer: &Payer, seed: u64) {
+    let account = |number| format!("account{number}");
+    let accounts = (0..ACCOUNTS).map(|number| json!({"name": account(number), "value": ACCOUNT_START}));
+    let others = ["steps", "keyed", "moved", "completed"].map(|name| json!({"name": name}));
+    let reset = |params: Value| json!({"method": "resetCounter", "params": params});
+    let calls: Vec<Value> = accounts.chain(others).map(reset).collect();
+    let mut random = StdRng::seed_from_u64(seed);
+    payer.post_once(&mut random, "/v1/transaction", &json!({ "calls": calls })).await;
 }
 
 pub async fn step(payer: &Payer, random: &mut StdRng) {

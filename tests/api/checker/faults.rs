@@ -10,13 +10,22 @@ use sqlx::{ConnectOptions as _, Row as _};
 use super::servers::{Server, World, signal};
 use crate::faults::kill;
 
+/// Which faults happen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Faults {
+    None,
+    /// PostgreSQL is killed.
+    Crashes,
+    All,
+}
+
 /// Causes faults until a time. Returns their number.
-pub async fn cause(world: &mut World, until: Instant, seed: u64) -> usize {
+pub async fn cause(world: &mut World, faults: Faults, until: Instant, seed: u64) -> usize {
     let World { cluster, servers, .. } = world;
     let (mut one, mut other) = (StdRng::seed_from_u64(seed), StdRng::seed_from_u64(!seed));
     let of_servers = async {
         let mut count = 0;
-        while pause(&mut one, until).await {
+        while faults == Faults::All && pause(&mut one, until).await {
             of_server(servers, &mut one).await;
             count += 1;
         }
@@ -25,7 +34,10 @@ pub async fn cause(world: &mut World, until: Instant, seed: u64) -> usize {
     let of_database = async {
         let mut count = 0;
         while pause(&mut other, until).await {
-            of_database(cluster, &mut other).await;
+            match faults {
+                Faults::All => of_database(cluster, &mut other).await,
+                Faults::Crashes | Faults::None => crash(cluster, &mut other).await,
+            }
             count += 1;
         }
         count
@@ -51,13 +63,16 @@ async fn of_server(servers: &mut [Server], random: &mut StdRng) {
     }
 }
 
+/// Kills PostgreSQL, and starts it again.
+async fn crash(cluster: &mut Cluster, random: &mut StdRng) {
+    kill(cluster).await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(0..500))).await;
+    cluster.launch().await.unwrap();
+}
+
 async fn of_database(cluster: &mut Cluster, random: &mut StdRng) {
     match random.random_range(0..12) {
-        0 => {
-            kill(cluster).await;
-            tokio::time::sleep(Duration::from_millis(random.random_range(0..500))).await;
-            cluster.launch().await.unwrap();
-        }
+        0 => crash(cluster, random).await,
         // PostgreSQL ends all its sessions, and recovers.
         1 => signal("-KILL", session(cluster, random).await),
         2..5 => stop(session(cluster, random).await, random).await,

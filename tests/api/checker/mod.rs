@@ -23,12 +23,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use faults::Faults;
 use memories::Writer;
-use mutants::MUTANTS;
+use mutants::{FORGETFUL, MUTANTS, Mutant};
 use payer::Payer;
 use servers::World;
 
@@ -37,7 +38,7 @@ const PAYERS: usize = 3;
 const CLIENTS: usize = 8;
 /// Time of the load in which a mutant is searched, and how often.
 const ROUND: Duration = Duration::from_millis(1_500);
-const ROUNDS_MAX: usize = 20;
+const ROUNDS_MAX: u64 = 20;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
@@ -66,14 +67,12 @@ async fn client(payer: Arc<Payer>, number: usize, seed: u64, claims: Arc<AtomicU
 }
 
 /// Runs clients and faults. Returns what is impossible in what the clients saw.
-async fn run(world: &mut World, time: Duration, seed: u64, has_faults: bool) -> Vec<String> {
+async fn run(world: &mut World, time: Duration, seed: u64, faults: Faults) -> Vec<String> {
     let random = &mut StdRng::seed_from_u64(seed);
     let stop = CancellationToken::new();
     let payers = join_all((0..PAYERS).map(|_| world.payer(&stop))).await;
     let payers: Vec<Arc<Payer>> = payers.into_iter().map(Arc::new).collect();
-    for payer in &payers {
-        counters::prepare(payer, random).await;
-    }
+    join_all(payers.iter().map(|payer| counters::prepare(payer, random.random()))).await;
     let (mut clients, claims) = (JoinSet::new(), Arc::<AtomicUsize>::default());
     for payer in &payers {
         for number in 0..CLIENTS {
@@ -81,14 +80,19 @@ async fn run(world: &mut World, time: Duration, seed: u64, has_faults: bool) -> 
         }
     }
     let until = Instant::now() + time;
-    let faults = match has_faults {
-        true => faults::cause(world, until, random.random()).await,
-        false => {
-            tokio::time::sleep(time).await;
+    let caused = match faults {
+        Faults::None => {
+            while Instant::now() < until && !payers.iter().any(|payer| payer.wrong.has_some()) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             0
         }
+        Faults::Crashes | Faults::All => {
+            let caused = faults::cause(world, faults, until, random.random()).await;
+            world.heal().await;
+            caused
+        }
     };
-    world.heal().await;
     stop.cancel();
     while let Some(ended) = clients.join_next().await {
         ended.unwrap();
@@ -101,15 +105,15 @@ async fn run(world: &mut World, time: Duration, seed: u64, has_faults: bool) -> 
         memories::check(payer, random, CLIENTS, &mut wrong).await;
     }
     links::check(&payers.iter().map(|payer| &**payer).collect::<Vec<_>>(), random, &mut wrong).await;
-    // A mutant is found: the rest would take longer.
-    if has_faults || wrong.is_empty() {
+    // The rest takes longer.
+    if faults == Faults::All || wrong.is_empty() {
         for payer in &payers {
             queues::drain(payer, random, &mut wrong).await;
             queues::check(payer, random, &mut wrong).await;
         }
     }
     let done: u64 = payers.iter().map(|payer| payer.done.load(Ordering::Relaxed)).sum();
-    println!("seed {seed}: {done} calls done, {faults} faults, {} impossible", wrong.len());
+    println!("seed {seed}: {done} calls done, {caused} faults, {} impossible", wrong.len());
     wrong
 }
 
@@ -119,10 +123,22 @@ async fn what_clients_see_is_possible_while_everything_fails() {
     let time = Duration::from_secs(number("PAYERBASE_TEST_SECONDS").unwrap_or(12));
     println!("PAYERBASE_TEST_SEED={seed}");
     let mut world = World::start().await;
-    let mut wrong = run(&mut world, time, seed, true).await;
+    let mut wrong = run(&mut world, time, seed, Faults::All).await;
     world.end().await;
     wrong.truncate(50);
     assert!(wrong.is_empty(), "PAYERBASE_TEST_SEED={seed}:\n{}", wrong.join("\n"));
+}
+
+/// Runs rounds until something is impossible.
+async fn find(world: &mut World, mutant: &Mutant, time: Duration, faults: Faults) {
+    let start = Instant::now();
+    for round in 1..=ROUNDS_MAX {
+        if let Some(found) = run(world, time, round, faults).await.first() {
+            println!("{}: round {round}, {:.1?}: {found}", mutant.name, start.elapsed());
+            return;
+        }
+    }
+    panic!("not found: {}", mutant.name);
 }
 
 /// Tests the checker: it finds each of these errors.
@@ -130,21 +146,24 @@ async fn what_clients_see_is_possible_while_everything_fails() {
 async fn the_checker_finds_each_broken_function() {
     let mut world = World::start().await;
     let mut admin = world.database.admin().await;
-    assert_eq!(run(&mut world, ROUND, 0, false).await, Vec::<String>::new());
+    assert_eq!(run(&mut world, ROUND, 0, Faults::None).await, Vec::<String>::new());
     for mutant in MUTANTS {
-        let (start, unbroken) = (Instant::now(), mutants::install(&mut admin, mutant).await);
-        let mut found = Vec::new();
-        for round in 1..=ROUNDS_MAX {
-            found = run(&mut world, ROUND, u64::try_from(round).unwrap(), false).await;
-            if let Some(first) = found.first() {
-                println!("{}: round {round}, {:.1?}: {first}", mutant.name, start.elapsed());
-                break;
-            }
-        }
-        assert!(!found.is_empty(), "not found: {}", mutant.name);
+        let unbroken = mutants::install(&mut admin, mutant).await;
+        find(&mut world, mutant, ROUND, Faults::None).await;
         for function in unbroken {
             admin.execute(AssertSqlSafe(function)).await.unwrap();
         }
     }
+    world.end().await;
+}
+
+/// Tests the faults.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_finds_writes_that_a_crash_loses() {
+    let mut world = World::start().await;
+    let mut admin = world.database.admin().await;
+    mutants::install(&mut admin, &FORGETFUL).await;
+    admin.close().await.unwrap();
+    find(&mut world, &FORGETFUL, 2 * ROUND, Faults::Crashes).await;
     world.end().await;
 }

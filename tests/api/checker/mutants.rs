@@ -111,6 +111,14 @@ pub const MUTANTS: &[Mutant] = &[
     },
 ];
 
+/// A crash of PostgreSQL loses writes that were answered.
+pub const FORGETFUL: Mutant = Mutant {
+    name: "commits do not wait for the disk",
+    functions: "rpc.%turn%",
+    from: "v_started timestamptz := clock_timestamp();",
+    to: "v_started timestamptz := clock_timestamp(); v_commits text := set_config('synchronous_commit', 'off', true);",
+};
+
 /// Replaces the functions of a mutant. Returns the statements that replace them back.
 pub async fn install(admin: &mut PgConnection, mutant: &Mutant) -> Vec<String> {
     let none = "create or replace function rpc.takes_no_lock(bigint) returns boolean language sql as 'select true'";

@@ -51,6 +51,10 @@ impl<T> History<T> {
         self.0.lock().unwrap().push(item);
     }
 
+    pub fn has_some(&self) -> bool {
+        !self.0.lock().unwrap().is_empty()
+    }
+
     pub fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }

@@ -66,11 +66,14 @@ fn text(job: &Value, member: &str) -> String {
 fn job(payer: &Payer, random: &mut StdRng) -> Value {
     let number = payer.queues.next.fetch_add(1, Ordering::Relaxed);
     let mut job = json!({"payload": number, "maxAttempts": if random.random_bool(0.1) { 2 } else { 1_000 }});
-    match random.random_range(0..8) {
-        0 | 1 => job["group"] = json!(format!("group{}", random.random_range(0..3))),
-        2 => job["priority"] = json!(random.random_range(0..3)),
-        3 => job["delayMs"] = json!(random.random_range(0..300)),
-        4 => job["dedupKey"] = json!(format!("key{}", random.random_range(0..3))),
+    match random.random_range(0..9) {
+        0..3 => job["group"] = json!(format!("group{}", random.random_range(0..2))),
+        3 => job["priority"] = json!(random.random_range(0..3)),
+        4 => job["delayMs"] = json!(random.random_range(0..300)),
+        5 | 6 => {
+            job["dedupKey"] = json!(format!("key{}", random.random_range(0..2)));
+            job["delayMs"] = json!(random.random_range(0..200));
+        }
         _ => {}
     }
     job
@@ -143,18 +146,18 @@ async fn work_on(payer: &Payer, random: &mut StdRng, pop: &Call, job: &Value) {
     match random.random_range(0..20) {
         // Another worker gets it after its lease.
         0 => {}
-        1..4 => {
+        1..5 => {
             let retry = random.random_bool(0.8);
-            let fail = json!({"lease": lease, "error": "no", "retry": retry, "retryInMs": random.random_range(0..50)});
+            let fail = json!({"lease": lease, "error": "no", "retry": retry, "retryInMs": random.random_range(0..30)});
             let call = payer.post(random, &format!("/v1/jobs/{}/fail", attempt.id), &fail).await;
             end(payer, &mut attempt, &call, if retry { "pending" } else { "dead" });
             // Its lease is over, although another worker may have the job.
             if random.random_bool(0.5) {
-                payer.pause(random.random_range(0..100)).await;
+                payer.pause(random.random_range(0..60)).await;
                 complete(payer, random, &mut attempt, lease).await;
             }
         }
-        4 => {
+        5 => {
             let extend = json!({"lease": lease, "leaseMs": 1_200});
             let call = payer.post(random, &format!("/v1/jobs/{}/extend", attempt.id), &extend).await;
             if let Some(extended) = call.done() {
@@ -163,12 +166,12 @@ async fn work_on(payer: &Payer, random: &mut StdRng, pop: &Call, job: &Value) {
             complete(payer, random, &mut attempt, lease).await;
         }
         // Its lease ends before it is completed.
-        5 => {
+        6 => {
             payer.pause((attempt.until - attempt.popped_at).num_milliseconds().unsigned_abs()).await;
             complete(payer, random, &mut attempt, lease).await;
         }
         // It is completed twice.
-        6 => {
+        7 => {
             complete(payer, random, &mut attempt, lease).await;
             complete(payer, random, &mut attempt, lease).await;
         }

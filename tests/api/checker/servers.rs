@@ -63,6 +63,7 @@ pub struct World {
     pub cluster: Cluster,
     pub servers: Vec<Server>,
     pub database: TestDatabase,
+    client: reqwest::Client,
     addresses: Arc<Addresses>,
     /// Lines of the servers that say that one has panicked.
     pub panics: Arc<Mutex<Vec<String>>>,
@@ -90,7 +91,8 @@ impl World {
             servers.push(server);
         }
         let database = TestDatabase { admin, app };
-        Self { cluster, servers, database, addresses, panics }
+        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().unwrap();
+        Self { cluster, servers, database, client, addresses, panics }
     }
 
     /// A new payer, with clients that stop.
@@ -98,8 +100,7 @@ impl World {
         let payer = format!("0x{:040x}", rand::random::<u128>()).parse().unwrap();
         let mut admin = self.database.admin().await;
         let token = create_token(&mut admin, &payer, &[Scope::Everything], None, Duration::from_hours(24)).await;
-        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().unwrap();
-        let token = Some(token.unwrap().0);
+        let (client, token) = (self.client.clone(), Some(token.unwrap().0));
         let caller = Caller { url: String::new(), client, payer, token, headers: HeaderMap::new() };
         Payer::new(caller, Arc::clone(&self.addresses), stop.clone())
     }
@@ -111,10 +112,9 @@ impl World {
             assert!(Instant::now() < deadline, "PostgreSQL does not come back");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let client = reqwest::Client::new();
         for server in &self.servers {
             let ready = format!("{}/readyz", server.address());
-            while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            while !self.client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 assert!(Instant::now() < deadline, "server {} does not serve", server.number);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
