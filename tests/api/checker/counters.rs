@@ -119,6 +119,19 @@ pub async fn step_once(payer: &Payer, random: &mut StdRng) {
     payer.counters.keyed.add(&payer.post_once(random, "/v1/counters/keyed/increment", &body).await, amount, value);
 }
 
+/// Increments a counter many times in one transaction: a heavy call, and one step.
+pub async fn leap(payer: &Payer, random: &mut StdRng) {
+    let (count, is_keyed) = (random.random_range(10..50), random.random_bool(0.5));
+    let increment = json!({"method": "increment", "params": {"name": if is_keyed { "keyed" } else { "steps" }}});
+    let body = json!({"calls": vec![increment; count]});
+    let last = |answer: &Value| answer["results"][count - 1]["value"].as_i64();
+    let (call, steps) = match is_keyed {
+        true => (payer.post_once(random, "/v1/transaction", &body).await, &payer.counters.keyed),
+        false => (payer.post(random, "/v1/transaction", &body).await, &payer.counters.steps),
+    };
+    steps.add(&call, i64::try_from(count).unwrap(), last);
+}
+
 pub async fn read(payer: &Payer, random: &mut StdRng) {
     let (name, steps) = match random.random_range(0..3) {
         0 => ("steps", &payer.counters.steps),

@@ -38,7 +38,7 @@ const PAYERS: usize = 3;
 const CLIENTS: usize = 8;
 /// Time of the load in which a mutant is searched, and how often.
 const ROUND: Duration = Duration::from_millis(1_500);
-const ROUNDS_MAX: u64 = 20;
+const ROUNDS_MAX: u64 = 50;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
@@ -50,7 +50,8 @@ async fn client(payer: Arc<Payer>, number: usize, seed: u64, claims: Arc<AtomicU
     let mut writer = Writer::new(number);
     while !payer.has_stopped() {
         match random.random_range(0..100) {
-            0..12 => counters::step(payer, random).await,
+            0..9 => counters::step(payer, random).await,
+            9..12 => counters::leap(payer, random).await,
             12..20 => counters::step_once(payer, random).await,
             20..28 => counters::read(payer, random).await,
             28..36 => counters::transfer(payer, random).await,
