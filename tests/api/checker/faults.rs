@@ -89,11 +89,11 @@ async fn stop(pid: Option<u32>, random: &mut StdRng) {
     signal("-CONT", pid);
 }
 
-/// A session of a server, mostly one that runs turns. `None` while PostgreSQL recovers.
+/// A session of a server, one of those that were used last. `None` while PostgreSQL recovers.
 async fn session(cluster: &Cluster, random: &mut StdRng) -> Option<u32> {
     let mut admin = cluster.access().admin().connect().await.ok()?;
     let sessions = "select pid from pg_stat_activity where usename = 'payerbase_app'
-        order by state = 'active' desc, query like '%rpc.%turn%' desc, query_start desc";
+        order by state = 'active' desc, query_start desc";
     let sessions = sqlx::query(sessions).fetch_all(&mut admin).await.ok()?;
     let session = sessions.get(random.random_range(0..sessions.len().clamp(1, 4)))?;
     u32::try_from(session.get::<i32, _>(0)).ok()

@@ -74,7 +74,8 @@ async fn run(world: &mut World, time: Duration, seed: u64, faults: Faults) -> Ve
     let payers = join_all((0..PAYERS).map(|_| world.payer(&stop))).await;
     let payers: Vec<Arc<Payer>> = payers.into_iter().map(Arc::new).collect();
     join_all(payers.iter().map(|payer| counters::prepare(payer, random.random()))).await;
-    let (mut clients, claims) = (JoinSet::new(), Arc::<AtomicUsize>::default());
+    // Other rounds on the database have had other slugs.
+    let (mut clients, claims) = (JoinSet::new(), Arc::new(AtomicUsize::new(rand::random::<u32>() as usize)));
     for payer in &payers {
         for number in 0..CLIENTS {
             clients.spawn(client(Arc::clone(payer), number, random.random(), Arc::clone(&claims)));

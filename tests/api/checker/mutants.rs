@@ -14,7 +14,7 @@ pub struct Mutant {
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "turns do not take the lock of their payer",
-        functions: "rpc.%turn%",
+        functions: "rpc.%",
         from: "pg_try_advisory_xact_lock(",
         to: "rpc.takes_no_lock(",
     },
@@ -114,7 +114,7 @@ pub const MUTANTS: &[Mutant] = &[
 /// A crash of PostgreSQL loses writes that were answered.
 pub const FORGETFUL: Mutant = Mutant {
     name: "commits do not wait for the disk",
-    functions: "rpc.%turn%",
+    functions: "rpc.%",
     from: "v_started timestamptz := clock_timestamp();",
     to: "v_started timestamptz := clock_timestamp(); v_commits text := set_config('synchronous_commit', 'off', true);",
 };
