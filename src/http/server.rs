@@ -19,10 +19,8 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::drain::Steps;
 use super::send_limit::SendLimit;
-use super::wire::Wire;
+use super::wire::{HEAD_TIMEOUT, Wire};
 
-/// Time limit for the head of the first request of a connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time limit for a client to close its side of a connection.

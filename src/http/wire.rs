@@ -5,61 +5,78 @@
 //! connection after the first, reads the rest of the connection as the body if the offer is `websocket`, and refuses the
 //! second. So the offer is left out, and the length is filled in, before actix reads the head.
 
+mod heads;
+
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use heads::Heads;
 
 /// Size of a read, in bytes.
 const READ_BYTES: usize = 8 << 10;
-/// Maximum size of a head, in bytes.
-const HEAD_BYTES_MAX: usize = 16 << 10;
-/// Size of an ordinary head, in bytes. Larger ones count in [`LARGE_HEADS_BYTES_MAX`].
-const ORDINARY_HEAD_BYTES: usize = 4 << 10;
-/// Maximum size of all large heads that are arriving, in bytes.
-const LARGE_HEADS_BYTES_MAX: usize = 32 << 20;
-/// actix answers a head with more headers with 431.
-const HEADERS_MAX: usize = 96;
-
-/// Size of all large heads that are arriving, in bytes.
-static LARGE_HEADS_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Time limit for a head to arrive. actix answers the first head of a connection that is late with 408, and lets later ones
+/// take any time: a connection with such a head is ended a second later.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection whose requests ask for nothing that the server does not do.
 pub(super) struct Wire<T> {
     io: T,
     heads: Heads,
+    patience: Duration,
+    /// Runs while a head arrives.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Wire<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, heads: Heads::default() }
+        Self { io, heads: Heads::default(), patience: HEAD_TIMEOUT + Duration::from_secs(1), late: None }
+    }
+
+    /// Nothing has arrived: ends a connection whose head is late.
+    fn waits(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.heads.is_in_head() {
+            self.late = None;
+            return Poll::Pending;
+        }
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        late.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, heads } = self.get_mut();
-        if heads.ready.is_empty()
-            && let Some(count) = heads.passes(buffer.remaining())
+        let this = self.get_mut();
+        if this.heads.ready.is_empty()
+            && let Some(count) = this.heads.passes(buffer.remaining())
         {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
-            ready!(Pin::new(io).poll_read(cx, &mut part))?;
+            ready!(Pin::new(&mut this.io).poll_read(cx, &mut part))?;
             let count = part.filled().len();
-            heads.passed(count);
+            this.heads.passed(count);
             buffer.advance(count);
             return Poll::Ready(Ok(()));
         }
-        while heads.ready.is_empty() {
+        while this.heads.ready.is_empty() {
             let mut bytes = [0; READ_BYTES];
             let mut read = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
+            match Pin::new(&mut this.io).poll_read(cx, &mut read) {
+                Poll::Pending => return this.waits(cx),
+                Poll::Ready(result) => result?,
+            }
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            heads.read(read.filled());
+            this.heads.read(read.filled());
+            if !this.heads.is_in_head() {
+                this.late = None;
+            }
         }
+        let heads = &mut this.heads;
         let count = buffer.remaining().min(heads.ready.len());
         buffer.put_slice(heads.ready.drain(..count).as_slice());
         Poll::Ready(Ok(()))
@@ -92,290 +109,24 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     }
 }
 
-/// What comes next on the connection.
-enum Next {
-    Head(Head),
-    /// Bytes of a body, with their number.
-    Body(u64),
-    /// Bytes that are passed on as they are. actix ends the connection, or a body has come whose end is not known here.
-    Anything,
-    /// Bytes that nobody reads: the head was too large.
-    Nothing,
-}
-
-/// A head, as far as it has arrived.
-#[derive(Default)]
-struct Head {
-    has_begun: bool,
-    /// HTTP/1.0 with `POST`: actix requires a length.
-    needs_length: bool,
-    length: Option<u64>,
-    is_last: bool,
-    bytes: usize,
-    large: LargeHead,
-}
-
-impl Head {
-    /// Counts bytes of the head. `false` if it is too large, or too many large heads are arriving.
-    fn grow(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        self.bytes <= ORDINARY_HEAD_BYTES || self.bytes <= HEAD_BYTES_MAX && self.large.hold(self.bytes)
-    }
-}
-
-/// The part of a large head in the size of all large heads. Dropping it gives the bytes back.
-struct LargeHead {
-    bytes: usize,
-    all: &'static AtomicUsize,
-}
-
-impl Default for LargeHead {
-    fn default() -> Self {
-        Self { bytes: 0, all: &LARGE_HEADS_BYTES }
-    }
-}
-
-impl LargeHead {
-    fn hold(&mut self, bytes: usize) -> bool {
-        let more = bytes - self.bytes;
-        self.bytes = bytes;
-        self.all.fetch_add(more, Ordering::Relaxed) + more <= LARGE_HEADS_BYTES_MAX
-    }
-}
-
-impl Drop for LargeHead {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Reads the bytes of a client, and writes those for actix.
-struct Heads {
-    next: Next,
-    /// The beginning of a line.
-    line: Vec<u8>,
-    /// Bytes for actix.
-    ready: Vec<u8>,
-}
-
-impl Default for Heads {
-    fn default() -> Self {
-        Self { next: Next::Head(Head::default()), line: Vec::new(), ready: Vec::new() }
-    }
-}
-
-impl Heads {
-    /// How many of the next bytes are for actix as they are. `None` if none are.
-    fn passes(&self, count: usize) -> Option<usize> {
-        match &self.next {
-            Next::Body(left) => Some(usize::try_from(*left).unwrap_or(usize::MAX).min(count)),
-            Next::Anything => Some(count),
-            Next::Head(_) | Next::Nothing => None,
-        }
-    }
-
-    /// Bytes of a body have gone to actix.
-    fn passed(&mut self, count: usize) {
-        let Next::Body(left) = &mut self.next else { return };
-        *left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
-        if *left == 0 {
-            self.next = Next::Head(Head::default());
-        }
-    }
-
-    fn read(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            bytes = match &mut self.next {
-                Next::Head(_) => self.read_line(bytes),
-                Next::Body(left) => {
-                    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                    let (body, rest) = bytes.split_at(count);
-                    self.ready.extend_from_slice(body);
-                    self.passed(count);
-                    rest
-                }
-                Next::Anything => {
-                    self.ready.extend_from_slice(bytes);
-                    &[]
-                }
-                Next::Nothing => &[],
-            };
-        }
-    }
-
-    /// Reads up to the end of a line. Returns the rest.
-    fn read_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
-        let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if let Next::Head(head) = &mut self.next
-            && !head.grow(part.len())
-        {
-            self.refuse();
-            return &[];
-        }
-        self.line.extend_from_slice(part);
-        if end.is_some() {
-            let line = std::mem::take(&mut self.line);
-            self.pass(&line);
-            self.line = line;
-            self.line.clear();
-        }
-        rest
-    }
-
-    /// Makes actix answer a head that is too large with 431.
-    fn refuse(&mut self) {
-        let Next::Head(head) = std::mem::replace(&mut self.next, Next::Nothing) else { return };
-        self.line = Vec::new();
-        if !head.has_begun {
-            self.ready.extend_from_slice(b"GET / HTTP/1.1\r\n");
-        }
-        self.ready.extend_from_slice(&b"x:\r\n".repeat(HEADERS_MAX + 1));
-        self.ready.extend_from_slice(b"\r\n");
-    }
-
-    /// Passes a line of a head on.
-    fn pass(&mut self, line: &[u8]) {
-        let Next::Head(head) = &mut self.next else { return };
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if text.is_empty() && head.has_begun {
-            if head.needs_length && head.length.is_none() {
-                self.ready.extend_from_slice(b"Content-Length: 0\r\n");
-            }
-            self.ready.extend_from_slice(line);
-            self.next = match head.length.unwrap_or_default() {
-                _ if head.is_last => Next::Anything,
-                0 => Next::Head(Head::default()),
-                length => Next::Body(length),
-            };
-            return;
-        }
-        if !head.has_begun {
-            // A client may send empty lines before a request.
-            head.has_begun = !text.is_empty();
-            head.needs_length = text.starts_with(b"POST ") && text.ends_with(b" HTTP/1.0");
-            head.is_last = text.starts_with(b"CONNECT ");
-        } else if let Some(value) = value_of(text, b"connection") {
-            self.ready.extend_from_slice(&without_upgrade(value));
-            return;
-        } else if value_of(text, b"upgrade").is_some() {
-            return;
-        } else if let Some(value) = value_of(text, b"content-length") {
-            let length = std::str::from_utf8(value).ok().and_then(|digits| digits.trim().parse().ok());
-            // actix refuses two lengths, and one that is no number.
-            head.is_last |= length.is_none() || head.length.is_some();
-            head.length = head.length.or(length);
-        } else if value_of(text, b"transfer-encoding").is_some() {
-            head.is_last = true;
-        }
-        self.ready.extend_from_slice(line);
-    }
-}
-
-/// The value of a header, if the line has this name.
-fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let (found, value) = line.split_at_checked(name.len())?;
-    if found.eq_ignore_ascii_case(name) { value.strip_prefix(b":") } else { None }
-}
-
-/// The header `Connection` without the option `upgrade`. Nothing if no other option is left.
-fn without_upgrade(value: &[u8]) -> Vec<u8> {
-    let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let kept: Vec<&[u8]> =
-        options.filter(|option| !option.is_empty() && !option.eq_ignore_ascii_case(b"upgrade")).collect();
-    match kept.is_empty() {
-        true => Vec::new(),
-        false => [b"Connection: ", kept.join(&b", "[..]).as_slice(), b"\r\n"].concat(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::timeout;
+
     use super::*;
 
-    /// What actix reads if the client's bytes arrive in parts of this size.
-    fn passed(text: &str, part: usize) -> String {
-        let mut heads = Heads::default();
-        text.as_bytes().chunks(part).for_each(|bytes| heads.read(bytes));
-        String::from_utf8(heads.ready).unwrap()
-    }
-
-    #[track_caller]
-    fn becomes(sent: &str, read: &str) {
-        for part in [1, 2, 3, 7, 1_000] {
-            assert_eq!(passed(sent, part), read, "in parts of {part}");
-        }
-    }
-
-    #[test]
-    fn offers_to_upgrade_are_left_out_of_every_head() {
-        becomes(
-            "\r\nPOST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n\
-             content-length: 21\r\n\r\nConnection: upgrade\r\nGET /b HTTP/1.1\nCONNECTION:keep-alive ,  UPGRADE\nX: upgrade\n\n",
-            "\r\nPOST /a HTTP/1.1\r\nHost: x\r\nConnection: HTTP2-Settings\r\n\
-             content-length: 21\r\n\r\nConnection: upgrade\r\nGET /b HTTP/1.1\nConnection: keep-alive\r\nX: upgrade\n\n",
-        );
-        becomes(
-            "GET / HTTP/1.1\r\nConnection: upgrade\r\nConnection: close\r\nUpgrade: websocket\r\nUpgraded: no\r\n\r\n",
-            "GET / HTTP/1.1\r\nConnection: close\r\nUpgraded: no\r\n\r\n",
-        );
-    }
-
-    #[test]
-    fn a_post_of_http_1_0_without_a_length_has_no_body() {
-        let get = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
-        becomes(
-            &format!("POST / HTTP/1.0\r\nHost: x\r\n\r\n{get}"),
-            &format!("POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n{get}"),
-        );
-        for unchanged in [
-            "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.0\r\n\r\n",
-            "POST / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-        ] {
-            becomes(unchanged, unchanged);
-        }
-    }
-
-    /// A head that actix refuses must not become one that it accepts, and the bytes of a body must not change.
-    #[test]
-    fn what_actix_refuses_and_bodies_of_unknown_length_are_unchanged() {
-        let after = "GET / HTTP/1.1\r\nConnection: Upgrade\r\n\r\n";
-        for head in [
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-            "POST / HTTP/1.0\r\nContent-Length: x\r\n\r\n",
-            "POST / HTTP/1.0\r\nContent-Length : 3\r\nContent-Length: 1e3\r\n\r\n",
-            "CONNECT x:1 HTTP/1.1\r\n\r\n",
-        ] {
-            let sent = format!("{head}{after}");
-            let read = passed(&sent, 5);
-            assert!(read.ends_with(after) && read.contains(head.trim_end()), "{read}");
-        }
-    }
-
-    #[test]
-    fn a_head_that_is_too_large_becomes_one_with_too_many_headers() {
-        let refused = format!("{}\r\n", "x:\r\n".repeat(HEADERS_MAX + 1));
-        let long = |count| format!("GET /{} HTTP/1.1\r\n", "a".repeat(count));
-        assert_eq!(passed(&long(HEAD_BYTES_MAX), 1_000), format!("GET / HTTP/1.1\r\n{refused}"));
-        let begun = long(HEAD_BYTES_MAX - 100);
-        let header = format!("A: {}\r\n", "a".repeat(100));
-        assert_eq!(passed(&format!("{begun}{header}{header}\r\n"), 7), format!("{begun}{refused}"));
-        // Each request has a limit of its own.
-        let request = format!("{begun}\r\n");
-        becomes(&request.repeat(3), &request.repeat(3));
-    }
-
-    #[test]
-    fn large_heads_have_a_limit_in_sum() {
-        static ALL: AtomicUsize = AtomicUsize::new(0);
-        let new = || LargeHead { bytes: 0, all: &ALL };
-        let mut head = new();
-        assert!(head.hold(10) && !head.hold(LARGE_HEADS_BYTES_MAX + 10));
-        assert!(!new().hold(10));
-        drop(head);
-        assert!(new().hold(10));
-        assert_eq!(ALL.load(Ordering::Relaxed), 0);
+    #[tokio::test]
+    async fn a_connection_whose_later_head_is_late_is_ended() {
+        let (server, mut client) = duplex(1_024);
+        let mut wire = Wire { patience: Duration::from_millis(10), ..Wire::new(server) };
+        let (first, second) = (b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n");
+        client.write_all(first).await.unwrap();
+        let mut read = [0; 100];
+        assert_eq!(wire.read(&mut read).await.unwrap(), first.len());
+        assert!(timeout(Duration::from_millis(30), wire.read(&mut read)).await.is_err(), "an idle connection is kept");
+        client.write_all(second).await.unwrap();
+        assert_eq!(wire.read(&mut read).await.unwrap(), second.len());
+        assert_eq!(wire.read(&mut read).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
