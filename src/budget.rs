@@ -14,8 +14,11 @@ pub(crate) struct Budget {
 
 #[derive(Default)]
 struct Parts {
+    /// Bytes of all parts. Of a part above the share of a payer, only the share counts.
     bytes: usize,
     by_payer: HashMap<Payer, usize>,
+    /// Whether there is a part above the share of a payer. There may be one at a time.
+    has_oversize: bool,
 }
 
 impl Budget {
@@ -28,18 +31,20 @@ impl Budget {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a part may be added. A payer that holds nothing may hold one part of any size, so that no request is too large
-    /// for ever.
+    /// Whether a part may be added. For a payer that holds nothing the budget is twice as large, so that other payers cannot
+    /// use up all of it.
     pub fn has_room(&self, payer: &Payer, bytes: usize) -> bool {
         let parts = self.held();
-        let of_payer = parts.by_payer.get(payer).copied().unwrap_or_default();
-        parts.bytes < self.bytes_max && (of_payer == 0 || of_payer + bytes <= self.payer_bytes_max)
+        match parts.by_payer.get(payer) {
+            None => parts.bytes < 2 * self.bytes_max,
+            Some(of_payer) => parts.bytes < self.bytes_max && of_payer + bytes <= self.payer_bytes_max,
+        }
     }
 
     /// Holds bytes that exist already, even if there is no room.
     pub fn hold(self: &Arc<Self>, payer: &Payer, bytes: usize) -> Held {
-        let mut held = Held { budget: Arc::clone(self), payer: payer.clone(), bytes: 0 };
-        held.add(bytes);
+        let mut held = Held { budget: Arc::clone(self), payer: payer.clone(), bytes: 0, is_oversize: false };
+        held.add(&mut self.held(), bytes);
         held
     }
 }
@@ -49,35 +54,48 @@ pub(crate) struct Held {
     budget: Arc<Budget>,
     payer: Payer,
     bytes: usize,
+    is_oversize: bool,
 }
 
 impl Held {
-    fn add(&mut self, bytes: usize) {
-        let mut parts = self.budget.held();
-        parts.bytes += bytes;
-        *parts.by_payer.entry(self.payer.clone()).or_default() += bytes;
-        self.bytes += bytes;
+    /// How much of the part counts in the sum of all parts.
+    fn counted(&self) -> usize {
+        self.bytes.min(self.budget.payer_bytes_max)
     }
 
-    /// Adds bytes if there is room for them. A part that is the only one of its payer may grow to any size.
+    fn add(&mut self, parts: &mut Parts, bytes: usize) {
+        let before = self.counted();
+        self.bytes += bytes;
+        parts.bytes += self.counted() - before;
+        *parts.by_payer.entry(self.payer.clone()).or_default() += bytes;
+    }
+
+    /// Adds bytes if there is room for them. A part that is the only one of its payer may be above the share if no other part
+    /// is, so that no request is too large for ever.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let has_room = {
-            let parts = self.budget.held();
-            let of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
-            let is_only = of_payer == self.bytes;
-            parts.bytes < self.budget.bytes_max && (is_only || of_payer + bytes <= self.budget.payer_bytes_max)
+        let budget = Arc::clone(&self.budget);
+        let mut parts = budget.held();
+        let of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
+        let is_oversize = self.bytes + bytes > budget.payer_bytes_max;
+        let fits_share = match is_oversize {
+            true => of_payer == self.bytes && (self.is_oversize || !parts.has_oversize),
+            false => of_payer + bytes <= budget.payer_bytes_max,
         };
-        if has_room {
-            self.add(bytes);
+        if !fits_share || !self.is_oversize && parts.bytes >= budget.bytes_max {
+            return false;
         }
-        has_room
+        self.is_oversize = is_oversize;
+        parts.has_oversize |= is_oversize;
+        self.add(&mut parts, bytes);
+        true
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut parts = self.budget.held();
-        parts.bytes = parts.bytes.saturating_sub(self.bytes);
+        parts.bytes = parts.bytes.saturating_sub(self.counted());
+        parts.has_oversize &= !self.is_oversize;
         if let Some(of_payer) = parts.by_payer.get_mut(&self.payer) {
             *of_payer = of_payer.saturating_sub(self.bytes);
             if *of_payer == 0 {
@@ -106,7 +124,7 @@ mod tests {
         let budget = Budget::new(100, 40);
         let mut first = budget.hold(&payer(1), 30);
         assert!(first.grow(20), "the only part of a payer may exceed its share");
-        assert!(!budget.has_room(&payer(1), 1) && budget.has_room(&payer(2), 90));
+        assert!(!budget.has_room(&payer(1), 1) && budget.has_room(&payer(2), 40));
         let mut second = budget.hold(&payer(2), 30);
         let mut third = budget.hold(&payer(2), 5);
         assert!(third.grow(5) && !third.grow(1) && !second.grow(1));
@@ -114,15 +132,30 @@ mod tests {
         assert!(budget.has_room(&payer(1), 40) && budget.has_room(&payer(2), 10) && !budget.has_room(&payer(2), 11));
         drop(second);
         let parts = budget.held();
-        assert_eq!((parts.bytes, parts.by_payer.len()), (0, 0));
+        assert_eq!((parts.bytes, parts.by_payer.len(), parts.has_oversize), (0, 0, false));
     }
 
     #[test]
-    fn nobody_has_room_in_a_full_budget() {
+    fn a_part_above_the_share_takes_nothing_from_other_payers() {
+        let budget = Budget::new(100, 40);
+        let mut large = budget.hold(&payer(1), 0);
+        assert!(large.grow(10_000) && large.grow(10_000));
+        let mut other = budget.hold(&payer(2), 0);
+        assert!(other.grow(40) && !other.grow(1), "one part above the share at a time");
+        assert!(budget.hold(&payer(3), 0).grow(40));
+        drop(large);
+        assert!(other.grow(1));
+    }
+
+    #[test]
+    fn a_full_budget_has_room_for_what_a_payer_holds_first() {
         let budget = Budget::new(100, 60);
-        let parts = [budget.hold(&payer(1), 60), budget.hold(&payer(2), 60)];
+        let parts = [budget.hold(&payer(1), 60), budget.hold(&payer(2), 40)];
+        assert!(!budget.has_room(&payer(2), 1) && budget.has_room(&payer(3), 1));
+        assert!(!budget.hold(&payer(3), 0).grow(1));
+        let more = [budget.hold(&payer(4), 60), budget.hold(&payer(5), 40)];
         assert!(!budget.has_room(&payer(3), 1));
-        drop(parts);
-        assert!(budget.has_room(&payer(3), 1));
+        drop((parts, more));
+        assert!(budget.hold(&payer(3), 0).grow(1));
     }
 }

@@ -1,12 +1,14 @@
 //! JSON values that callers store.
 
 mod bounded;
+mod structure;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub(crate) use bounded::{bounded, bounded_members};
+pub(crate) use bounded::{bounded, bounded_members, too_large};
+pub(crate) use structure::sum_of_structure;
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
 /// it.
@@ -95,11 +97,6 @@ pub(crate) fn bytes(value: &Value) -> usize {
         Value::Array(items) => 2 + items.iter().map(bytes).sum::<usize>() + items.len().saturating_sub(1),
         Value::Object(members) => members_bytes(members),
     }
-}
-
-/// Refuses a value that is larger than `bytes_max`, as [`bytes`] counts.
-pub(crate) fn too_large(bytes_max: usize) -> String {
-    format!("must be at most {bytes_max} bytes of compact JSON, with all digits of its numbers")
 }
 
 /// Size of an object, as [`bytes`] counts.

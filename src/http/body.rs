@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use crate::auth::Proof;
 use crate::budget::Held;
 use crate::call::{BODY_BYTES_MAX, Engine, Spec};
+use crate::json::sum_of_structure;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -18,8 +19,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a body that do not count in the budget.
 const FREE_BYTES: usize = 16 << 10;
-/// Memory of an object, of a member of an object, and of a value in an array, while a request is worked on.
+/// Values that need less memory do not count in the budget.
+const FREE_VALUES_BYTES: usize = 64 << 10;
+/// Memory of an object, of an array, of a member of an object, and of a value in an array, while a request is worked on.
 const OBJECT_BYTES: usize = 320;
+const ARRAY_BYTES: usize = 112;
 const MEMBER_BYTES: usize = 112;
 const ITEM_BYTES: usize = 72;
 /// Memory of a number of a vector.
@@ -92,10 +96,11 @@ pub(super) async fn read_body(
     if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    if held.is_some() {
-        // Larger bodies are for vectors.
-        let item_bytes = if bytes_max > BODY_BYTES_MAX { VECTOR_ITEM_BYTES } else { ITEM_BYTES };
-        hold(&mut held, caller, values_bytes(&bytes, item_bytes))?;
+    // Larger bodies are for vectors.
+    let item_bytes = if bytes_max > BODY_BYTES_MAX { VECTOR_ITEM_BYTES } else { ITEM_BYTES };
+    let values_bytes = values_bytes(&bytes, item_bytes);
+    if held.is_some() || values_bytes > FREE_VALUES_BYTES {
+        hold(&mut held, caller, values_bytes)?;
     }
     Ok(Body { bytes, held })
 }
@@ -118,13 +123,13 @@ fn no_memory() -> Problem {
 
 /// About how much memory the values of a JSON text need.
 fn values_bytes(json: &[u8], item_bytes: usize) -> usize {
-    let of = |byte: &u8| match byte {
+    sum_of_structure(json, |byte| match byte {
         b'{' => OBJECT_BYTES,
+        b'[' => ARRAY_BYTES,
         b':' => MEMBER_BYTES,
         b',' => item_bytes,
         _ => 0,
-    };
-    json.iter().map(of).sum()
+    })
 }
 
 /// The body without a byte order mark, which parsers may ignore (RFC 8259, 8.1).

@@ -45,13 +45,13 @@ impl<M: Operation> FromRequest for Request<M> {
             }
             let caller = Caller::of(&request);
             let Body { bytes, held } = read_body(&request, payload, &M::SPEC, caller.as_ref()).await?;
-            let Some(caller) = caller.filter(|_| bytes.len() >= LARGE_BYTES) else {
-                return sent.read(Some(&bytes));
-            };
             if let Some(held) = held {
                 // Until the request is answered.
                 request.extensions_mut().insert(held);
             }
+            let Some(caller) = caller.filter(|_| bytes.len() >= LARGE_BYTES) else {
+                return sent.read(Some(&bytes));
+            };
             let (length, read) = (bytes.len(), move || sent.read(Some(&bytes)));
             let read = caller.engine.aside().run(&caller.payer, length, read).await;
             read.unwrap_or_else(|_not_done| Err(Problem::new(Code::Overloaded)))

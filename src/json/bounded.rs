@@ -8,7 +8,10 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::{Deserialize as _, Deserializer};
 use serde_json::{Map, Value};
 
-use super::too_large;
+/// Refuses a value that is larger than `bytes_max`, in compact JSON.
+pub(crate) fn too_large(bytes_max: usize) -> String {
+    format!("must be at most {bytes_max} bytes of compact JSON, with all digits of its numbers")
+}
 
 /// Deserializes a value. Refuses it if it needs more than `bytes_max` of compact JSON, and keeps nothing of it from there on.
 /// One that is a little larger may be let through, since each number counts as one byte.

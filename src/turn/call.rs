@@ -11,6 +11,7 @@ use super::error::CallError;
 use super::send_error::SendError;
 use crate::aside::LARGE_BYTES;
 use crate::budget::{Budget, Held};
+use crate::json::sum_of_structure;
 use crate::payer::Payer;
 use crate::telemetry::Current;
 use crate::vector::Vector;
@@ -18,8 +19,10 @@ use crate::vector::Vector;
 /// Time limit of a call. A call that has not begun by then is answered with 503 and never runs.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a call is refused whose payer reads its answers too slowly.
-pub(super) const UNREAD_ANSWERS: &str = "the payer has not read its large answers";
+/// Why a call failed whose statement did not end in time.
+pub(super) const NO_REPLY: &str = "the database did not reply in time";
+/// Why a call is refused that may have a large answer.
+pub(super) const UNREAD_ANSWERS: &str = "too many large answers have not been read";
 
 /// Bytes of parameters that count as one unit of weight.
 const WEIGHT_BYTES: usize = 16 << 10;
@@ -57,17 +60,7 @@ impl Command {
 
 /// About how many values a JSON text has: the number of its commas, colons and brackets, outside of texts.
 fn values(json: &str) -> usize {
-    let (mut count, mut in_text, mut is_escaped) = (0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_text,
-            b'"' => in_text = !in_text,
-            b',' | b':' | b'[' | b'{' if !in_text => count += 1,
-            _ => {}
-        }
-    }
-    count
+    sum_of_structure(json.as_bytes(), |byte| usize::from(matches!(byte, b',' | b':' | b'[' | b'{')))
 }
 
 /// A call on its way to the database.
@@ -80,6 +73,8 @@ pub(super) struct Call {
     pub queued: Instant,
     /// How often its payer was found busy.
     pub busy_tries: u32,
+    /// Whether it was in a batch that ended before the call had begun.
+    pub is_again: bool,
     /// Whether its batch failed, so that it runs again, alone.
     pub is_rerun: bool,
     /// The request, whose log line has the cause of a failure. `None` for calls of the sweeper.
@@ -117,7 +112,8 @@ impl Call {
     ) -> Self {
         let weight = command.total_weight();
         let (queued, request) = (Instant::now(), Current::get());
-        Self { id, payer, command, weight, queued, busy_tries: 0, is_rerun: false, request, reply, answers }
+        let (busy_tries, is_again, is_rerun) = (0, false, false);
+        Self { id, payer, command, weight, queued, busy_tries, is_again, is_rerun, request, reply, answers }
     }
 
     /// Whose share it uses.
