@@ -44,6 +44,11 @@ impl Pool {
         self.inner.acquire().await
     }
 
+    /// Maximum number of connections.
+    pub fn connections_max(&self) -> usize {
+        usize::try_from(self.inner.options().get_max_connections()).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn inner(&self) -> &PgPool {
         &self.inner
     }

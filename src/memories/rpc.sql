@@ -354,6 +354,14 @@ begin
         order by id
         limit v_limit + 1);
   end if;
+  -- The page ends early once its contents exceed the limit.
+  select count(*) into v_limit
+    from (
+      select sum(octet_length(content)) over (order by id) - octet_length(content) as bytes_before
+        from tenant.memories
+        where payer = p_payer and id = any (v_ids[:v_limit])
+    ) sized
+    where bytes_before <= {{memories_bytes_max}};
   select json_agg(rpc.memory_json(memories) order by id) into v_items
     from tenant.memories
     where payer = p_payer and id = any (v_ids[:v_limit]);

@@ -90,14 +90,19 @@ declare
   v_memories json;
 begin
   select json_agg(
-      rpc.memory_json(memories) || jsonb_build_object('score', found.score)
+      rpc.memory_json(memories) || jsonb_build_object('score', score)
         || case when p_mode = 'hybrid' then jsonb_build_object('vectorScore', near, 'textScore', worded) else '{}' end
         || case when v_with_vectors then jsonb_build_object('embedding', embedding::text::jsonb) else '{}' end
-      order by found.score desc, found.id) into v_memories
-    from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores)
-      as found (id, score, near, worded)
-    join tenant.memories on memories.payer = p_payer and memories.id = found.id
-    where coalesce(found.score >= v_score_min, true);
+      order by score desc, found_id) into v_memories
+    from (
+      select memories, found.score, near, worded, embedding, found.id as found_id,
+          sum(octet_length(content)) over (order by found.score desc, found.id) - octet_length(content) as bytes_before
+        from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores)
+          as found (id, score, near, worded)
+        join tenant.memories on memories.payer = p_payer and memories.id = found.id
+        where coalesce(found.score >= v_score_min, true)
+    ) sized
+    where bytes_before <= {{memories_bytes_max}};
   return coalesce(v_memories, '[]');
 end $$;
 

@@ -7,12 +7,11 @@ use futures_util::future::OptionFuture;
 use tokio::sync::Semaphore;
 
 use super::access::Access;
-use super::call::{self, CALL_TIMEOUT, Call, CallResult, UNREAD_ANSWERS};
+use super::call::{self, CALL_TIMEOUT, Call, CallResult, NO_REPLY, UNREAD_ANSWERS};
 use super::error::CallError;
 use super::history::Costly;
 use super::send_error::SendError;
 use super::statement::{self, Terms};
-use super::turns::NO_REPLY;
 use crate::aside::LARGE_BYTES;
 use crate::budget::Budget;
 use crate::db::{Database, POOL_SILENCE_MAX, POOL_WAIT};
@@ -23,8 +22,8 @@ use crate::telemetry::because;
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// From this time on a call is costly.
 const COSTLY_TIME: Duration = Duration::from_millis(250);
-/// Costly calls that run at the same time, of all payers: the other connections are for short ones.
-const COSTLY_RUNNING_MAX: usize = 2;
+/// Costly calls of all payers use one of so many connections of the pool. The others are for short ones.
+const COSTLY_SHARE: usize = 4;
 
 pub(super) struct Apart {
     database: Database,
@@ -36,7 +35,7 @@ pub(super) struct Apart {
 
 impl Apart {
     pub fn new(database: Database, answers: Arc<Budget>) -> Arc<Self> {
-        let costly_slots = Semaphore::new(COSTLY_RUNNING_MAX);
+        let costly_slots = Semaphore::new((database.slow().connections_max() / COSTLY_SHARE).max(1));
         Arc::new(Self { database, answers, reads: PayerLimit::default(), costly: Mutex::default(), costly_slots })
     }
 
@@ -59,10 +58,12 @@ impl Apart {
         let (method, request) = (call.command.method, call.request.clone());
         let statement = tokio::spawn(async move {
             let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
-            let is_costly = apart.costly().has(&call.payer, method, Instant::now());
+            // Writes are those of the sweeper: they wait for no reader.
+            let is_read = access == Access::Read;
+            let is_costly = is_read && apart.costly().has(&call.payer, method, Instant::now());
             let slot = is_costly.then(|| apart.costly_slots.acquire());
             let _slot = OptionFuture::from(slot).await;
-            match (call.is_abandoned(), call.has_room_for_answer()) {
+            match (call.is_abandoned(), !is_read || call.has_room_for_answer()) {
                 (true, _) => Err((CallError::Overloaded, "the caller has gone".to_owned())),
                 (_, false) => Err((CallError::Overloaded, UNREAD_ANSWERS.to_owned())),
                 _ => apart.send(access, &call).await,

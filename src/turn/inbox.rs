@@ -35,6 +35,8 @@ const WAITING_VISITS_MAX: usize = WAITING_CALLS_MAX / 2;
 const WAITING_VISITS_SHARE: usize = WAITING_VISITS_MAX / 2;
 /// Bytes of parameters that wait for one lane.
 const WAITING_BYTES_MAX: usize = 32 << 20;
+/// Bytes of parameters of one payer that wait for one lane.
+const WAITING_BYTES_SHARE: usize = WAITING_BYTES_MAX / 2;
 
 /// The calls that wait for one lane. Light calls share statements; heavy calls run one at a time on a connection of their own.
 pub(super) struct Inbox {
@@ -57,9 +59,16 @@ struct State {
     running: usize,
     history: History,
     bytes: usize,
-    by_sender: HashMap<Sender, usize>,
+    by_sender: HashMap<Sender, Share>,
     visits: usize,
     closed: bool,
+}
+
+/// What waits of one sender.
+#[derive(Default)]
+struct Share {
+    calls: usize,
+    bytes: usize,
 }
 
 /// A batch that runs. Dropping it ends the batch.
@@ -91,16 +100,19 @@ impl State {
     fn count(&mut self, call: &Call) {
         self.bytes += call.bytes();
         self.visits += usize::from(call.command.is_visit);
-        *self.by_sender.entry(call.sender()).or_default() += 1;
+        let share = self.by_sender.entry(call.sender()).or_default();
+        share.calls += 1;
+        share.bytes += call.bytes();
     }
 
     fn forget(&mut self, call: &Call) {
         self.bytes = self.bytes.saturating_sub(call.bytes());
         self.visits = self.visits.saturating_sub(usize::from(call.command.is_visit));
         let sender = call.sender();
-        if let Some(count) = self.by_sender.get_mut(&sender) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(share) = self.by_sender.get_mut(&sender) {
+            share.calls -= 1;
+            share.bytes -= call.bytes();
+            if share.calls == 0 {
                 self.by_sender.remove(&sender);
             }
         }
@@ -108,16 +120,18 @@ impl State {
 
     /// Whether the inbox has room for a call.
     fn has_room_for(&self, call: &Call) -> bool {
-        let of_sender = self.by_sender.get(&call.sender()).copied().unwrap_or_default();
-        let share = if call.command.is_visit { WAITING_VISITS_SHARE } else { WAITING_PAYER_SHARE };
-        of_sender < share
+        let (calls, bytes) = self.by_sender.get(&call.sender()).map_or((0, 0), |share| (share.calls, share.bytes));
+        let calls_max = if call.command.is_visit { WAITING_VISITS_SHARE } else { WAITING_PAYER_SHARE };
+        calls < calls_max
+            && bytes + call.bytes() <= WAITING_BYTES_SHARE
             && self.light.len() + self.heavy.len() < WAITING_CALLS_MAX
             && (self.visits < WAITING_VISITS_MAX || !call.command.is_visit)
             && self.bytes + call.bytes() <= WAITING_BYTES_MAX
     }
 
     fn load(&self, call: &Call) -> Load {
-        match call.weight > LIGHT_MAX || self.history.is_large(&call.payer, call.command.method, Instant::now()) {
+        let is_large = || self.history.is_large(&call.payer, call.command.method, Instant::now());
+        match call.weight > LIGHT_MAX || call.is_rerun || is_large() {
             true => Load::Heavy,
             false => Load::Light,
         }
@@ -184,7 +198,7 @@ impl State {
         batch
     }
 
-    /// The next heavy call. Calls of one payer begin in the order of their arrival.
+    /// The next heavy call. It begins after the light calls of its payer that arrived before it.
     fn take_heavy(&mut self) -> Option<Call> {
         if self.heavy.is_empty() {
             return None;
@@ -275,7 +289,8 @@ impl Inbox {
     }
 
     /// Takes back light calls that have not begun although they were in a batch. They keep their places.
-    pub fn give_back(&self, calls: Vec<Call>) {
+    pub fn give_back(&self, mut calls: Vec<Call>) {
+        calls.iter_mut().for_each(|call| call.is_again = true);
         self.state().put_back(calls);
         self.notify_both();
     }

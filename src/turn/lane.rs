@@ -22,7 +22,7 @@ use crate::payer::Payer;
 const BUSY: &str = r#"{"busy":null}"#;
 /// The result of a light call that did not begin within the time of its batch.
 const AGAIN: &str = r#"{"again":null}"#;
-/// How long a light call may run alone after its batch has failed: the other calls of the batch wait for it.
+/// How long a light call may run alone after its batch has failed: the other calls of the batch, and heavy calls, wait for it.
 const RERUN_STATEMENT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pause between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -67,7 +67,7 @@ impl Lane {
         while let Some((mut batch, _running)) = self.inbox.take_light().await {
             let started = Instant::now();
             batch.retain(|call| !call.is_abandoned());
-            for call in batch.iter().filter(|call| call.busy_tries == 0) {
+            for call in batch.iter().filter(|call| call.busy_tries == 0 && !call.is_again) {
                 self.metrics().waited(started - call.queued);
             }
             statement::group(&mut batch);
@@ -85,7 +85,8 @@ impl Lane {
                 self.metrics().waited(started - call.queued);
             }
             if call.age() > CALL_TIMEOUT.saturating_sub(statement_timeout(&call)) {
-                call.refuse(CallError::Overloaded, "the call would not end in time");
+                let error = if call.busy_tries > 0 { CallError::PayerBusy } else { CallError::Overloaded };
+                call.refuse(error, "the call would not end in time");
             } else if !call.has_room_for_answer() {
                 call.refuse(CallError::Overloaded, UNREAD_ANSWERS);
             } else {
@@ -98,6 +99,7 @@ impl Lane {
     /// Sends a batch of light calls. If it fails, each of its calls runs alone, beside the next batches, so that only the
     /// call at fault fails.
     async fn process(&mut self, batch: Vec<Call>) {
+        let started = Instant::now();
         let mut sent = self.send(&batch).await;
         if matches!(sent, Err(SendError::Unsent(_))) {
             // The database restarted while the lane was idle. The second attempt opens a new connection.
@@ -107,6 +109,10 @@ impl Lane {
             Ok(results) => self.answer(batch, results),
             Err(error @ SendError::NotConnected(_)) => self.refuse_all(batch, &error).await,
             Err(error) => {
+                let share = started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX).max(1);
+                for call in &batch {
+                    self.inbox.ran(call, share, 0);
+                }
                 let is_rolled_back = self.access == Access::Read || !matches!(error, SendError::Lost(_));
                 if is_rolled_back && (batch.len() > 1 || error.is_timeout() || error.is_transient(self.access)) {
                     return self.inbox.give_back_alone(batch);
@@ -147,14 +153,14 @@ impl Lane {
         // The calls of a busy payer are neighbours.
         let mut busy: Vec<(Payer, Vec<Call>)> = Vec::new();
         let mut again = Vec::new();
-        let mut ended = results.ended.into_iter().chain(std::iter::repeat(None));
         let mut begun = Duration::ZERO;
-        for (call, result) in batch.into_iter().zip(results.results) {
-            let end = ended.next().flatten().unwrap_or(begun);
+        for ((call, result), ended) in batch.into_iter().zip(results.results).zip(results.ended) {
+            // The time of a set stands at its last call, also if that call ran before.
+            let end = ended.unwrap_or(begun).max(begun);
+            self.inbox.ran(&call, end - begun, result.len());
             if result == AGAIN {
                 again.push(call);
             } else if result != BUSY {
-                self.inbox.ran(&call, end.saturating_sub(begun), result.len());
                 call.answer(Ok(result));
             } else {
                 match busy.last_mut().filter(|(payer, _)| *payer == call.payer) {

@@ -19,6 +19,8 @@ const RESTING_PAYER_SHARE: usize = 1_024;
 const RESTING_VISITS_SHARE: usize = RESTING_PAYER_SHARE / 2;
 /// Bytes of parameters of the resting calls of one lane.
 const RESTING_BYTES_MAX: usize = 32 << 20;
+/// Bytes of parameters of the resting calls of one payer.
+const RESTING_BYTES_SHARE: usize = RESTING_BYTES_MAX / 2;
 
 /// The resting calls of one lane.
 #[derive(Default)]
@@ -55,17 +57,20 @@ impl Resting {
         let due = Instant::now() + pause.min(PAUSE_MAX);
         let rest = self.payers.entry(payer.clone()).or_insert_with(|| Rest { due, calls: VecDeque::new() });
         rest.due = due;
+        let mut bytes: usize = rest.calls.iter().map(Call::bytes).sum();
         let mut visits = rest.calls.iter().filter(|call| call.command.is_visit).count();
         let mut refused = Vec::new();
         for call in calls {
             let has_room = self.count < RESTING_CALLS_MAX
                 && rest.calls.len() < RESTING_PAYER_SHARE
                 && (visits < RESTING_VISITS_SHARE || !call.command.is_visit)
+                && bytes + call.bytes() <= RESTING_BYTES_SHARE
                 && self.bytes + call.bytes() <= RESTING_BYTES_MAX;
             match has_room {
                 true => {
                     visits += usize::from(call.command.is_visit);
                     self.count += 1;
+                    bytes += call.bytes();
                     self.bytes += call.bytes();
                     rest.calls.push_back(call);
                 }

@@ -60,13 +60,15 @@ impl Ring {
 
     /// Removes a call.
     pub fn remove(&mut self, id: u64) -> Option<Call> {
-        for (_, calls) in &mut self.payers {
-            if let Some(at) = calls.iter().position(|call| call.id == id) {
-                self.count -= 1;
-                return calls.remove(at);
-            }
+        let place = |calls: &VecDeque<Call>| calls.iter().position(|call| call.id == id);
+        let (at, place) = self.payers.iter().enumerate().find_map(|(at, (_, calls))| Some((at, place(calls)?)))?;
+        let (_, calls) = self.payers.get_mut(at)?;
+        let removed = calls.remove(place)?;
+        if calls.is_empty() {
+            self.payers.remove(at);
         }
-        None
+        self.count -= 1;
+        Some(removed)
     }
 
     /// Removes all calls of a payer.

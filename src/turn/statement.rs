@@ -11,7 +11,6 @@ use super::access::Access;
 use super::call::Call;
 use super::send_error::SendError;
 use crate::db::LANE_STATEMENT_TIMEOUT;
-use crate::payer::Payer;
 use crate::vector::Vector;
 
 /// After this long without a reply a connection counts as broken: the database cancels its statements sooner.
@@ -30,19 +29,19 @@ pub(super) struct BatchResults {
     pub ended: Vec<Option<Duration>>,
 }
 
-/// Groups a batch by payer, in the order of each payer's first call. All calls of a batch are in flight at the same time, so
-/// any order of the calls of a payer is right: those of one method without conditions become neighbours, because they run as
-/// a set.
+/// Groups a batch by payer, and the calls of a payer by method, each in the order of its first call, so that the oldest calls
+/// come first. All calls of a batch are in flight at the same time, so any order of the calls of a payer is right: those of one
+/// method without conditions become neighbours, because they run as a set.
 ///
 /// The payers may have any order: a turn of several payers waits for no lock, so two of them cannot deadlock.
 pub(super) fn group(calls: &mut [Call]) {
-    let mut places: HashMap<Payer, usize> = HashMap::new();
+    let kind = |call: &Call| (call.payer.clone(), call.command.method, call.command.conditions.is_some());
+    let (mut payers, mut kinds) = (HashMap::new(), HashMap::new());
     for (place, call) in calls.iter().enumerate() {
-        places.entry(call.payer.clone()).or_insert(place);
+        payers.entry(call.payer.clone()).or_insert(place);
+        kinds.entry(kind(call)).or_insert(place);
     }
-    calls.sort_by_cached_key(|call| {
-        (places.get(&call.payer).copied(), call.command.method, call.command.conditions.is_some())
-    });
+    calls.sort_by_cached_key(|call| (payers.get(&call.payer).copied(), kinds.get(&kind(call)).copied()));
 }
 
 /// How a batch runs.

@@ -32,7 +32,7 @@ end $$;
 --   p_budget_ms   once the batch has run a call and this time has passed, the result of each call that has not begun is
 --                 {"again": null}; NULL: no limit
 --   ran           time inside of this function: the rest of a round trip is the commit
---   ended         per call, the time after the begin of the batch at which it ended; of a run, only for its last call
+--   ended         per call, the time after the begin of the batch at which it ended; of a set, only for its last call
 create function rpc.write_batch(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
   p_budget_ms integer, out results text[], out ran interval, out ended interval[]
@@ -83,7 +83,7 @@ begin
       results[v_at:v_run_end] := rpc.dispatch_run(
         v_payer, p_methods[v_at], ('[' || array_to_string(p_params[v_at:v_run_end], ',') || ']')::jsonb)::text[];
       ended[v_run_end] := clock_timestamp() - v_started;
-      v_has_run := true;
+      v_has_run := v_has_run or results[v_at] is not null;
       -- The calls of the run that could not be part of the set run next, one by one.
       continue;
     else

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::access::{Access, Batching, Load};
 use super::apart::Apart;
 use super::busy::BusyPath;
-use super::call::{CALL_TIMEOUT, Call, CallResult, Command};
+use super::call::{CALL_TIMEOUT, Call, CallResult, Command, NO_REPLY};
 use super::error::CallError;
 use super::inbox::Inbox;
 use super::lane::Lane;
@@ -27,9 +27,6 @@ use crate::telemetry::because;
 const ANSWERS_BYTES_MAX: usize = 64 << 20;
 /// Bytes of large answers of one payer that wait to be sent.
 const ANSWERS_PAYER_SHARE: usize = 16 << 20;
-
-/// Why a call failed whose statement did not end in time.
-pub(super) const NO_REPLY: &str = "the database did not reply in time";
 
 /// Number of lanes.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +69,8 @@ impl Turns {
         registry.register_collector(Box::new(Inboxes { write: write.clone(), read: read.clone() }));
         // Alternately, so that every thread gets lanes of all kinds.
         let mut idle = VecDeque::new();
-        for load in [Load::Light, Load::Heavy] {
-            for index in 0..write.len().max(read.len()) {
+        for index in 0..write.len().max(read.len()) {
+            for load in [Load::Light, Load::Heavy] {
                 idle.extend(write.get(index).map(|inbox| lane(Access::Write, load, inbox)));
                 idle.extend(read.get(index).map(|inbox| lane(Access::Read, load, inbox)));
             }

@@ -408,3 +408,21 @@ async fn a_search_needs_only_the_read_scope() {
     caller.token = Some(app.token(&caller.payer, &[Scope::MemoriesWrite], std::time::Duration::from_secs(60)).await);
     caller.search(json!({"query": "c"})).await.problem(403, "missing-scope");
 }
+
+#[tokio::test]
+async fn pages_and_results_of_large_memories_end_early() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let content = format!("{} kettle", "\u{1d11e}".repeat(99_993));
+    for id in 10..22 {
+        caller.remember(&id.to_string(), json!({"content": content, "embedding": null})).await.ok();
+    }
+    let first = caller.get("/v1/memories?limit=1000").await.ok();
+    assert_eq!(first["items"].as_array().unwrap().len(), 11, "the last one exceeds 4 MiB");
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let second = caller.get(&format!("/v1/memories?limit=1000&cursor={cursor}")).await.ok();
+    assert_eq!((&second["items"][0]["id"], &second["nextCursor"]), (&json!("21"), &json!(null)));
+    assert_eq!(caller.get("/v1/memories?prefix=none").await.ok()["items"], json!([]));
+    let found = caller.search(json!({"query": "kettle", "mode": "text", "limit": 100})).await.ok();
+    assert_eq!(found["results"].as_array().unwrap().len(), 11);
+}

@@ -259,6 +259,18 @@ async fn a_light_batch_begins_no_more_calls_after_its_budget() {
     assert_eq!(begun(sqlx::query_scalar(reads).fetch_one(&mut admin).await.unwrap()), [true, false]);
 }
 
+/// Calls that look like a run and cannot run as a set: the first of them runs all the same.
+#[tokio::test]
+async fn a_batch_without_time_still_runs_a_call() {
+    let mut admin = TestDatabase::own().await.admin().await;
+    let push = "select results from rpc.write_batch('0xa', array['0xa', '0xa'], array['pushJob', 'pushJob'], $1, array[null, null], 0, 0)";
+    let params = ["a", "b"].map(|queue| {
+        format!(r#"{{"queue":"{queue}","payload":1,"priority":0,"delayMs":0,"maxAttempts":1,"backoff":{{"initialMs":1000,"factor":2,"maxMs":1000}}}}"#)
+    });
+    let results: Vec<String> = sqlx::query_scalar(push).bind(params.as_slice()).fetch_one(&mut admin).await.unwrap();
+    assert!(results[0].contains("ok") && results[1] == "{\"again\":null}", "{results:?}");
+}
+
 #[tokio::test]
 async fn a_read_cannot_write() {
     let mut admin = TestDatabase::shared().await.admin().await;

@@ -217,6 +217,34 @@ async fn the_inbox_and_a_batch_have_a_size_limit_in_bytes() {
 }
 
 #[tokio::test]
+async fn a_payer_cannot_fill_the_bytes_for_other_payers() {
+    let inbox = inbox();
+    let refused = (0..1_000).find(|id| inbox.push(call(*id, payer(1), 128 << 10)).is_err());
+    assert_eq!(refused, u64::try_from(WAITING_BYTES_SHARE / (128 << 10)).ok());
+    inbox.push(call(0, payer(2), 128 << 10)).unwrap();
+}
+
+#[tokio::test]
+async fn a_withdrawn_heavy_call_leaves_nothing_behind() {
+    let inbox = inbox();
+    inbox.push(heavy(1, payer(1))).unwrap();
+    inbox.push(heavy(2, payer(2))).unwrap();
+    assert!(inbox.withdraw(1).is_some());
+    inbox.push(heavy(3, payer(1))).unwrap();
+    assert_eq!([next_heavy(&inbox).await, next_heavy(&inbox).await], [2, 3]);
+}
+
+#[tokio::test]
+async fn a_call_that_runs_again_stays_alone() {
+    let inbox = inbox();
+    inbox.give_back_alone(vec![call(1, payer(1), 1)]);
+    let (rerun, running) = inbox.take_heavy().await.unwrap();
+    inbox.rest(&payer(1), vec![rerun]);
+    drop(running);
+    assert_eq!(next_heavy(&inbox).await, 1);
+}
+
+#[tokio::test]
 async fn only_a_call_that_was_not_taken_can_be_withdrawn() {
     let inbox = inbox();
     inbox.push(call(1, payer(1), 1)).unwrap();
