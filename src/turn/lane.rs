@@ -23,7 +23,8 @@ const BUSY: &str = r#"{"busy":null}"#;
 /// The result of a light call that did not begin within the time of its batch.
 const AGAIN: &str = r#"{"again":null}"#;
 /// How long a light call may run alone after its batch has failed: the other calls of the batch, and heavy calls, wait for it.
-const RERUN_STATEMENT_TIMEOUT: Duration = Duration::from_millis(500);
+/// More than the wait for a row lock, whose end is reported as `payer-busy`.
+const RERUN_STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection that was idle for longer is pinged before it is used. A TCP connection that the database has closed accepts
