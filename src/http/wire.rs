@@ -125,6 +125,12 @@ mod tests {
         let mut read = [0; 100];
         assert_eq!(wire.read(&mut read).await.unwrap(), first.len());
         assert!(timeout(Duration::from_millis(30), wire.read(&mut read)).await.is_err(), "an idle connection is kept");
+        client.write_all(b"\r\n").await.unwrap();
+        assert_eq!(wire.read(&mut read).await.unwrap(), 2);
+        assert!(
+            timeout(Duration::from_millis(30), wire.read(&mut read)).await.is_err(),
+            "so is one with an empty line"
+        );
         client.write_all(second).await.unwrap();
         assert_eq!(wire.read(&mut read).await.unwrap(), second.len());
         assert_eq!(wire.read(&mut read).await.unwrap_err().kind(), io::ErrorKind::TimedOut);

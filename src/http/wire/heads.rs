@@ -118,7 +118,9 @@ impl Heads {
 
     /// Whether a part of a head has arrived, and the rest has not.
     pub fn is_in_head(&self) -> bool {
-        matches!(&self.next, Next::Head(head) if head.bytes > 0)
+        // A client may send empty lines behind a request, while it waits for the answer.
+        let is_empty = || self.line.iter().all(u8::is_ascii_whitespace);
+        matches!(&self.next, Next::Head(head) if head.has_begun || !is_empty())
     }
 
     pub fn read(&mut self, mut bytes: &[u8]) {
