@@ -307,12 +307,10 @@ async fn a_call_that_takes_too_long_does_not_fail_the_rest_of_its_batch() {
         end $$";
     app.database.admin().await.execute(stuck).await.unwrap();
     let (culprit, neighbours) = (app.caller().await, join_all((0..20).map(|_| app.caller())).await);
-    let stuck = join_all((0..2).map(|_| culprit.delete("/v1/counters/a")));
+    let stuck = culprit.delete("/v1/counters/a");
     let calls = join_all(neighbours.iter().map(|caller| caller.increment("a", json!({}))));
     let (stuck, answers) = tokio::join!(stuck, calls);
-    for answer in stuck {
-        answer.problem(503, "overloaded");
-    }
+    stuck.problem(503, "overloaded");
     for answer in answers {
         assert_eq!(answer.ok()["value"], 1, "each call had its effect once");
     }

@@ -263,12 +263,11 @@ async fn a_light_batch_begins_no_more_calls_after_its_budget() {
 #[tokio::test]
 async fn a_batch_without_time_still_runs_a_call() {
     let mut admin = TestDatabase::own().await.admin().await;
-    let push = "select results from rpc.write_batch('0xa', array['0xa', '0xa'], array['pushJob', 'pushJob'], $1, array[null, null], 0, 0)";
-    let params = ["a", "b"].map(|queue| {
-        format!(r#"{{"queue":"{queue}","payload":1,"priority":0,"delayMs":0,"maxAttempts":1,"backoff":{{"initialMs":1000,"factor":2,"maxMs":1000}}}}"#)
-    });
-    let results: Vec<String> = sqlx::query_scalar(push).bind(params.as_slice()).fetch_one(&mut admin).await.unwrap();
-    assert!(results[0].contains("ok") && results[1] == "{\"again\":null}", "{results:?}");
+    let complete = "select results from rpc.write_batch('0xa', array['0xa', '0xa'], array['completeJob', 'completeJob'], $1, array[null, null], 0, 0)";
+    let unknown = format!(r#"{{"id":"{0}","lease":"{0}"}}"#, uuid::Uuid::nil());
+    let results: Vec<String> =
+        sqlx::query_scalar(complete).bind([&unknown, &unknown].as_slice()).fetch_one(&mut admin).await.unwrap();
+    assert!(results[0].contains("not-found") && results[1] == "{\"again\":null}", "{results:?}");
 }
 
 #[tokio::test]
