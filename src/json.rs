@@ -1,13 +1,15 @@
 //! JSON values that callers store.
 
-mod bounded;
+mod read;
 mod structure;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub(crate) use bounded::{bounded, bounded_members, too_large};
+pub use read::Plain;
+pub(crate) use read::{read_members, read_members_within, read_within, too_large};
 pub(crate) use structure::sum_of_structure;
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
@@ -15,10 +17,16 @@ pub(crate) use structure::sum_of_structure;
 pub const DEPTH_MAX: usize = 64;
 
 /// Any JSON value, at most 64 levels deep. Numbers are stored as 64-bit integers or as doubles.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(value_type = Value)]
 pub struct Json(Value);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Plain(value) = Plain::deserialize(deserializer)?;
+        Self::try_from(value).map_err(D::Error::custom)
+    }
+}
 
 impl Json {
     /// Whether the value is `null`.

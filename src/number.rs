@@ -89,13 +89,13 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX>
     }
 }
 
-/// 2^53: a float up to this size is exactly the number that the caller wrote.
+/// 2^53: a float below it is exactly the number that the caller wrote.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The integer that was written as a float, such as `1.0` or `1e3`. `None` if it has a fraction or may have lost digits.
 fn whole(number: f64) -> Option<i64> {
-    #[expect(clippy::as_conversions, reason = "exact: the number is whole and at most 2^53")]
-    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
+    #[expect(clippy::as_conversions, reason = "exact: the number is whole and below 2^53")]
+    (number.fract() == 0.0 && number.abs() < EXACT_MAX).then_some(number as i64)
 }
 
 struct Int64;
@@ -126,7 +126,7 @@ impl Visitor<'_> for Int64 {
 }
 
 fn out_of_range<E: Error>() -> E {
-    E::custom("must be an integer of 64 bits, beyond 2^53 without a fraction or an exponent")
+    E::custom("must be an integer of 64 bits, from 2^53 on without a fraction or an exponent")
 }
 
 /// Deserializes an integer. `1.0` and `1e3` are integers. One of more than 64 bits is an invalid value (422); a fraction or

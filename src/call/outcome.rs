@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::request::Answer;
 use super::spec::Spec;
+use crate::json::read_members;
 use crate::problem::{Code, Problem};
 use crate::telemetry::because;
 use crate::turn::{Access, CallError};
@@ -19,7 +20,7 @@ enum Outcome<T> {
     Empty(T),
     /// The result of an earlier call with the same idempotency key.
     Replay(T),
-    Problem(Map<String, Value>),
+    Problem(#[serde(deserialize_with = "read_members")] Map<String, Value>),
 }
 
 /// Reads the result of a method.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::conditions::Guard;
 use super::method::Operation;
 use super::spec::Spec;
+use crate::json::Plain;
 
 /// One call of a transaction.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -75,7 +76,7 @@ fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Val
 
         fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
             let mut members = Map::new();
-            while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            while let Some((name, Plain(value))) = access.next_entry::<String, Plain>()? {
                 if members.contains_key(&name) {
                     return Err(A::Error::custom(format!("duplicate field `{name}`")));
                 }

@@ -143,7 +143,7 @@ impl ToSchema for ProblemCode {}
             *Authorize* and paste it.\n\nEvery error response is a problem (`application/problem+json`, RFC 9457). \
             Names are 1 to 256 bytes of UTF-8 without control characters, percent-encoded in paths. Times are RFC \
             3339 in UTC with microseconds, from the database's clock. An integer may be written as a float without a \
-            fraction (`1.0`, `1e3`) up to 2^53. For an optional member of a request, `null` means absent, unless its \
+            fraction (`1.0`, `1e3`) below 2^53. For an optional member of a request, `null` means absent, unless its \
             description says that `null` clears the value. Send amounts beyond 2^53 in payloads and metadata as \
             strings: numbers there are 64-bit integers or doubles. The answer to a write is sent after the write is \
             durable.",

@@ -6,11 +6,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::limits::LEASE_METADATA_MAX;
-use crate::json::{self, Json};
+use crate::json::{self, Json, Plain};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -62,7 +61,7 @@ pub struct Metadata(Json);
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = json::bounded(deserializer, LEASE_METADATA_MAX)?;
+        let value = json::read_within(deserializer, LEASE_METADATA_MAX)?;
         let value = Json::try_from(value).map_err(D::Error::custom)?;
         match value.bytes() <= LEASE_METADATA_MAX {
             true => Ok(Self(value)),
@@ -111,5 +110,5 @@ pub struct Lock {
     pub expires_at: Option<Time>,
     /// Description of the holder, from `acquireLock`; `null` if it gave none or the lock is free.
     #[schema(required, value_type = Option<Value>, example = json!({"worker": "eu-3"}))]
-    pub metadata: Option<Value>,
+    pub metadata: Option<Plain>,
 }

@@ -4,9 +4,12 @@
 //! `jsonpath`, a condition on a value of another type is `unknown`, neither true nor false. So negations are pushed
 //! down to the conditions, where "not" means "false or unknown".
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::json::read_members;
 
 /// Maximum number of levels of a filter.
 const DEPTH_MAX: usize = 16;
@@ -44,8 +47,7 @@ const PARTS_JOINED_MAX: usize = 4;
 /// Limits: 16 levels, 256 conditions (each value of an `$in` counts as one more), keys and texts of 1,024 bytes, keys
 /// of 64 levels, and 64 KiB for the whole filter as `jsonpath`. A filter makes at most 1,024 comparisons: one for each
 /// condition, 2 if its key has one dot, 4 with two dots, 8 with three, 2 with more.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(try_from = "Map<String, Value>")]
+#[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = Object, example = json!({"kind": "preference", "confidence": {"$gte": 0.5}}))]
 pub struct Filter(Compiled);
 
@@ -67,6 +69,12 @@ impl Filter {
 impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.path)
+    }
+}
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(read_members(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -60,7 +60,7 @@ impl Metadata {
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let members = json::bounded_members(deserializer, MEMORY_METADATA_MAX)?;
+        let members = json::read_members_within(deserializer, MEMORY_METADATA_MAX)?;
         check_depth(members.values(), DEPTH_MAX - 1).map_err(D::Error::custom)?;
         match json::members_bytes(&members) <= MEMORY_METADATA_MAX {
             true => Ok(Self(members)),
@@ -135,6 +135,7 @@ pub struct Memory {
     /// Content of the memory.
     pub content: String,
     /// Metadata of the memory.
+    #[serde(deserialize_with = "json::read_members")]
     #[schema(value_type = Metadata)]
     pub metadata: Map<String, Value>,
     /// Tags of the memory.

@@ -155,9 +155,8 @@ impl Heads {
         }
         self.line.extend_from_slice(part);
         if self.line.len() > HEAD_BYTES_MAX {
-            self.ready.append(&mut self.line);
-            self.next = Next::Anything;
-            return rest;
+            self.refuse_chunks();
+            return &[];
         }
         if end.is_some() {
             let line = std::mem::take(&mut self.line);
@@ -179,21 +178,36 @@ impl Heads {
         self.ready.extend_from_slice(b"\r\n");
     }
 
+    /// Makes actix refuse a body whose chunks are not followed here.
+    fn refuse_chunks(&mut self) {
+        self.line = Vec::new();
+        self.ready.extend_from_slice(b"!\r\n");
+        self.next = Next::Nothing;
+    }
+
+    /// Passes a line of a chunked body on.
+    fn pass_chunk_line(&mut self, line: &[u8]) {
+        let next = match (&self.next, line.strip_suffix(b"\r\n")) {
+            (Next::ChunkSize, Some(text)) => after_chunk_size(text),
+            (Next::ChunkEnd, Some(b"")) => Some(Next::ChunkSize),
+            (Next::Trailer, Some(b"")) => Some(Next::Head(Head::default())),
+            (Next::Trailer, Some(_)) => Some(Next::Trailer),
+            _ => None,
+        };
+        match next {
+            Some(next) => {
+                self.ready.extend_from_slice(line);
+                self.next = next;
+            }
+            None => self.refuse_chunks(),
+        }
+    }
+
     /// Passes a line of a head on.
     fn pass(&mut self, line: &[u8]) {
+        let Next::Head(head) = &mut self.next else { return self.pass_chunk_line(line) };
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        let Next::Head(head) = &mut self.next else {
-            self.ready.extend_from_slice(line);
-            self.next = match (&self.next, text.is_empty()) {
-                (Next::ChunkSize, _) => after_chunk_size(text),
-                (Next::ChunkEnd, true) => Next::ChunkSize,
-                (Next::Trailer, true) => Next::Head(Head::default()),
-                (Next::Trailer, false) => Next::Trailer,
-                _ => Next::Anything,
-            };
-            return;
-        };
         if text.is_empty() && head.has_begun {
             if head.needs_length && head.length.is_none() {
                 self.ready.extend_from_slice(b"Content-Length: 0\r\n");
@@ -213,10 +227,10 @@ impl Heads {
             head.needs_length = text.starts_with(b"POST ") && text.ends_with(b" HTTP/1.0");
             head.is_http_1_1 = text.ends_with(b" HTTP/1.1");
             head.is_last = text.starts_with(b"CONNECT ");
-        } else if let Some(value) = value_of(text, b"connection") {
+        } else if let Some(value) = value_of(text, b"connection").filter(|value| is_valid(value)) {
             self.ready.extend_from_slice(&without_upgrade(value));
             return;
-        } else if value_of(text, b"upgrade").is_some() {
+        } else if value_of(text, b"upgrade").is_some_and(is_valid) {
             return;
         } else if let Some(value) = value_of(text, b"content-length") {
             let length = std::str::from_utf8(value).ok().and_then(|digits| digits.trim().parse().ok());
@@ -232,23 +246,23 @@ impl Heads {
     }
 }
 
-/// What comes after the line with the size of a chunk.
-fn after_chunk_size(line: &[u8]) -> Next {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+/// What comes after the line with the size of a chunk. `None` if it has no size.
+fn after_chunk_size(line: &[u8]) -> Option<Next> {
+    let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
     let is_size = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    match size.filter(|_| is_size) {
-        Some(0) => Next::Trailer,
-        Some(size) => Next::Chunk(size),
-        // actix refuses it.
-        None => Next::Anything,
-    }
+    let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().filter(|_| is_size)?;
+    Some(if size == 0 { Next::Trailer } else { Next::Chunk(size) })
 }
 
 /// The value of a header, if the line has this name.
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (found, value) = line.split_at_checked(name.len())?;
     if found.eq_ignore_ascii_case(name) { value.strip_prefix(b":") } else { None }
+}
+
+/// Whether a value of a header has only characters that actix takes.
+fn is_valid(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// The header `Connection` without the option `upgrade`. Nothing if no other option is left.
@@ -318,8 +332,6 @@ mod tests {
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
             "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
             "POST / HTTP/1.0\r\nContent-Length: x\r\n\r\n",
             "POST / HTTP/1.0\r\nContent-Length : 3\r\nContent-Length: 1e3\r\n\r\n",
@@ -328,6 +340,31 @@ mod tests {
             let sent = format!("{head}{after}");
             let read = passed(&sent, 5);
             assert!(read.ends_with(after) && read.contains(head.trim_end()), "{read}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_are_not_followed_are_refused() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let long = format!("1;{}\r\n", "a".repeat(HEAD_BYTES_MAX));
+        for (passes, refused) in [
+            ("", "+1\r\n"),
+            ("", " 1\r\n"),
+            ("", "1\n"),
+            ("", long.as_str()),
+            ("1 ;a\t\r\na", "b\r\n"),
+            ("3\r\nabc", "\n"),
+            ("0\r\nX: y\r\n", "\n"),
+        ] {
+            becomes(&format!("{head}{passes}{refused}GET / HTTP/1.1\r\n\r\n"), &format!("{head}{passes}!\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_head_with_characters_that_actix_refuses_is_unchanged() {
+        for header in ["Upgrade: a\rb", "Upgrade: a\0", "Connection: upgrade\r", "Connection: upgrade, \x7f"] {
+            let head = format!("GET / HTTP/1.1\r\n{header}\r\n\r\n");
+            becomes(&head, &head);
         }
     }
 
@@ -347,7 +384,7 @@ mod tests {
     #[test]
     fn chunks_are_unchanged_and_the_head_behind_them_is_read() {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n\
-                       19;a=b\r\n\r\nConnection: Upgrade\r\n\r\n\r\n3\nabc\n0\r\nTrailer: upgrade\r\n\r\n";
+                       19;a=b\r\n\r\nConnection: Upgrade\r\n\r\n\r\n3 \r\nabc\r\n0\r\nTrailer: upgrade\r\n\r\n";
         becomes(
             &format!("{chunked}GET / HTTP/1.1\r\nConnection: Upgrade\r\nX: y\r\n\r\n"),
             &format!("{chunked}GET / HTTP/1.1\r\nX: y\r\n\r\n"),

@@ -1,12 +1,26 @@
-//! Reads a value only as far as it may be stored: a body of 8 MiB can have a million values, which need half a gigabyte of
-//! memory.
+//! Reads the JSON of callers as it is, and only as far as it may be stored.
+//!
+//! `serde_json::Value` does not: with the feature `raw_value`, it reads an object whose first member is
+//! `$serde_json::private::RawValue` as the JSON in the text of that member. And it has no limit: a body of 8 MiB can have a
+//! million values, which need half a gigabyte of memory.
 
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize as _, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+
+/// Any JSON value, as it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Plain(pub Value);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_within(deserializer, usize::MAX).map(Self)
+    }
+}
 
 /// Refuses a value that is larger than `bytes_max`, in compact JSON.
 pub(crate) fn too_large(bytes_max: usize) -> String {
@@ -18,24 +32,51 @@ pub(crate) fn too_large(bytes_max: usize) -> String {
 ///
 /// # Errors
 /// A text that states the limit, and the errors of the deserializer.
-pub(crate) fn bounded<'de, D: Deserializer<'de>>(deserializer: D, bytes_max: usize) -> Result<Value, D::Error> {
-    let left = Cell::new(Some(bytes_max));
-    let value = Bounded { left: &left }.deserialize(deserializer)?;
-    match left.get() {
-        Some(_left) => Ok(value),
-        None => Err(D::Error::custom(too_large(bytes_max))),
-    }
+pub(crate) fn read_within<'de, D: Deserializer<'de>>(deserializer: D, bytes_max: usize) -> Result<Value, D::Error> {
+    within(bytes_max, |read| read.deserialize(deserializer))
 }
 
-/// Deserializes an object, as [`bounded`] does.
+/// Deserializes an object, as [`read_within`] does.
 ///
 /// # Errors
-/// As those of [`bounded`].
-pub(crate) fn bounded_members<'de, D: Deserializer<'de>>(
+/// As those of [`read_within`].
+pub(crate) fn read_members_within<'de, D: Deserializer<'de>>(
     deserializer: D,
     bytes_max: usize,
 ) -> Result<Map<String, Value>, D::Error> {
-    Map::deserialize(bounded(deserializer, bytes_max)?).map_err(D::Error::custom)
+    within(bytes_max, |read| deserializer.deserialize_any(Members(read)))
+}
+
+/// Deserializes an object.
+///
+/// # Errors
+/// The errors of the deserializer.
+pub(crate) fn read_members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    read_members_within(deserializer, usize::MAX)
+}
+
+fn within<T, E: Error>(bytes_max: usize, read: impl FnOnce(Bounded<'_>) -> Result<T, E>) -> Result<T, E> {
+    let left = Cell::new(Some(bytes_max));
+    let value = read(Bounded { left: &left })?;
+    match left.get() {
+        Some(_left) => Ok(value),
+        None => Err(E::custom(too_large(bytes_max))),
+    }
+}
+
+/// Reads an object.
+struct Members<'a>(Bounded<'a>);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Map<String, Value>, A::Error> {
+        self.0.members(access)
+    }
 }
 
 /// Reads a value. Once too many bytes were read, `left` is `None`, and values are read as `null`.
@@ -52,6 +93,20 @@ impl Bounded<'_> {
     fn scalar(self, bytes: usize, value: impl FnOnce() -> Value) -> Value {
         self.take(bytes);
         if self.left.get().is_some() { value() } else { Value::Null }
+    }
+}
+
+impl Bounded<'_> {
+    fn members<'de, A: MapAccess<'de>>(self, mut access: A) -> Result<Map<String, Value>, A::Error> {
+        let mut members = Map::new();
+        self.take(2);
+        while self.left.get().is_some() {
+            let Some(name) = access.next_key::<String>()? else { return Ok(members) };
+            self.take(name.len() + 3 + usize::from(!members.is_empty()));
+            members.insert(name, access.next_value_seed(self)?);
+        }
+        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Map::new())
     }
 }
 
@@ -118,16 +173,8 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        self.take(2);
-        while self.left.get().is_some() {
-            let Some(name) = access.next_key::<String>()? else { return Ok(members.into()) };
-            self.take(name.len() + 3 + usize::from(!members.is_empty()));
-            members.insert(name, access.next_value_seed(self)?);
-        }
-        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Null)
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        self.members(access).map(Value::Object)
     }
 }
 
@@ -137,13 +184,15 @@ mod tests {
 
     fn read(json: &str, bytes_max: usize) -> Result<Map<String, Value>, String> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        bounded_members(&mut deserializer, bytes_max).map_err(|error| error.to_string())
+        read_members_within(&mut deserializer, bytes_max).map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_object_is_read_as_it_is_if_it_fits() {
         let json = r#"{"a":[1,-2,0.5,null,true,false,"é\n",[],{}],"b":{"":18446744073709551615},"c":[[1],[2]]}"#;
         assert_eq!(Value::Object(read(json, json.len()).unwrap()), serde_json::from_str::<Value>(json).unwrap());
+        let raw = r#"{"$serde_json::private::RawValue":"[1]"}"#;
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Plain>(raw).unwrap()).unwrap(), raw);
         let tight = r#"{"a":[1,null,true,"xy"],"b":{"":2}}"#;
         assert!(read(tight, tight.len()).is_ok());
         assert!(read(tight, tight.len() - 1).unwrap_err().starts_with("must be at most 34 bytes"));
@@ -160,6 +209,6 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        assert!(read("[1]", 100).unwrap_err().contains("expected a map"));
+        assert!(read("[1]", 100).unwrap_err().contains("invalid type: sequence, expected a map"));
     }
 }
