@@ -1,5 +1,6 @@
 //! Values at the edges of what the API takes: times, integers written as floats, sizes, texts of failures.
 
+use payerbase::json::Plain;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -268,4 +269,51 @@ async fn sizes_are_those_of_compact_json() {
     let batch = json!({"jobs": [{"payload": 1}, {"payload": ones(262_145)}]});
     let problem = caller.post("/v1/queues/q/jobs/batch", batch).await.problem(413, "payload-too-large");
     assert_eq!(problem["errors"][0]["pointer"], "/jobs/1/payload");
+}
+
+/// serde_json reads an object with this name as the JSON in its text, which no caller means.
+#[tokio::test]
+async fn a_name_that_serde_json_keeps_for_itself_is_a_name_like_others() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    // `serde_json::Value` would read the answers wrongly, too.
+    let read = |answer: Answer| {
+        assert!(answer.status.is_success(), "{answer:?}");
+        serde_json::from_str::<Plain>(&answer.text).unwrap().0
+    };
+    let values = ["[1]", "\"\\u0000\"", "no JSON"].map(|text| json!({"$serde_json::private::RawValue": text}));
+    for value in values {
+        let within = json!({"a": [value], "b": 1});
+        for payload in [&value, &within] {
+            let call = json!({"method": "pushJob", "params": {"queue": "q", "payload": payload}});
+            let results = read(caller.post("/v1/transaction", json!({"calls": [call]})).await);
+            assert_eq!(results["results"][0]["payload"], *payload);
+            let job = read(caller.post("/v1/queues/q/jobs", json!({"payload": payload})).await);
+            assert_eq!(job["payload"], *payload);
+            let jobs = read(caller.post("/v1/queues/q/jobs/batch", json!({"jobs": [{"payload": payload}]})).await);
+            assert_eq!(jobs["jobs"][0]["payload"], *payload);
+            for _ in 0..3 {
+                let job = read(caller.post("/v1/queues/q/pop", json!({})).await);
+                let path = format!("/v1/jobs/{}/complete", job["id"].as_str().unwrap());
+                let complete = json!({"lease": job["lease"], "result": payload});
+                assert_eq!(read(caller.post(&path, complete).await)["result"], *payload);
+            }
+            let memory = json!({"content": "kettle", "embedding": null, "metadata": payload});
+            read(caller.send_json(Method::PUT, "/v1/memories/m", memory).await);
+            let patch = json!({"metadata": {"c": payload}});
+            let patched = read(caller.send_json(Method::PATCH, "/v1/memories/m", patch).await);
+            assert_eq!(patched["metadata"]["c"], *payload);
+            assert_eq!(read(caller.get("/v1/memories").await)["items"][0]["metadata"], patched["metadata"]);
+            let search = json!({"query": "kettle", "mode": "text"});
+            let found = read(caller.post("/v1/memories/search", search).await);
+            assert_eq!(found["results"][0]["metadata"], patched["metadata"]);
+            let filter = json!({"query": "kettle", "mode": "text", "filter": {"a": payload}});
+            caller.post("/v1/memories/search", filter).await.problem(422, "invalid-value");
+            let acquire = json!({"ttlMs": 60_000, "metadata": payload});
+            let lease = read(caller.post("/v1/locks/l/acquire", acquire.clone()).await);
+            assert_eq!(caller.post("/v1/locks/l/acquire", acquire).await.status, 409);
+            assert_eq!(read(caller.get("/v1/locks/l").await)["metadata"], *payload);
+            caller.post("/v1/locks/l/release", json!({"token": lease["token"]})).await.ok();
+        }
+    }
 }
