@@ -22,7 +22,7 @@ use crate::telemetry::because;
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// From this time on a call is costly.
 const COSTLY_TIME: Duration = Duration::from_millis(250);
-/// Costly calls of all payers use one of so many connections of the pool. The others are for short ones.
+/// One connection of the pool in this many is for costly calls; the others are for short ones.
 const COSTLY_SHARE: usize = 4;
 
 pub(super) struct Apart {

@@ -1,6 +1,7 @@
 //! The inbox of a lane: bounded, fair between payers, and exact about which calls have not begun.
 
-use std::collections::{HashMap, VecDeque};
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,35 +9,12 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::access::{Access, Load};
-use super::call::{Call, Sender};
+use super::call::Call;
 use super::error::CallError;
-use super::history::History;
-use super::resting::Resting;
-use super::ring::Ring;
 use crate::payer::Payer;
 
-/// Calls in one statement. More would not make a call cheaper, and the last one would wait for all the others.
-pub(super) const BATCH_CALLS_MAX: usize = 64;
-/// Weight of one statement with several calls.
-const BATCH_WEIGHT_MAX: usize = 2 * BATCH_CALLS_MAX;
-/// Weight of a light call. Heavier calls run one at a time, beside the batches of light calls.
-pub(super) const LIGHT_MAX: usize = BATCH_CALLS_MAX / 4;
-/// Bytes of parameters in one statement, unless a single call is larger.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Time that a unit of weight takes, to tell which payer has used the lane less.
-const WEIGHT_TIME: Duration = Duration::from_micros(50);
-/// Calls that wait for one lane: about a quarter of a second of work.
-const WAITING_CALLS_MAX: usize = 4_096;
-/// Waiting calls of one payer, so that a payer cannot cause `overloaded` for its neighbours.
-const WAITING_PAYER_SHARE: usize = WAITING_CALLS_MAX / 2;
-/// Waiting visits of all links, so that visitors, who need no token, cannot cause `overloaded` for payers.
-const WAITING_VISITS_MAX: usize = WAITING_CALLS_MAX / 2;
-/// Waiting visits of the links of one payer.
-const WAITING_VISITS_SHARE: usize = WAITING_VISITS_MAX / 2;
-/// Bytes of parameters that wait for one lane.
-const WAITING_BYTES_MAX: usize = 32 << 20;
-/// Bytes of parameters of one payer that wait for one lane.
-const WAITING_BYTES_SHARE: usize = WAITING_BYTES_MAX / 2;
+pub(super) use state::LIGHT_MAX;
+use state::{BATCH_BYTES_MAX, BATCH_CALLS_MAX, BATCH_WEIGHT_MAX, State};
 
 /// The calls that wait for one lane. Light calls share statements; heavy calls run one at a time on a connection of their own.
 pub(super) struct Inbox {
@@ -44,31 +22,6 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     light_ready: Notify,
     heavy_ready: Notify,
-}
-
-struct State {
-    light: VecDeque<Call>,
-    heavy: Ring,
-    /// Calls of busy payers. The limits above do not count them.
-    resting: Resting,
-    /// The payers whose locks the running batch of light writes holds.
-    light_holds: Vec<Payer>,
-    /// The payer whose lock the running heavy write holds: its light calls wait.
-    heavy_holds: Option<Payer>,
-    /// Batches that run: one of light calls, and one heavy call.
-    running: usize,
-    history: History,
-    bytes: usize,
-    by_sender: HashMap<Sender, Share>,
-    visits: usize,
-    closed: bool,
-}
-
-/// What waits of one sender.
-#[derive(Default)]
-struct Share {
-    calls: usize,
-    bytes: usize,
 }
 
 /// A batch that runs. Dropping it ends the batch.
@@ -96,147 +49,10 @@ impl Drop for Running {
     }
 }
 
-impl State {
-    fn count(&mut self, call: &Call) {
-        self.bytes += call.bytes();
-        self.visits += usize::from(call.command.is_visit);
-        let share = self.by_sender.entry(call.sender()).or_default();
-        share.calls += 1;
-        share.bytes += call.bytes();
-    }
-
-    fn forget(&mut self, call: &Call) {
-        self.bytes = self.bytes.saturating_sub(call.bytes());
-        self.visits = self.visits.saturating_sub(usize::from(call.command.is_visit));
-        let sender = call.sender();
-        if let Some(share) = self.by_sender.get_mut(&sender) {
-            share.calls -= 1;
-            share.bytes -= call.bytes();
-            if share.calls == 0 {
-                self.by_sender.remove(&sender);
-            }
-        }
-    }
-
-    /// Whether the inbox has room for a call.
-    fn has_room_for(&self, call: &Call) -> bool {
-        let (calls, bytes) = self.by_sender.get(&call.sender()).map_or((0, 0), |share| (share.calls, share.bytes));
-        let calls_max = if call.command.is_visit { WAITING_VISITS_SHARE } else { WAITING_PAYER_SHARE };
-        calls < calls_max
-            && bytes + call.bytes() <= WAITING_BYTES_SHARE
-            && self.light.len() + self.heavy.len() < WAITING_CALLS_MAX
-            && (self.visits < WAITING_VISITS_MAX || !call.command.is_visit)
-            && self.bytes + call.bytes() <= WAITING_BYTES_MAX
-    }
-
-    fn load(&self, call: &Call) -> Load {
-        let is_large = || self.history.is_large(&call.payer, call.command.method, Instant::now());
-        match call.weight > LIGHT_MAX || call.is_rerun || is_large() {
-            true => Load::Heavy,
-            false => Load::Light,
-        }
-    }
-
-    /// Puts older calls before all others, in their order.
-    fn put_back(&mut self, calls: Vec<Call>) {
-        for call in calls.into_iter().rev() {
-            self.count(&call);
-            match self.load(&call) {
-                Load::Heavy => self.heavy.push_front(vec![call]),
-                Load::Light => self.light.push_front(call),
-            }
-        }
-    }
-
-    /// Removes the calls of a payer that do not rest, in the order of their arrival.
-    fn remove_of(&mut self, payer: &Payer) -> Vec<Call> {
-        if [false, true].into_iter().all(|is_visit| !self.by_sender.contains_key(&(payer.clone(), is_visit))) {
-            return Vec::new();
-        }
-        let light = self.light.drain(..);
-        let (mut removed, others): (Vec<_>, Vec<_>) = light.partition(|call| call.payer == *payer);
-        self.light.extend(others);
-        removed.extend(self.heavy.take_of(payer));
-        removed.sort_by_key(|call| call.id);
-        removed.iter().for_each(|call| self.forget(call));
-        removed
-    }
-
-    /// Fills a batch. The sender that has used the lane least is first; each of its calls adds to its use.
-    fn take_light(&mut self) -> Vec<Call> {
-        let mut used: HashMap<Sender, Duration> = HashMap::new();
-        let mut order = Vec::with_capacity(self.light.len());
-        for (at, call) in self.light.iter().enumerate() {
-            if self.heavy_holds.as_ref() == Some(&call.payer) {
-                continue;
-            }
-            let sender = call.sender();
-            let of_sender = self.history.used(&sender);
-            let used = used.entry(sender).or_insert(of_sender);
-            order.push((*used, at));
-            *used += WEIGHT_TIME.saturating_mul(u32::try_from(call.weight).unwrap_or(u32::MAX));
-        }
-        order.sort_unstable();
-        let mut waiting: Vec<Option<Call>> = self.light.drain(..).map(Some).collect();
-        let mut batch: Vec<Call> = Vec::with_capacity(order.len().min(BATCH_CALLS_MAX));
-        let (mut weight, mut bytes) = (0, 0);
-        for (_, at) in order {
-            if batch.len() == BATCH_CALLS_MAX {
-                break;
-            }
-            let fits = |call: &mut Call| {
-                batch.is_empty() || weight + call.weight <= BATCH_WEIGHT_MAX && bytes + call.bytes() <= BATCH_BYTES_MAX
-            };
-            if let Some(call) = waiting.get_mut(at).and_then(|call| call.take_if(fits)) {
-                weight += call.weight;
-                bytes += call.bytes();
-                batch.push(call);
-            }
-        }
-        self.light.extend(waiting.into_iter().flatten());
-        batch.iter().for_each(|call| self.forget(call));
-        batch
-    }
-
-    /// The next heavy call. It begins after the light calls of its payer that arrived before it.
-    fn take_heavy(&mut self) -> Option<Call> {
-        if self.heavy.is_empty() {
-            return None;
-        }
-        let mut first_light: HashMap<&Payer, u64> = HashMap::new();
-        for call in &self.light {
-            let first = first_light.entry(&call.payer).or_insert(call.id);
-            *first = call.id.min(*first);
-        }
-        let call = self.heavy.take(|heavy| first_light.get(&heavy.payer).is_none_or(|light| *light > heavy.id))?;
-        self.forget(&call);
-        Some(call)
-    }
-
-    /// Whether nothing runs, and nothing ever will.
-    fn is_over(&self) -> bool {
-        let is_empty = self.light.is_empty() && self.heavy.is_empty() && self.resting.is_empty();
-        self.closed && self.running == 0 && is_empty
-    }
-}
-
 impl Inbox {
     pub fn new(access: Access) -> Arc<Self> {
-        let state = State {
-            light: VecDeque::new(),
-            heavy: Ring::default(),
-            resting: Resting::default(),
-            light_holds: Vec::new(),
-            heavy_holds: None,
-            running: 0,
-            history: History::new(Instant::now()),
-            bytes: 0,
-            by_sender: HashMap::new(),
-            visits: 0,
-            closed: false,
-        };
         let (light_ready, heavy_ready) = (Notify::new(), Notify::new());
-        Arc::new(Self { access, state: Mutex::new(state), light_ready, heavy_ready })
+        Arc::new(Self { access, state: Mutex::new(State::new()), light_ready, heavy_ready })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -307,11 +123,13 @@ impl Inbox {
         self.notify(Load::Heavy);
     }
 
-    /// Remembers how long a call used the lane, and the size of its result.
-    pub fn ran(&self, call: &Call, time: Duration, result_bytes: usize) {
+    /// Remembers how long each call used the lane, and the size of its result, in bytes.
+    pub fn ran<'a>(&self, calls: impl Iterator<Item = (&'a Call, Duration, usize)>) {
         let (mut state, now) = (self.state(), Instant::now());
-        state.history.add_use(call.sender(), time, now);
-        state.history.add_result(&call.payer, call.command.method, result_bytes, now);
+        for (call, time, result_bytes) in calls {
+            state.history.add_use(call.sender(), time, now);
+            state.history.add_result(&call.payer, call.command.method, result_bytes, now);
+        }
     }
 
     /// Removes a call, so that it never runs, and says why it did not run in time. `None` if it has begun.

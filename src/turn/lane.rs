@@ -111,9 +111,7 @@ impl Lane {
             Err(error @ SendError::NotConnected(_)) => self.refuse_all(batch, &error).await,
             Err(error) => {
                 let share = started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX).max(1);
-                for call in &batch {
-                    self.inbox.ran(call, share, 0);
-                }
+                self.inbox.ran(batch.iter().map(|call| (call, share, 0)));
                 let is_rolled_back = self.access == Access::Read || !matches!(error, SendError::Lost(_));
                 if is_rolled_back && (batch.len() > 1 || error.is_timeout() || error.is_transient(self.access)) {
                     return self.inbox.give_back_alone(batch);
@@ -155,10 +153,14 @@ impl Lane {
         let mut busy: Vec<(Payer, Vec<Call>)> = Vec::new();
         let mut again = Vec::new();
         let mut begun = Duration::ZERO;
-        for ((call, result), ended) in batch.into_iter().zip(results.results).zip(results.ended) {
-            // The time of a set stands at its last call, also if that call ran before.
+        let times = results.ended.iter().map(|ended| {
+            // The end of a set is noted at its last call, behind calls of the set that ran later, alone.
             let end = ended.unwrap_or(begun).max(begun);
-            self.inbox.ran(&call, end - begun, result.len());
+            end - std::mem::replace(&mut begun, end)
+        });
+        let ran = batch.iter().zip(times).zip(&results.results);
+        self.inbox.ran(ran.map(|((call, time), result)| (call, time, result.len())));
+        for (call, result) in batch.into_iter().zip(results.results) {
             if result == AGAIN {
                 again.push(call);
             } else if result != BUSY {
@@ -169,7 +171,6 @@ impl Lane {
                     None => busy.push((call.payer.clone(), vec![call])),
                 }
             }
-            begun = end;
         }
         if !again.is_empty() {
             self.inbox.give_back(again);

@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
+use super::state::{WAITING_BYTES_MAX, WAITING_BYTES_SHARE, WAITING_PAYER_SHARE, WAITING_VISITS_SHARE};
 use super::*;
 use crate::aside::LARGE_BYTES;
 use crate::budget::Budget;
@@ -101,7 +102,7 @@ async fn the_weight_of_a_batch_has_a_limit() {
 #[tokio::test]
 async fn the_payer_that_used_the_lane_less_is_first() {
     let inbox = inbox();
-    inbox.ran(&call(0, payer(1), 1), Duration::from_secs(1), 0);
+    inbox.ran([(&call(0, payer(1), 1), Duration::from_secs(1), 0)].into_iter());
     for id in 1..100 {
         inbox.push(call(id, payer(1), 1)).unwrap();
     }
@@ -162,7 +163,7 @@ async fn a_heavy_write_waits_for_the_running_calls_of_its_payer() {
 #[tokio::test]
 async fn calls_with_large_results_run_apart() {
     let inbox = inbox();
-    inbox.ran(&call(0, payer(1), 1), Duration::ZERO, LARGE_BYTES);
+    inbox.ran([(&call(0, payer(1), 1), Duration::ZERO, LARGE_BYTES)].into_iter());
     inbox.push(call(1, payer(1), 1)).unwrap();
     inbox.push(call(2, payer(2), 1)).unwrap();
     assert_eq!(light(&inbox).await, [2]);
