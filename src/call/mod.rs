@@ -28,7 +28,6 @@ pub(crate) use method::method;
 pub use method::{Context, Entry, Method, Operation, Wait};
 pub use needs::{Embedded, NeededSlug, NeededVector, Needs};
 pub use outside::EMBEDDING_TIMEOUT;
-pub(crate) use request::Written;
 pub use request::{Answer, Created, Request};
 pub use spec::{BODY_BYTES_MAX, Ref, Spec};
 pub use tenant::Tenant;

@@ -9,7 +9,7 @@ use super::conditions::Conditions;
 use super::method::Context;
 use super::outcome::{self, mismatch};
 use super::plan::Plan;
-use super::request::{Answer, Written};
+use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use crate::aside::LARGE_BYTES;
@@ -173,7 +173,7 @@ impl Tenant {
         let CallResult { json, held } = self.engine.turns.dispatch(self.payer().clone(), command).await?;
         let (spec, bytes) = (*spec, json.len());
         let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
-        answer.written = held.map(|held| Written { json: String::new(), held: Some(held) });
+        answer.held = held;
         Ok(answer)
     }
 
@@ -184,11 +184,12 @@ impl Tenant {
         mut answer: Answer<P::Output>,
     ) -> Result<Answer<P::Output>, Problem> {
         let engine = Arc::clone(&self.engine);
-        let bytes = if answer.written.is_some() { LARGE_BYTES } else { 0 };
+        let bytes = if answer.held.is_some() { LARGE_BYTES } else { 0 };
         let complete = move || {
             let wakes = plan.after_commit(&mut answer.output, &engine.site)?;
-            if let Some(written) = &mut answer.written {
-                written.json = serde_json::to_string(&answer.output).map_err(|error| mismatch(P::SPEC.name, &error))?;
+            if answer.held.is_some() {
+                let json = serde_json::to_string(&answer.output);
+                answer.json = Some(json.map_err(|error| mismatch(P::SPEC.name, &error))?);
             }
             Ok((answer, wakes))
         };

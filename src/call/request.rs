@@ -28,16 +28,10 @@ pub struct Answer<T> {
     pub output: T,
     /// Whether an earlier call with the same idempotency key made this result.
     pub is_replay: bool,
-    /// A large result is written as JSON aside.
-    pub(crate) written: Option<Written>,
-}
-
-/// A large result as JSON.
-#[derive(Debug)]
-pub(crate) struct Written {
-    pub json: String,
-    /// Its part of the budget of answers.
-    pub held: Option<Held>,
+    /// The part of a large result in the budget of answers.
+    pub(crate) held: Option<Held>,
+    /// A large result as JSON, which is written aside.
+    pub(crate) json: Option<String>,
 }
 
 /// The result of a call that created a resource.

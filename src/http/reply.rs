@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::budget::Held;
-use crate::call::{Answer, Created, Written};
+use crate::call::{Answer, Created};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 use crate::telemetry::{self, because};
 
@@ -65,8 +65,9 @@ fn respond<T: Serialize>(status: StatusCode, answer: Answer<T>) -> HttpResponse 
     if answer.is_replay {
         response.insert_header((IDEMPOTENT_REPLAY, HeaderValue::from_static("true")));
     }
-    if let Some(Written { json, held }) = answer.written {
-        return response.content_type("application/json").body(LargeBody { rest: json.into(), _held: held });
+    if let Some(json) = answer.json {
+        let body = LargeBody { rest: json.into(), _held: answer.held };
+        return response.content_type("application/json").body(body);
     }
     match serde_json::to_string(&answer.output) {
         Ok(body) if body == "null" => response.status(StatusCode::NO_CONTENT).finish(),
