@@ -29,7 +29,7 @@ use crate::waiting::POLL_INTERVAL;
 /// How long `serve` waits at its start for a database that does not answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Every wallet that pays gets a private, stateful backend over HTTP.
+/// A backend over HTTP with private data for each payer, a wallet address.
 #[derive(Parser)]
 #[command(version, about, after_help = "Settings are environment variables: see docs/CONFIGURATION.md.")]
 pub struct Cli {

@@ -1,5 +1,4 @@
-//! payerbase: every wallet that pays gets a private, stateful backend over HTTP, in one PostgreSQL database keyed by
-//! payer address.
+//! payerbase: a backend over HTTP with private data for each payer, a wallet address, in one PostgreSQL database.
 //!
 //! Read `docs/ARCHITECTURE.md` first. A request passes these rooms from top to bottom: [`http`], a slice such as [`counters`],
 //! [`call`], [`turn`], [`auth`] and [`db`]. `tests/house/imports.rs` holds the order.

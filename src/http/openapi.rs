@@ -137,7 +137,7 @@ impl ToSchema for ProblemCode {}
 #[openapi(
     info(
         title = "payerbase",
-        description = "A private, stateful backend over HTTP for every wallet that pays.\n\nEvery call needs a token: \
+        description = "A backend over HTTP with private data for each payer, a wallet address.\n\nEvery call needs a token: \
             the operator runs `payerbase token create --payer <wallet address>` (`payerbase dev` prints one for a \
             demo payer), and the caller sends it as `Authorization: Bearer <token>`. On the rendered page, press \
             *Authorize* and paste it.\n\nEvery error response is a problem (`application/problem+json`, RFC 9457). \

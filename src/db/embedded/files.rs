@@ -9,8 +9,8 @@ use tokio::process::Command;
 use super::error::{Error, context};
 use crate::folders::is_root;
 
-/// PostgreSQL refuses to run as root. If payerbase does, PostgreSQL runs as the first of these users that exists. payerbase
-/// creates no user. Other services that run as the same user, such as `nobody`, can read the files.
+/// PostgreSQL refuses to run as root. If payerbase runs as root, it starts PostgreSQL as the first of these users that exists.
+/// It creates no user, and another service of that user can read the files.
 const UNPRIVILEGED: [&str; 3] = ["payerbase", "postgres", "nobody"];
 /// User id of `nobody` on most systems.
 const NOBODY: u32 = 65_534;

@@ -14,7 +14,7 @@ const HEADERS_MAX: usize = 96;
 /// Size of all large heads that are arriving, in bytes.
 static LARGE_HEADS_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// What comes next on the connection.
+/// The kind of the next bytes.
 enum Next {
     Head(Head),
     /// Bytes of a body, with their number.
@@ -29,7 +29,7 @@ enum Next {
     Trailer,
     /// Bytes that are passed on as they are. actix ends the connection, or a body has come whose end is not known here.
     Anything,
-    /// Bytes that nobody reads: the head was too large.
+    /// Bytes that are dropped: the request was refused.
     Nothing,
 }
 
@@ -246,7 +246,7 @@ impl Heads {
     }
 }
 
-/// What comes after the line with the size of a chunk. `None` if it has no size.
+/// The kind of the bytes after the line with the size of a chunk. `None` if the line has no size.
 fn after_chunk_size(line: &[u8]) -> Option<Next> {
     let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
     let is_size = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
