@@ -1,15 +1,25 @@
 //! A budget of memory, in all and per payer: requests that arrive and answers that wait to be read hold parts of one.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::payer::Payer;
+
+/// How long a part waits for room.
+const ROOM_WAIT: Duration = Duration::from_secs(4);
 
 /// A budget of bytes.
 pub(crate) struct Budget {
     bytes_max: usize,
     payer_bytes_max: usize,
     held: Mutex<Parts>,
+    /// Bytes were given back.
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -24,7 +34,7 @@ struct Parts {
 impl Budget {
     /// A budget of `bytes_max` in all and of `payer_bytes_max` for one payer.
     pub fn new(bytes_max: usize, payer_bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, payer_bytes_max, held: Mutex::default() })
+        Arc::new(Self { bytes_max, payer_bytes_max, held: Mutex::default(), freed: Notify::new() })
     }
 
     fn held(&self) -> MutexGuard<'_, Parts> {
@@ -39,6 +49,28 @@ impl Budget {
             None => parts.bytes < 2 * self.bytes_max,
             Some(of_payer) => parts.bytes < self.bytes_max && of_payer + bytes <= self.payer_bytes_max,
         }
+    }
+
+    /// Waits until a part may be added. `false` if there is no room in time.
+    pub async fn room(&self, payer: &Payer, bytes: usize) -> bool {
+        self.fits_in_time(|| self.has_room(payer, bytes)).await
+    }
+
+    async fn fits_in_time(&self, mut fits: impl FnMut() -> bool) -> bool {
+        if fits() {
+            return true;
+        }
+        let fits = async {
+            loop {
+                let mut freed = pin!(self.freed.notified());
+                freed.as_mut().enable();
+                if fits() {
+                    return;
+                }
+                freed.await;
+            }
+        };
+        timeout(ROOM_WAIT, fits).await.is_ok()
     }
 
     /// Holds bytes that exist already, even if there is no room.
@@ -70,9 +102,15 @@ impl Held {
         *parts.by_payer.entry(self.payer.clone()).or_default() += bytes;
     }
 
+    /// Adds bytes as soon as there is room for them. `false` if there is none in time.
+    pub async fn grow_in_time(&mut self, bytes: usize) -> bool {
+        let budget = Arc::clone(&self.budget);
+        budget.fits_in_time(|| self.grow(bytes)).await
+    }
+
     /// Adds bytes if there is room for them. A part that is the only one of its payer may be above the share if no other part
     /// is, so that no request is too large for ever.
-    pub fn grow(&mut self, bytes: usize) -> bool {
+    fn grow(&mut self, bytes: usize) -> bool {
         let budget = Arc::clone(&self.budget);
         let mut parts = budget.held();
         let of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
@@ -102,6 +140,8 @@ impl Drop for Held {
                 parts.by_payer.remove(&self.payer);
             }
         }
+        drop(parts);
+        self.budget.freed.notify_waiters();
     }
 }
 
@@ -133,6 +173,20 @@ mod tests {
         drop(second);
         let parts = budget.held();
         assert_eq!((parts.bytes, parts.by_payer.len(), parts.has_oversize), (0, 0, false));
+    }
+
+    #[tokio::test]
+    async fn a_part_waits_for_room() {
+        let budget = Budget::new(100, 40);
+        let payer = payer(1);
+        let first = budget.hold(&payer, 30);
+        let mut second = budget.hold(&payer, 5);
+        let freed = async {
+            tokio::task::yield_now().await;
+            drop(first);
+        };
+        let (has_grown, has_room, ()) = tokio::join!(second.grow_in_time(30), budget.room(&payer, 5), freed);
+        assert!(has_grown && has_room);
     }
 
     #[test]

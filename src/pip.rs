@@ -64,8 +64,9 @@ impl Package {
         home: &Path,
         tidy: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> Result<(), Error> {
-        context(fs::create_dir_all(cache), || format!("create {}", cache.display()))?;
-        let lock = context(File::create(cache.join("fetch.lock")), || format!("write to {}", cache.display()))?;
+        let unusable = || format!("use the cache folder {} (PAYERBASE_CACHE_DIR chooses another)", cache.display());
+        context(fs::create_dir_all(cache), unusable)?;
+        let lock = context(File::create(cache.join("fetch.lock")), unusable)?;
         context(lock.lock(), || "wait for another download".to_owned())?;
         if home.exists() {
             return Ok(());

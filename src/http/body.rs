@@ -63,8 +63,9 @@ pub(super) async fn read_body(
     if declared.is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
-    let has_room = |caller: &Caller| caller.engine.requests().has_room(&caller.payer, declared.unwrap_or_default());
-    if declared.is_some_and(|length| length > FREE_BYTES) && !caller.is_none_or(has_room) {
+    if let Some((caller, length)) = caller.zip(declared).filter(|(_, length)| *length > FREE_BYTES)
+        && !caller.engine.requests().room(&caller.payer, length).await
+    {
         return Err(no_memory());
     }
     let mut held = None;
@@ -80,7 +81,7 @@ pub(super) async fn read_body(
             }
             body.extend_from_slice(&chunk);
             if body.len() > FREE_BYTES {
-                hold(&mut held, caller, chunk.len())?;
+                hold(&mut held, caller, chunk.len()).await?;
             }
         }
         Ok(body.freeze())
@@ -100,16 +101,16 @@ pub(super) async fn read_body(
     let item_bytes = if bytes_max > BODY_BYTES_MAX { VECTOR_ITEM_BYTES } else { ITEM_BYTES };
     let values_bytes = values_bytes(&bytes, item_bytes);
     if held.is_some() || values_bytes > FREE_VALUES_BYTES {
-        hold(&mut held, caller, values_bytes)?;
+        hold(&mut held, caller, values_bytes).await?;
     }
     Ok(Body { bytes, held })
 }
 
-/// Adds to the memory of a body.
-fn hold(held: &mut Option<Held>, caller: Option<&Caller>, bytes: usize) -> Result<(), Problem> {
+/// Adds to the memory of a body, as soon as there is room.
+async fn hold(held: &mut Option<Held>, caller: Option<&Caller>, bytes: usize) -> Result<(), Problem> {
     let Some(caller) = caller else { return Ok(()) };
     let held = held.get_or_insert_with(|| caller.engine.requests().hold(&caller.payer, 0));
-    match held.grow(bytes) {
+    match held.grow_in_time(bytes).await {
         true => Ok(()),
         false => Err(no_memory()),
     }

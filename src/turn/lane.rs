@@ -191,10 +191,11 @@ impl Lane {
 
 /// How long the statement of a call may run. The call begins early enough to end before its caller gives up.
 fn statement_timeout(call: &Call) -> Duration {
-    match call.weight > LIGHT_MAX {
-        true => HEAVY_STATEMENT_TIMEOUT,
-        false if call.is_rerun => RERUN_STATEMENT_TIMEOUT,
-        false => LANE_STATEMENT_TIMEOUT,
+    let is_heavy = call.weight > LIGHT_MAX;
+    match call.is_rerun {
+        true if !is_heavy => RERUN_STATEMENT_TIMEOUT,
+        _ if is_heavy && call.age() + HEAVY_STATEMENT_TIMEOUT <= CALL_TIMEOUT => HEAVY_STATEMENT_TIMEOUT,
+        _ => LANE_STATEMENT_TIMEOUT,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use payerbase::app::DRAIN_TIMEOUT;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -193,4 +194,16 @@ async fn idle_connections_are_closed() {
     .unwrap();
     app.stop().await;
     assert!(used.is_closed() && unused.is_closed());
+}
+
+#[tokio::test]
+async fn many_large_requests_of_one_payer_at_once_wait_for_memory() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let jobs: Vec<_> = (0..100).map(|n| json!({"payload": {"to": [n, n], "text": "x".repeat(150)}})).collect();
+    let answers = join_all((0..40).map(|_| caller.post("/v1/queues/q/jobs/batch", json!({"jobs": jobs})))).await;
+    for answer in answers {
+        answer.ok();
+    }
+    assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 4_000);
 }

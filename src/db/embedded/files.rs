@@ -66,7 +66,9 @@ impl Owner {
         if found.is_dir() && found.uid() == self.uid {
             return self.give(path, mode);
         }
-        let refused = std::io::Error::other("it exists already, and is not a folder of PostgreSQL's user");
+        let refused = std::io::Error::other(
+            "it exists already, and is not a folder of PostgreSQL's user; copy a data folder with `cp -a`",
+        );
         context(Err(refused), || format!("use {}", path.display()))
     }
 
