@@ -27,11 +27,13 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3-pip \
     && rm -rf /var/lib/apt/lists/*
 ENV PAYERBASE_CACHE_DIR=/opt/payerbase
+# The model of `dev --embeddings` too: --build-arg FETCH=--embeddings
+ARG FETCH=
 COPY --from=build /build/target/release/payerbase /usr/local/bin/
 # Every new binary fetches again, so pip keeps its download between builds.
 # What only compiling against PostgreSQL needs is left behind.
 RUN --mount=type=cache,target=/root/.cache/pip \
-    payerbase fetch \
+    payerbase fetch $FETCH \
     && cd "$PAYERBASE_CACHE_DIR" \
     && rm -r fetch.* */*/pginstall18/include */*/pginstall18/lib/*.a */*/pginstall18/lib/postgresql/pgxs
 

@@ -76,21 +76,28 @@ async fn run(
     migrate::migrate(&admin, schema(), password.as_ref().map_or(Login::Switched, Login::With)).await?;
     let mut connection = admin.connect().await.map_err(Refusal::from)?;
     let database = Database::new(app, config.pool_max);
-    check(&database, schema(), &config.language, cluster.is_none()).await?;
-    let token = demo_token(&mut connection, &database, data_dir).await?;
+    let prepared = async {
+        check(&database, schema(), &config.language, cluster.is_none()).await?;
+        let token = demo_token(&mut connection, &database, data_dir).await?;
+        let settings = settings(config, args.port).await?;
+        let model = settings.calls.embeddings.as_ref().map(|embeddings| embeddings.model().as_str().to_owned());
+        let application = Application::build(database.clone(), &settings)?;
+        Ok::<_, Box<dyn std::error::Error>>((token, model, application))
+    };
+    let prepared = prepared.await;
     drop(connection);
-
-    let settings = settings(config, args.port).await?;
-    let model =
-        settings.calls.embeddings.as_ref().map(|embeddings| format!("\n  model  {}", embeddings.model().as_str()));
-    let application = Application::build(database, &settings)?;
+    if prepared.is_err() {
+        // PostgreSQL stops next.
+        database.close().await;
+    }
+    let (token, model, application) = prepared?;
     let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
     // The printed address must work when pasted: 0.0.0.0 does not.
     let address = nearby(application.address());
     print(&format!(
         "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}{}\n\nTry it:\n\n  \
          curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n\n",
-        model.unwrap_or_default(),
+        model.map(|model| format!("\n  model  {model}")).unwrap_or_default(),
         token.expose_secret()
     ))?;
     let stopped = async {

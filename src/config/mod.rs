@@ -335,6 +335,7 @@ mod tests {
             ("postgres://u:p@host/db?sslmodus=require", "`sslmodus`"),
             ("postgres://u:p@host/db?sslmode=on", "on"),
             ("postgres://u:p@host:port/db", "port"),
+            ("postgres://u@/db?host=/run", "host=/folder&user=user"),
             ("host=db user=u", "postgres://"),
         ] {
             let text = read(&[("DATABASE_URL", url)]).err().unwrap_or_else(|| panic!("{url}")).to_string();

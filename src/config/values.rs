@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
-use url::Url;
+use url::{ParseError, Url};
 
 /// Parameters of `DATABASE_URL`.
 const DATABASE_PARAMETERS: &[&str] = &[
@@ -43,7 +43,10 @@ pub(super) fn database(text: &str) -> Result<PgConnectOptions, String> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         return Err(expected());
     }
-    let url = Url::parse(text).map_err(|error| format!("{error}; {encode}"))?;
+    let url = Url::parse(text).map_err(|error| match error == ParseError::EmptyHost {
+        true => "the host is missing; for a Unix socket, write postgres:///database?host=/folder&user=user".to_owned(),
+        false => format!("{error}; {encode}"),
+    })?;
     if url.fragment().is_some() || url.path().contains('@') || url.query().is_some_and(|query| query.contains('@')) {
         return Err(format!("a special character ends the host too early; {encode}"));
     }

@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::error::{Error, context};
 use super::files::{Owner, Temporary, private, write_secret};
 use super::log_file::{self, Keeper};
+use crate::db::check::SERVER_VERSION_NUM_MIN;
 use crate::db::{migrate, reason};
 use crate::folders::is_root;
 
@@ -25,6 +26,9 @@ const SOCKET_DIR_BYTES_MAX: usize = 88;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long PostgreSQL may take to stop before it gets SIGQUIT, which stops it immediately.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The oldest major version of PostgreSQL that payerbase supports.
+const MAJOR_MIN: u32 = SERVER_VERSION_NUM_MIN.unsigned_abs() / 10_000;
 
 /// Number of lines of PostgreSQL's log in the error message when it does not start.
 const LOG_LINES_SHOWN: usize = 10;
@@ -127,6 +131,7 @@ impl Cluster {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir)),
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        check_versions(&dir, engine.major()?)?;
         if !dir.join("data").exists() {
             initialise(&dir, &engine).await?;
         }
@@ -255,6 +260,18 @@ impl Cluster {
     }
 }
 
+/// Checks that these programs of PostgreSQL are new enough, and of the version that made the cluster in `dir`.
+fn check_versions(dir: &Path, major: u32) -> Result<(), Error> {
+    if major < MAJOR_MIN {
+        return Err(Error::TooOld { major });
+    }
+    let made_by = fs::read_to_string(dir.join("data/PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
+    match made_by {
+        Some(made_by) if made_by != major => Err(Error::OtherVersion { dir: dir.to_owned(), made_by, major }),
+        _ => Ok(()),
+    }
+}
+
 /// Creates the cluster in a temporary folder and moves it to `data` as the last step, so that the next start repeats an
 /// interrupted attempt.
 async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
@@ -362,6 +379,19 @@ mod tests {
     use std::io::{BufRead as _, BufReader};
 
     use super::*;
+
+    #[test]
+    fn other_versions_of_postgres_are_refused() {
+        let dir = std::env::temp_dir().join(format!("payerbase-version-{:016x}", rand::random::<u64>()));
+        fs::create_dir_all(dir.join("data")).unwrap();
+        assert!(check_versions(&dir, MAJOR_MIN).is_ok());
+        assert!(matches!(check_versions(&dir, MAJOR_MIN - 1), Err(Error::TooOld { .. })));
+        fs::write(dir.join("data/PG_VERSION"), "18\n").unwrap();
+        assert!(check_versions(&dir, 18).is_ok());
+        let refused = check_versions(&dir, 17).unwrap_err().to_string();
+        assert!(refused.contains("by PostgreSQL 18") && refused.contains("of PostgreSQL 17"), "{refused}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     /// PostgreSQL also ignores a SIGINT that arrives during a recovery.
     #[tokio::test]

