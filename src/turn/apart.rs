@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use super::access::Access;
 use super::call::{self, CALL_TIMEOUT, Call, CallResult, NO_REPLY, UNREAD_ANSWERS};
 use super::error::CallError;
-use super::history::Costly;
+use super::history::Lately;
+use super::inbox::LIGHT_MAX;
 use super::send_error::SendError;
 use super::statement::{self, Terms};
 use crate::aside::LARGE_BYTES;
@@ -22,25 +23,59 @@ use crate::telemetry::because;
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// From this time on a call is costly.
 const COSTLY_TIME: Duration = Duration::from_millis(250);
-/// One connection of the pool in this many is for costly calls; the others are for short ones.
+/// One connection of the pool in this many is for costly reads.
 const COSTLY_SHARE: usize = 4;
+/// One connection of the pool in this many is for reads whose cost is not known. The rest is for short ones.
+const UNKNOWN_SHARE: usize = 2;
 
 pub(super) struct Apart {
     database: Database,
     answers: Arc<Budget>,
     reads: PayerLimit,
-    costly: Mutex<Costly>,
-    costly_slots: Semaphore,
+    costs: Mutex<Costs>,
+    costly: Semaphore,
+    unknown: Semaphore,
+}
+
+/// What reads of a payer and a method cost lately.
+#[derive(Default)]
+struct Costs {
+    costly: Lately,
+    short: Lately,
 }
 
 impl Apart {
     pub fn new(database: Database, answers: Arc<Budget>) -> Arc<Self> {
-        let costly_slots = Semaphore::new((database.slow().connections_max() / COSTLY_SHARE).max(1));
-        Arc::new(Self { database, answers, reads: PayerLimit::default(), costly: Mutex::default(), costly_slots })
+        let connections = database.slow().connections_max();
+        let share = |one_in: usize| Semaphore::new((connections / one_in).max(1));
+        let (costly, unknown) = (share(COSTLY_SHARE), share(UNKNOWN_SHARE));
+        Arc::new(Self { database, answers, reads: PayerLimit::default(), costs: Mutex::default(), costly, unknown })
     }
 
-    fn costly(&self) -> MutexGuard<'_, Costly> {
-        self.costly.lock().unwrap_or_else(PoisonError::into_inner)
+    fn costs(&self) -> MutexGuard<'_, Costs> {
+        self.costs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connections that a read shares with others of its kind. `None` if it is short: it may use all of them.
+    fn shared(&self, call: &Call) -> Option<&Semaphore> {
+        let (costs, now, method) = (self.costs(), Instant::now(), call.command.method);
+        // A filter of a hundred conditions is costly before it ran.
+        if call.weight > LIGHT_MAX || costs.costly.has(&call.payer, method, now) {
+            return Some(&self.costly);
+        }
+        (!costs.short.has(&call.payer, method, now)).then_some(&self.unknown)
+    }
+
+    /// Remembers what a read cost.
+    fn learn(&self, call: &Call, is_costly: bool) {
+        let (mut costs, now, method) = (self.costs(), Instant::now(), call.command.method);
+        match is_costly {
+            true => {
+                costs.costly.add(&call.payer, method, now);
+                costs.short.remove(&call.payer, method);
+            }
+            false => costs.short.add(&call.payer, method, now),
+        }
     }
 
     /// Runs a call. A payer runs a few reads at a time; more of them wait. It runs in a task, so a client that hangs up neither
@@ -60,10 +95,10 @@ impl Apart {
             let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
             // Writes are those of the sweeper: they wait for no reader.
             let is_read = access == Access::Read;
-            let is_costly = is_read && apart.costly().has(&call.payer, method, Instant::now());
-            let slot = is_costly.then(|| apart.costly_slots.acquire());
-            let _slot = OptionFuture::from(slot).await;
-            match (call.is_abandoned(), !is_read || call.has_room_for_answer()) {
+            let has_room = !is_read || call.waits_for_room().await;
+            let shared = if is_read { apart.shared(&call) } else { None };
+            let _one = OptionFuture::from(shared.map(Semaphore::acquire)).await;
+            match (call.is_abandoned(), has_room) {
                 (true, _) => Err((CallError::Overloaded, "the caller has gone".to_owned())),
                 (_, false) => Err((CallError::Overloaded, UNREAD_ANSWERS.to_owned())),
                 _ => apart.send(access, &call).await,
@@ -88,9 +123,7 @@ impl Apart {
             let started = Instant::now();
             let sent = statement::execute(&mut *connection, access, calls, Terms::waiting(LOCK_WAIT)).await;
             let result_bytes = sent.iter().flat_map(|batch| &batch.results).map(String::len).sum::<usize>();
-            if started.elapsed() >= COSTLY_TIME || result_bytes >= LARGE_BYTES {
-                self.costly().add(&call.payer, call.command.method, Instant::now());
-            }
+            self.learn(call, started.elapsed() >= COSTLY_TIME || result_bytes >= LARGE_BYTES);
             sent
         };
         let sent = tokio::time::timeout(POOL_WAIT + POOL_SILENCE_MAX, statement).await;

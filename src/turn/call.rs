@@ -11,7 +11,6 @@ use super::error::CallError;
 use super::send_error::SendError;
 use crate::aside::LARGE_BYTES;
 use crate::budget::{Budget, Held};
-use crate::json::sum_of_structure;
 use crate::payer::Payer;
 use crate::telemetry::Current;
 use crate::vector::Vector;
@@ -60,7 +59,17 @@ impl Command {
 
 /// About how many values a JSON text has: the number of its commas, colons and brackets, outside of texts.
 fn values(json: &str) -> usize {
-    sum_of_structure(json.as_bytes(), |byte| usize::from(matches!(byte, b',' | b':' | b'[' | b'{')))
+    let (mut count, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b':' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// A call on its way to the database.
@@ -124,6 +133,11 @@ impl Call {
     /// Whether the payer has read enough of its large answers, so that there is room for one more.
     pub fn has_room_for_answer(&self) -> bool {
         self.answers.has_room(&self.payer, LARGE_BYTES)
+    }
+
+    /// Waits until the payer has read enough of its large answers. `false` if it has not in time.
+    pub async fn waits_for_room(&self) -> bool {
+        self.answers.room(&self.payer, LARGE_BYTES).await
     }
 
     pub fn bytes(&self) -> usize {

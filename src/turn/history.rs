@@ -11,10 +11,12 @@ use crate::payer::Payer;
 const HALF_LIFE: Duration = Duration::from_secs(1);
 /// Use that is forgotten.
 const FORGOTTEN: Duration = Duration::from_micros(100);
-/// How long the calls of a payer and a method count as costly after one of them was.
-const COSTLY_KEPT: Duration = Duration::from_secs(10);
-/// Number of pairs of payer and method after which the old ones are removed.
-const COSTLY_KEPT_MAX: usize = 1_024;
+/// How long a call is remembered.
+const KEPT: Duration = Duration::from_secs(10);
+/// Number of pairs of payer and method that are remembered.
+const KEPT_MAX: usize = 8_192;
+/// How often those that are past their time are removed, if there are too many.
+const CLEANED_EVERY: Duration = Duration::from_secs(1);
 
 /// The history of a lane.
 pub(super) struct History {
@@ -22,34 +24,44 @@ pub(super) struct History {
     used: HashMap<Sender, Duration>,
     halved: Instant,
     /// Calls with large results.
-    costly: Costly,
+    large: Lately,
 }
 
-/// The payers and methods whose calls were costly lately: what the database has stored is not known before.
+/// Payers and methods whose calls had something in common lately. What a call costs is known only afterwards: it depends on
+/// what the database has stored.
 #[derive(Default)]
-pub(super) struct Costly {
+pub(super) struct Lately {
     seen: HashMap<(Payer, &'static str), Instant>,
+    cleaned: Option<Instant>,
 }
 
-impl Costly {
-    /// Whether calls of this payer and method were costly lately.
+impl Lately {
+    /// Whether calls of this payer and method are remembered.
     pub fn has(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
         !self.seen.is_empty()
-            && self.seen.get(&(payer.clone(), method)).is_some_and(|at| now.duration_since(*at) < COSTLY_KEPT)
+            && self.seen.get(&(payer.clone(), method)).is_some_and(|at| now.duration_since(*at) < KEPT)
     }
 
-    /// Remembers a costly call.
+    /// Remembers a call, unless there are too many.
     pub fn add(&mut self, payer: &Payer, method: &'static str, now: Instant) {
-        if self.seen.len() >= COSTLY_KEPT_MAX {
-            self.seen.retain(|_call, at| now.duration_since(*at) < COSTLY_KEPT);
+        if self.seen.len() >= KEPT_MAX && self.cleaned.is_none_or(|at| now.duration_since(at) >= CLEANED_EVERY) {
+            self.seen.retain(|_call, at| now.duration_since(*at) < KEPT);
+            self.cleaned = Some(now);
         }
-        self.seen.insert((payer.clone(), method), now);
+        if self.seen.len() < KEPT_MAX {
+            self.seen.insert((payer.clone(), method), now);
+        }
+    }
+
+    /// Forgets the calls of this payer and method.
+    pub fn remove(&mut self, payer: &Payer, method: &'static str) {
+        self.seen.remove(&(payer.clone(), method));
     }
 }
 
 impl History {
     pub fn new(now: Instant) -> Self {
-        Self { used: HashMap::new(), halved: now, costly: Costly::default() }
+        Self { used: HashMap::new(), halved: now, large: Lately::default() }
     }
 
     /// Recent use of the lane by this sender.
@@ -59,7 +71,7 @@ impl History {
 
     /// Whether the calls of this payer and method had large results lately.
     pub fn is_large(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
-        self.costly.has(payer, method, now)
+        self.large.has(payer, method, now)
     }
 
     /// Adds the time that a sender used the lane.
@@ -80,7 +92,7 @@ impl History {
     /// Remembers a result of this size.
     pub fn add_result(&mut self, payer: &Payer, method: &'static str, bytes: usize, now: Instant) {
         if bytes >= LARGE_BYTES {
-            self.costly.add(payer, method, now);
+            self.large.add(payer, method, now);
         }
     }
 }
@@ -115,6 +127,22 @@ mod tests {
         history.add_result(&payer, "getJob", LARGE_BYTES, now);
         assert!(history.is_large(&payer, "getJob", now));
         assert!(!history.is_large(&payer, "getCounter", now) && !history.is_large(&other, "getJob", now));
-        assert!(!history.is_large(&payer, "getJob", now + COSTLY_KEPT));
+        assert!(!history.is_large(&payer, "getJob", now + KEPT));
+    }
+
+    #[test]
+    fn as_many_calls_are_remembered_as_there_is_room_for() {
+        let payer = |n: usize| -> Payer { format!("0x{n:040x}").parse().unwrap() };
+        let now = Instant::now();
+        let mut lately = Lately::default();
+        (0..KEPT_MAX).for_each(|n| lately.add(&payer(n), "getJob", now));
+        lately.add(&payer(KEPT_MAX), "getJob", now);
+        assert!(lately.has(&payer(0), "getJob", now) && !lately.has(&payer(KEPT_MAX), "getJob", now));
+        lately.remove(&payer(0), "getJob");
+        assert!(!lately.has(&payer(0), "getJob", now));
+        lately.add(&payer(0), "popJob", now);
+        lately.add(&payer(KEPT_MAX), "getJob", now + KEPT);
+        assert!(lately.has(&payer(KEPT_MAX), "getJob", now + KEPT));
+        assert_eq!(lately.seen.len(), 1);
     }
 }

@@ -348,3 +348,36 @@ async fn a_heavy_call_does_not_delay_the_light_calls_of_other_payers() {
     purge.await.unwrap().ok();
     held_back.await.unwrap().ok();
 }
+
+/// What a list costs is known only once it ran.
+#[tokio::test]
+async fn slow_lists_of_strangers_leave_connections_for_short_ones() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let known = app.caller().await;
+    let mut admin = app.database.admin().await;
+    let wait = format!(
+        "alter function rpc.list_counters(text, jsonb) rename to list_counters_at_last;
+        create function rpc.list_counters(p_payer text, p_params jsonb) returns json language plpgsql as $$
+        begin
+          while p_payer <> '{}' and not pg_try_advisory_xact_lock(1) loop
+            perform pg_sleep(0.01);
+          end loop;
+          return rpc.list_counters_at_last(p_payer, p_params);
+        end $$;
+        grant execute on function rpc.list_counters(text, jsonb) to payerbase_app",
+        known.payer
+    );
+    admin.execute(sqlx::AssertSqlSafe(wait)).await.unwrap();
+    known.get("/v1/counters").await.ok();
+    admin.execute("select pg_advisory_lock(1)").await.unwrap();
+    let strangers = join_all((0..8).map(|_| app.caller())).await;
+    let lists: Vec<_> =
+        strangers.into_iter().map(|stranger| tokio::spawn(async move { stranger.get("/v1/counters").await })).collect();
+    let running = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    while sqlx::query_scalar::<_, i64>(running).fetch_one(&mut admin).await.unwrap() < 3 {}
+    known.get("/v1/counters").await.ok();
+    admin.execute("select pg_advisory_unlock_all()").await.unwrap();
+    for list in lists {
+        list.await.unwrap().ok();
+    }
+}
