@@ -22,13 +22,20 @@ pub(crate) struct Budget {
     freed: Notify,
 }
 
+/// One part of each payer leads: it may exceed the share of the payer. One part of all leads: it may exceed the budget. So
+/// parts that grow at the same time cannot all wait for each other.
 #[derive(Default)]
 struct Parts {
-    /// Bytes of all parts. Of a part above the share of a payer, only the share counts.
+    /// Bytes of all parts.
     bytes: usize,
-    by_payer: HashMap<Payer, usize>,
-    /// Whether there is a part above the share of a payer. There may be one at a time.
-    has_oversize: bool,
+    by_payer: HashMap<Payer, OfPayer>,
+    has_lead: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct OfPayer {
+    bytes: usize,
+    has_lead: bool,
 }
 
 impl Budget {
@@ -47,7 +54,7 @@ impl Budget {
         let parts = self.held();
         match parts.by_payer.get(payer) {
             None => parts.bytes < 2 * self.bytes_max,
-            Some(of_payer) => parts.bytes < self.bytes_max && of_payer + bytes <= self.payer_bytes_max,
+            Some(of_payer) => parts.bytes < self.bytes_max && of_payer.bytes + bytes <= self.payer_bytes_max,
         }
     }
 
@@ -75,9 +82,10 @@ impl Budget {
 
     /// Holds bytes that exist already, even if there is no room.
     pub fn hold(self: &Arc<Self>, payer: &Payer, bytes: usize) -> Held {
-        let mut held = Held { budget: Arc::clone(self), payer: payer.clone(), bytes: 0, is_oversize: false };
-        held.add(&mut self.held(), bytes);
-        held
+        let mut parts = self.held();
+        parts.bytes += bytes;
+        parts.by_payer.entry(payer.clone()).or_default().bytes += bytes;
+        Held { budget: Arc::clone(self), payer: payer.clone(), bytes, leads_payer: false, leads_all: false }
     }
 }
 
@@ -86,45 +94,32 @@ pub(crate) struct Held {
     budget: Arc<Budget>,
     payer: Payer,
     bytes: usize,
-    is_oversize: bool,
+    leads_payer: bool,
+    leads_all: bool,
 }
 
 impl Held {
-    /// How much of the part counts in the sum of all parts.
-    fn counted(&self) -> usize {
-        self.bytes.min(self.budget.payer_bytes_max)
-    }
-
-    fn add(&mut self, parts: &mut Parts, bytes: usize) {
-        let before = self.counted();
-        self.bytes += bytes;
-        parts.bytes += self.counted() - before;
-        *parts.by_payer.entry(self.payer.clone()).or_default() += bytes;
-    }
-
     /// Adds bytes as soon as there is room for them. `false` if there is none in time.
     pub async fn grow_in_time(&mut self, bytes: usize) -> bool {
         let budget = Arc::clone(&self.budget);
         budget.fits_in_time(|| self.grow(bytes)).await
     }
 
-    /// Adds bytes if there is room for them. A part that is the only one of its payer may be above the share if no other part
-    /// is, so that no request is too large for ever.
+    /// Adds bytes if there is room for them.
     fn grow(&mut self, bytes: usize) -> bool {
-        let budget = Arc::clone(&self.budget);
-        let mut parts = budget.held();
-        let of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
-        let is_oversize = self.bytes + bytes > budget.payer_bytes_max;
-        let fits_share = match is_oversize {
-            true => of_payer == self.bytes && (self.is_oversize || !parts.has_oversize),
-            false => of_payer + bytes <= budget.payer_bytes_max,
-        };
-        if !fits_share || !self.is_oversize && parts.bytes >= budget.bytes_max {
+        let mut parts = self.budget.held();
+        let mut of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
+        let leads_payer = self.leads_payer || of_payer.bytes + bytes > self.budget.payer_bytes_max;
+        let leads_all = self.leads_all || parts.bytes + bytes > self.budget.bytes_max;
+        if leads_payer && !self.leads_payer && of_payer.has_lead || leads_all && !self.leads_all && parts.has_lead {
             return false;
         }
-        self.is_oversize = is_oversize;
-        parts.has_oversize |= is_oversize;
-        self.add(&mut parts, bytes);
+        of_payer.bytes += bytes;
+        of_payer.has_lead |= leads_payer;
+        parts.by_payer.insert(self.payer.clone(), of_payer);
+        parts.bytes += bytes;
+        parts.has_lead |= leads_all;
+        (self.bytes, self.leads_payer, self.leads_all) = (self.bytes + bytes, leads_payer, leads_all);
         true
     }
 }
@@ -132,11 +127,12 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut parts = self.budget.held();
-        parts.bytes = parts.bytes.saturating_sub(self.counted());
-        parts.has_oversize &= !self.is_oversize;
+        parts.bytes = parts.bytes.saturating_sub(self.bytes);
+        parts.has_lead &= !self.leads_all;
         if let Some(of_payer) = parts.by_payer.get_mut(&self.payer) {
-            *of_payer = of_payer.saturating_sub(self.bytes);
-            if *of_payer == 0 {
+            of_payer.bytes = of_payer.bytes.saturating_sub(self.bytes);
+            of_payer.has_lead &= !self.leads_payer;
+            if of_payer.bytes == 0 {
                 parts.by_payer.remove(&self.payer);
             }
         }
@@ -163,16 +159,17 @@ mod tests {
     fn a_payer_holds_its_share_and_gets_it_back() {
         let budget = Budget::new(100, 40);
         let mut first = budget.hold(&payer(1), 30);
-        assert!(first.grow(20), "the only part of a payer may exceed its share");
+        assert!(first.grow(20), "one part of a payer may exceed its share");
+        let mut more = budget.hold(&payer(1), 0);
+        assert!(!more.grow(1) && first.grow(1), "the others wait for it");
         assert!(!budget.has_room(&payer(1), 1) && budget.has_room(&payer(2), 40));
         let mut second = budget.hold(&payer(2), 30);
-        let mut third = budget.hold(&payer(2), 5);
-        assert!(third.grow(5) && !third.grow(1) && !second.grow(1));
-        drop((first, third));
-        assert!(budget.has_room(&payer(1), 40) && budget.has_room(&payer(2), 10) && !budget.has_room(&payer(2), 11));
-        drop(second);
+        assert!(second.grow(10) && second.grow(1));
+        drop(first);
+        assert!(more.grow(40) && more.grow(1) && budget.has_room(&payer(3), 10));
+        drop((second, more));
         let parts = budget.held();
-        assert_eq!((parts.bytes, parts.by_payer.len(), parts.has_oversize), (0, 0, false));
+        assert_eq!((parts.bytes, parts.by_payer.len(), parts.has_lead), (0, 0, false));
     }
 
     #[tokio::test]
@@ -180,25 +177,25 @@ mod tests {
         let budget = Budget::new(100, 40);
         let payer = payer(1);
         let first = budget.hold(&payer, 30);
+        let mut lead = budget.hold(&payer, 5);
+        assert!(lead.grow(6));
         let mut second = budget.hold(&payer, 5);
         let freed = async {
             tokio::task::yield_now().await;
-            drop(first);
+            drop((first, lead));
         };
         let (has_grown, has_room, ()) = tokio::join!(second.grow_in_time(30), budget.room(&payer, 5), freed);
         assert!(has_grown && has_room);
     }
 
     #[test]
-    fn a_part_above_the_share_takes_nothing_from_other_payers() {
+    fn one_part_may_exceed_the_budget() {
         let budget = Budget::new(100, 40);
-        let mut large = budget.hold(&payer(1), 0);
-        assert!(large.grow(10_000) && large.grow(10_000));
-        let mut other = budget.hold(&payer(2), 0);
-        assert!(other.grow(40) && !other.grow(1), "one part above the share at a time");
-        assert!(budget.hold(&payer(3), 0).grow(40));
-        drop(large);
-        assert!(other.grow(1));
+        let mut parts: Vec<_> = (1..=3).map(|n| budget.hold(&payer(n), 33)).collect();
+        let grown: Vec<bool> = parts.iter_mut().map(|part| part.grow(5)).collect();
+        assert_eq!(grown, [true, false, false]);
+        assert!(parts.remove(0).grow(50));
+        assert!(parts.iter_mut().all(|part| part.grow(5)));
     }
 
     #[test]
@@ -206,10 +203,9 @@ mod tests {
         let budget = Budget::new(100, 60);
         let parts = [budget.hold(&payer(1), 60), budget.hold(&payer(2), 40)];
         assert!(!budget.has_room(&payer(2), 1) && budget.has_room(&payer(3), 1));
-        assert!(!budget.hold(&payer(3), 0).grow(1));
         let more = [budget.hold(&payer(4), 60), budget.hold(&payer(5), 40)];
         assert!(!budget.has_room(&payer(3), 1));
         drop((parts, more));
-        assert!(budget.hold(&payer(3), 0).grow(1));
+        assert!(budget.has_room(&payer(3), 1));
     }
 }

@@ -1,25 +1,37 @@
 //! JSON values that callers store.
 
 mod read;
-mod structure;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 pub use read::Plain;
-pub(crate) use read::{read_members, read_members_within, read_within, too_large};
-pub(crate) use structure::sum_of_structure;
+pub(crate) use read::{read_list, read_members, read_members_within, read_within, too_large};
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
 /// it.
 pub const DEPTH_MAX: usize = 64;
 
 /// Any JSON value, at most 64 levels deep. Numbers are stored as 64-bit integers or as doubles.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+///
+/// It is kept as text, which needs much less memory than its values.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[serde(transparent)]
 #[schema(value_type = Value)]
-pub struct Json(Value);
+pub struct Json(Text);
+
+/// A compact JSON text.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Text {
+    text: Box<RawValue>,
+    /// Its size, with all digits of its numbers.
+    #[serde(skip)]
+    bytes: usize,
+}
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -32,13 +44,18 @@ impl Json {
     /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        self.0.is_null()
+        self.text() == "null"
+    }
+
+    /// The compact JSON.
+    pub(crate) fn text(&self) -> &str {
+        self.0.text.get()
     }
 
     /// Its size, in bytes: compact JSON in UTF-8, with all digits of its numbers.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        bytes(&self.0)
+        self.0.bytes
     }
 }
 
@@ -63,18 +80,11 @@ impl TryFrom<Value> for Json {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        check_depth([&value], DEPTH_MAX).map(|()| Self(value))
-    }
-}
-
-/// Refuses the values if one of them is nested deeper than `depth`.
-///
-/// # Errors
-/// A text that states the limit.
-pub(crate) fn check_depth<'a>(values: impl IntoIterator<Item = &'a Value>, depth: usize) -> Result<(), String> {
-    match values.into_iter().any(|value| is_deeper_than(value, depth)) {
-        false => Ok(()),
-        true => Err(format!("must be nested at most {DEPTH_MAX} levels deep")),
+        if is_deeper_than(&value, DEPTH_MAX) {
+            return Err(format!("must be nested at most {DEPTH_MAX} levels deep"));
+        }
+        let text = to_raw_value(&value).map_err(|error| error.to_string())?;
+        Ok(Self(Text { text, bytes: bytes(&value) }))
     }
 }
 
@@ -90,7 +100,7 @@ pub(crate) fn has_nul(value: &Value) -> bool {
 
 /// Size of a value, in bytes: compact JSON in UTF-8, with all digits of its numbers, so that `1e300` counts 301. The
 /// database writes numbers so.
-pub(crate) fn bytes(value: &Value) -> usize {
+fn bytes(value: &Value) -> usize {
     match value {
         Value::Null => 4,
         Value::Bool(is_true) => {
@@ -103,14 +113,11 @@ pub(crate) fn bytes(value: &Value) -> usize {
         Value::Number(number) => written_bytes(&number.to_string()),
         Value::String(text) => text_bytes(text),
         Value::Array(items) => 2 + items.iter().map(bytes).sum::<usize>() + items.len().saturating_sub(1),
-        Value::Object(members) => members_bytes(members),
+        Value::Object(members) => {
+            let members_bytes: usize = members.iter().map(|(name, value)| text_bytes(name) + 1 + bytes(value)).sum();
+            2 + members_bytes + members.len().saturating_sub(1)
+        }
     }
-}
-
-/// Size of an object, as [`bytes`] counts.
-pub(crate) fn members_bytes(members: &Map<String, Value>) -> usize {
-    let members_bytes: usize = members.iter().map(|(name, value)| text_bytes(name) + 1 + bytes(value)).sum();
-    2 + members_bytes + members.len().saturating_sub(1)
 }
 
 /// Size of a text in quotes, with its escapes.

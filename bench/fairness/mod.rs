@@ -23,7 +23,7 @@ const ATTACKERS: usize = 8;
 const NEIGHBOUR: usize = 100;
 /// What the neighbour may notice: the larger one of this time and three times its undisturbed one.
 const P99_MAX_MS: f64 = 100.0;
-/// Pause after a load, in which the server finishes what it has begun.
+/// Time after a load, in which the server finishes what it has begun, and the neighbour goes on.
 const PAUSE: Duration = Duration::from_secs(4);
 
 pub async fn run() {
@@ -71,7 +71,7 @@ pub async fn run() {
             let measured = tokio::task::block_in_place(|| neighbour.measure(time(seconds)));
             connections.shutdown().await;
             let peak = stage.server_peak_mib();
-            tokio::time::sleep(PAUSE).await;
+            tokio::task::block_in_place(|| neighbour.measure(PAUSE));
             let memory = (peak, proc::rss_mib(stage.server()));
             row(attack.name, &format!("{payers} x {each}"), &count, &measured, memory, &alone);
         }

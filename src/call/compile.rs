@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::conditions::Guard;
 use super::limits::{TRANSACTION_CALLS_MAX, TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
@@ -12,7 +14,7 @@ use super::plan::{Plan, Position, Step};
 use super::references::{Finder, Reference, cut};
 use super::spec::Spec;
 use super::transaction::{Results, TransactedCall, Transaction};
-use crate::json::has_nul;
+use crate::json::{Plain, has_nul};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::turn::{Access, Batching};
@@ -89,7 +91,10 @@ fn compile(
         let detail = "cannot be in a transaction: searches, lists and counts are calls of their own";
         return Err(invalid(index, "/method", detail));
     }
-    let mut params = Value::Object(call.params);
+    let mut params = serde_json::from_str(call.params.get()).map_or(Value::Null, |Plain(params)| params);
+    if params.is_null() {
+        params = Value::Object(Map::new());
+    }
     if !spec.takes_nul && has_nul(&params) {
         return Err(Problem::new(Code::InvalidText).member("index", index));
     }
@@ -154,34 +159,52 @@ impl CompiledCall {
     }
 
     /// A run of calls as `rpc.transact` reads it.
-    fn run_to_json(run: &[Self]) -> Result<Value, Problem> {
+    fn shown(run: &[Self]) -> Result<ShownRun<'_>, Problem> {
         let params = |call: &Self| call.method.params().map_err(|error| mismatch(call.spec.name, &error));
-        match run {
-            [call] => Ok(call.to_json(params(call)?)),
-            _ => Ok(json!({
-                "method": run.first().map(|call| call.spec.name),
-                "run": run.iter().map(params).collect::<Result<Vec<_>, _>>()?,
-            })),
+        let mut shown = ShownRun { method: run.first().map(|call| call.spec.name), ..ShownRun::default() };
+        let [call] = run else {
+            shown.run = Some(run.iter().map(params).collect::<Result<_, _>>()?);
+            return Ok(shown);
+        };
+        (shown.write, shown.guard) = (Some(call.spec.access == Access::Write), call.guard.as_ref());
+        match call.references.as_slice() {
+            [] => shown.params = Some(params(call)?),
+            references => {
+                let (pieces, refs) =
+                    cut(&params(call)?, references).map_err(|error| mismatch(call.spec.name, &error))?;
+                (shown.pieces, shown.refs) = (Some(pieces), Some(refs));
+            }
         }
+        Ok(shown)
     }
+}
 
-    /// One call as `rpc.transact` reads it.
-    fn to_json(&self, mut params: Value) -> Value {
-        let mut call = Map::new();
-        call.insert("method".into(), self.spec.name.into());
-        call.insert("write".into(), (self.spec.access == Access::Write).into());
-        if self.references.is_empty() {
-            call.insert("params".into(), params);
-        } else {
-            let (pieces, references) = cut(&mut params, &self.references);
-            call.insert("pieces".into(), pieces.into());
-            call.insert("refs".into(), json!(references));
-        }
-        if let Some(guard) = &self.guard {
-            call.insert("guard".into(), json!(guard));
-        }
-        Value::Object(call)
-    }
+/// Calls as `rpc.transact` reads them: one with its parameters, one whose parameters are cut at its references, or several of
+/// one method as a set.
+#[derive(Default, Serialize)]
+struct ShownRun<'a> {
+    method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pieces: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refs: Option<Vec<&'a Reference>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<&'a Guard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Vec<Box<RawValue>>>,
+}
+
+/// A transaction as `rpc.transact` reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownTransaction<'a> {
+    calls: Vec<ShownRun<'a>>,
+    /// Only references need it.
+    short_url: Option<String>,
 }
 
 impl Plan for Compiled {
@@ -207,10 +230,10 @@ impl Plan for Compiled {
 
     fn params(&self, site: &Site) -> Result<String, Problem> {
         let runs = self.calls.chunk_by(CompiledCall::continues_run);
-        let calls: Vec<Value> = runs.map(CompiledCall::run_to_json).collect::<Result<_, _>>()?;
-        // Only references need it.
+        let calls = runs.map(CompiledCall::shown).collect::<Result<_, _>>()?;
         let short_url = (self.references() > 0).then(|| site.short_url(""));
-        Ok(json!({"calls": calls, "shortUrl": short_url}).to_string())
+        let shown = serde_json::to_string(&ShownTransaction { calls, short_url });
+        shown.map_err(|error| mismatch(Self::SPEC.name, &error))
     }
 
     fn vector(&self) -> Option<&Vector> {

@@ -143,7 +143,7 @@ pub(super) trait AnyMethod: Send {
     fn weight(&self) -> usize;
     fn needs(&mut self) -> Needs<'_>;
     fn waits(&self) -> bool;
-    fn params(&self) -> serde_json::Result<Value>;
+    fn params(&self) -> serde_json::Result<Box<RawValue>>;
     fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)>;
 }
 
@@ -164,8 +164,8 @@ impl<M: Method> AnyMethod for M {
         Method::wait(self).is_some()
     }
 
-    fn params(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self)
+    fn params(&self) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(self)
     }
 
     fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)> {

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::spec::{Ref, Spec};
+use crate::json::Plain;
 use crate::problem::{Code, Problem, pointer};
 
 /// A member of an earlier result, and its destination.
@@ -29,11 +31,18 @@ pub(super) struct Reference {
 }
 
 /// The text of the parameters, cut at the references, and the references in the order of the text.
-pub(super) fn cut<'a>(params: &mut Value, references: &'a [Reference]) -> (Vec<String>, Vec<&'a Reference>) {
+///
+/// # Errors
+/// None for valid JSON.
+pub(super) fn cut<'a>(
+    params: &RawValue,
+    references: &'a [Reference],
+) -> serde_json::Result<(Vec<String>, Vec<&'a Reference>)> {
+    let Plain(mut params) = serde_json::from_str(params.get())?;
     // Random, so that the caller cannot have written it into the parameters.
     let mark = format!("{:032x}-", rand::rng().random::<u128>());
     for (number, reference) in references.iter().enumerate() {
-        put(params, &reference.to, Value::String(format!("{mark}{number}")));
+        put(&mut params, &reference.to, Value::String(format!("{mark}{number}")));
     }
     let text = params.to_string();
     let mut pieces = Vec::new();
@@ -46,7 +55,7 @@ pub(super) fn cut<'a>(params: &mut Value, references: &'a [Reference]) -> (Vec<S
         order.extend(number.parse::<usize>().ok().and_then(|number| references.get(number)));
         pieces.push(rest.to_owned());
     }
-    (pieces, order)
+    Ok((pieces, order))
 }
 
 /// Puts a value at a path.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -22,9 +22,10 @@ pub struct TransactedCall {
     pub method: String,
     /// The body of the call, with the path parameters as members. `{"$ref": "<as>.<member>"}` is replaced by a member of the
     /// result of an earlier call, as that result shows it. The token of a lock cannot be referred to. `{"$literal": value}` is replaced by `value`, which may then contain `$ref`.
+    // As text, which needs much less memory than its values.
     #[serde(default, deserialize_with = "members")]
     #[schema(value_type = Object, required = false, example = json!({"name": "orders", "amount": 1}))]
-    pub params: Map<String, Value>,
+    pub params: Box<RawValue>,
     /// Name of the result for `$ref` in later calls. The index of the call, from 0, is always a name too.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "order")]
@@ -59,8 +60,8 @@ pub struct Results {
     pub results: Vec<Box<RawValue>>,
 }
 
-/// The members of an object; `null` has none. Refuses a member that occurs twice.
-fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+/// An object, or `null`. Refuses a member that occurs twice.
+fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<RawValue>, D::Error> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
@@ -86,5 +87,6 @@ fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Val
         }
     }
 
-    deserializer.deserialize_any(Members)
+    let members = deserializer.deserialize_any(Members)?;
+    to_raw_value(&members).map_err(D::Error::custom)
 }

@@ -9,8 +9,7 @@ use futures_util::StreamExt as _;
 
 use crate::auth::Proof;
 use crate::budget::Held;
-use crate::call::{BODY_BYTES_MAX, Engine, Spec};
-use crate::json::sum_of_structure;
+use crate::call::{Engine, Spec};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -19,20 +18,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a body that do not count in the budget.
 const FREE_BYTES: usize = 16 << 10;
-/// Values that need less memory do not count in the budget.
-const FREE_VALUES_BYTES: usize = 64 << 10;
-/// Memory of an object, of an array, of a member of an object, and of a value in an array, while a request is worked on.
-const OBJECT_BYTES: usize = 320;
-const ARRAY_BYTES: usize = 112;
-const MEMBER_BYTES: usize = 112;
-const ITEM_BYTES: usize = 72;
-/// Memory of a number of a vector.
-const VECTOR_ITEM_BYTES: usize = 16;
 
 /// A body that has arrived.
 pub(super) struct Body {
     pub bytes: web::Bytes,
-    /// The memory of a large body, and of the values in it.
+    /// The memory of a large body. Its values need more, but only while it is read, one large body after the other.
     pub held: Option<Held>,
 }
 
@@ -70,7 +60,7 @@ pub(super) async fn read_body(
     }
     let mut held = None;
     let read = async {
-        let mut body = web::BytesMut::with_capacity(declared.unwrap_or_default().min(FREE_BYTES));
+        let mut body = Vec::with_capacity(declared.unwrap_or_default().min(FREE_BYTES));
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
                 tracing::debug!(%error, "a body broke off");
@@ -79,12 +69,13 @@ pub(super) async fn read_body(
             if body.len() + chunk.len() > bytes_max {
                 return Err(too_large());
             }
-            body.extend_from_slice(&chunk);
-            if body.len() > FREE_BYTES {
+            if body.len() + chunk.len() > FREE_BYTES {
                 hold(&mut held, caller, chunk.len()).await?;
             }
+            grow(&mut body, chunk.len(), declared.unwrap_or(bytes_max));
+            body.extend_from_slice(&chunk);
         }
-        Ok(body.freeze())
+        Ok(web::Bytes::from(body))
     };
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(body) => body?,
@@ -97,13 +88,15 @@ pub(super) async fn read_body(
     if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    // Larger bodies are for vectors.
-    let item_bytes = if bytes_max > BODY_BYTES_MAX { VECTOR_ITEM_BYTES } else { ITEM_BYTES };
-    let values_bytes = values_bytes(&bytes, item_bytes);
-    if held.is_some() || values_bytes > FREE_VALUES_BYTES {
-        hold(&mut held, caller, values_bytes).await?;
-    }
     Ok(Body { bytes, held })
+}
+
+/// Makes room for more bytes, and for a quarter more. A vector grows to twice its size, which would not be counted.
+fn grow(body: &mut Vec<u8>, more: usize, bytes_max: usize) {
+    let needed = body.len() + more;
+    if needed > body.capacity() {
+        body.reserve_exact((needed + needed / 4).min(bytes_max).max(needed) - body.len());
+    }
 }
 
 /// Adds to the memory of a body, as soon as there is room.
@@ -120,17 +113,6 @@ fn no_memory() -> Problem {
     Problem::new(Code::Overloaded).detail(
         "Nothing was changed: the requests that are on their way need too much memory. Try again, with fewer large requests at the same time.",
     )
-}
-
-/// About how much memory the values of a JSON text need.
-fn values_bytes(json: &[u8], item_bytes: usize) -> usize {
-    sum_of_structure(json, |byte| match byte {
-        b'{' => OBJECT_BYTES,
-        b'[' => ARRAY_BYTES,
-        b':' => MEMBER_BYTES,
-        b',' => item_bytes,
-        _ => 0,
-    })
 }
 
 /// The body without a byte order mark, which parsers may ignore (RFC 8259, 8.1).

@@ -55,6 +55,50 @@ pub(crate) fn read_members<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     read_members_within(deserializer, usize::MAX)
 }
 
+/// Deserializes a list. Refuses it if more than `max` of its items are to be `kept`, and reads none from there on.
+///
+/// # Errors
+/// The text `too_many`, and the errors of the deserializer.
+pub(crate) fn read_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    max: usize,
+    too_many: &str,
+    kept: impl FnMut(&T) -> bool,
+) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(List { max, too_many, kept, items: Vec::new() })
+}
+
+/// Reads a list.
+struct List<'a, T, F> {
+    max: usize,
+    too_many: &'a str,
+    kept: F,
+    items: Vec<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(&T) -> bool> Visitor<'de> for List<'_, T, F> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Vec<T>, A::Error> {
+        while let Some(item) = access.next_element()? {
+            if !(self.kept)(&item) {
+                continue;
+            }
+            if self.items.len() == self.max {
+                // Malformed JSON is reported first.
+                while access.next_element::<IgnoredAny>()?.is_some() {}
+                return Err(A::Error::custom(self.too_many));
+            }
+            self.items.push(item);
+        }
+        Ok(self.items)
+    }
+}
+
 fn within<T, E: Error>(bytes_max: usize, read: impl FnOnce(Bounded<'_>) -> Result<T, E>) -> Result<T, E> {
     let left = Cell::new(Some(bytes_max));
     let value = read(Bounded { left: &left })?;

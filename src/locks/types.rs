@@ -55,7 +55,7 @@ impl fmt::Debug for LockToken {
 
 /// Description of a holder: any JSON of at most 4 KiB, nested at most 64 levels deep. The size is that of compact JSON
 /// in UTF-8, with all digits of its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = LockMetadata, value_type = Value, example = json!({"worker": "eu-3"}))]
 pub struct Metadata(Json);
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -11,7 +12,7 @@ use super::check::{WEIGHT_BYTES, check_pairs, invalid};
 use super::types::{Content, Importance, MemoryTtlMs, Metadata, Namespace, StoredMemories, StoredMemory, Tags};
 use crate::auth::Scope;
 use crate::call::{self, Context, Embedded, Method, NeededVector, Needs, Spec};
-use crate::json::{or_default, patched};
+use crate::json::{self, or_default, patched};
 use crate::name::{Name, in_paths};
 use crate::problem::{Code, Problem};
 use crate::search_text::{self, SearchText};
@@ -159,14 +160,14 @@ pub struct StoreMemories {
 }
 
 fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreMemory>, D::Error> {
-    let memories = Vec::<StoreMemory>::deserialize(deserializer)?;
-    let refused = |detail: String| Err(serde::de::Error::custom(detail));
-    if memories.is_empty() || memories.len() > BATCH_MAX {
-        return refused(format!("must be 1 to {BATCH_MAX} memories"));
+    let count = format!("must be 1 to {BATCH_MAX} memories");
+    let memories = json::read_list(deserializer, BATCH_MAX, &count, |_: &StoreMemory| true)?;
+    if memories.is_empty() {
+        return Err(D::Error::custom(count));
     }
     let mut ids = HashSet::new();
     match memories.iter().find(|memory| !ids.insert(&memory.id)) {
-        Some(_twice) => refused("must have each id once".to_owned()),
+        Some(_twice) => Err(D::Error::custom("must have each id once")),
         None => Ok(memories),
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::check::METADATA_WEIGHT_BYTES;
 use super::limits::MEMORY_METADATA_MAX;
-use crate::json::{self, DEPTH_MAX, check_depth};
+use crate::json::{self, Json};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -47,44 +47,47 @@ pub(super) fn is_text(text: &str, chars_max: usize) -> Result<(), String> {
 
 /// Arbitrary metadata of a memory: a JSON object of at most 16 KiB, at most 64 levels deep. The size is that of
 /// compact JSON in UTF-8, with all digits of its numbers. Searches can filter by it.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, ToSchema)]
 #[schema(value_type = Object, example = json!({"kind": "preference"}))]
-pub struct Metadata(Map<String, Value>);
+pub struct Metadata(Option<Json>);
 
 impl Metadata {
     /// How much work it is to index, in simple calls.
     pub(super) fn weight(&self) -> usize {
-        serde_json::to_string(&self.0).map_or(0, |json| json.len() / METADATA_WEIGHT_BYTES)
+        self.0.as_ref().map_or(0, |metadata| metadata.text().len() / METADATA_WEIGHT_BYTES)
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(metadata) => metadata.serialize(serializer),
+            None => Map::new().serialize(serializer),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = json::read_members_within(deserializer, MEMORY_METADATA_MAX)?;
-        check_depth(members.values(), DEPTH_MAX - 1).map_err(D::Error::custom)?;
-        match json::members_bytes(&members) <= MEMORY_METADATA_MAX {
-            true => Ok(Self(members)),
+        let metadata = Json::try_from(Value::Object(members)).map_err(D::Error::custom)?;
+        match metadata.bytes() <= MEMORY_METADATA_MAX {
+            true => Ok(Self(Some(metadata))),
             false => Err(D::Error::custom(json::too_large(MEMORY_METADATA_MAX))),
         }
     }
 }
 
 /// Tags, at most 32. Duplicates are removed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Vec<Name>")]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(value_type = Vec<Name>, max_items = 32, example = json!(["preferences"]))]
 pub struct Tags(Vec<Name>);
 
-impl TryFrom<Vec<Name>> for Tags {
-    type Error = String;
-
-    fn try_from(mut tags: Vec<Name>) -> Result<Self, String> {
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let too_many = format!("must be at most {TAGS_MAX} tags");
         let mut seen = HashSet::new();
-        tags.retain(|tag| seen.insert(tag.clone()));
-        match tags.len() <= TAGS_MAX {
-            true => Ok(Self(tags)),
-            false => Err(format!("must be at most {TAGS_MAX} tags")),
-        }
+        json::read_list(deserializer, TAGS_MAX, &too_many, |tag: &Name| seen.insert(tag.clone())).map(Self)
     }
 }
 

@@ -8,7 +8,7 @@ use super::limits::BATCH_JOBS_MAX;
 use super::spec::{check_size, wake_poppers, write};
 use super::types::{BackoffMs, DelayMs, Id, MaxAttempts, Priority, PushedJob, PushedJobs};
 use crate::call::{Context, Method, Spec};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::name::{Name, addressable};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
@@ -134,9 +134,10 @@ impl Method for PushJobs {
 }
 
 fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchedJob>, D::Error> {
-    let jobs = Vec::deserialize(deserializer)?;
-    match jobs.is_empty() || jobs.len() > BATCH_JOBS_MAX {
-        true => Err(D::Error::custom(format!("must be 1 to {BATCH_JOBS_MAX} jobs"))),
+    let count = format!("must be 1 to {BATCH_JOBS_MAX} jobs");
+    let jobs = json::read_list(deserializer, BATCH_JOBS_MAX, &count, |_: &BatchedJob| true)?;
+    match jobs.is_empty() {
+        true => Err(D::Error::custom(count)),
         false => Ok(jobs),
     }
 }

@@ -24,7 +24,7 @@ use crate::payer::Payer;
 use crate::telemetry::because;
 
 /// Bytes of large answers that wait to be sent.
-const ANSWERS_BYTES_MAX: usize = 64 << 20;
+const ANSWERS_BYTES_MAX: usize = 32 << 20;
 /// Bytes of large answers of one payer that wait to be sent.
 const ANSWERS_PAYER_SHARE: usize = 16 << 20;
 
