@@ -13,6 +13,9 @@ use crate::payer::Payer;
 /// How long a part waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(4);
 
+/// A payer that holds its share divided by this number, or less, holds little.
+const LITTLE: usize = 8;
+
 /// A budget of bytes.
 pub(crate) struct Budget {
     bytes_max: usize,
@@ -22,8 +25,8 @@ pub(crate) struct Budget {
     freed: Notify,
 }
 
-/// One part of each payer leads: it may exceed the share of the payer. One part of all leads: it may exceed the budget. So
-/// parts that grow at the same time cannot all wait for each other.
+/// One part of each payer leads: it may exceed the share of the payer. One part of all leads: it may exceed the budget and the
+/// share. So parts that grow at the same time cannot all wait for each other.
 #[derive(Default)]
 struct Parts {
     /// Bytes of all parts.
@@ -48,14 +51,17 @@ impl Budget {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a part may be added. For a payer that holds nothing the budget is twice as large, so that other payers cannot
-    /// use up all of it.
+    /// Whether a part may be added.
     pub fn has_room(&self, payer: &Payer, bytes: usize) -> bool {
         let parts = self.held();
-        match parts.by_payer.get(payer) {
-            None => parts.bytes < 2 * self.bytes_max,
-            Some(of_payer) => parts.bytes < self.bytes_max && of_payer.bytes + bytes <= self.payer_bytes_max,
-        }
+        let of_payer = parts.by_payer.get(payer).map_or(0, |of_payer| of_payer.bytes);
+        of_payer + bytes <= self.payer_bytes_max && parts.bytes + bytes <= self.bytes_max_of(of_payer + bytes)
+    }
+
+    /// How large all parts may be if a payer holds so much. For a payer that holds little the budget is twice as large, so that
+    /// other payers cannot use up all of it.
+    fn bytes_max_of(&self, of_payer: usize) -> usize {
+        if of_payer <= self.payer_bytes_max / LITTLE { 2 * self.bytes_max } else { self.bytes_max }
     }
 
     /// Waits until a part may be added. `false` if there is no room in time.
@@ -99,6 +105,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Adds bytes as soon as there is room for them. `false` if there is none in time.
     pub async fn grow_in_time(&mut self, bytes: usize) -> bool {
         let budget = Arc::clone(&self.budget);
@@ -109,8 +119,8 @@ impl Held {
     fn grow(&mut self, bytes: usize) -> bool {
         let mut parts = self.budget.held();
         let mut of_payer = parts.by_payer.get(&self.payer).copied().unwrap_or_default();
-        let leads_payer = self.leads_payer || of_payer.bytes + bytes > self.budget.payer_bytes_max;
-        let leads_all = self.leads_all || parts.bytes + bytes > self.budget.bytes_max;
+        let leads_all = self.leads_all || parts.bytes + bytes > self.budget.bytes_max_of(of_payer.bytes + bytes);
+        let leads_payer = self.leads_payer || !leads_all && of_payer.bytes + bytes > self.budget.payer_bytes_max;
         if leads_payer && !self.leads_payer && of_payer.has_lead || leads_all && !self.leads_all && parts.has_lead {
             return false;
         }
@@ -194,18 +204,22 @@ mod tests {
         let mut parts: Vec<_> = (1..=3).map(|n| budget.hold(&payer(n), 33)).collect();
         let grown: Vec<bool> = parts.iter_mut().map(|part| part.grow(5)).collect();
         assert_eq!(grown, [true, false, false]);
-        assert!(parts.remove(0).grow(50));
+        let mut second = budget.hold(&payer(1), 1);
+        assert!(!second.grow(1) && parts[0].grow(50), "the lead of all needs no other room");
+        parts.remove(0);
         assert!(parts.iter_mut().all(|part| part.grow(5)));
     }
 
     #[test]
-    fn a_full_budget_has_room_for_what_a_payer_holds_first() {
-        let budget = Budget::new(100, 60);
-        let parts = [budget.hold(&payer(1), 60), budget.hold(&payer(2), 40)];
-        assert!(!budget.has_room(&payer(2), 1) && budget.has_room(&payer(3), 1));
-        let more = [budget.hold(&payer(4), 60), budget.hold(&payer(5), 40)];
-        assert!(!budget.has_room(&payer(3), 1));
+    fn a_full_budget_has_room_for_payers_that_hold_little() {
+        let budget = Budget::new(100, 64);
+        let parts = [budget.hold(&payer(1), 64), budget.hold(&payer(2), 40)];
+        assert!(!budget.has_room(&payer(2), 1) && budget.has_room(&payer(3), 8) && !budget.has_room(&payer(3), 9));
+        let mut little = budget.hold(&payer(3), 0);
+        assert!(little.grow(8));
+        let more = [budget.hold(&payer(4), 48), budget.hold(&payer(5), 40)];
+        assert!(!budget.has_room(&payer(6), 1));
         drop((parts, more));
-        assert!(budget.has_room(&payer(3), 1));
+        assert!(budget.has_room(&payer(6), 1));
     }
 }

@@ -9,11 +9,37 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 pub use read::Plain;
+use read::read_up_to;
 pub(crate) use read::{read_list, read_members, read_members_within, read_within, too_large};
 
 /// Maximum depth of a stored JSON value. An answer contains the value at a greater depth, and parsers must still read
 /// it.
 pub const DEPTH_MAX: usize = 64;
+
+/// Maximum size of a value that is kept, in bytes. No larger one may be stored.
+pub(crate) const BYTES_MAX: usize = 256 << 10;
+
+/// Implements `Deserialize` for a struct with a flattened member and some more. The text is read twice: `flatten` would read
+/// each value in it into memory.
+macro_rules! flattened {
+    ($name:ident { $flat:ident, $($(#[$attribute:meta])* $member:ident: $type:ty),+ $(,)? }) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
+                #[serde(rename_all = "camelCase")]
+                struct More {
+                    $($(#[$attribute])* $member: $type,)+
+                }
+
+                let json = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+                let $flat = serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
+                let More { $($member),+ } = serde_json::from_str(json.get()).map_err(serde::de::Error::custom)?;
+                Ok(Self { $flat, $($member),+ })
+            }
+        }
+    };
+}
+pub(crate) use flattened;
 
 /// Any JSON value, at most 64 levels deep. Numbers are stored as 64-bit integers or as doubles.
 ///
@@ -33,14 +59,26 @@ struct Text {
     bytes: usize,
 }
 
+/// A value that is larger than any that may be stored is not kept: its text is `null`, and its size `usize::MAX`.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Plain(value) = Plain::deserialize(deserializer)?;
-        Self::try_from(value).map_err(D::Error::custom)
+        match read_up_to(deserializer, BYTES_MAX)? {
+            Some(value) => Self::try_from(value).map_err(D::Error::custom),
+            None => Ok(Self(Text { text: Box::default(), bytes: usize::MAX })),
+        }
     }
 }
 
 impl Json {
+    /// Checks the depth and the size of a value.
+    ///
+    /// # Errors
+    /// A text that states the limit.
+    pub(crate) fn within(value: Value, bytes_max: usize) -> Result<Self, String> {
+        let json = Self::try_from(value)?;
+        if json.bytes() <= bytes_max { Ok(json) } else { Err(too_large(bytes_max)) }
+    }
+
     /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conditions::Guard;
-use super::limits::{TRANSACTION_CALLS_MAX, TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
+use super::limits::{TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
 use super::method::{AnyMethod, Entry, Operation as _, Wait};
 use super::outcome::{mismatch, unreadable};
 use super::plan::{Plan, Position, Step};
-use super::references::{Finder, Reference, cut};
+use super::references::{Finder, Reference, cut, too_many_references};
 use super::spec::Spec;
 use super::transaction::{Results, TransactedCall, Transaction};
 use crate::json::{Plain, has_nul};
@@ -48,11 +48,6 @@ struct CompiledCall {
 impl Transaction {
     /// Finds the method of each call, and parses its parameters except for the references.
     pub(super) fn compile(self, methods: &[Entry]) -> Result<Compiled, Problem> {
-        let count = self.calls.len();
-        if count == 0 || count > TRANSACTION_CALLS_MAX {
-            let detail = format!("must be 1 to {TRANSACTION_CALLS_MAX} calls");
-            return Err(Problem::new(Code::InvalidValue).field("/calls", detail));
-        }
         let mut compiled = Compiled::default();
         let mut aliases = HashMap::new();
         let mut earlier = Vec::new();
@@ -91,10 +86,11 @@ fn compile(
         let detail = "cannot be in a transaction: searches, lists and counts are calls of their own";
         return Err(invalid(index, "/method", detail));
     }
-    let mut params = serde_json::from_str(call.params.get()).map_or(Value::Null, |Plain(params)| params);
-    if params.is_null() {
-        params = Value::Object(Map::new());
-    }
+    let params = serde_json::from_str(call.params.get()).map_err(|error| mismatch(spec.name, &error))?;
+    let mut params = match params {
+        Plain(Value::Null) => Value::Object(Map::new()),
+        Plain(params) => params,
+    };
     if !spec.takes_nul && has_nul(&params) {
         return Err(Problem::new(Code::InvalidText).member("index", index));
     }
@@ -144,8 +140,7 @@ impl Compiled {
             return Err(invalid(index, "", &too_heavy()));
         }
         if self.so_far.references > TRANSACTION_REFS_MAX {
-            let detail = format!("must refer to results at most {TRANSACTION_REFS_MAX} times in the whole transaction");
-            return Err(invalid(index, "", &detail));
+            return Err(invalid(index, "", &too_many_references()));
         }
         Ok(())
     }
@@ -159,30 +154,30 @@ impl CompiledCall {
     }
 
     /// A run of calls as `rpc.transact` reads it.
-    fn shown(run: &[Self]) -> Result<ShownRun<'_>, Problem> {
+    fn sent(run: &[Self]) -> Result<SentRun<'_>, Problem> {
         let params = |call: &Self| call.method.params().map_err(|error| mismatch(call.spec.name, &error));
-        let mut shown = ShownRun { method: run.first().map(|call| call.spec.name), ..ShownRun::default() };
+        let mut sent = SentRun { method: run.first().map(|call| call.spec.name), ..SentRun::default() };
         let [call] = run else {
-            shown.run = Some(run.iter().map(params).collect::<Result<_, _>>()?);
-            return Ok(shown);
+            sent.run = Some(run.iter().map(params).collect::<Result<_, _>>()?);
+            return Ok(sent);
         };
-        (shown.write, shown.guard) = (Some(call.spec.access == Access::Write), call.guard.as_ref());
+        (sent.write, sent.guard) = (Some(call.spec.access == Access::Write), call.guard.as_ref());
         match call.references.as_slice() {
-            [] => shown.params = Some(params(call)?),
+            [] => sent.params = Some(params(call)?),
             references => {
                 let (pieces, refs) =
                     cut(&params(call)?, references).map_err(|error| mismatch(call.spec.name, &error))?;
-                (shown.pieces, shown.refs) = (Some(pieces), Some(refs));
+                (sent.pieces, sent.refs) = (Some(pieces), Some(refs));
             }
         }
-        Ok(shown)
+        Ok(sent)
     }
 }
 
 /// Calls as `rpc.transact` reads them: one with its parameters, one whose parameters are cut at its references, or several of
 /// one method as a set.
 #[derive(Default, Serialize)]
-struct ShownRun<'a> {
+struct SentRun<'a> {
     method: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     write: Option<bool>,
@@ -201,8 +196,8 @@ struct ShownRun<'a> {
 /// A transaction as `rpc.transact` reads it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ShownTransaction<'a> {
-    calls: Vec<ShownRun<'a>>,
+struct SentTransaction<'a> {
+    calls: Vec<SentRun<'a>>,
     /// Only references need it.
     short_url: Option<String>,
 }
@@ -230,10 +225,10 @@ impl Plan for Compiled {
 
     fn params(&self, site: &Site) -> Result<String, Problem> {
         let runs = self.calls.chunk_by(CompiledCall::continues_run);
-        let calls = runs.map(CompiledCall::shown).collect::<Result<_, _>>()?;
+        let calls = runs.map(CompiledCall::sent).collect::<Result<_, _>>()?;
         let short_url = (self.references() > 0).then(|| site.short_url(""));
-        let shown = serde_json::to_string(&ShownTransaction { calls, short_url });
-        shown.map_err(|error| mismatch(Self::SPEC.name, &error))
+        let sent = serde_json::to_string(&SentTransaction { calls, short_url });
+        sent.map_err(|error| mismatch(Self::SPEC.name, &error))
     }
 
     fn vector(&self) -> Option<&Vector> {

@@ -22,10 +22,19 @@ use crate::waiting::{Wake, Wanted};
 pub trait Operation: DeserializeOwned + Send + 'static {
     /// Its description.
     const SPEC: Spec;
+
+    /// Whether the call may wait for long.
+    fn may_wait(&self) -> bool {
+        false
+    }
 }
 
 impl<M: Method> Operation for M {
     const SPEC: Spec = <M as Method>::SPEC;
+
+    fn may_wait(&self) -> bool {
+        self.wait().is_some()
+    }
 }
 
 /// A method. Its value is its parameters, parsed; its SQL function has the same name, in snake case.

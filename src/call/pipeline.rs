@@ -187,9 +187,12 @@ impl Tenant {
         let bytes = if answer.held.is_some() { LARGE_BYTES } else { 0 };
         let complete = move || {
             let wakes = plan.after_commit(&mut answer.output, &engine.site)?;
-            if answer.held.is_some() {
-                let json = serde_json::to_string(&answer.output);
-                answer.json = Some(json.map_err(|error| mismatch(P::SPEC.name, &error))?);
+            if let Some(held) = &answer.held {
+                // It grows to twice its size if it does not fit.
+                let mut json = Vec::with_capacity(held.bytes() + LARGE_BYTES);
+                let written = serde_json::to_writer(&mut json, &answer.output);
+                written.map_err(|error| mismatch(P::SPEC.name, &error))?;
+                answer.json = Some(json);
             }
             Ok((answer, wakes))
         };

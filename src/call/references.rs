@@ -10,9 +10,20 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::limits::TRANSACTION_REFS_MAX;
 use super::spec::{Ref, Spec};
 use crate::json::Plain;
 use crate::problem::{Code, Problem, pointer};
+
+/// Maximum length of a `$ref`, in bytes.
+const REF_BYTES_MAX: usize = 1_024;
+/// Maximum length of the names of the members around a `$ref`, in bytes.
+const PATH_BYTES_MAX: usize = 1_024;
+
+/// The detail of the problem that a transaction has too many references.
+pub(super) fn too_many_references() -> String {
+    format!("must refer to results at most {TRANSACTION_REFS_MAX} times in the whole transaction")
+}
 
 /// A member of an earlier result, and its destination.
 #[derive(Debug, Serialize)]
@@ -125,8 +136,19 @@ impl Finder<'_> {
         Problem::new(Code::InvalidValue).field(self.pointer(path), detail).member("index", self.index)
     }
 
+    /// Reads a reference. It keeps copies of its path, so their number and length have limits.
     fn read(&self, reference: Option<&Value>, path: &[String]) -> Result<Reference, Problem> {
-        let text = reference.and_then(Value::as_str).ok_or_else(|| self.invalid(path, "$ref must be a string"))?;
+        if path.iter().map(String::len).sum::<usize>() > PATH_BYTES_MAX {
+            let detail = format!("must not have a `$ref` under names of more than {PATH_BYTES_MAX} bytes together");
+            return Err(Problem::new(Code::InvalidValue).field(&*self.pointer, detail).member("index", self.index));
+        }
+        if self.found.len() >= TRANSACTION_REFS_MAX {
+            let problem = Problem::new(Code::InvalidValue).member("index", self.index);
+            return Err(problem.field(format!("/calls/{}", self.index), too_many_references()));
+        }
+        let text = reference.and_then(Value::as_str).filter(|text| text.len() <= REF_BYTES_MAX);
+        let text =
+            text.ok_or_else(|| self.invalid(path, &format!("$ref must be a string of at most {REF_BYTES_MAX} bytes")))?;
         let mut segments = text.split('.').map(str::to_owned);
         let name = segments.next().unwrap_or_default();
         let is_number = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));

@@ -31,7 +31,7 @@ pub struct Answer<T> {
     /// The part of a large result in the budget of answers.
     pub(crate) held: Option<Held>,
     /// A large result as JSON, which is written aside.
-    pub(crate) json: Option<String>,
+    pub(crate) json: Option<Vec<u8>>,
 }
 
 /// The result of a call that created a resource.

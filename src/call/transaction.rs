@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::conditions::Guard;
+use super::limits::TRANSACTION_CALLS_MAX;
 use super::method::Operation;
 use super::spec::Spec;
-use crate::json::Plain;
+use crate::json::{Plain, read_list};
 
 /// One call of a transaction.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -42,6 +43,7 @@ pub struct Transaction {
     /// 1 to {{transaction_calls_max}} calls, run in order. Their total weight is at most {{transaction_weight_max}}: a simple call is 1, a batch 1 for each job,
     /// `purgeQueue` 100, `retryDead` its `limit` but at least 100, and a memory 1 for each 250 bytes of its
     /// content and for each 2 KiB of its metadata.
+    #[serde(deserialize_with = "calls")]
     #[schema(min_items = 1, max_items = 50)]
     pub calls: Vec<TransactedCall>,
 }
@@ -58,6 +60,15 @@ pub struct Results {
     /// The result of each call, in order. `null` for a call that alone would answer 204.
     #[schema(value_type = Vec<Value>, example = json!([{"name": "credits", "value": 37}, null]))]
     pub results: Vec<Box<RawValue>>,
+}
+
+fn calls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TransactedCall>, D::Error> {
+    let count = format!("must be 1 to {TRANSACTION_CALLS_MAX} calls");
+    let calls = read_list(deserializer, TRANSACTION_CALLS_MAX, &count, |_: &TransactedCall| true)?;
+    match calls.is_empty() {
+        true => Err(D::Error::custom(count)),
+        false => Ok(calls),
+    }
 }
 
 /// An object, or `null`. Refuses a member that occurs twice.

@@ -18,11 +18,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a body that do not count in the budget.
 const FREE_BYTES: usize = 16 << 10;
+/// Size of the parts of a body that is arriving, in bytes.
+const PART_BYTES: usize = 128 << 10;
 
 /// A body that has arrived.
 pub(super) struct Body {
     pub bytes: web::Bytes,
-    /// The memory of a large body. Its values need more, but only while it is read, one large body after the other.
+    /// The memory of a large body. Its values need more, but only while a thread reads it.
     pub held: Option<Held>,
 }
 
@@ -60,22 +62,21 @@ pub(super) async fn read_body(
     }
     let mut held = None;
     let read = async {
-        let mut body = Vec::with_capacity(declared.unwrap_or_default().min(FREE_BYTES));
+        let mut body = Parts::default();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
                 tracing::debug!(%error, "a body broke off");
                 Problem::new(Code::InvalidJson).detail("The body broke off.")
             })?;
-            if body.len() + chunk.len() > bytes_max {
+            if body.bytes + chunk.len() > bytes_max {
                 return Err(too_large());
             }
-            if body.len() + chunk.len() > FREE_BYTES {
+            if body.bytes + chunk.len() > FREE_BYTES {
                 hold(&mut held, caller, chunk.len()).await?;
             }
-            grow(&mut body, chunk.len(), declared.unwrap_or(bytes_max));
-            body.extend_from_slice(&chunk);
+            body.push(&chunk);
         }
-        Ok(web::Bytes::from(body))
+        Ok(body.join())
     };
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(body) => body?,
@@ -91,11 +92,32 @@ pub(super) async fn read_body(
     Ok(Body { bytes, held })
 }
 
-/// Makes room for more bytes, and for a quarter more. A vector grows to twice its size, which would not be counted.
-fn grow(body: &mut Vec<u8>, more: usize, bytes_max: usize) {
-    let needed = body.len() + more;
-    if needed > body.capacity() {
-        body.reserve_exact((needed + needed / 4).min(bytes_max).max(needed) - body.len());
+/// A body as it arrives. It grows without being copied, and takes little more memory than is counted.
+#[derive(Default)]
+struct Parts {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    bytes: usize,
+}
+
+impl Parts {
+    fn push(&mut self, mut chunk: &[u8]) {
+        self.bytes += chunk.len();
+        while self.last.len() + chunk.len() > PART_BYTES {
+            let (fits, rest) = chunk.split_at(PART_BYTES - self.last.len());
+            self.last.extend_from_slice(fits);
+            self.full.push(std::mem::take(&mut self.last));
+            chunk = rest;
+        }
+        self.last.extend_from_slice(chunk);
+    }
+
+    fn join(mut self) -> web::Bytes {
+        if self.full.is_empty() {
+            return self.last.into();
+        }
+        self.full.push(self.last);
+        self.full.concat().into()
     }
 }
 

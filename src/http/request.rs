@@ -45,16 +45,20 @@ impl<M: Operation> FromRequest for Request<M> {
             }
             let caller = Caller::of(&request);
             let Body { bytes, held } = read_body(&request, payload, &M::SPEC, caller.as_ref()).await?;
-            if let Some(held) = held {
+            let call = match caller.filter(|_| bytes.len() >= LARGE_BYTES) {
+                None => sent.read(Some(&bytes))?,
+                Some(caller) => {
+                    let (length, read) = (bytes.len(), move || sent.read::<M>(Some(&bytes)));
+                    let read = caller.engine.aside().run(&caller.payer, length, read).await;
+                    read.unwrap_or_else(|_not_done| Err(Problem::new(Code::Overloaded)))?
+                }
+            };
+            // Calls that wait have small parameters: the rest of the body was white space.
+            if let Some(held) = held.filter(|_| !call.method.may_wait()) {
                 // Until the request is answered.
                 request.extensions_mut().insert(held);
             }
-            let Some(caller) = caller.filter(|_| bytes.len() >= LARGE_BYTES) else {
-                return sent.read(Some(&bytes));
-            };
-            let (length, read) = (bytes.len(), move || sent.read(Some(&bytes)));
-            let read = caller.engine.aside().run(&caller.payer, length, read).await;
-            read.unwrap_or_else(|_not_done| Err(Problem::new(Code::Overloaded)))
+            Ok(call)
         }
         .boxed_local()
     }

@@ -36,6 +36,19 @@ pub(crate) fn read_within<'de, D: Deserializer<'de>>(deserializer: D, bytes_max:
     within(bytes_max, |read| read.deserialize(deserializer))
 }
 
+/// Deserializes a value, as [`read_within`] does. `None` if it is larger.
+///
+/// # Errors
+/// The errors of the deserializer.
+pub(crate) fn read_up_to<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bytes_max: usize,
+) -> Result<Option<Value>, D::Error> {
+    let left = Cell::new(Some(bytes_max));
+    let value = Bounded { left: &left }.deserialize(deserializer)?;
+    Ok(left.get().map(|_left| value))
+}
+
 /// Deserializes an object, as [`read_within`] does.
 ///
 /// # Errors

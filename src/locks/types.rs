@@ -6,10 +6,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::limits::LEASE_METADATA_MAX;
-use crate::json::{self, Json, Plain};
+use crate::json::{self, Json};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -62,11 +63,7 @@ pub struct Metadata(Json);
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = json::read_within(deserializer, LEASE_METADATA_MAX)?;
-        let value = Json::try_from(value).map_err(D::Error::custom)?;
-        match value.bytes() <= LEASE_METADATA_MAX {
-            true => Ok(Self(value)),
-            false => Err(D::Error::custom(json::too_large(LEASE_METADATA_MAX))),
-        }
+        Json::within(value, LEASE_METADATA_MAX).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -110,5 +107,5 @@ pub struct Lock {
     pub expires_at: Option<Time>,
     /// Description of the holder, from `acquireLock`; `null` if it gave none or the lock is free.
     #[schema(required, value_type = Option<Value>, example = json!({"worker": "eu-3"}))]
-    pub metadata: Option<Plain>,
+    pub metadata: Option<Box<RawValue>>,
 }

@@ -7,7 +7,7 @@ limits! {
     MEMORY_METADATA_MAX: bytes = 16 << 10;
     /// Maximum size of the metadata of a memory, as the database writes it: with a space after each comma and colon.
     MEMORY_METADATA_STORED_MAX: bytes = 32 << 10;
-    /// Maximum size of the contents of one page of `listMemories`, or of the results of one `searchMemories`. The last memory may
+    /// Maximum size of the contents and metadata of one page of `listMemories`, or of the results of one `searchMemories`. The last memory may
     /// exceed it.
     MEMORIES_BYTES_MAX: bytes = 4 << 20;
     /// Maximum size of a text whose words are indexed with their positions.

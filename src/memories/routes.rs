@@ -101,7 +101,7 @@ async fn update_memory(tenant: Tenant, call: Request<UpdateMemory>) -> Result<An
 ///
 /// Searches by words (`text`), by meaning (`vector`), or by both (`hybrid`). `filter`, `tags` and `namespace` apply
 /// before the top-k cut, so they do not shorten the results while enough memories match. The server applies no minimum
-/// score of its own. The results end early once their contents exceed {{memories_bytes_max}}.
+/// score of its own. The results end early once their contents and metadata exceed {{memories_bytes_max}}.
 ///
 /// A vector is compared only with vectors of the same model and the same number of dimensions. If memories in scope
 /// have vectors, but none that can be compared, the search fails with `dimension-mismatch`, and `stored` lists the
@@ -133,7 +133,7 @@ async fn forget_memory(tenant: Tenant, call: Request<ForgetMemory>) -> Result<An
 
 /// List memories.
 ///
-/// Returns a page of memories in the byte order of their ids. A page ends early once its contents exceed
+/// Returns a page of memories in the byte order of their ids. A page ends early once its contents and metadata exceed
 /// {{memories_bytes_max}}.
 #[utoipa::path(operation_id = "listMemories", tag = "memories", params(ListMemories),
     responses((status = 200, description = "A page of memories.", body = Page<Memory>)))]

@@ -13,6 +13,13 @@ as $$
     'createdAt', p_memory.created_at, 'updatedAt', p_memory.updated_at)
 $$;
 
+-- How much a memory counts in the size of a page.
+create function rpc.memory_bytes(p_memory tenant.memories) returns integer
+language sql stable
+as $$
+  select octet_length(p_memory.content) + octet_length(p_memory.metadata::text)
+$$;
+
 -- Updates the counts of a space and returns it.
 --   p_memories  change of the number of memories
 --   p_places    number of vectors that are written
@@ -354,11 +361,11 @@ begin
         order by id
         limit v_limit + 1);
   end if;
-  -- The page ends early once its contents exceed the limit.
+  -- The page ends early once its contents and metadata exceed the limit.
   select count(*) into v_limit
     from (
-      select sum(octet_length(content)) over (order by id) - octet_length(content) as bytes_before
-        from tenant.memories
+      select sum(bytes) over (order by id) - bytes as bytes_before
+        from tenant.memories, rpc.memory_bytes(memories) as bytes
         where payer = p_payer and id = any (v_ids[:v_limit])
     ) sized
     where bytes_before <= {{memories_bytes_max}};

@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::types::{Memory, Tags, is_text};
 use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
-use crate::json::{or_default, patched};
+use crate::json::{flattened, or_default, patched};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::problem::{Code, Problem};
@@ -238,7 +238,7 @@ pub enum Scoring {
 }
 
 /// A result of a search.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundMemory {
     /// The memory.
@@ -248,14 +248,23 @@ pub struct FoundMemory {
     #[schema(example = 0.43)]
     pub score: f64,
     /// Cosine similarity, in mode `hybrid` only. `null` if the memory has no vector that can be compared.
-    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 0.71)]
     pub vector_score: Option<Option<f64>>,
     /// BM25 score, in mode `hybrid` only. `null` if the memory has no word of the query.
-    #[serde(default, deserialize_with = "patched", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>, example = 4.2)]
     pub text_score: Option<Option<f64>>,
 }
+
+flattened!(FoundMemory {
+    memory,
+    score: f64,
+    #[serde(default, deserialize_with = "patched")]
+    vector_score: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "patched")]
+    text_score: Option<Option<f64>>,
+});
 
 /// Result of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -96,10 +96,11 @@ begin
       order by score desc, found_id) into v_memories
     from (
       select memories, found.score, near, worded, embedding, found.id as found_id,
-          sum(octet_length(content)) over (order by found.score desc, found.id) - octet_length(content) as bytes_before
+          sum(bytes) over (order by found.score desc, found.id) - bytes as bytes_before
         from unnest(p_found.ids, p_found.scores, p_found.near_scores, p_found.worded_scores)
           as found (id, score, near, worded)
         join tenant.memories on memories.payer = p_payer and memories.id = found.id
+        cross join rpc.memory_bytes(memories) as bytes
         where coalesce(found.score >= v_score_min, true)
     ) sized
     where bytes_before <= {{memories_bytes_max}};

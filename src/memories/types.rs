@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::check::METADATA_WEIGHT_BYTES;
 use super::limits::MEMORY_METADATA_MAX;
-use crate::json::{self, Json};
+use crate::json::{self, Json, flattened};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -70,11 +71,8 @@ impl Serialize for Metadata {
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = json::read_members_within(deserializer, MEMORY_METADATA_MAX)?;
-        let metadata = Json::try_from(Value::Object(members)).map_err(D::Error::custom)?;
-        match metadata.bytes() <= MEMORY_METADATA_MAX {
-            true => Ok(Self(Some(metadata))),
-            false => Err(D::Error::custom(json::too_large(MEMORY_METADATA_MAX))),
-        }
+        let metadata = Json::within(Value::Object(members), MEMORY_METADATA_MAX);
+        metadata.map(|metadata| Self(Some(metadata))).map_err(D::Error::custom)
     }
 }
 
@@ -138,9 +136,8 @@ pub struct Memory {
     /// Content of the memory.
     pub content: String,
     /// Metadata of the memory.
-    #[serde(deserialize_with = "json::read_members")]
     #[schema(value_type = Metadata)]
-    pub metadata: Map<String, Value>,
+    pub metadata: Box<RawValue>,
     /// Tags of the memory.
     pub tags: Tags,
     /// Importance of the memory, 0 to 1.
@@ -168,7 +165,7 @@ pub struct Memory {
 }
 
 /// Result of storing a memory.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StoredMemory {
     /// The memory.
     #[serde(flatten)]
@@ -177,6 +174,8 @@ pub struct StoredMemory {
     #[schema(example = false)]
     pub replaced: bool,
 }
+
+flattened!(StoredMemory { memory, replaced: bool });
 
 /// Result of storing a batch.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

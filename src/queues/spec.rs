@@ -18,6 +18,9 @@ pub(super) const fn slow_read(name: &'static str) -> Spec {
     Spec::slow_read(name).scope(Scope::QueuesRead)
 }
 
+// All of a payload is read.
+const _: () = assert!(PAYLOAD_BYTES_MAX <= json::BYTES_MAX);
+
 /// Refuses a payload or a result that is larger than the limit.
 pub(super) fn check_size(value: &Json, pointer: &str) -> Result<(), Problem> {
     match value.bytes() <= PAYLOAD_BYTES_MAX {

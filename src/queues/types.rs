@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::json::flattened;
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::time::Time;
@@ -149,27 +149,6 @@ pub struct Job {
     pub finished_at: Option<Time>,
 }
 
-/// Implements `Deserialize` for a job with one more member. The text is read twice, once for the job: `flatten` would read
-/// each value of the payload into memory.
-macro_rules! with_job {
-    ($name:ident { $(#[$attribute:meta])* $member:ident: $type:ty }) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
-                struct More {
-                    $(#[$attribute])*
-                    $member: $type,
-                }
-
-                let json = Box::<RawValue>::deserialize(deserializer)?;
-                let job = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
-                let More { $member } = serde_json::from_str(json.get()).map_err(D::Error::custom)?;
-                Ok(Self { job, $member })
-            }
-        }
-    };
-}
-
 /// Result of a push.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PushedJob {
@@ -181,7 +160,8 @@ pub struct PushedJob {
     pub deduplicated: bool,
 }
 
-with_job!(PushedJob {
+flattened!(PushedJob {
+    job,
     #[serde(default)]
     deduplicated: bool
 });
@@ -203,7 +183,7 @@ pub struct LeasedJob {
     pub lease: Id,
 }
 
-with_job!(LeasedJob { lease: Id });
+flattened!(LeasedJob { job, lease: Id });
 
 /// Jobs with their leases.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -235,7 +215,7 @@ pub struct JobWithErrors {
     pub errors: Vec<FailedAttempt>,
 }
 
-with_job!(JobWithErrors { errors: Vec<FailedAttempt> });
+flattened!(JobWithErrors { job, errors: Vec<FailedAttempt> });
 
 /// Status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

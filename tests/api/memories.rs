@@ -426,3 +426,20 @@ async fn pages_and_results_of_large_memories_end_early() {
     let found = caller.search(json!({"query": "kettle", "mode": "text", "limit": 100})).await.ok();
     assert_eq!(found["results"].as_array().unwrap().len(), 11);
 }
+
+#[tokio::test]
+async fn pages_of_large_metadata_end_early() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let metadata = json!({"a": "x".repeat(16_000)});
+    for batch in 0..3 {
+        let memory = |n| json!({"id": format!("{batch}-{n}"), "content": "c", "embedding": null, "metadata": metadata});
+        let memories: Vec<Value> = (0..100).map(memory).collect();
+        caller.post("/v1/memories/batch", json!({"memories": memories})).await.ok();
+    }
+    let page = caller.get("/v1/memories?limit=1000").await.ok();
+    assert_eq!(page["items"].as_array().unwrap().len(), 262, "the last one exceeds 4 MiB");
+    let cursor = page["nextCursor"].as_str().unwrap();
+    let rest = caller.get(&format!("/v1/memories?limit=1000&cursor={cursor}")).await.ok();
+    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["nextCursor"]), (38, &json!(null)));
+}

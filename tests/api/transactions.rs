@@ -140,6 +140,16 @@ async fn an_invalid_reference_fails_the_whole_transaction() {
             "invalid-value",
             "/calls/1/params/amount",
         ),
+        (
+            json!({"method": "increment", "params": {"name": "b", "amount": {"$ref": format!("first{}", ".a".repeat(600))}}}),
+            "invalid-value",
+            "/calls/1/params/amount",
+        ),
+        (
+            json!({"method": "pushJob", "params": {"queue": "q", "payload": {"a".repeat(1_020): {"$ref": "first"}}}}),
+            "invalid-value",
+            "/calls/1/params",
+        ),
         // A number where a name is expected.
         (
             json!({"method": "storeMemory", "params": {"id": {"$ref": "first.value"}, "content": "c"}}),
