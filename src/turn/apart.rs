@@ -13,35 +13,44 @@ use super::history::Lately;
 use super::inbox::LIGHT_MAX;
 use super::send_error::SendError;
 use super::statement::{self, Terms};
-use crate::aside::LARGE_BYTES;
 use crate::budget::Budget;
 use crate::db::{Database, POOL_SILENCE_MAX, POOL_WAIT};
-use crate::payer_limit::{PayerLimit, Permit};
+use crate::payer_limit::PayerLimit;
 use crate::telemetry::because;
 
 /// How long a write waits for the payer's lock.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
-/// From this time on a call is costly.
+/// Reads that usually take so long are costly.
 const COSTLY_TIME: Duration = Duration::from_millis(250);
+/// Time that a byte of the result counts beside that of the statement: a result of 1 MiB is costly, too.
+const TIME_OF_BYTE: Duration = Duration::from_nanos(250);
+/// How much of the time of one read counts: a short read may once be slow, because others are.
+const COUNTED_TIME_MAX: Duration = Duration::from_millis(500);
 /// One connection of the pool in this many is for costly reads.
 const COSTLY_SHARE: usize = 4;
-/// One connection of the pool in this many is for reads whose cost is not known. The rest is for short ones.
+/// One connection of the pool in this many is for reads whose time is not known. The rest is for short ones.
 const UNKNOWN_SHARE: usize = 2;
 
 pub(super) struct Apart {
     database: Database,
     answers: Arc<Budget>,
-    reads: PayerLimit,
-    costs: Mutex<Costs>,
+    /// The usual time of reads of a payer and a method.
+    times: Mutex<Lately<Duration>>,
+    short: PayerLimit,
+    /// A payer that waits behind strangers can still run short reads.
+    others: PayerLimit,
     costly: Semaphore,
     unknown: Semaphore,
 }
 
-/// What reads of a payer and a method cost lately.
-#[derive(Default)]
-struct Costs {
-    costly: Lately,
-    short: Lately,
+/// The usual time after one more read. It rises faster than it falls.
+fn usual(before: Option<Duration>, took: Duration) -> Duration {
+    let took = took.min(COUNTED_TIME_MAX);
+    match before {
+        None => took,
+        Some(before) if took > before => (before * 3 + took) / 4,
+        Some(before) => (before * 15 + took) / 16,
+    }
 }
 
 impl Apart {
@@ -49,59 +58,57 @@ impl Apart {
         let connections = database.slow().connections_max();
         let share = |one_in: usize| Semaphore::new((connections / one_in).max(1));
         let (costly, unknown) = (share(COSTLY_SHARE), share(UNKNOWN_SHARE));
-        Arc::new(Self { database, answers, reads: PayerLimit::default(), costs: Mutex::default(), costly, unknown })
+        let (short, others) = (PayerLimit::default(), PayerLimit::default());
+        Arc::new(Self { database, answers, times: Mutex::default(), short, others, costly, unknown })
     }
 
-    fn costs(&self) -> MutexGuard<'_, Costs> {
-        self.costs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn times(&self) -> MutexGuard<'_, Lately<Duration>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections that a read shares with others of its kind. `None` if it is short: it may use all of them.
     fn shared(&self, call: &Call) -> Option<&Semaphore> {
-        let (costs, now, method) = (self.costs(), Instant::now(), call.command.method);
         // A filter of a hundred conditions is costly before it ran.
-        if call.weight > LIGHT_MAX || costs.costly.has(&call.payer, method, now) {
+        if call.weight > LIGHT_MAX {
             return Some(&self.costly);
         }
-        (!costs.short.has(&call.payer, method, now)).then_some(&self.unknown)
+        match self.times().of(&call.payer, call.command.method, Instant::now()) {
+            None => Some(&self.unknown),
+            Some(usual) => (usual >= COSTLY_TIME).then_some(&self.costly),
+        }
     }
 
-    /// Remembers what a read cost.
-    fn learn(&self, call: &Call, is_costly: bool) {
-        let (mut costs, now, method) = (self.costs(), Instant::now(), call.command.method);
-        match is_costly {
-            true => {
-                costs.costly.add(&call.payer, method, now);
-                costs.short.remove(&call.payer, method);
-            }
-            false => costs.short.add(&call.payer, method, now),
-        }
+    /// Remembers how long a read took.
+    fn learn(&self, call: &Call, took: Duration) {
+        let (mut times, method, now) = (self.times(), call.command.method, Instant::now());
+        let usual = usual(times.of(&call.payer, method, now), took);
+        times.add(&call.payer, method, usual, now);
     }
 
     /// Runs a call. A payer runs a few reads at a time; more of them wait. It runs in a task, so a client that hangs up neither
     /// breaks the connection nor gets another.
     pub async fn run(self: &Arc<Self>, access: Access, call: Call) -> Result<CallResult, CallError> {
         let permit = match access {
-            Access::Read => Some(self.reads.admit(&call.payer).map_err(|_too_many| {
-                because("too many slow reads of one payer are in progress");
-                CallError::Overloaded
-            })?),
+            Access::Read => {
+                let limit = if self.shared(&call).is_none() { &self.short } else { &self.others };
+                Some(limit.admit(&call.payer).map_err(|_too_many| {
+                    because("too many slow reads of one payer are in progress");
+                    CallError::Overloaded
+                })?)
+            }
             // Writes of the sweeper, one at a time.
             Access::Write => None,
         };
         let (apart, payer) = (Arc::clone(self), call.payer.clone());
         let (method, request) = (call.command.method, call.request.clone());
         let statement = tokio::spawn(async move {
-            let _running = OptionFuture::from(permit.as_ref().map(Permit::ready)).await;
-            // Writes are those of the sweeper: they wait for no reader.
-            let is_read = access == Access::Read;
-            let has_room = !is_read || call.waits_for_room().await;
-            let shared = if is_read { apart.shared(&call) } else { None };
-            let _one = OptionFuture::from(shared.map(Semaphore::acquire)).await;
-            match (call.is_abandoned(), has_room) {
-                (true, _) => Err((CallError::Overloaded, "the caller has gone".to_owned())),
-                (_, false) => Err((CallError::Overloaded, UNREAD_ANSWERS.to_owned())),
-                _ => apart.send(access, &call).await,
+            match permit {
+                Some(permit) => {
+                    let _running = permit.ready().await;
+                    apart.read(&call).await
+                }
+                // It waits for no reader.
+                None => apart.send(access, &call).await,
             }
         });
         let (error, cause) = match tokio::time::timeout(CALL_TIMEOUT, statement).await {
@@ -115,6 +122,24 @@ impl Apart {
         Err(error)
     }
 
+    /// Runs a read once its payer has read earlier answers, and there is a connection for it.
+    async fn read(&self, call: &Call) -> Result<String, (CallError, String)> {
+        let gone = || Err((CallError::Overloaded, "the caller has gone".to_owned()));
+        let unread = || Err((CallError::Overloaded, UNREAD_ANSWERS.to_owned()));
+        if call.is_abandoned() {
+            return gone();
+        }
+        if !call.room_for_answer().await {
+            return unread();
+        }
+        let _share = OptionFuture::from(self.shared(call).map(Semaphore::acquire)).await;
+        match (call.is_abandoned(), call.has_room_for_answer()) {
+            (true, _) => gone(),
+            (_, false) => unread(),
+            _ => self.send(Access::Read, call).await,
+        }
+    }
+
     /// Runs the statement of a call. If it fails, answers how the call ends, and the cause.
     async fn send(&self, access: Access, call: &Call) -> Result<String, (CallError, String)> {
         let calls = std::slice::from_ref(call);
@@ -122,8 +147,12 @@ impl Apart {
             let mut connection = self.database.slow().acquire().await?;
             let started = Instant::now();
             let sent = statement::execute(&mut *connection, access, calls, Terms::waiting(LOCK_WAIT)).await;
-            let result_bytes = sent.iter().flat_map(|batch| &batch.results).map(String::len).sum::<usize>();
-            self.learn(call, started.elapsed() >= COSTLY_TIME || result_bytes >= LARGE_BYTES);
+            let took = started.elapsed();
+            // A lost connection says nothing about the read.
+            if access == Access::Read && (sent.is_ok() || took >= COSTLY_TIME) {
+                let result_bytes = sent.iter().flat_map(|batch| &batch.results).map(String::len).sum::<usize>();
+                self.learn(call, took + TIME_OF_BYTE * u32::try_from(result_bytes).unwrap_or(u32::MAX));
+            }
             sent
         };
         let sent = tokio::time::timeout(POOL_WAIT + POOL_SILENCE_MAX, statement).await;
@@ -138,5 +167,19 @@ impl Apart {
             (true, Some(cause)) => (CallError::Unavailable, cause),
             _ => (error.of_call(access), error.to_string()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_costly_if_it_is_slow_more_than_once() {
+        let [short, slow] = [5, 4_000].map(Duration::from_millis);
+        let after = |times: &[Duration]| times.iter().fold(None, |before, took| Some(usual(before, *took))).unwrap();
+        assert!(after(&[short, slow, slow]) < COSTLY_TIME && after(&[short, slow, slow, slow]) >= COSTLY_TIME);
+        assert!(after(&[slow]) >= COSTLY_TIME && after(&[slow, short, short, short]) >= COSTLY_TIME);
+        assert!(after(&[[slow].as_slice(), &[short; 20]].concat()) < COSTLY_TIME);
     }
 }

@@ -136,7 +136,7 @@ impl Call {
     }
 
     /// Waits until the payer has read enough of its large answers. `false` if it has not in time.
-    pub async fn waits_for_room(&self) -> bool {
+    pub async fn room_for_answer(&self) -> bool {
         self.answers.room(&self.payer, LARGE_BYTES).await
     }
 

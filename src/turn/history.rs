@@ -24,38 +24,41 @@ pub(super) struct History {
     used: HashMap<Sender, Duration>,
     halved: Instant,
     /// Calls with large results.
-    large: Lately,
+    large: Lately<()>,
 }
 
-/// Payers and methods whose calls had something in common lately. What a call costs is known only afterwards: it depends on
-/// what the database has stored.
-#[derive(Default)]
-pub(super) struct Lately {
-    seen: HashMap<(Payer, &'static str), Instant>,
+/// What calls of a payer and a method were like lately. It is known only afterwards: it depends on what the database has stored.
+pub(super) struct Lately<T> {
+    seen: HashMap<(Payer, &'static str), (Instant, T)>,
     cleaned: Option<Instant>,
 }
 
-impl Lately {
-    /// Whether calls of this payer and method are remembered.
-    pub fn has(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
-        !self.seen.is_empty()
-            && self.seen.get(&(payer.clone(), method)).is_some_and(|at| now.duration_since(*at) < KEPT)
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self { seen: HashMap::new(), cleaned: None }
+    }
+}
+
+impl<T: Copy> Lately<T> {
+    /// What is remembered of this payer and method.
+    pub fn of(&self, payer: &Payer, method: &'static str, now: Instant) -> Option<T> {
+        if self.seen.is_empty() {
+            return None;
+        }
+        let (at, what) = self.seen.get(&(payer.clone(), method))?;
+        (now.duration_since(*at) < KEPT).then_some(*what)
     }
 
-    /// Remembers a call, unless there are too many.
-    pub fn add(&mut self, payer: &Payer, method: &'static str, now: Instant) {
+    /// Remembers a call, unless too many are remembered.
+    pub fn add(&mut self, payer: &Payer, method: &'static str, what: T, now: Instant) {
         if self.seen.len() >= KEPT_MAX && self.cleaned.is_none_or(|at| now.duration_since(at) >= CLEANED_EVERY) {
-            self.seen.retain(|_call, at| now.duration_since(*at) < KEPT);
+            self.seen.retain(|_call, (at, _what)| now.duration_since(*at) < KEPT);
             self.cleaned = Some(now);
         }
-        if self.seen.len() < KEPT_MAX {
-            self.seen.insert((payer.clone(), method), now);
+        let call = (payer.clone(), method);
+        if self.seen.len() < KEPT_MAX || self.seen.contains_key(&call) {
+            self.seen.insert(call, (now, what));
         }
-    }
-
-    /// Forgets the calls of this payer and method.
-    pub fn remove(&mut self, payer: &Payer, method: &'static str) {
-        self.seen.remove(&(payer.clone(), method));
     }
 }
 
@@ -71,7 +74,7 @@ impl History {
 
     /// Whether the calls of this payer and method had large results lately.
     pub fn is_large(&self, payer: &Payer, method: &'static str, now: Instant) -> bool {
-        self.large.has(payer, method, now)
+        self.large.of(payer, method, now).is_some()
     }
 
     /// Adds the time that a sender used the lane.
@@ -92,7 +95,7 @@ impl History {
     /// Remembers a result of this size.
     pub fn add_result(&mut self, payer: &Payer, method: &'static str, bytes: usize, now: Instant) {
         if bytes >= LARGE_BYTES {
-            self.large.add(payer, method, now);
+            self.large.add(payer, method, (), now);
         }
     }
 }
@@ -135,14 +138,12 @@ mod tests {
         let payer = |n: usize| -> Payer { format!("0x{n:040x}").parse().unwrap() };
         let now = Instant::now();
         let mut lately = Lately::default();
-        (0..KEPT_MAX).for_each(|n| lately.add(&payer(n), "getJob", now));
-        lately.add(&payer(KEPT_MAX), "getJob", now);
-        assert!(lately.has(&payer(0), "getJob", now) && !lately.has(&payer(KEPT_MAX), "getJob", now));
-        lately.remove(&payer(0), "getJob");
-        assert!(!lately.has(&payer(0), "getJob", now));
-        lately.add(&payer(0), "popJob", now);
-        lately.add(&payer(KEPT_MAX), "getJob", now + KEPT);
-        assert!(lately.has(&payer(KEPT_MAX), "getJob", now + KEPT));
+        (0..KEPT_MAX).for_each(|n| lately.add(&payer(n), "getJob", n, now));
+        lately.add(&payer(KEPT_MAX), "getJob", 1, now);
+        lately.add(&payer(0), "getJob", 2, now);
+        assert_eq!([0, KEPT_MAX].map(|n| lately.of(&payer(n), "getJob", now)), [Some(2), None]);
+        lately.add(&payer(KEPT_MAX), "getJob", 1, now + KEPT);
+        assert_eq!([0, KEPT_MAX].map(|n| lately.of(&payer(n), "getJob", now + KEPT)), [None, Some(1)]);
         assert_eq!(lately.seen.len(), 1);
     }
 }
