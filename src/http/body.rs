@@ -55,12 +55,9 @@ pub(super) async fn read_body(
     if declared.is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
-    if let Some((caller, length)) = caller.zip(declared).filter(|(_, length)| *length > FREE_BYTES)
-        && !caller.engine.requests().room(&caller.payer, length).await
-    {
-        return Err(no_memory());
-    }
     let mut held = None;
+    // Bodies that wait for room hold nothing meanwhile, so they do not wait for each other.
+    hold(&mut held, caller, declared.unwrap_or_default()).await?;
     let read = async {
         let mut body = Parts::default();
         while let Some(chunk) = payload.next().await {
@@ -71,9 +68,7 @@ pub(super) async fn read_body(
             if body.bytes + chunk.len() > bytes_max {
                 return Err(too_large());
             }
-            if body.bytes + chunk.len() > FREE_BYTES {
-                hold(&mut held, caller, chunk.len()).await?;
-            }
+            hold(&mut held, caller, body.bytes + chunk.len()).await?;
             body.push(&chunk);
         }
         Ok(body.join())
@@ -121,14 +116,12 @@ impl Parts {
     }
 }
 
-/// Adds to the memory of a body, as soon as there is room.
+/// Holds memory for a body of this size, as soon as there is room.
 async fn hold(held: &mut Option<Held>, caller: Option<&Caller>, bytes: usize) -> Result<(), Problem> {
-    let Some(caller) = caller else { return Ok(()) };
+    let Some(caller) = caller.filter(|_| bytes > FREE_BYTES) else { return Ok(()) };
     let held = held.get_or_insert_with(|| caller.engine.requests().hold(&caller.payer, 0));
-    match held.grow_in_time(bytes).await {
-        true => Ok(()),
-        false => Err(no_memory()),
-    }
+    let more = bytes.saturating_sub(held.bytes());
+    if more == 0 || held.grow_in_time(more).await { Ok(()) } else { Err(no_memory()) }
 }
 
 fn no_memory() -> Problem {
