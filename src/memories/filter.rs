@@ -15,6 +15,8 @@ use crate::json::read_members;
 const DEPTH_MAX: usize = 16;
 /// Maximum number of conditions of a filter. Each value of an `$in` counts as one more.
 const CONDITIONS_MAX: usize = 256;
+/// Comparisons of a filter that count as one unit of weight.
+const COMPARISONS_WEIGHT: usize = 8;
 /// Size limit of a key or text in a filter, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
 /// Maximum number of comparisons that a filter becomes. A search makes them for each memory in scope.
@@ -55,6 +57,7 @@ pub struct Filter(Compiled);
 struct Compiled {
     path: String,
     equals: Vec<(String, Value)>,
+    comparisons: usize,
 }
 
 impl Filter {
@@ -62,6 +65,11 @@ impl Filter {
     #[must_use]
     pub fn equals(&self) -> &[(String, Value)] {
         &self.0.equals
+    }
+
+    /// How much work it is to test a memory, in simple calls.
+    pub(super) fn weight(&self) -> usize {
+        self.0.comparisons / COMPARISONS_WEIGHT
     }
 }
 
@@ -89,7 +97,8 @@ impl TryFrom<Map<String, Value>> for Filter {
         if path.len() > PATH_BYTES_MAX {
             return Err(format!("must be shorter: it becomes {} bytes, and the limit is {PATH_BYTES_MAX}", path.len()));
         }
-        Ok(Self(Compiled { path, equals: reader.equals }))
+        let Reader { equals, comparisons, .. } = reader;
+        Ok(Self(Compiled { path, equals, comparisons }))
     }
 }
 

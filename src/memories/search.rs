@@ -207,6 +207,10 @@ impl Method for SearchMemories {
         Ok(())
     }
 
+    fn weight(&self) -> usize {
+        1 + self.filter.as_ref().map_or(0, Filter::weight)
+    }
+
     fn vector(&self) -> Option<&Vector> {
         self.embedding.as_ref()
     }

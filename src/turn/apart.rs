@@ -13,6 +13,7 @@ use super::history::Lately;
 use super::inbox::LIGHT_MAX;
 use super::send_error::SendError;
 use super::statement::{self, Terms};
+use crate::aside::LARGE_BYTES;
 use crate::budget::Budget;
 use crate::db::{Database, POOL_SILENCE_MAX, POOL_WAIT};
 use crate::payer_limit::PayerLimit;
@@ -22,6 +23,8 @@ use crate::telemetry::because;
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// Reads that usually take so long are costly.
 const COSTLY_TIME: Duration = Duration::from_millis(250);
+/// How long a read is remembered.
+const KEPT: Duration = Duration::from_secs(60);
 /// Time that a byte of the result counts beside that of the statement: a result of 1 MiB is costly, too.
 const TIME_OF_BYTE: Duration = Duration::from_nanos(250);
 /// How much of the time of one read counts: a short read may once be slow, because others are.
@@ -34,13 +37,20 @@ const UNKNOWN_SHARE: usize = 2;
 pub(super) struct Apart {
     database: Database,
     answers: Arc<Budget>,
-    /// The usual time of reads of a payer and a method.
-    times: Mutex<Lately<Duration>>,
+    known: Mutex<Known>,
     short: PayerLimit,
     /// A payer that waits behind strangers can still run short reads.
     others: PayerLimit,
     costly: Semaphore,
     unknown: Semaphore,
+}
+
+/// What is known of the reads of a payer and a method.
+struct Known {
+    /// Their usual time.
+    times: Lately<Duration>,
+    /// Those with large results.
+    large: Lately<()>,
 }
 
 /// The usual time after one more read. It rises faster than it falls.
@@ -59,30 +69,41 @@ impl Apart {
         let share = |one_in: usize| Semaphore::new((connections / one_in).max(1));
         let (costly, unknown) = (share(COSTLY_SHARE), share(UNKNOWN_SHARE));
         let (short, others) = (PayerLimit::default(), PayerLimit::default());
-        Arc::new(Self { database, answers, times: Mutex::default(), short, others, costly, unknown })
+        let known = Mutex::new(Known { times: Lately::new(KEPT), large: Lately::new(KEPT) });
+        Arc::new(Self { database, answers, known, short, others, costly, unknown })
     }
 
-    fn times(&self) -> MutexGuard<'_, Lately<Duration>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections that a read shares with others of its kind. `None` if it is short: it may use all of them.
     fn shared(&self, call: &Call) -> Option<&Semaphore> {
-        // A filter of a hundred conditions is costly before it ran.
+        // A filter of 130 comparisons is costly before it ran.
         if call.weight > LIGHT_MAX {
             return Some(&self.costly);
         }
-        match self.times().of(&call.payer, call.command.method, Instant::now()) {
+        match self.known().times.of(&call.payer, call.command.method, Instant::now()) {
             None => Some(&self.unknown),
             Some(usual) => (usual >= COSTLY_TIME).then_some(&self.costly),
         }
     }
 
-    /// Remembers how long a read took.
-    fn learn(&self, call: &Call, took: Duration) {
-        let (mut times, method, now) = (self.times(), call.command.method, Instant::now());
-        let usual = usual(times.of(&call.payer, method, now), took);
-        times.add(&call.payer, method, usual, now);
+    /// Whether the result of a read may be large.
+    fn may_be_large(&self, call: &Call) -> bool {
+        let (known, method, now) = (self.known(), call.command.method, Instant::now());
+        known.times.of(&call.payer, method, now).is_none() || known.large.of(&call.payer, method, now).is_some()
+    }
+
+    /// Remembers how long a read took, and whether its result was large.
+    fn learn(&self, call: &Call, took: Duration, result_bytes: usize) {
+        let (mut known, method, now) = (self.known(), call.command.method, Instant::now());
+        let took = took + TIME_OF_BYTE * u32::try_from(result_bytes).unwrap_or(u32::MAX);
+        let usual = usual(known.times.of(&call.payer, method, now), took);
+        known.times.add(&call.payer, method, usual, now);
+        if result_bytes >= LARGE_BYTES {
+            known.large.add(&call.payer, method, (), now);
+        }
     }
 
     /// Runs a call. A payer runs a few reads at a time; more of them wait. It runs in a task, so a client that hangs up neither
@@ -129,13 +150,13 @@ impl Apart {
         if call.is_abandoned() {
             return gone();
         }
-        if !call.room_for_answer().await {
+        if self.may_be_large(call) && !call.room_for_answer().await {
             return unread();
         }
         let _share = OptionFuture::from(self.shared(call).map(Semaphore::acquire)).await;
-        match (call.is_abandoned(), call.has_room_for_answer()) {
+        match (call.is_abandoned(), self.may_be_large(call) && !call.has_room_for_answer()) {
             (true, _) => gone(),
-            (_, false) => unread(),
+            (_, true) => unread(),
             _ => self.send(Access::Read, call).await,
         }
     }
@@ -151,7 +172,7 @@ impl Apart {
             // A lost connection says nothing about the read.
             if access == Access::Read && (sent.is_ok() || took >= COSTLY_TIME) {
                 let result_bytes = sent.iter().flat_map(|batch| &batch.results).map(String::len).sum::<usize>();
-                self.learn(call, took + TIME_OF_BYTE * u32::try_from(result_bytes).unwrap_or(u32::MAX));
+                self.learn(call, took, result_bytes);
             }
             sent
         };

@@ -9,10 +9,13 @@ use crate::payer::Payer;
 
 /// After this time the use of a lane counts half.
 const HALF_LIFE: Duration = Duration::from_secs(1);
+/// Senders with less use are equal. It is a small part of the time of a lane, and more than most senders ever use: if they were
+/// put in an order by a few calls, some would wait until their last call is forgotten.
+const LITTLE_USE: Duration = Duration::from_millis(10);
 /// Use that is forgotten.
 const FORGOTTEN: Duration = Duration::from_micros(100);
-/// How long a call is remembered.
-const KEPT: Duration = Duration::from_secs(10);
+/// How long a call with a large result is remembered.
+const LARGE_KEPT: Duration = Duration::from_secs(10);
 /// Number of pairs of payer and method that are remembered.
 const KEPT_MAX: usize = 8_192;
 /// How often those that are past their time are removed, if there are too many.
@@ -29,30 +32,31 @@ pub(super) struct History {
 
 /// What calls of a payer and a method were like lately. It is known only afterwards: it depends on what the database has stored.
 pub(super) struct Lately<T> {
+    /// How long a call is remembered.
+    kept: Duration,
     seen: HashMap<(Payer, &'static str), (Instant, T)>,
     cleaned: Option<Instant>,
 }
 
-impl<T> Default for Lately<T> {
-    fn default() -> Self {
-        Self { seen: HashMap::new(), cleaned: None }
-    }
-}
-
 impl<T: Copy> Lately<T> {
+    /// Nothing is remembered yet. A call will be for this time.
+    pub fn new(kept: Duration) -> Self {
+        Self { kept, seen: HashMap::new(), cleaned: None }
+    }
+
     /// What is remembered of this payer and method.
     pub fn of(&self, payer: &Payer, method: &'static str, now: Instant) -> Option<T> {
         if self.seen.is_empty() {
             return None;
         }
         let (at, what) = self.seen.get(&(payer.clone(), method))?;
-        (now.duration_since(*at) < KEPT).then_some(*what)
+        (now.duration_since(*at) < self.kept).then_some(*what)
     }
 
     /// Remembers a call, unless too many are remembered.
     pub fn add(&mut self, payer: &Payer, method: &'static str, what: T, now: Instant) {
         if self.seen.len() >= KEPT_MAX && self.cleaned.is_none_or(|at| now.duration_since(at) >= CLEANED_EVERY) {
-            self.seen.retain(|_call, (at, _what)| now.duration_since(*at) < KEPT);
+            self.seen.retain(|_call, (at, _what)| now.duration_since(*at) < self.kept);
             self.cleaned = Some(now);
         }
         let call = (payer.clone(), method);
@@ -64,12 +68,12 @@ impl<T: Copy> Lately<T> {
 
 impl History {
     pub fn new(now: Instant) -> Self {
-        Self { used: HashMap::new(), halved: now, large: Lately::default() }
+        Self { used: HashMap::new(), halved: now, large: Lately::new(LARGE_KEPT) }
     }
 
-    /// Recent use of the lane by this sender.
+    /// Recent use of the lane by this sender. Little use is none.
     pub fn used(&self, sender: &Sender) -> Duration {
-        self.used.get(sender).copied().unwrap_or_default()
+        self.used.get(sender).copied().filter(|used| *used >= LITTLE_USE).unwrap_or_default()
     }
 
     /// Whether the calls of this payer and method had large results lately.
@@ -110,13 +114,16 @@ mod tests {
         let (sender, visitors) = ((payer.clone(), false), (payer, true));
         let now = Instant::now();
         let mut history = History::new(now);
-        history.add_use(sender.clone(), Duration::from_millis(8), now);
-        assert_eq!(history.used(&sender), Duration::from_millis(8));
+        history.add_use(sender.clone(), LITTLE_USE * 2, now);
+        history.add_use(sender.clone(), LITTLE_USE * 2, now);
+        assert_eq!(history.used(&sender), LITTLE_USE * 4);
         assert_eq!(history.used(&visitors), Duration::ZERO);
-        history.add_use(visitors.clone(), Duration::ZERO, now + HALF_LIFE * 2);
-        assert_eq!(history.used(&sender), Duration::from_millis(2));
-        history.add_use(visitors, Duration::ZERO, now + HALF_LIFE * 100);
+        history.add_use(visitors.clone(), LITTLE_USE / 2, now + HALF_LIFE * 2);
+        assert_eq!((history.used(&sender), history.used(&visitors)), (LITTLE_USE, Duration::ZERO));
+        history.add_use(visitors, Duration::ZERO, now + HALF_LIFE * 3);
         assert_eq!(history.used(&sender), Duration::ZERO);
+        history.add_use(sender.clone(), Duration::ZERO, now + HALF_LIFE * 100);
+        assert_eq!(history.used.len(), 1);
     }
 
     #[test]
@@ -130,20 +137,20 @@ mod tests {
         history.add_result(&payer, "getJob", LARGE_BYTES, now);
         assert!(history.is_large(&payer, "getJob", now));
         assert!(!history.is_large(&payer, "getCounter", now) && !history.is_large(&other, "getJob", now));
-        assert!(!history.is_large(&payer, "getJob", now + KEPT));
+        assert!(!history.is_large(&payer, "getJob", now + LARGE_KEPT));
     }
 
     #[test]
     fn as_many_calls_are_remembered_as_there_is_room_for() {
         let payer = |n: usize| -> Payer { format!("0x{n:040x}").parse().unwrap() };
         let now = Instant::now();
-        let mut lately = Lately::default();
+        let mut lately = Lately::new(LARGE_KEPT);
         (0..KEPT_MAX).for_each(|n| lately.add(&payer(n), "getJob", n, now));
         lately.add(&payer(KEPT_MAX), "getJob", 1, now);
         lately.add(&payer(0), "getJob", 2, now);
         assert_eq!([0, KEPT_MAX].map(|n| lately.of(&payer(n), "getJob", now)), [Some(2), None]);
-        lately.add(&payer(KEPT_MAX), "getJob", 1, now + KEPT);
-        assert_eq!([0, KEPT_MAX].map(|n| lately.of(&payer(n), "getJob", now + KEPT)), [None, Some(1)]);
+        lately.add(&payer(KEPT_MAX), "getJob", 1, now + LARGE_KEPT);
+        assert_eq!([0, KEPT_MAX].map(|n| lately.of(&payer(n), "getJob", now + LARGE_KEPT)), [None, Some(1)]);
         assert_eq!(lately.seen.len(), 1);
     }
 }

@@ -141,7 +141,8 @@ impl State {
         removed
     }
 
-    /// Fills a batch. The sender that has used the lane least is first; each of its calls adds to its use.
+    /// Fills a batch. The sender that has used the lane least is first; each of its calls adds to its use. Among equal ones the
+    /// oldest call is first.
     pub fn take_light(&mut self) -> Vec<Call> {
         let mut used: HashMap<Sender, Duration> = HashMap::new();
         let mut order = Vec::with_capacity(self.light.len());

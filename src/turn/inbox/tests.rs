@@ -111,6 +111,16 @@ async fn the_payer_that_used_the_lane_less_is_first() {
 }
 
 #[tokio::test]
+async fn the_oldest_call_is_first_if_its_payer_used_the_lane_little() {
+    let inbox = inbox();
+    inbox.ran([(&call(0, payer(1), 1), Duration::from_millis(1), 0)].into_iter());
+    for id in 1..100 {
+        inbox.push(call(id, payer(usize::try_from(id).unwrap()), 1)).unwrap();
+    }
+    assert_eq!(light(&inbox).await[0], 1);
+}
+
+#[tokio::test]
 async fn the_payers_of_heavy_calls_take_turns() {
     let inbox = inbox();
     for id in 0..100 {
