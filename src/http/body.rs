@@ -42,7 +42,7 @@ impl Caller {
 }
 
 /// Reads a JSON body. It is empty if the client sent none, or only white space or `null`: generated clients send `null` for
-/// a body that was not given. Its memory is counted while it arrives.
+/// a body that was not given. It waits for room in memory before it is read.
 pub(super) async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,

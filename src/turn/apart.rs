@@ -45,7 +45,7 @@ pub(super) struct Apart {
     unknown: Semaphore,
 }
 
-/// What is known of the reads of a payer and a method.
+/// The reads of each payer and method that ran lately.
 struct Known {
     /// Their usual time.
     times: Lately<Duration>,

@@ -44,7 +44,7 @@ impl<T: Copy> Lately<T> {
         Self { kept, seen: HashMap::new(), cleaned: None }
     }
 
-    /// What is remembered of this payer and method.
+    /// The memory of this payer and method. `None` if no call ran lately.
     pub fn of(&self, payer: &Payer, method: &'static str, now: Instant) -> Option<T> {
         if self.seen.is_empty() {
             return None;

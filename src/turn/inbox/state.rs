@@ -33,7 +33,7 @@ pub(super) const WAITING_BYTES_MAX: usize = 32 << 20;
 /// Bytes of parameters of one payer that wait for one lane.
 pub(super) const WAITING_BYTES_SHARE: usize = WAITING_BYTES_MAX / 2;
 
-/// What a lane has to do, what it does, and what it did.
+/// The calls that wait for a lane, those that run, and the history of the lane.
 pub(super) struct State {
     pub light: VecDeque<Call>,
     pub heavy: Ring,
