@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -95,14 +97,14 @@ impl Slugs {
             )));
         }
         let (database, slug, payer) = (self.database.clone(), slug.clone(), payer.clone());
-        self.run(async move {
+        let hold = async move {
             let reserved = hold(&database, slug, payer, Arc::clone(&unlinked)).await;
             if !matches!(reserved, Ok(Reserved::New(_))) {
                 unlinked.fetch_sub(1, Ordering::Relaxed);
             }
             reserved
-        })
-        .await
+        };
+        self.run(hold.boxed()).await
     }
 
     /// Renews the reservation of a slug, if the payer holds it.
@@ -111,36 +113,33 @@ impl Slugs {
     /// `database-unavailable`.
     pub async fn renew(&self, slug: &Slug, payer: &Payer) -> Result<(), Problem> {
         let (database, slug, payer) = (self.database.clone(), slug.clone(), payer.clone());
-        self.run(async move {
+        let renew = async move {
             let renew = sqlx::query("select slug.renew($1, $2)").bind(slug.as_str()).bind(payer.as_str());
             let renew = async { renew.fetch_all(&mut *database.shared().acquire().await?).await };
             in_time(POOL_SILENCE_MAX, renew).await.map(drop)
-        })
-        .await
+        };
+        self.run(renew.boxed()).await
     }
 
     /// Frees a slug that was reserved for a link that was not made. If that fails, the sweeper frees it.
     pub async fn release(&self, reservation: Reservation) {
         let database = self.database.clone();
+        let release = async move {
+            let Reservation { slug, payer, at, .. } = &reservation;
+            let release = sqlx::query("select slug.release($1, $2, $3)");
+            let release = release.bind(slug.as_str()).bind(payer.as_str()).bind(at);
+            let release = async { release.fetch_all(&mut *database.shared().acquire().await?).await };
+            in_time(POOL_SILENCE_MAX, release).await?;
+            reservation.keep();
+            Ok(())
+        };
         // The failure is logged.
-        let _freed_later = self
-            .run(async move {
-                let Reservation { slug, payer, at, .. } = &reservation;
-                let release = sqlx::query("select slug.release($1, $2, $3)");
-                let release = release.bind(slug.as_str()).bind(payer.as_str()).bind(at);
-                let release = async { release.fetch_all(&mut *database.shared().acquire().await?).await };
-                in_time(POOL_SILENCE_MAX, release).await?;
-                reservation.keep();
-                Ok(())
-            })
-            .await;
+        let _freed_later = self.run(release.boxed()).await;
     }
 
-    /// Runs a statement in a task, so that a client that hangs up does not break its connection.
-    async fn run<T: Send + 'static>(
-        &self,
-        statement: impl Future<Output = sqlx::Result<T>> + Send + 'static,
-    ) -> Result<T, Problem> {
+    /// Runs a statement in a task, so that a client that hangs up does not break its connection. The statement is boxed: it takes
+    /// kilobytes, which every call would carry, and few calls reserve a slug.
+    async fn run<T: Send + 'static>(&self, statement: BoxFuture<'static, sqlx::Result<T>>) -> Result<T, Problem> {
         let result = tokio::spawn(statement).await.map_err(|_panicked| Problem::new(Code::Internal))?;
         match result {
             Ok(result) => Ok(result),

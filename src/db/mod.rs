@@ -99,7 +99,9 @@ impl Database {
     /// # Errors
     /// When the database does not accept the connection within [`CONNECT_TIMEOUT`].
     pub(crate) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let connected = match tokio::time::timeout(CONNECT_TIMEOUT, self.options.connect()).await {
+        // Boxed: it takes kilobytes, which every call would carry, and is rare.
+        let connect = Box::pin(self.options.connect());
+        let connected = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
             Ok(connected) => connected,
             Err(_elapsed) => {
                 let silence = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());

@@ -13,6 +13,12 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// Header with the lock that a write must hold: `name; fence=12`.
 pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
 
+/// The headers of conditions, copied.
+pub(super) fn of_conditions(headers: &HeaderMap) -> HeaderMap {
+    let wanted = headers.iter().filter(|(name, _)| [IDEMPOTENCY_KEY, GUARD].contains(name));
+    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// The conditions in the headers. The path, the query and the body identify the request of an idempotency key.
 pub(super) fn conditions<M: Operation>(
     headers: &HeaderMap,

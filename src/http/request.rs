@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
 use super::body::{Body, Caller, read_body};
-use super::headers::conditions;
+use super::headers::{conditions, of_conditions};
 use super::members::{Merged, Parsed};
 use super::parameters::{Parameters, path_parameters, query_parameters};
 use crate::aside::LARGE_BYTES;
@@ -36,7 +36,7 @@ impl<M: Operation> FromRequest for Request<M> {
             let is_empty = |(_, value): &(_, String)| value.is_empty() && *request.method() == Verb::GET;
             let empty = query.extract_if(.., |pair| is_empty(pair)).map(|(name, _)| name).collect();
             parameters.extend(query);
-            let sent = Sent { headers: request.headers().clone(), parameters, path_count, empty };
+            let sent = Sent { headers: of_conditions(request.headers()), parameters, path_count, empty };
             if !takes_body {
                 return sent.read(None);
             }
@@ -64,8 +64,8 @@ impl<M: Operation> FromRequest for Request<M> {
     }
 }
 
-/// What a request has beside its body. The first `path_count` parameters are in the path; `empty` are the names of
-/// parameters without a value.
+/// What a request has beside its body: the headers of its conditions, and its parameters. The first `path_count` parameters are in
+/// the path; `empty` are the names of parameters without a value.
 struct Sent {
     headers: HeaderMap,
     parameters: Parameters,
