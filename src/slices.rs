@@ -92,6 +92,25 @@ pub fn schema() -> &'static Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::{Request, Tenant};
+    use crate::counters::methods::Increment;
+    use crate::links::methods::FollowLink;
+    use crate::queues::push::PushJob;
+
+    /// actix moves the future of a request several times: one of 15 KB makes a call a fifth dearer.
+    #[test]
+    fn the_futures_of_calls_are_small() {
+        fn bytes<M, F: Future>(_: impl FnOnce(&'static Tenant, Request<M>) -> F) -> usize {
+            size_of::<F>()
+        }
+        for bytes in [
+            bytes(|tenant, request: Request<Increment>| tenant.call(request)),
+            bytes(|tenant, request: Request<FollowLink>| tenant.call(request)),
+            bytes(|tenant, request: Request<PushJob>| tenant.call(request)),
+        ] {
+            assert!(bytes <= 4 << 10, "{bytes}");
+        }
+    }
 
     #[test]
     fn every_limit_placeholder_in_the_sql_is_replaced() {

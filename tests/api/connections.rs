@@ -6,6 +6,8 @@ use futures_util::future::join_all;
 use payerbase::app::DRAIN_TIMEOUT;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Caller, Connection, TestApp};
 
@@ -206,4 +208,67 @@ async fn many_large_requests_of_one_payer_at_once_wait_for_memory() {
         answer.ok();
     }
     assert_eq!(caller.get("/v1/queues/q").await.ok()["total"], 4_000);
+}
+
+/// A body takes memory from its head on: two of 8 MiB fill the share of a payer, and one more may exceed it.
+#[tokio::test]
+async fn bodies_that_do_not_arrive_use_up_only_the_share_of_their_payer() {
+    let app = TestApp::spawn().await;
+    let (caller, other) = (app.caller().await, app.caller().await);
+    let token = caller.token.as_ref().unwrap().expose_secret();
+    let length = 8 << 20;
+    let head = format!(
+        "POST /v1/memories/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    let stalled: Vec<_> = (0..4)
+        .map(|_| {
+            let (url, head) = (caller.url.clone(), head.clone());
+            tokio::task::spawn_blocking(move || Connection::open(&url).unwrap().send(&head).unwrap())
+        })
+        .collect();
+    let jobs = json!({"jobs": vec![json!({"payload": "x".repeat(5_000)}); 50]});
+    other.post("/v1/queues/q/jobs/batch", jobs.clone()).await.ok();
+    let mut answers: Vec<_> = join_all(stalled).await.into_iter().map(Result::unwrap).collect();
+    answers.sort_by_key(|answer| answer.status);
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [408, 408, 408, 503]);
+    assert!(answers[3].body.contains("overloaded") && answers[3].body.contains("need too much memory"), "{answers:?}");
+    caller.post("/v1/queues/q/jobs/batch", jobs).await.ok();
+}
+
+/// Sends a request, and reads nothing of the answer but its begin.
+async fn read_nothing(caller: &Caller, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut stream = socket.connect(caller.url.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
+    let token = caller.token.as_ref().unwrap().expose_secret();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(stream.peek(&mut [0]).await.unwrap(), 1);
+    stream
+}
+
+/// Four answers of 4 MiB fill the share of a payer.
+#[tokio::test]
+async fn answers_that_are_not_read_use_up_only_the_share_of_their_payer() {
+    let app = TestApp::spawn().await;
+    let (caller, other) = (app.caller().await, app.caller().await);
+    let job = json!({"payload": "x".repeat(250_000)});
+    for caller in [&caller, &other] {
+        for _ in 0..17 {
+            caller.post("/v1/queues/q/jobs", job.clone()).await;
+        }
+        // Lists whose size is unknown run first.
+        caller.get("/v1/queues/q/jobs").await.ok();
+    }
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(read_nothing(&caller, "/v1/queues/q/jobs").await);
+    }
+    let refused = caller.get("/v1/queues/q/jobs").await;
+    refused.problem(503, "overloaded");
+    other.get("/v1/queues/q/jobs").await.ok();
+    caller.increment("a", json!({})).await.ok();
+    drop(unread);
+    caller.get("/v1/queues/q/jobs").await.ok();
 }
