@@ -42,5 +42,6 @@ pub mod transactions;
 pub mod turn;
 pub mod vector;
 pub mod waiting;
+pub mod wallet;
 
 pub use slices::{limits_markdown, methods, schema};

@@ -22,6 +22,14 @@ const HASH_BYTES: usize = 20;
 #[schema(value_type = String, example = "0x52908400098527886e0f7030069857d2e4169ee7")]
 pub struct Payer(Arc<str>);
 
+/// An address, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Evm([u8; HASH_BYTES]),
+    /// The hash of an address of Stacks. Its version says for which network it is, and whether one key owns it.
+    Stacks([u8; HASH_BYTES]),
+}
+
 /// The text is not a wallet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -35,6 +43,16 @@ impl Payer {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The address, decoded.
+    pub(crate) fn address(&self) -> Option<Address> {
+        if let Some(hex) = self.0.strip_prefix("0x") {
+            let mut hash = [0; HASH_BYTES];
+            return hex::decode_to_slice(hex, &mut hash).ok().map(|()| Address::Evm(hash));
+        }
+        let (hash, _) = c32::decode_check_prefixed(&self.0, 'S').ok()?;
+        hash.try_into().ok().map(Address::Stacks)
     }
 }
 

@@ -22,7 +22,7 @@ const ORDER: &[&[&str]] = &[
     &["aside"],
     &["budget", "payer_limit", "redis", "telemetry", "folders"],
     &["parse"],
-    &["page", "vector"],
+    &["page", "vector", "wallet"],
     &["problem"],
     &["json", "name", "payer", "search_text", "site", "slug", "time"],
     &["limits", "number"],
