@@ -265,6 +265,8 @@ fn cors() -> Cors {
 async fn nothing_here(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
     match document.allow(request.path()) {
         Some(methods) => Problem::method_not_allowed(methods).error_response(),
-        None => Problem::new(Code::NotFound).error_response(),
+        None => Problem::new(Code::NotFound)
+            .detail("The path does not exist. It is case-sensitive and has no slash at its end; a slash in a name is `%2F`.")
+            .error_response(),
     }
 }

@@ -91,7 +91,12 @@ async fn run(
         database.close().await;
     }
     let (token, model, application) = prepared?;
-    let kept = cluster.as_ref().map(|_| format!("\n  data   {}", data_dir.display())).unwrap_or_default();
+    let kept = cluster.as_ref().map(|cluster| {
+        let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_no_current_dir| data_dir.to_owned());
+        let socket_dir = cluster.access().socket_dir().display();
+        format!("\n  data   {}\n  psql   psql -h {socket_dir} -U postgres payerbase", data_dir.display())
+    });
+    let kept = kept.unwrap_or_default();
     // The printed address must work when pasted: 0.0.0.0 does not.
     let address = nearby(application.address());
     print(&format!(

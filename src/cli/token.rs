@@ -116,6 +116,14 @@ fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn st
                     "{error}\nStart `payerbase dev` with this folder, pass another `--data-dir`, or set DATABASE_URL."
                 )
             })?;
+            if !access.has_socket() {
+                let folder = std::path::absolute(&data_dir).unwrap_or(data_dir);
+                return Err(format!(
+                    "no `payerbase dev` runs with the data folder {}\nStart it, pass another `--data-dir`, or set DATABASE_URL.",
+                    folder.display()
+                )
+                .into());
+            }
             Ok(access.admin())
         }
     }

@@ -84,7 +84,7 @@ impl Problem {
     /// The problem of a path that takes other methods, which `allow` lists.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
-        let mut problem = Self::new(Code::MethodNotAllowed);
+        let mut problem = Self::new(Code::MethodNotAllowed).detail(format!("The path supports {allow}."));
         problem.0.allow = HeaderValue::from_str(allow).ok();
         problem
     }
@@ -134,6 +134,19 @@ impl Problem {
         self.0.allow.as_ref()
     }
 
+    /// What went wrong. The invalid values, unless this occurrence has a text: many clients show nothing else.
+    fn shown_detail(&self) -> Cow<'_, str> {
+        let Occurrence { code, detail, errors, .. } = &*self.0;
+        if errors.is_empty() || detail != code.advice() {
+            return Cow::Borrowed(detail);
+        }
+        let causes = errors.iter().map(|InvalidField { pointer, detail }| match pointer.as_str() {
+            "" => format!("{detail}."),
+            pointer => format!("{pointer}: {detail}."),
+        });
+        Cow::Owned(causes.collect::<Vec<_>>().join(" "))
+    }
+
     /// The members of the answer. `instance` is the id of the request.
     #[must_use]
     pub fn body(&self, instance: Option<String>) -> Map<String, Value> {
@@ -142,7 +155,7 @@ impl Problem {
         body.insert("type".into(), format!("/problems#{}", code.slug()).into());
         body.insert("title".into(), code.title().into());
         body.insert("status".into(), code.status().as_u16().into());
-        body.insert("detail".into(), self.0.detail.as_ref().into());
+        body.insert("detail".into(), self.shown_detail().into());
         if let Some(id) = instance {
             body.insert("instance".into(), id.into());
         }
@@ -157,7 +170,7 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.0.code.slug(), self.0.detail)
+        write!(f, "{}: {}", self.0.code.slug(), self.shown_detail())
     }
 }
 

@@ -28,7 +28,9 @@ async fn a_call_without_a_valid_token_is_refused() {
 
     let good = good.expose_secret();
     for malformed in ["", "Bearer", "Bearer ", "Basic dTpw", "Bearer x", "Bearer pb_live_", &good[..good.len() - 1]] {
-        with_header(&caller, malformed).await.problem(401, "token-malformed");
+        let problem = with_header(&caller, malformed).await.problem(401, "token-malformed");
+        let is_empty = malformed.trim() == "Bearer";
+        assert_eq!(problem["detail"] == "The token is empty.", is_empty, "{malformed:?}");
     }
     let (_, unknown) = Token::generate();
     with_header(&caller, &format!("Bearer {}", unknown.expose_secret())).await.problem(401, "token-invalid");

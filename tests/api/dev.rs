@@ -219,6 +219,9 @@ fn tokens_can_be_created_listed_and_revoked_while_dev_runs() {
         let refused = token(bad);
         assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
     }
+    dev.stop("-TERM");
+    let refused = token(&["list"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no `payerbase dev` runs"), "{refused:?}");
 }
 
 /// Runs a command with a text as its standard input.

@@ -59,7 +59,11 @@ async fn a_malformed_body_or_a_wrong_type_is_400() {
     let answer = raw(&caller, long).await;
     assert!(answer.text.len() < 2_000, "the problem does not repeat the body");
     answer.problem(400, "invalid-json");
-    caller.get("/v1/counters/a").await.problem(404, "not-found");
+    let counter = caller.get("/v1/counters/a").await.problem(404, "not-found");
+    let path = caller.get("/v1/counters/a/").await.problem(404, "not-found");
+    assert_ne!(counter["detail"], path["detail"]);
+    let method = caller.delete("/v1/counters").await.problem(405, "method-not-allowed");
+    assert_eq!(method["detail"], "The path supports GET, HEAD.");
 }
 
 #[tokio::test]
@@ -322,7 +326,10 @@ async fn a_wrong_member_is_reported_with_what_is_expected() {
     ] {
         let problem = caller.post(path, body).await.problem(400, "invalid-json");
         assert_eq!(problem["errors"], json!([{"pointer": pointer, "detail": detail}]));
+        assert_eq!(problem["detail"], format!("{pointer}: {detail}."), "many clients show nothing else");
     }
+    let missing = caller.post("/v1/queues/q/jobs", json!({})).await.problem(400, "invalid-json");
+    assert_eq!(missing["detail"], "missing field `payload`.");
     caller.get("/v1/counters/a?x=1").await.problem(400, "invalid-query");
     // A parameter that looks like an amount must be refused, not ignored.
     caller.post("/v1/counters/a/increment?amount=7", json!({})).await.problem(400, "invalid-query");

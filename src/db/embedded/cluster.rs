@@ -63,6 +63,18 @@ impl Access {
         Ok(Self { socket_dir: socket_dir(&dir), credentials })
     }
 
+    /// The folder of the Unix socket: in the data folder, or in the temporary folder if that path would be too long for a socket.
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// Whether PostgreSQL has a socket: it runs, or was killed.
+    #[must_use]
+    pub fn has_socket(&self) -> bool {
+        self.socket_dir.join(".s.PGSQL.5432").exists()
+    }
+
     /// Connects as the superuser.
     #[must_use]
     pub fn admin(&self) -> PgConnectOptions {
