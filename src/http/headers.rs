@@ -13,10 +13,21 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// Header with the lock that a write must hold: `name; fence=12`.
 pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
 
-/// The headers of conditions, copied.
-pub(super) fn of_conditions(headers: &HeaderMap) -> HeaderMap {
-    let wanted = headers.iter().filter(|(name, _)| [IDEMPOTENCY_KEY, GUARD].contains(name));
-    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
+/// The prefix of the headers that only payerbase knows.
+const OWN_PREFIX: &str = "payerbase-";
+
+/// The headers of conditions, copied. A header with our prefix that this version does not know is refused: a call whose guard has a
+/// typing error must not run without it.
+pub(super) fn of_conditions(headers: &HeaderMap) -> Result<HeaderMap, Problem> {
+    let mut found = HeaderMap::new();
+    for (name, value) in headers {
+        if [IDEMPOTENCY_KEY, GUARD].contains(name) {
+            found.append(name.clone(), value.clone());
+        } else if name.as_str().starts_with(OWN_PREFIX) {
+            return Err(invalid_header(name, "this version does not know it"));
+        }
+    }
+    Ok(found)
 }
 
 /// The conditions in the headers. The path, the query and the body identify the request of an idempotency key.

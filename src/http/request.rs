@@ -36,7 +36,7 @@ impl<M: Operation> FromRequest for Request<M> {
             let is_empty = |(_, value): &(_, String)| value.is_empty() && *request.method() == Verb::GET;
             let empty = query.extract_if(.., |pair| is_empty(pair)).map(|(name, _)| name).collect();
             parameters.extend(query);
-            let sent = Sent { headers: of_conditions(request.headers()), parameters, path_count, empty };
+            let sent = Sent { headers: of_conditions(request.headers())?, parameters, path_count, empty };
             if !takes_body {
                 return sent.read(None);
             }

@@ -277,6 +277,11 @@ async fn a_guard_lets_writes_run_only_while_the_lock_is_held() {
         assert_eq!(problem["header"], "payerbase-guard");
     }
     caller.headers.remove("payerbase-guard");
+    caller.headers.insert("payerbase-gaurd", "my%20lock; fence=1".parse().unwrap());
+    for answer in [caller.increment("a", json!({})).await, caller.get("/v1/counters/a").await] {
+        assert_eq!(answer.problem(400, "invalid-header")["header"], "payerbase-gaurd", "a typing error is no guard");
+    }
+    caller.headers.remove("payerbase-gaurd");
     caller.post("/v1/locks/my%20lock/release", json!({"token": lease["token"]})).await.ok();
     transact(&caller, guarded(fence)).await.problem(409, "stale-fence");
     assert_eq!(caller.value("a").await, 3);
