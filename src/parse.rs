@@ -20,7 +20,7 @@ pub(crate) fn from_value<M: DeserializeOwned>(params: Value) -> Result<M, Proble
 /// The problem of a parse error: a wrong form (400) or a wrong value (422), told apart by serde's wording.
 pub(crate) fn refusal(error: &str, path: &Path, has_body: bool) -> Problem {
     // serde_json adds line and column. The pointer is better.
-    let detail = shortened(&in_words_of_json(error.split(" at line ").next().unwrap_or(error)));
+    let detail = in_words_of_json(shortened(error.split(" at line ").next().unwrap_or(error)));
     let pointer = shortened(&pointer(path.iter().filter_map(segment)));
     if detail.starts_with("lone leading surrogate") || detail.starts_with("unexpected end of hex escape") {
         // JSON can write half of a character (RFC 8259, 8.2), UTF-8 cannot.
@@ -43,8 +43,7 @@ pub(crate) fn refusal(error: &str, path: &Path, has_body: bool) -> Problem {
 }
 
 /// serde says sequence and map.
-fn in_words_of_json(error: &str) -> String {
-    let mut words = error.to_owned();
+fn in_words_of_json(mut words: String) -> String {
     for (serde, json) in [
         ("invalid type: sequence", "invalid type: array"),
         ("invalid type: map", "invalid type: object"),

@@ -27,13 +27,13 @@ impl Credential {
             return Err(Problem::new(Code::TokenMissing));
         };
         let malformed = || Problem::new(Code::TokenMalformed);
-        if value.to_str().is_ok_and(|text| text.trim().eq_ignore_ascii_case("bearer")) {
-            return Err(malformed().detail("The token is empty."));
-        }
         let text = value.to_str().map_err(|_not_ascii| malformed())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
+        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if !scheme.eq_ignore_ascii_case("bearer") || values.next().is_some() {
             return Err(malformed());
+        }
+        if token.trim().is_empty() {
+            return Err(malformed().detail("The token is empty."));
         }
         Token::parse(&SecretString::from(token.trim())).map(Self::Bearer).ok_or_else(malformed)
     }

@@ -4,8 +4,8 @@ use k256::ecdsa::{self, RecoveryId, VerifyingKey};
 
 /// A signature from which the key can be recovered.
 ///
-/// Every signature has a twin, with another s and another recovery id, of the same text and key. Only the one with the lower s is
-/// accepted: otherwise anybody who has seen a signature could make a second one.
+/// Every signature has a twin of the same text and key, with another s and another recovery id. Whoever knows a signature can
+/// compute its twin. Only the one with the lower s is accepted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signature {
     rs: ecdsa::Signature,
