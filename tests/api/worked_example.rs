@@ -1,8 +1,9 @@
-//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom.
+//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom, and the worker of README.md.
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
@@ -40,6 +41,23 @@ async fn the_worked_example_works() {
 #[tokio::test]
 async fn the_memories_page_works() {
     assert!(run(include_str!("../../docs/MEMORIES.md")).await >= 8);
+}
+
+/// The worker of the README: it takes a job, prints its payload and completes it.
+#[tokio::test]
+async fn the_worker_of_the_readme_works() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let job = caller.post("/v1/queues/mails/jobs", json!({"payload": {"to": "ada@example.com"}})).await.json();
+    let (_, program) =
+        blocks(include_str!("../../README.md")).into_iter().find(|(language, _)| *language == "python").unwrap();
+    let mut worker = tokio::process::Command::new("python3");
+    worker.args(["-c", &program.replace("http://127.0.0.1:4402", &app.url)]);
+    let output = worker.env("TOKEN", caller.token.as_ref().unwrap().expose_secret()).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "{'to': 'ada@example.com'}");
+    let id = job["id"].as_str().unwrap();
+    assert_eq!(caller.get(&format!("/v1/jobs/{id}")).await.ok()["status"], "completed");
 }
 
 /// Sends the requests of a page and compares the answers with those of the page. Returns the number of answers.
