@@ -13,7 +13,7 @@ use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, Slugs, Tokens, register_caches};
+use crate::auth::{Authenticator, SignIn, Slugs, Tokens, register_caches};
 use crate::call::{CallSettings, Engine};
 use crate::db::Database;
 use crate::db::readiness::Readiness;
@@ -32,7 +32,8 @@ use crate::slices::{limits, methods};
 use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
-use crate::{counters, links, locks, me, memories, queues, transactions};
+use crate::wallet::Network;
+use crate::{counters, links, locks, me, memories, queues, sign_in, transactions};
 
 /// How long `serve` announces its stop before it closes its listener, so that balancers stop sending requests.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(2);
@@ -59,6 +60,8 @@ pub struct Settings {
     pub redis: Option<Redis>,
     /// Public URL. Default: the listening address.
     pub public_url: Option<Url>,
+    /// The networks whose wallets can sign in.
+    pub networks: Vec<Network>,
     /// Sources of the address and the country of visitors.
     pub origins: Origins,
     /// Settings of the sweeper.
@@ -98,6 +101,7 @@ impl Application {
         let [token_cache, slug_cache] = register_caches(&mut registry);
         let slugs = Arc::new(Slugs::new(database.clone(), slug_cache));
         let site = Site::new(public_url);
+        let sign_in = web::Data::new(SignIn::new(database.clone(), site.clone(), settings.networks.clone()));
         let (calls, driven) = (settings.calls.clone(), Arc::clone(&turns));
         let engine = Arc::new(Engine::new(turns, Arc::clone(&slugs), methods(), site, calls, &mut registry));
         let origins = web::Data::new(settings.origins.clone());
@@ -129,6 +133,7 @@ impl Application {
             let (app, _) = App::new().into_utoipa_app().configure(|app| routes(app, has_metrics)).split_for_parts();
             app.configure(of_operator.clone())
                 .app_data(authenticator.clone())
+                .app_data(sign_in.clone())
                 .app_data(engine_data.clone())
                 .app_data(slugs.clone())
                 .app_data(origins.clone())
@@ -219,6 +224,7 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
         .service(pages::openapi)
         .service(pages::problems)
         .configure(links::routes::configure_public)
+        .configure(sign_in::routes::configure)
         .service(
             scope::scope("/v1")
                 .wrap(from_fn(authenticate))

@@ -25,6 +25,7 @@ use crate::slices::schema;
 use crate::sweeper::{SWEEP_INTERVAL, SweepSettings};
 use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
+use crate::wallet::MAIN_NETWORKS;
 
 /// How long `serve` waits at its start for a database that does not answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -195,6 +196,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
         calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
+        networks: config.networks.clone().unwrap_or_else(|| MAIN_NETWORKS.to_vec()),
         origins: config.origins.clone(),
         sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
         log_requests: config.log_requests,

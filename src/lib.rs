@@ -32,6 +32,7 @@ pub mod problem;
 pub mod queues;
 pub mod redis;
 pub mod search_text;
+pub mod sign_in;
 pub mod site;
 mod slices;
 pub mod slug;

@@ -12,6 +12,10 @@ use utoipa::ToSchema;
 const STACKS_VERSIONS: [u8; 4] = [22, 20, 26, 21];
 /// Length of the hash in a Stacks address and in an EVM address, in bytes.
 const HASH_BYTES: usize = 20;
+/// Length of an address in binary.
+pub(crate) const ADDRESS_BYTES: usize = 1 + HASH_BYTES;
+/// The first byte of an EVM address in binary.
+pub(crate) const EVM: u8 = 0;
 
 /// A payer: the address of a wallet, and the key of all its data.
 ///
@@ -22,19 +26,11 @@ const HASH_BYTES: usize = 20;
 #[schema(value_type = String, example = "0x52908400098527886e0f7030069857d2e4169ee7")]
 pub struct Payer(Arc<str>);
 
-/// An address, decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Evm([u8; HASH_BYTES]),
-    /// The hash of an address of Stacks. Its version says for which network it is, and whether one key owns it.
-    Stacks([u8; HASH_BYTES]),
-}
-
 /// The text is not a wallet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a wallet address: expected 0x and 40 hex digits, in mixed case with a valid checksum (EIP-55), or a Stacks address with \
-     a valid checksum"
+    "must be a wallet address: 0x and 40 hexadecimal digits, in mixed case with a valid checksum (EIP-55), or a Stacks address \
+     with a valid checksum"
 )]
 pub struct NotAnAddress;
 
@@ -45,14 +41,32 @@ impl Payer {
         &self.0
     }
 
-    /// The address, decoded.
-    pub(crate) fn address(&self) -> Option<Address> {
-        if let Some(hex) = self.0.strip_prefix("0x") {
-            let mut hash = [0; HASH_BYTES];
-            return hex::decode_to_slice(hex, &mut hash).ok().map(|()| Address::Evm(hash));
-        }
-        let (hash, _) = c32::decode_check_prefixed(&self.0, 'S').ok()?;
-        hash.try_into().ok().map(Address::Stacks)
+    /// The address in binary. Its first byte is the kind: [`EVM`] or the version of an address of Stacks.
+    pub(crate) fn to_bytes(&self) -> Option<[u8; ADDRESS_BYTES]> {
+        let (kind, hash) = match self.0.strip_prefix("0x") {
+            Some(digits) => (EVM, hex::decode(digits).ok()?),
+            None => c32::decode_check_prefixed(&self.0, 'S').map(|(hash, version)| (version, hash)).ok()?,
+        };
+        [[kind].as_slice(), &hash].concat().try_into().ok()
+    }
+
+    /// The payer with this address in binary.
+    pub(crate) fn from_bytes([kind, hash @ ..]: [u8; ADDRESS_BYTES]) -> Option<Self> {
+        let text = match kind {
+            EVM => format!("0x{}", hex::encode(hash)),
+            version => c32::encode_check_prefixed(hash, 'S', version).ok()?,
+        };
+        text.parse().ok()
+    }
+
+    /// Whether it is an address of Stacks of several keys.
+    pub(crate) fn has_several_keys(&self) -> bool {
+        ["SM", "SN"].iter().any(|prefix| self.0.starts_with(prefix))
+    }
+
+    /// The address as wallets show it: an EVM address with its checksum (EIP-55).
+    pub(crate) fn shown(&self) -> String {
+        self.0.strip_prefix("0x").map_or_else(|| self.0.to_string(), |hex| format!("0x{}", checksummed(hex)))
     }
 }
 
@@ -146,7 +160,10 @@ mod tests {
             ("SP000000000000000000002Q6VF78", "SP000000000000000000002Q6VF78"),
             ("SM3VDXK3WZZSA84XXFKAFAF15NNZX32CTSG82JFQ4", "SM3VDXK3WZZSA84XXFKAFAF15NNZX32CTSG82JFQ4"),
         ] {
-            assert_eq!(spelling.parse::<Payer>().unwrap().as_str(), canonical);
+            let payer: Payer = spelling.parse().unwrap();
+            assert_eq!(payer.as_str(), canonical);
+            assert_eq!(Payer::from_bytes(payer.to_bytes().unwrap()), Some(payer.clone()));
+            assert_eq!(payer.shown().parse(), Ok(payer));
         }
     }
 

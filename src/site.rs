@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The public base URL of this server.
 #[derive(Clone, Debug)]
@@ -22,6 +22,18 @@ impl Site {
     #[must_use]
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
+    }
+
+    /// The base URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Host and port; without the port if it is the default one of the scheme.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
     /// The short URL of a slug.

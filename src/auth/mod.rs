@@ -4,9 +4,11 @@
 
 mod authenticator;
 mod cache_metrics;
+mod challenge;
 mod look_ups;
 mod proof;
 mod scope;
+mod sign_in;
 mod slugs;
 mod token;
 mod tokens;
@@ -15,6 +17,7 @@ pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
 pub use proof::Proof;
 pub use scope::{NotAScope, Scope};
+pub use sign_in::{SignIn, SignedIn, ToSign};
 pub use slugs::{Reservation, Reserved, Slugs};
 pub use token::{SecretHash, Token, TokenId};
 pub use tokens::{Grant, Tokens, create_token};

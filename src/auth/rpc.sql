@@ -1,5 +1,5 @@
--- Tokens. The functions belong to payerbase_auth. The server may only look up tokens; the role that migrates creates
--- and revokes them.
+-- Tokens. The functions belong to payerbase_auth. The server may look up tokens, and create those of wallets that sign
+-- in; the role that migrates creates and revokes any.
 
 -- The tokens with these ids, no rows for unknown ones. Only this function and the next one lead from a token to a
 -- payer.
@@ -89,7 +89,28 @@ begin
   return found;
 end $$;
 
-grant execute on function auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately() to payerbase_app;
+-- Stores the token of a wallet that signed a challenge. Its id is made of the nonce, so that each challenge makes one
+-- token. Returns its time of expiry; NULL if the challenge was used before.
+create function auth.sign_in(
+  p_id text, p_secret_sha256 bytea, p_payer text, p_scopes text[], p_lifetime_s double precision
+) returns timestamptz
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_expires_at timestamptz := v_now + make_interval(secs => p_lifetime_s);
+begin
+  insert into auth.tokens (id, secret_sha256, payer, scopes, created_at, expires_at)
+    values (p_id, p_secret_sha256, p_payer, p_scopes, v_now, v_expires_at)
+    on conflict do nothing;
+  return case when found then v_expires_at end;
+end $$;
+
+grant execute on function
+  auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately(),
+  auth.sign_in(text, bytea, text, text[], double precision)
+  to payerbase_app;
 grant execute on function
   auth.create_token(text, bytea, text, text[], text, double precision), auth.list_tokens(text), auth.revoke_token(text)
   to payerbase_owner;

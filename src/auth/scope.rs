@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Declares the scopes and their spelling once.
 macro_rules! scopes {
     ($($variant:ident $text:literal)*) => {
         /// A right of a token: to read or to write one primitive, or everything.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "String")]
         pub enum Scope {
             $(#[doc = concat!("`", $text, "`.")] $variant,)*
         }
@@ -55,6 +56,14 @@ impl Serialize for Scope {
     }
 }
 
+impl TryFrom<String> for Scope {
+    type Error = NotAScope;
+
+    fn try_from(text: String) -> Result<Self, NotAScope> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -63,7 +72,7 @@ impl fmt::Display for Scope {
 
 /// A text that is not a scope.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("not a scope: expected one of {}", Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "))]
+#[error("must be a scope: {}", Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "))]
 pub struct NotAScope;
 
 impl FromStr for Scope {

@@ -78,8 +78,19 @@ impl Token {
     /// Generates a token. Only the returned text contains the secret.
     #[must_use]
     pub fn generate() -> (Self, SecretString) {
-        let random = |chars| rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect::<String>();
-        let (id, secret) = (random(ID_CHARS), random(SECRET_CHARS));
+        Self::with_id(random(ID_CHARS))
+    }
+
+    /// Like [`Token::generate`], with an id that the nonce of a challenge determines.
+    #[must_use]
+    pub(super) fn of_nonce(nonce: &str) -> (Self, SecretString) {
+        let digits =
+            Sha256::digest(nonce).into_iter().filter_map(|byte| BASE_62.get(usize::from(byte) % BASE_62.len()));
+        Self::with_id(digits.take(ID_CHARS).copied().map(char::from).collect())
+    }
+
+    fn with_id(id: String) -> (Self, SecretString) {
+        let secret = random(SECRET_CHARS);
         let body = format!("{PREFIX}{id}_{secret}");
         let text = SecretString::from(format!("{body}_{}", checksum(&body)));
         (Self { secret: SecretHash::of(&secret), id: TokenId(id) }, text)
@@ -97,6 +108,10 @@ impl Token {
             && check == checksum(body);
         well_formed.then(|| Self { id: TokenId(id.to_owned()), secret: SecretHash::of(secret) })
     }
+}
+
+fn random(chars: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect()
 }
 
 fn checksum(body: &str) -> String {

@@ -21,6 +21,7 @@ use crate::folders::data_dir_of_environment;
 use crate::payer::Payer;
 use crate::pip;
 use crate::slices::schema;
+use crate::wallet::{MAIN_NETWORKS, TEST_NETWORKS};
 
 /// The payer of the token that `dev` prints. The address has no owner.
 const DEMO_PAYER: &str = "0x00000000000000000000000000000000000000d0";
@@ -30,6 +31,7 @@ const DEMO_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
+    config.networks.get_or_insert_with(|| [MAIN_NETWORKS, TEST_NETWORKS].concat());
     let data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
     let mut stop = StopSignal::listen()?;
     if args.embeddings {

@@ -20,8 +20,9 @@ use crate::links::visitor::{Countries, Origins};
 use crate::redis::Redis;
 use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
+use crate::wallet::Network;
 
-use values::{database, folder, host, networks, on_or_off, postgres_bin, public_url, python};
+use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python};
 pub use variables::{VARIABLES, variables_markdown};
 
 /// Default of `PAYERBASE_PORT`.
@@ -49,6 +50,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Public base URL. Default: the address that the server listens on.
     pub public_url: Option<Url>,
+    /// The networks whose wallets can sign in. `None`: the default of the command.
+    pub networks: Option<Vec<Network>>,
     /// Sources of a visitor's address and country.
     pub origins: Origins,
     /// How long single clicks are kept.
@@ -174,6 +177,7 @@ impl Config {
             listen: (listen, port.unwrap_or(DEFAULT_PORT)).into(),
             admin: admin_port.map(|port| (admin, port).into()),
             public_url: reader.read("PAYERBASE_PUBLIC_URL", public_url),
+            networks: reader.read("PAYERBASE_NETWORKS", chains),
             origins: Origins {
                 proxies: reader.read("PAYERBASE_TRUSTED_PROXIES", networks).unwrap_or_default(),
                 country_header: reader.read("PAYERBASE_COUNTRY_HEADER", |text| {
@@ -290,6 +294,7 @@ mod tests {
             ("PAYERBASE_ADMIN_HOST", "0.0.0"),
             ("PAYERBASE_ADMIN_PORT", "-1"),
             ("PAYERBASE_PUBLIC_URL", "ftp://root:hunter2@localhost"),
+            ("PAYERBASE_NETWORKS", "eip155:8453,solana:1"),
             ("PAYERBASE_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
             ("PAYERBASE_COUNTRY_HEADER", "a header"),
             ("PAYERBASE_MAXMIND_FILE", "/dev/null/nothing"),

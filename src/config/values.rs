@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use url::{ParseError, Url};
 
+use crate::wallet::Network;
+
 /// Parameters of `DATABASE_URL`.
 const DATABASE_PARAMETERS: &[&str] = &[
     "sslmode",
@@ -99,6 +101,12 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
     url.ok_or_else(|| "expected http:// or https:// and a host, without a query".to_owned())
+}
+
+/// The networks of wallets.
+pub(super) fn chains(text: &str) -> Result<Vec<Network>, String> {
+    let chains = text.split(',').map(|chain| chain.trim().parse::<Network>());
+    chains.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {

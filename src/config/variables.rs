@@ -25,6 +25,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Public base URL of the server, with the path if a proxy adds one. Short links begin with it, and the OpenAPI document names it. Several servers need the same one: otherwise an answer that is repeated under an `Idempotency-Key` has the `shortUrl` of the server that repeats it. Default: `http://` and the address that the server listens on.",
     ),
     (
+        "PAYERBASE_NETWORKS",
+        "Networks whose wallets can sign in, separated by commas, as CAIP-2 ids: `eip155:` and the id of an EVM chain, `stacks:1`, or `stacks:2147483648` for the test network of Stacks. Default: `eip155:8453,stacks:1` (Base and Stacks); for `dev` also `eip155:84532,stacks:2147483648`, their test networks.",
+    ),
+    (
         "PAYERBASE_TRUSTED_PROXIES",
         "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks; an address in it may have a port. Default: none.",
     ),

@@ -36,6 +36,22 @@ const PUBLIC: &[(&str, &[Code])] = &[
         ],
     ),
     ("linkQr", &[Code::NotFound]),
+    ("createChallenge", &[]),
+    ("verifyChallenge", &[Code::SignInFailed]),
+];
+
+/// Problems of such operations if they take a body.
+const OF_PUBLIC_BODY: &[Code] = &[
+    Code::InvalidJson,
+    Code::InvalidValue,
+    Code::InvalidText,
+    Code::InvalidHeader,
+    Code::RequestTimeout,
+    Code::PayloadTooLarge,
+    Code::UnsupportedMediaType,
+    Code::Internal,
+    Code::DatabaseUnavailable,
+    Code::DatabaseExhausted,
 ];
 
 /// The document, and the paths of the server.
@@ -138,8 +154,8 @@ impl ToSchema for ProblemCode {}
     info(
         title = "payerbase",
         description = "A backend over HTTP with private data for each payer, a wallet address.\n\nEvery call needs a token: \
-            the operator runs `payerbase token create --payer <wallet address>` (`payerbase dev` prints one for a \
-            demo payer), and the caller sends it as `Authorization: Bearer <token>`. On the rendered page, press \
+            a wallet signs in (`createChallenge`), or the operator runs `payerbase token create --payer <wallet address>` \
+            (`payerbase dev` prints one for a demo payer). The caller sends it as `Authorization: Bearer <token>`. On the rendered page, press \
             *Authorize* and paste it.\n\nEvery error response is a problem (`application/problem+json`, RFC 9457). \
             Names are 1 to 256 bytes of UTF-8 without control characters, percent-encoded in paths. Times are RFC \
             3339 in UTC with microseconds, from the database's clock. An integer may be written as a float without a \
@@ -184,7 +200,7 @@ impl Document {
         document["servers"] = json!([{"url": server}]);
         document["components"]["securitySchemes"] = json!({"token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
-            "description": "API token, created with `payerbase token create`."
+            "description": "API token, from `verifyChallenge` or `payerbase token create`."
         }});
         document["security"] = json!([{"token": []}]);
         document["components"]["schemas"]["Problem"]["additionalProperties"] = true.into();
@@ -275,7 +291,8 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     let name = operation["operationId"].as_str().unwrap_or_default();
     let public = PUBLIC.iter().find(|(public, _)| *public == name);
     if let Some((_, problems)) = public {
-        add_problems(operation, problems);
+        let of_body = if operation.get("requestBody").is_some() { OF_PUBLIC_BODY } else { &[] };
+        add_problems(operation, &[problems, of_body].concat());
     } else if name == Transaction::SPEC.name {
         let mut problems = problems_of(verb, &Transaction::SPEC);
         problems.push(Code::MissingScope);

@@ -5,7 +5,7 @@ use sha2::Sha256;
 use sha3::{Digest as _, Keccak256};
 
 use super::signature::Signature;
-use crate::payer::{Address, Payer};
+use crate::payer::{EVM, Payer};
 
 /// Whether the key of a wallet signed a text.
 ///
@@ -14,31 +14,31 @@ use crate::payer::{Address, Payer};
 /// the signature is malformed.
 #[must_use]
 pub fn has_signed(wallet: &Payer, text: &str, signature: &str) -> bool {
-    wallet.address().is_some_and(|address| match address {
-        Address::Evm(_) => ethereum_signer(text, signature) == Some(address),
-        Address::Stacks(_) => stacks_signer(text, signature) == Some(address),
+    wallet.to_bytes().is_some_and(|[kind, address @ ..]| match kind {
+        EVM => ethereum_signer(text, signature) == Some(address),
+        _ => stacks_signer(text, signature) == Some(address),
     })
 }
 
 /// The address of the key that signed.
-fn ethereum_signer(text: &str, signature: &str) -> Option<Address> {
+fn ethereum_signer(text: &str, signature: &str) -> Option<[u8; 20]> {
     let (rs, v) = read(signature.strip_prefix("0x")?)?;
     let hash = Keccak256::digest(format!("\x19Ethereum Signed Message:\n{}{text}", text.len()));
     let key = Signature::new(&rs, v.checked_sub(27)?)?.key(&hash.into())?;
     // The first byte says that the key is not compressed.
     let hash = Keccak256::digest(key.to_sec1_point(false).as_bytes().get(1..)?);
-    hash.last_chunk().copied().map(Address::Evm)
+    hash.last_chunk().copied()
 }
 
-/// The address of the key that signed.
-fn stacks_signer(text: &str, signature: &str) -> Option<Address> {
+/// The hash in the addresses of the key that signed.
+fn stacks_signer(text: &str, signature: &str) -> Option<[u8; 20]> {
     let (rs, recovery) = read(signature)?;
     let begin = ["\x17Stacks Signed Message:\n".as_bytes(), &compact_size(text.len())?].concat();
     let hash = Sha256::digest([&begin, text.as_bytes()].concat());
     let key = Signature::new(&rs, recovery)?.key(&hash.into())?;
     // Wallets have compressed keys.
     let hash = Ripemd160::digest(Sha256::digest(key.to_sec1_point(true).as_bytes()));
-    Some(Address::Stacks(hash.into()))
+    Some(hash.into())
 }
 
 /// r and s together, and the last byte.

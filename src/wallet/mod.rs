@@ -8,4 +8,4 @@ mod network;
 mod signature;
 
 pub use message::has_signed;
-pub use network::{Network, NotANetwork};
+pub use network::{MAIN_NETWORKS, Network, NotANetwork, TEST_NETWORKS};

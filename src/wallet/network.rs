@@ -3,13 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
+use crate::payer::Payer;
+
 /// Chain id of the main network of Stacks.
 const STACKS_MAIN: u64 = 1;
 /// Chain id of the test network of Stacks.
 const STACKS_TEST: u64 = 0x8000_0000;
 
 /// A network: `eip155:` and the id of an EVM chain, `stacks:1` or, for the test network, `stacks:2147483648`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Network {
     /// A chain of the Ethereum Virtual Machine.
     Evm {
@@ -22,12 +27,28 @@ pub enum Network {
     StacksTest,
 }
 
+/// Base and Stacks.
+pub const MAIN_NETWORKS: &[Network] = &[Network::Evm { chain_id: 8_453 }, Network::Stacks];
+/// The test networks of Base and Stacks.
+pub const TEST_NETWORKS: &[Network] = &[Network::Evm { chain_id: 84_532 }, Network::StacksTest];
+
 /// The text is not the id of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a network: expected `eip155:` and the id of a chain, `stacks:1` or `stacks:2147483648`")]
+#[error("must be a network: `eip155:` and the id of a chain, `stacks:1` or `stacks:2147483648`")]
 pub struct NotANetwork;
 
 impl Network {
+    /// The network of a wallet with this chain id. `None` if the wallet has no address there.
+    #[must_use]
+    pub fn of(wallet: &Payer, chain_id: u64) -> Option<Self> {
+        let network = match wallet.as_str().get(..2)? {
+            "0x" => Self::Evm { chain_id },
+            "SP" | "SM" => Self::Stacks,
+            _ => Self::StacksTest,
+        };
+        (network.chain_id() == chain_id && chain_id > 0).then_some(network)
+    }
+
     /// The id of the chain within its kind of networks.
     #[must_use]
     pub const fn chain_id(self) -> u64 {
@@ -36,6 +57,14 @@ impl Network {
             Self::Stacks => STACKS_MAIN,
             Self::StacksTest => STACKS_TEST,
         }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
     }
 }
 

@@ -173,6 +173,10 @@ async fn the_examples_of_the_document_follow_each_other() {
         let (caller, mut made) = (app.caller().await, Made::default());
         for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
             for (verb, operation) in item.as_object().unwrap() {
+                // Its signature is made by a wallet.
+                if path == "/v1/auth/verify" {
+                    continue;
+                }
                 let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
                 let examples = examples.as_object().into_iter().flatten().take(if only_first { 1 } else { 9 });
                 for (name, example) in examples {

@@ -69,7 +69,7 @@ fn every_operation_documents_its_purpose_and_its_problems() {
                 assert!(operation[text].as_str().is_some_and(|text| text.len() > 10), "{name} has no {text}");
             }
             let responses = operation["responses"].as_object().unwrap();
-            if path.starts_with("/v1") {
+            if path.starts_with("/v1") && !path.starts_with("/v1/auth/") {
                 for status in ["400", "401", "422", "500", "503"] {
                     assert!(responses.contains_key(status), "{name} does not document {status}");
                 }

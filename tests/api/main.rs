@@ -13,6 +13,7 @@
 mod auth;
 mod backup;
 mod checker;
+mod clients;
 mod connections;
 mod counters;
 mod counters_model;
@@ -42,6 +43,7 @@ mod queues_faults;
 mod queues_model;
 mod replicas;
 mod schemathesis;
+mod sign_in;
 mod strangers;
 mod support;
 mod telemetry;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::TestApp;
 
 /// The fenced blocks of a page: language and text.
-fn blocks(page: &str) -> Vec<(&str, &str)> {
+pub fn blocks(page: &str) -> Vec<(&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }

@@ -7,6 +7,7 @@ use crate::database::TestDatabase;
 /// The entry functions, which the server may call. They call all others.
 const ENTRIES: &[&str] = &[
     "auth.revoked_lately",
+    "auth.sign_in",
     "auth.token_by_id",
     "auth.tokens_by_id",
     "rpc.read",
@@ -31,6 +32,7 @@ const ENTRIES: &[&str] = &[
     "sweep.queues",
     "sweep.rewording",
     "sweep.slugs",
+    "tenant.challenge_key",
     "tenant.routes",
 ];
 

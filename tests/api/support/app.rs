@@ -16,6 +16,7 @@ use payerbase::redis::Redis;
 use payerbase::sweeper::SweepSettings;
 use payerbase::turn::LaneCounts;
 use payerbase::waiting::POLL_INTERVAL;
+use payerbase::wallet::{MAIN_NETWORKS, TEST_NETWORKS};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
@@ -84,6 +85,7 @@ impl TestApp {
             calls,
             redis: None,
             public_url: None,
+            networks: [MAIN_NETWORKS, TEST_NETWORKS].concat(),
             origins: Origins::default(),
             sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
             log_requests: false,
