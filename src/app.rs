@@ -33,7 +33,7 @@ use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::wallet::Network;
-use crate::{counters, links, locks, me, memories, queues, sign_in, transactions};
+use crate::{counters, links, locks, me, memories, queues, sign_in, tokens, transactions};
 
 /// How long `serve` announces its stop before it closes its listener, so that balancers stop sending requests.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(2);
@@ -229,6 +229,7 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
             scope::scope("/v1")
                 .wrap(from_fn(authenticate))
                 .configure(me::routes::configure)
+                .configure(tokens::routes::configure)
                 .configure(counters::routes::configure)
                 .configure(links::routes::configure)
                 .configure(locks::routes::configure)

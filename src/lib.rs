@@ -39,6 +39,7 @@ pub mod slug;
 pub mod sweeper;
 pub mod telemetry;
 pub mod time;
+pub mod tokens;
 pub mod transactions;
 pub mod turn;
 pub mod vector;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
-use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, time, turn};
+use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, time, tokens, turn};
 
 /// Every method that a payer can call.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn methods() -> &'static [Entry] {
             queues::methods::METHODS,
             memories::methods::METHODS,
             me::methods::METHODS,
+            tokens::methods::METHODS,
         ]
         .concat()
     });
@@ -38,6 +39,7 @@ fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
         ("queues", queues::limits::limits()),
         ("memories", memories::limits::limits()),
         ("account", me::limits::limits()),
+        ("tokens", auth::limits::limits()),
         ("sweeper", sweeper::limits::limits()),
     ]
 }
@@ -76,9 +78,12 @@ pub fn schema() -> &'static Schema {
             (queues::SQL, [&queues::limits::limits()[..], &[time::last_time()]].concat()),
             (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
+            (tokens::SQL, Vec::new()),
         ];
-        let schema = Schema::default()
-            .with("payerbase_auth", auth::SQL, &[])
+        let auth_limits = auth::limits::limits();
+        let of_auth =
+            auth::SQL.iter().fold(Schema::default(), |schema, sql| schema.with("payerbase_auth", sql, &auth_limits));
+        let schema = of_auth
             .with("payerbase_slug", links::SLUG_SQL, &links)
             .with("payerbase_sweeper", sweeper::SQL, &sweeper_limits)
             .with("payerbase_search", memories::SEARCH_SQL, &[])

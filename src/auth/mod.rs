@@ -5,6 +5,7 @@
 mod authenticator;
 mod cache_metrics;
 mod challenge;
+pub mod limits;
 mod look_ups;
 mod proof;
 mod scope;
@@ -15,7 +16,9 @@ mod tokens;
 
 pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
+pub use limits::TokenMs;
 pub use proof::Proof;
+pub(crate) use scope::scopes;
 pub use scope::{NotAScope, Scope};
 pub use sign_in::{SignIn, SignedIn, ToSign};
 pub use slugs::{Reservation, Reserved, Slugs};
@@ -23,4 +26,4 @@ pub use token::{SecretHash, Token, TokenId};
 pub use tokens::{Grant, Tokens, create_token};
 
 /// The functions of this room.
-pub(crate) const SQL: &str = include_str!("rpc.sql");
+pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql"), include_str!("account.sql")];

@@ -35,7 +35,8 @@ as $$
     where id = p_id
 $$;
 
--- Ids of the tokens revoked in the last minute. Each server asks every two seconds and removes them from its cache.
+-- Ids of the tokens that were revoked, or whose time of expiry was brought forward, in the last minute. Each server
+-- asks every two seconds and removes them from its cache.
 create function auth.revoked_lately() returns setof text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -43,6 +44,10 @@ as $$
   select id
     from auth.tokens
     where revoked_at > clock_timestamp() - interval '1 minute'
+  union
+  select id
+    from auth.tokens
+    where shortened_at > clock_timestamp() - interval '1 minute'
 $$;
 
 -- Stores a token. Returns its time of expiry.
@@ -56,8 +61,9 @@ declare
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := v_now + make_interval(secs => p_lifetime_s);
 begin
-  insert into auth.tokens (id, secret_sha256, payer, scopes, name, created_at, expires_at)
-    values (p_id, p_secret_sha256, p_payer, p_scopes, p_name, v_now, v_expires_at);
+  insert into auth.tokens (payer, id, secret_sha256, scopes, name, created_at, expires_at)
+    values (p_payer, p_id, p_secret_sha256, p_scopes, p_name, v_now, v_expires_at);
+  perform auth.note(p_payer, 'token-created', p_id, null, p_scopes, null);
   return v_expires_at;
 end $$;
 
@@ -75,24 +81,32 @@ as $$
     order by payer, created_at
 $$;
 
--- Revokes a token; a second time changes nothing. False if the token is unknown.
+-- Revokes a token and all that were made with it; a second time changes nothing. False if the token is unknown.
 create function auth.revoke_token(p_id text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_now timestamptz := clock_timestamp();
+  v_payer text;
+  v_revoked_at timestamptz;
 begin
-  update auth.tokens
-    set revoked_at = coalesce(revoked_at, v_now)
+  select payer, revoked_at into v_payer, v_revoked_at
+    from auth.tokens
     where id = p_id;
-  return found;
+  if v_payer is null then
+    return false;
+  end if;
+  perform auth.revoke_all(v_payer, p_id);
+  if v_revoked_at is null then
+    perform auth.note(v_payer, 'token-revoked', p_id, null, null, null);
+  end if;
+  return true;
 end $$;
 
 -- Stores the token of a wallet that signed a challenge. Its id is made of the nonce, so that each challenge makes one
 -- token. Returns its time of expiry; NULL if the challenge was used before.
 create function auth.sign_in(
-  p_id text, p_secret_sha256 bytea, p_payer text, p_scopes text[], p_lifetime_s double precision
+  p_id text, p_secret_sha256 bytea, p_payer text, p_scopes text[], p_lifetime_s double precision, p_network text
 ) returns timestamptz
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -101,15 +115,19 @@ declare
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := v_now + make_interval(secs => p_lifetime_s);
 begin
-  insert into auth.tokens (id, secret_sha256, payer, scopes, created_at, expires_at)
-    values (p_id, p_secret_sha256, p_payer, p_scopes, v_now, v_expires_at)
+  insert into auth.tokens (payer, id, secret_sha256, scopes, created_at, expires_at)
+    values (p_payer, p_id, p_secret_sha256, p_scopes, v_now, v_expires_at)
     on conflict do nothing;
-  return case when found then v_expires_at end;
+  if not found then
+    return null;
+  end if;
+  perform auth.note(p_payer, 'signed-in', p_id, null, p_scopes, p_network);
+  return v_expires_at;
 end $$;
 
 grant execute on function
   auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately(),
-  auth.sign_in(text, bytea, text, text[], double precision)
+  auth.sign_in(text, bytea, text, text[], double precision, text)
   to payerbase_app;
 grant execute on function
   auth.create_token(text, bytea, text, text[], text, double precision), auth.list_tokens(text), auth.revoke_token(text)

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize, Serializer};
+
+use crate::json::read_list;
 
 /// Declares the scopes and their spelling once.
 macro_rules! scopes {
@@ -28,6 +31,7 @@ macro_rules! scopes {
     };
 }
 
+// New scopes come last: challenges name them by their places.
 scopes! {
     Everything "*"
     CountersRead "counters:read"
@@ -40,6 +44,9 @@ scopes! {
     QueuesWrite "queues:write"
     MemoriesRead "memories:read"
     MemoriesWrite "memories:write"
+    TokensRead "tokens:read"
+    TokensWrite "tokens:write"
+    AuditRead "audit:read"
 }
 
 impl Scope {
@@ -48,6 +55,21 @@ impl Scope {
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Everything || self == needed
     }
+}
+
+/// Deserializes an optional list of scopes, which is not empty.
+pub(crate) fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
+    struct Scopes(Vec<Scope>);
+
+    impl<'de> Deserialize<'de> for Scopes {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let many = format!("must have 1 to {} scopes", Scope::ALL.len());
+            let scopes = read_list(deserializer, Scope::ALL.len(), &many, |_: &Scope| true)?;
+            if scopes.is_empty() { Err(D::Error::custom(many)) } else { Ok(Self(scopes)) }
+        }
+    }
+
+    Ok(Option::<Scopes>::deserialize(deserializer)?.map(|scopes| scopes.0))
 }
 
 impl Serialize for Scope {

@@ -71,7 +71,8 @@ impl SignIn {
         let invalid = |detail| Problem::new(Code::InvalidValue).field("/chain", detail);
         if !self.networks.contains(&network) {
             let known: Vec<String> = self.networks.iter().map(ToString::to_string).collect();
-            return Err(invalid(format!("must be a network of this server: {}", known.join(", "))));
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(invalid(format!("must be a network of this server: {known}")));
         }
         if payer.has_several_keys() {
             let detail = "must be the address of one key: an address of several keys cannot sign in";
@@ -111,12 +112,13 @@ impl SignIn {
     /// Stores a token, and answers when it expires. `None` if the challenge was used before.
     async fn store(&self, challenge: &Challenge, token: &Token) -> Result<Option<DateTime<Utc>>, Problem> {
         let scopes: Vec<String> = challenge.scopes.iter().map(ToString::to_string).collect();
-        let store = sqlx::query_scalar("select auth.sign_in($1, $2, $3, $4, $5)")
+        let store = sqlx::query_scalar("select auth.sign_in($1, $2, $3, $4, $5, $6)")
             .bind(token.id.as_str().to_owned())
             .bind(token.secret.as_bytes().to_vec())
             .bind(challenge.payer.as_str().to_owned())
             .bind(scopes)
-            .bind(challenge.lifetime.as_secs_f64());
+            .bind(challenge.lifetime.as_secs_f64())
+            .bind(challenge.network.to_string());
         let database = self.database.clone();
         // In a task, so that a client that hangs up does not break the connection.
         let stored = tokio::spawn(async move {

@@ -6,12 +6,15 @@
 //! database.
 
 use std::fmt;
+use std::str::FromStr;
 
 use rand::RngExt as _;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
 
 const PREFIX: &str = "pb_live_";
 const ID_CHARS: usize = 16;
@@ -21,7 +24,9 @@ const CHECKSUM_CHARS: usize = 6;
 const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The public part of a token. Lists show it, and revocation takes it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 16, max_length = 16, pattern = "^[A-Za-z0-9]{16}$")]
 pub struct TokenId(String);
 
 impl TokenId {
@@ -30,11 +35,35 @@ impl TokenId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// An id that the database has.
+    pub(super) fn stored(id: String) -> Self {
+        Self(id)
+    }
 }
 
-impl From<String> for TokenId {
-    fn from(id: String) -> Self {
-        Self(id)
+impl TryFrom<String> for TokenId {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        match id.len() == ID_CHARS && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            true => Ok(Self(id)),
+            false => Err(format!("must be {ID_CHARS} letters and digits: the id of a token")),
+        }
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = String;
+
+    fn from_str(id: &str) -> Result<Self, String> {
+        id.to_owned().try_into()
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

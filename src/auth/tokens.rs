@@ -39,7 +39,7 @@ pub struct Grant {
     pub scopes: Vec<Scope>,
     /// The public part of the token.
     pub token: TokenId,
-    /// Name that the operator gave the token.
+    /// Name of the token.
     pub name: Option<String>,
     /// Time of expiry, by the database's clock.
     pub expires_at: DateTime<Utc>,
@@ -62,7 +62,7 @@ impl Grant {
             payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
             // Ignore scopes of newer versions.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
-            token: TokenId::from(id.clone()),
+            token: TokenId::stored(id.clone()),
             name: row.try_get("name")?,
             expires_at: row.try_get("expires_at")?,
             secret_sha256: row.try_get("secret_sha256")?,
@@ -137,7 +137,7 @@ impl Tokens {
         };
         let revoked: Vec<String> = in_time(LOOK_UP_TIMEOUT, lately).await?;
         for id in revoked {
-            self.known.invalidate(&TokenId::from(id)).await;
+            self.known.invalidate(&TokenId::stored(id)).await;
         }
         self.polled_ms.store(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
         Ok(())

@@ -12,8 +12,9 @@ use super::conditions::IdempotencyKey;
 use super::needs::Needs;
 use super::request::Answer;
 use super::spec::Spec;
+use crate::auth::{Grant, Proof, Scope, TokenId};
 use crate::parse;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::vector::Vector;
 use crate::waiting::{Wake, Wanted};
@@ -46,6 +47,11 @@ pub trait Method: Serialize + DeserializeOwned + Send + 'static {
 
     /// Its description.
     const SPEC: Spec;
+
+    /// Whether it is about this token: the caller needs no scope if the token is its own.
+    fn is_about(&self, _token: &TokenId) -> bool {
+        false
+    }
 
     /// Checks what types cannot check, and completes what the caller left out.
     ///
@@ -105,6 +111,7 @@ pub struct Wait<T> {
 pub struct Context<'a> {
     pub(super) payer: &'a str,
     pub(super) key: Option<&'a IdempotencyKey>,
+    pub(super) proof: &'a Proof,
     /// The index of the call in its transaction.
     pub(super) index: usize,
     /// The public address of this server.
@@ -116,6 +123,22 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The grant of the caller's token.
+    ///
+    /// # Errors
+    /// `missing-scope` without a token.
+    pub fn grant(&self) -> Result<&Grant, Problem> {
+        self.proof.grant().ok_or_else(|| Problem::new(Code::MissingScope))
+    }
+
+    /// Checks that the caller's token has a scope.
+    ///
+    /// # Errors
+    /// `missing-scope`.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        self.proof.require(scope)
+    }
+
     /// 192 bits: random, or the same again for the same idempotency key.
     #[must_use]
     pub fn secret(&self) -> [u8; 24] {
@@ -148,6 +171,7 @@ fn parse<M: Method>(params: Value) -> Result<Box<dyn AnyMethod>, Problem> {
 
 /// A method whose type is erased, so that a transaction can hold methods of several types.
 pub(super) trait AnyMethod: Send {
+    fn is_about(&self, token: &TokenId) -> bool;
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem>;
     fn weight(&self) -> usize;
     fn needs(&mut self) -> Needs<'_>;
@@ -157,6 +181,10 @@ pub(super) trait AnyMethod: Send {
 }
 
 impl<M: Method> AnyMethod for M {
+    fn is_about(&self, token: &TokenId) -> bool {
+        Method::is_about(self, token)
+    }
+
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         Method::prepare(self, context)
     }

@@ -86,18 +86,28 @@ impl Tenant {
 
     /// Checks that the caller may run every step.
     fn authorize<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
+        let own = self.proof.grant().map(|grant| &grant.token);
         plan.steps().try_for_each(|step| match step.spec.scope {
-            Some(scope) => self.proof.require(scope).map_err(|problem| step.position.of_step(problem)),
-            None => Ok(()),
+            Some(scope) if !own.is_some_and(|own| step.method.is_about(own)) => {
+                self.proof.require(scope).map_err(|problem| step.position.of_step(problem))
+            }
+            _ => Ok(()),
         })
     }
 
     /// Checks and completes the parameters of every step. Returns their total weight.
     fn prepare<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<usize, Problem> {
         for step in plan.steps() {
+            if step.spec.shows_secret_once && conditions.key.is_some() {
+                let detail =
+                    format!("{} takes no Idempotency-Key: its answer has a secret, which is not kept.", step.spec.name);
+                let problem = Problem::new(Code::InvalidHeader).member("header", "idempotency-key").detail(detail);
+                return Err(step.position.of_step(problem));
+            }
             let context = Context {
                 payer: self.payer().as_str(),
                 key: conditions.key.as_ref(),
+                proof: &self.proof,
                 index: step.position.index(),
                 site: &self.engine.site,
                 language: &self.engine.language,

@@ -38,6 +38,8 @@ pub struct Spec {
     pub body_bytes_max: usize,
     /// The member of the result that is a secret: no `$ref` can refer to it.
     pub secret: Option<&'static str>,
+    /// Whether its result has a secret that the server does not know afterwards. Such a call takes no idempotency key.
+    pub shows_secret_once: bool,
     /// Whether the parameters may contain U+0000: the method removes or refuses it.
     pub takes_nul: bool,
 }
@@ -58,6 +60,7 @@ impl Spec {
             is_visit: false,
             body_bytes_max,
             secret: None,
+            shows_secret_once: false,
             takes_nul: false,
         }
     }
@@ -134,6 +137,13 @@ impl Spec {
     pub const fn with_secret(mut self, member: &'static str) -> Self {
         self.secret = Some(member);
         self
+    }
+
+    /// Has a secret in its result that the server does not know afterwards.
+    #[must_use]
+    pub const fn with_secret_once(mut self, member: &'static str) -> Self {
+        self.shows_secret_once = true;
+        self.with_secret(member)
     }
 
     /// Removes or refuses U+0000 itself.

@@ -103,8 +103,11 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     url.ok_or_else(|| "expected http:// or https:// and a host, without a query".to_owned())
 }
 
-/// The networks of wallets.
+/// The networks of wallets, or `none`.
 pub(super) fn chains(text: &str) -> Result<Vec<Network>, String> {
+    if text.trim() == "none" {
+        return Ok(Vec::new());
+    }
     let chains = text.split(',').map(|chain| chain.trim().parse::<Network>());
     chains.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }

@@ -26,7 +26,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_NETWORKS",
-        "Networks whose wallets can sign in, separated by commas, as CAIP-2 ids: `eip155:` and the id of an EVM chain, `stacks:1`, or `stacks:2147483648` for the test network of Stacks. Default: `eip155:8453,stacks:1` (Base and Stacks); for `dev` also `eip155:84532,stacks:2147483648`, their test networks.",
+        "Networks whose wallets can sign in, separated by commas, as CAIP-2 ids: `eip155:` and the id of an EVM chain, `stacks:1`, or `stacks:2147483648` for the test network of Stacks; `none`: no wallet can sign in. Default: `eip155:8453,stacks:1` (Base and Stacks); for `dev` also `eip155:84532,stacks:2147483648`, their test networks.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",

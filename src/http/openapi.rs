@@ -88,6 +88,8 @@ struct ProblemBody {
     limit_bytes: Option<u64>,
     /// Limit of the tokens of a text for the embedding model (`payload-too-large`).
     limit_tokens: Option<u64>,
+    /// Quota of the payer (`quota-exceeded`).
+    limit: Option<u64>,
     /// Name of the header that is not valid (`invalid-header`).
     header: Option<String>,
     /// Scope that the token lacks (`missing-scope`).
@@ -298,21 +300,22 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         problems.push(Code::MissingScope);
         problems.extend(methods.iter().flat_map(|method| method.spec.problems));
         add_problems(operation, &problems);
-        add_headers(operation);
+        add_headers(operation, false);
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
         if let Some(scope) = method.spec.scope {
             operation["x-scope"] = scope.as_str().into();
         }
         add_problems(operation, &problems_of(verb, &method.spec));
         if method.spec.access == Access::Write {
-            add_headers(operation);
+            add_headers(operation, method.spec.shows_secret_once);
         }
     }
 }
 
-/// Adds the headers of every write: those of the request, and `Idempotent-Replay` in its success responses.
-fn add_headers(operation: &mut Value) {
-    let headers = [
+/// Adds the headers of every write: those of the request, and `Idempotent-Replay` in its success responses. A write that shows a
+/// secret once takes no idempotency key.
+fn add_headers(operation: &mut Value, shows_secret_once: bool) {
+    let mut headers = vec![
         json!({
             "name": "Idempotency-Key", "in": "header",
             "description": "Key that makes the write safe to retry, 8 to 128 characters of printable ASCII. For 24 \
@@ -329,12 +332,15 @@ fn add_headers(operation: &mut Value) {
             "schema": {"type": "string"},
         }),
     ];
+    if shows_secret_once {
+        headers.remove(0);
+    }
     match operation["parameters"].as_array_mut() {
         Some(parameters) => parameters.extend(headers),
         None => operation["parameters"] = headers.into_iter().collect(),
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-        if status.starts_with('2') {
+        if status.starts_with('2') && !shows_secret_once {
             response["headers"]["Idempotent-Replay"] = json!({
                 "description": "`true` if this is the answer to an earlier request with the same `Idempotency-Key`.",
                 "schema": {"type": "string"},

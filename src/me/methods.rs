@@ -1,12 +1,16 @@
-//! The method of the account.
+//! Methods of the account.
 
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use uuid::Uuid;
 
-use super::types::Usage;
+use super::types::{AuditEntry, Usage};
+use crate::auth::Scope;
 use crate::call::{Entry, Spec, method};
+use crate::page::{Cursor, CursorOf, Limit, Page};
 
 /// All methods of the account.
-pub const METHODS: &[Entry] = &[Entry::of::<GetMe>()];
+pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
 
 /// Gets the usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,3 +18,20 @@ pub const METHODS: &[Entry] = &[Entry::of::<GetMe>()];
 pub struct GetMe {}
 
 method!(GetMe => Usage, Spec::slow_read("getMe"));
+
+/// Lists the events of the account, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListAudit {
+    /// Maximum number of entries in the page, 1 to 1,000. Default: 100.
+    #[serde(default)]
+    #[param(value_type = Option<Limit>)]
+    pub limit: Limit,
+    /// `nextCursor` of the previous page. Default: the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Cursor>)]
+    pub cursor: Option<CursorOf<Uuid>>,
+}
+
+method!(ListAudit => Page<AuditEntry>, Spec::slow_read("listAudit").scope(Scope::AuditRead));

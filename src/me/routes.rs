@@ -1,20 +1,21 @@
-//! HTTP route of the account.
+//! HTTP routes of the account.
 
 use actix_web::get;
 use actix_web::web::Json;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::methods::GetMe;
-use super::types::{Limits, Me};
-use crate::call::{BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
+use super::methods::{GetMe, ListAudit};
+use super::types::{AuditEntry, Limits, Me};
+use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
 use crate::name::NAME_BYTES_MAX;
+use crate::page::Page;
 use crate::problem::{Code, Problem};
 use crate::time::Time;
 use crate::turn::CALL_TIMEOUT;
 
-/// Adds the route of the account.
+/// Adds the routes of the account.
 pub fn configure(service: &mut ServiceConfig<'_>) {
-    service.service(get_me);
+    service.service(get_me).service(list_audit);
 }
 
 /// Get the caller's account.
@@ -30,7 +31,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Proble
     Ok(Json(Me {
         payer: grant.payer.clone(),
         scopes: grant.scopes.clone(),
-        token_id: grant.token.as_str().to_owned(),
+        token_id: grant.token.clone(),
         token_name: grant.name.clone(),
         token_expires_at: Time(grant.expires_at),
         usage,
@@ -41,4 +42,14 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Proble
             embedding_ms_max: EMBEDDING_TIMEOUT.as_millis(),
         },
     }))
+}
+
+/// List the events of the account.
+///
+/// Newest first: sign-ins, and what happened to tokens. Entries are kept for {{audit_kept}}, at least.
+#[utoipa::path(operation_id = "listAudit", tag = "account", params(ListAudit),
+    responses((status = 200, description = "A page of events.", body = Page<AuditEntry>)))]
+#[get("/audit")]
+async fn list_audit(tenant: Tenant, call: Request<ListAudit>) -> Result<Answer<Page<AuditEntry>>, Problem> {
+    tenant.call(call).await
 }

@@ -27,3 +27,10 @@ begin
   return json_build_object('ok', json_build_object(
     'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs, 'memories', v_memories));
 end $$;
+
+-- A page of the payer's log.
+create function rpc.list_audit(p_payer text, p_params jsonb) returns json
+language sql stable
+as $$
+  select auth.list_own_audit(p_params)
+$$;

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::auth::Scope;
+use crate::auth::{Scope, TokenId};
 use crate::payer::Payer;
 use crate::time::Time;
 
@@ -59,8 +60,8 @@ pub struct Me {
     pub scopes: Vec<Scope>,
     /// Public id of the token, for listing and revoking it.
     #[schema(example = "0ahzrSBBqC2lZ0Nk")]
-    pub token_id: String,
-    /// Name that the operator gave to the token; `null` if the token has no name.
+    pub token_id: TokenId,
+    /// Name of the token; `null` if it has none.
     #[schema(required, example = "web shop")]
     pub token_name: Option<String>,
     /// Time at which the token expires.
@@ -69,4 +70,43 @@ pub struct Me {
     pub usage: Usage,
     /// Limits for every payer.
     pub limits: Limits,
+}
+
+/// Kind of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// A wallet signed in and got the token.
+    SignedIn,
+    /// The token was made, with another token or by the operator.
+    TokenCreated,
+    /// Another token was made in the place of the token.
+    TokenRotated,
+    /// The token was revoked, with those that were made with it.
+    TokenRevoked,
+}
+
+/// An entry of the log of the account.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// Id of the entry.
+    #[schema(value_type = String, format = "uuid", example = "019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90")]
+    pub id: Uuid,
+    /// Time of the event.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+    /// Id of the token that the event is about.
+    #[schema(example = "0ahzrSBBqC2lZ0Nk")]
+    pub token_id: TokenId,
+    /// Id of the token of the caller; `null` if it was a wallet or the operator.
+    #[schema(required, example = json!(null))]
+    pub by_token_id: Option<TokenId>,
+    /// Scopes of the token; `null` if the event does not concern them.
+    #[schema(required, example = json!(["counters:read"]))]
+    pub scopes: Option<Vec<String>>,
+    /// Network of the wallet that signed in, by its CAIP-2 id; `null` for other events.
+    #[schema(required, example = "eip155:8453")]
+    pub network: Option<String>,
 }

@@ -65,6 +65,8 @@ catalogue! {
         "`detail` says why. If the challenge has expired or was used, begin again with `createChallenge`. If the signature is wrong, sign `message` as it is, with the key of the address; the challenge can still be used. Contract wallets cannot sign in."
     MissingScope FORBIDDEN "missing-scope" "The token lacks the scope that this operation needs."
         "Use a token with the scope named in `scope`."
+    QuotaExceeded FORBIDDEN "quota-exceeded" "The payer has as much of this as it may have."
+        "`limit` is the quota, `detail` names what there is too much of. Nothing was changed. Delete some first."
     NotFound NOT_FOUND "not-found" "The resource or the path does not exist."
         "Check the name and the path. Write a slash in a name as `%2F`. Resources of other payers are not found either."
     MethodNotAllowed METHOD_NOT_ALLOWED "method-not-allowed" "The path does not support this HTTP method."

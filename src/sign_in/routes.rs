@@ -56,7 +56,7 @@ async fn verify_challenge(sign_in: Data<SignIn>, request: Request<VerifyChalleng
     created.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     Ok(created.json(SignedIn {
         token: signed_in.token.expose_secret().to_owned(),
-        token_id: signed_in.id.as_str().to_owned(),
+        token_id: signed_in.id,
         payer: signed_in.payer,
         scopes: signed_in.scopes,
         expires_at: Time(signed_in.expires_at),

@@ -3,20 +3,14 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::auth::Scope;
+use crate::auth::{Scope, TokenId, TokenMs, scopes};
 use crate::call::{Operation, Spec};
-use crate::json::read_list;
-use crate::number::Bounded;
 use crate::payer::Payer;
 use crate::time::Time;
 use crate::wallet::Network;
 
 /// One day.
 const TOKEN_MS_DEFAULT: i64 = 86_400_000;
-/// 366 days.
-const TOKEN_MS_MAX: i64 = 366 * TOKEN_MS_DEFAULT;
-
-type TokenMs = Bounded<60_000, TOKEN_MS_MAX>;
 
 /// The wallet that wants to sign in, and the token that it wants.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -37,20 +31,6 @@ pub struct CreateChallenge {
     #[serde(default = "TokenMs::of::<TOKEN_MS_DEFAULT>", deserialize_with = "TokenMs::or::<TOKEN_MS_DEFAULT, _>")]
     #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
     pub lifetime_ms: TokenMs,
-}
-
-fn scopes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Scope>>, D::Error> {
-    struct Scopes(Vec<Scope>);
-
-    impl<'de> Deserialize<'de> for Scopes {
-        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let many = format!("must have 1 to {} scopes", Scope::ALL.len());
-            let scopes = read_list(deserializer, Scope::ALL.len(), &many, |_: &Scope| true)?;
-            if scopes.is_empty() { Err(serde::de::Error::custom(many)) } else { Ok(Self(scopes)) }
-        }
-    }
-
-    Ok(Option::<Scopes>::deserialize(deserializer)?.map(|scopes| scopes.0))
 }
 
 /// The message that the wallet signs.
@@ -87,7 +67,7 @@ pub struct SignedIn {
     pub token: String,
     /// Public id of the token, for listing and revoking it.
     #[schema(example = "0ahzrSBBqC2lZ0Nk")]
-    pub token_id: String,
+    pub token_id: TokenId,
     /// Payer of the token: the wallet.
     pub payer: Payer,
     /// Scopes of the token.

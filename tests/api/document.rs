@@ -72,7 +72,19 @@ fn every_reference_leads_to_a_component_and_every_schema_says_what_it_is() {
 fn pages_refer_to_their_items() {
     let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap();
     let pages: Vec<&String> = schemas.keys().filter(|name| name.ends_with("Page")).collect();
-    assert_eq!(pages, ["CounterPage", "JobPage", "LinkPage", "LockPage", "MemoryPage", "QueueStatusPage"]);
+    assert_eq!(
+        pages,
+        [
+            "AuditEntryPage",
+            "CounterPage",
+            "JobPage",
+            "LinkPage",
+            "LockPage",
+            "MemoryPage",
+            "QueueStatusPage",
+            "TokenPage"
+        ]
+    );
     for page in pages {
         let item = format!("#/components/schemas/{}", page.trim_end_matches("Page"));
         assert_eq!(schemas[page]["properties"]["items"]["items"], json!({"$ref": item}));
@@ -102,7 +114,7 @@ fn no_parameter_has_an_example_that_makes_a_first_try_fail() {
                 let example = parameter.get("example").or_else(|| schema.get("example"));
                 let is_free = ["cursor", "slug", "Payerbase-Guard", "Idempotency-Key"]
                     .contains(&parameter["name"].as_str().unwrap());
-                let is_free = is_free || path.starts_with("/v1/jobs/{id}");
+                let is_free = is_free || path.starts_with("/v1/jobs/{id}") || path.starts_with("/v1/tokens/{id}");
                 assert!(!is_free || example.is_none(), "{path}: {parameter}");
                 assert!(is_free || parameter["in"] != "path" || example.is_some(), "{path}: {parameter}");
             }
@@ -114,6 +126,8 @@ fn no_parameter_has_an_example_that_makes_a_first_try_fail() {
 #[derive(Default)]
 struct Made {
     slug: String,
+    /// Id of a token.
+    token: String,
     /// Ids and leases of running jobs.
     running: Vec<(String, String)>,
 }
@@ -122,6 +136,9 @@ impl Made {
     fn learn(&mut self, answer: &Value) {
         if let Some(slug) = answer["slug"].as_str() {
             self.slug = slug.to_owned();
+        }
+        if answer["createdBy"].is_string() {
+            self.token = answer["id"].as_str().unwrap().to_owned();
         }
         for job in answer["jobs"].as_array().into_iter().flatten().chain([answer]) {
             if let (Some(id), Some(lease)) = (job["id"].as_str(), job["lease"].as_str()) {
@@ -142,7 +159,7 @@ async fn try_out(
 ) -> Value {
     let name = operation["operationId"].as_str().unwrap();
     let mut body = example.clone();
-    let mut at = path.replace("{slug}", &made.slug);
+    let mut at = path.replace("{slug}", &made.slug).replace("tokens/{id}", &format!("tokens/{}", made.token));
     if path.contains("/jobs/{id}") {
         let (id, lease) = made.running.last().cloned().expect("a running job");
         if name != "extendJob" {

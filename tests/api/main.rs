@@ -47,6 +47,7 @@ mod sign_in;
 mod strangers;
 mod support;
 mod telemetry;
+mod tokens;
 mod transactions;
 mod turn;
 mod two_servers;

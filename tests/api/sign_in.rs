@@ -106,6 +106,9 @@ async fn a_wallet_signs_in_and_calls() {
         let me = caller.get("/v1/me").await.ok();
         assert_eq!((&me["payer"], &me["tokenId"]), (&signed_in["payer"], &signed_in["tokenId"]));
         assert_eq!(me["tokenExpiresAt"], signed_in["expiresAt"]);
+        let entry = &caller.get("/v1/audit").await.ok()["items"][0];
+        assert_eq!((&entry["event"], &entry["network"]), (&json!("signed-in"), &json!(wallet.chain)));
+        assert_eq!((&entry["tokenId"], &entry["byTokenId"]), (&signed_in["tokenId"], &Value::Null));
     }
 }
 
@@ -219,4 +222,12 @@ async fn invalid_wishes_are_refused() {
     assert!(problem["detail"].as_str().unwrap().contains("several keys"), "{problem}");
     anyone.get("/v1/auth/challenge").await.problem(405, "method-not-allowed");
     anyone.post("/v1/auth/nothing", json!({})).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_server_without_networks_lets_no_wallet_in() {
+    let app = TestApp::set(TestDatabase::shared().await, |settings| settings.networks.clear());
+    let wallet = Wallet::ethereum();
+    let problem = anyone(&app).await.post("/v1/auth/challenge", wallet.wish()).await.problem(422, "invalid-value");
+    assert_eq!(problem["detail"], "/chain: must be a network of this server: none.");
 }

@@ -12,7 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["app"],
     &["http"],
     &["slices"],
-    &["counters", "links", "locks", "me", "memories", "queues", "sign_in", "sweeper", "transactions"],
+    &["counters", "links", "locks", "me", "memories", "queues", "sign_in", "sweeper", "tokens", "transactions"],
     &["call"],
     &["turn", "waiting"],
     &["auth", "embeddings"],

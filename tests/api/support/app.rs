@@ -140,7 +140,7 @@ impl TestApp {
     /// A new payer with a token of scope `*`.
     pub async fn caller(&self) -> Caller {
         let payer: Payer = format!("0x{:040x}", rand::random::<u128>()).parse().unwrap();
-        let token = self.token(&payer, &[Scope::Everything], Duration::from_secs(3_600)).await;
+        let token = self.token(&payer, &[Scope::Everything], Duration::from_secs(7_200)).await;
         Caller {
             url: self.url.clone(),
             client: self.client.clone(),

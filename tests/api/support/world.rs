@@ -58,6 +58,8 @@ pub struct Things {
     pub running: String,
     pub lease: String,
     pub token: String,
+    /// Id of a token that was made with another one.
+    pub token_id: String,
 }
 
 impl Things {
@@ -70,6 +72,7 @@ impl Things {
             running: uuid(),
             lease: uuid(),
             token: format!("{:032x}", rand::random::<u128>()),
+            token_id: format!("{:016x}", rand::random::<u64>()),
         }
     }
 
@@ -94,6 +97,8 @@ impl Things {
         caller.send_json(Method::PUT, "/v1/memories/theirs", memory).await.ok();
         let link = json!({"url": "https://theirs.example/", "slug": things.slug, "title": "theirs"});
         caller.post("/v1/links", link).await.ok();
+        let token = caller.post("/v1/tokens", json!({"name": "theirs"})).await.ok();
+        things.token_id = token["id"].as_str().unwrap().to_owned();
         things
     }
 
@@ -107,6 +112,7 @@ impl Things {
         let id = match operation.name.as_str() {
             "storeMemory" | "recallMemory" | "updateMemory" | "forgetMemory" => &self.name,
             "completeJob" | "failJob" | "extendJob" => &self.running,
+            "rotateToken" | "revokeToken" => &self.token_id,
             _ => &self.pending,
         };
         let all = [("name", name), ("queue", self.name.clone()), ("slug", self.slug.clone()), ("id", id.clone())];
@@ -139,8 +145,8 @@ impl Things {
         mine.iter().zip(theirs).fold(text.to_owned(), |text, (mine, theirs)| text.replace(*mine, theirs))
     }
 
-    fn all(&self) -> [&str; 6] {
-        [&self.name, &self.slug, &self.pending, &self.running, &self.lease, &self.token]
+    fn all(&self) -> [&str; 7] {
+        [&self.name, &self.slug, &self.pending, &self.running, &self.lease, &self.token, &self.token_id]
     }
 }
 
@@ -172,6 +178,8 @@ pub fn without_varying(body: &Value) -> Value {
         "at",
         "instance",
         "tokenId",
+        "byTokenId",
+        "createdBy",
         "tokenExpiresAt",
     ];
     match body {

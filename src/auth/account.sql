@@ -1,0 +1,311 @@
+-- The account of a payer: its own tokens, and its log. Installed as payerbase_auth. The functions behind methods take
+-- the payer of the turn.
+
+-- A token, and an entry of the log, as their payer sees them.
+create type auth.shown_token as (
+  id text, name text, scopes text[], "createdAt" timestamptz, "expiresAt" timestamptz, "revokedAt" timestamptz,
+  "createdBy" text
+);
+create type auth.shown_entry as (
+  id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text
+);
+
+-- A UUID of version 7 for a time, with the rest of another UUID. They sort by time.
+create function auth.uuid_at(p_at timestamptz, p_rest uuid) returns uuid
+language sql immutable
+as $$
+  select encode(
+    set_byte(
+      overlay(
+        uuid_send(p_rest)
+        placing substring(int8send((extract(epoch from p_at) * 1000)::bigint) from 3) from 1 for 6),
+      6, 112 + get_byte(uuid_send(p_rest), 6) % 16),
+    'hex')::uuid
+$$;
+
+-- Adds to the log of a payer, and deletes some entries and tokens that are past their retention.
+create function auth.note(
+  p_payer text, p_event text, p_token text, p_by_token text, p_scopes text[], p_network text
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_id uuid := auth.uuid_at(v_now, gen_random_uuid());
+  v_last uuid := auth.uuid_at(v_now - {{audit_kept}}, '00000000-0000-0000-0000-000000000000');
+  v_until timestamptz := v_now - {{tokens_kept}};
+  v_entries uuid[];
+  v_tokens text[];
+begin
+  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network)
+    values (p_payer, v_id, v_now, p_event, p_token, p_by_token, p_scopes, p_network);
+  v_entries := array(
+    select id
+      from auth.audit
+      where payer = p_payer and id < v_last
+      order by id
+      limit 10);
+  delete from auth.audit
+    where payer = p_payer and id = any (v_entries);
+  -- Not those whose tokens are valid: they would not be revoked with the maker of their maker.
+  v_tokens := array(
+    select id
+      from auth.tokens
+      where payer = p_payer and expires_at < v_until
+        and not exists (
+          select
+            from auth.tokens as made
+            where made.payer = p_payer and made.parent = tokens.id and made.revoked_at is null)
+      order by expires_at
+      limit 10);
+  v_tokens := v_tokens || array(
+    select id
+      from auth.tokens
+      where payer = p_payer and revoked_at < v_until
+      order by revoked_at
+      limit 10);
+  delete from auth.tokens
+    where payer = p_payer and id = any (v_tokens);
+end $$;
+
+-- Revokes a token and all that were made with it, directly or not; a second time changes nothing.
+create function auth.revoke_all(p_payer text, p_id text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_ids text[] := array[p_id];
+begin
+  -- Each round sees the tokens that were made while it waited for their parents.
+  while cardinality(v_ids) > 0 loop
+    update auth.tokens
+      set revoked_at = coalesce(revoked_at, v_now)
+      where payer = p_payer and id = any (v_ids);
+    v_ids := array(
+      select id
+        from auth.tokens
+        where payer = p_payer and parent = any (v_ids) and revoked_at is null);
+  end loop;
+end $$;
+
+-- The time until which the caller can make tokens, or the problem of one who cannot: its own token has ended, or the
+-- payer has too many.
+--   p_by  the token of the caller
+create function auth.check_maker(p_payer text, p_by text, out until timestamptz, out problem json)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_revoked_at timestamptz;
+  v_tokens bigint;
+begin
+  -- Until the end of the turn, nobody can revoke it.
+  select expires_at, revoked_at into until, v_revoked_at
+    from auth.tokens
+    where payer = p_payer and id = p_by
+    for share;
+  if until is null or v_revoked_at is not null then
+    problem := '{"problem":{"code":"token-revoked"}}';
+  elsif until <= v_now then
+    problem := '{"problem":{"code":"token-expired"}}';
+  else
+    select count(*) into v_tokens
+      from (
+        select
+          from auth.tokens
+          where payer = p_payer and expires_at > v_now and revoked_at is null and parent is not null
+          limit {{tokens_max}}
+      ) as counted;
+    if v_tokens >= {{tokens_max}} then
+      problem := json_build_object('problem', json_build_object(
+        'code', 'quota-exceeded', 'limit', {{tokens_max}}, 'detail', 'The payer has too many tokens: revoke some.'));
+    end if;
+  end if;
+end $$;
+
+create function auth.invalid_value(p_pointer text, p_detail text) returns json
+language sql immutable
+as $$
+  select json_build_object('problem', json_build_object('code', 'invalid-value', 'errors', json_build_array(
+    json_build_object('pointer', p_pointer, 'detail', p_detail))))
+$$;
+
+-- Stores a token that another one made. Returns it.
+--   p_secret  "id" and "sha256" of the token
+create function auth.make(
+  p_payer text, p_secret jsonb, p_scopes text[], p_name text, p_expires_at timestamptz, p_parent text
+) returns json
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_id text := p_secret->>'id';
+  v_sha256 bytea := decode(p_secret->>'sha256', 'hex');
+begin
+  insert into auth.tokens (payer, id, secret_sha256, scopes, name, created_at, expires_at, parent)
+    values (p_payer, v_id, v_sha256, p_scopes, p_name, v_now, p_expires_at, p_parent);
+  return json_build_object(
+    'ok', row(v_id, p_name, p_scopes, v_now, p_expires_at, null, p_parent)::auth.shown_token);
+end $$;
+
+-- Makes a token.
+--   p_params  "secret": the new token, and "by", the token of the caller; "scopes", at most those of "by"; "name";
+--             "lifetimeMs"
+create function auth.create_own_token(p_params jsonb) returns json
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_secret jsonb := p_params->'secret';
+  v_scopes text[] := array(select jsonb_array_elements_text(p_params->'scopes'));
+  v_maker record := auth.check_maker(v_payer, v_secret->>'by');
+  v_now timestamptz := clock_timestamp();
+  v_expires_at timestamptz := v_now + make_interval(secs => (p_params->>'lifetimeMs')::bigint / 1000.0);
+begin
+  if v_maker.problem is not null then
+    return v_maker.problem;
+  elsif v_expires_at > v_maker.until then
+    return auth.invalid_value('/lifetimeMs', 'must end before the token of the caller expires');
+  end if;
+  v_expires_at := coalesce(v_expires_at, least(v_maker.until, v_now + {{token_lifetime}}));
+  perform auth.note(v_payer, 'token-created', v_secret->>'id', v_secret->>'by', v_scopes, null);
+  return auth.make(v_payer, v_secret, v_scopes, p_params->>'name', v_expires_at, v_secret->>'by');
+end $$;
+
+-- Whether a token was made with another one, directly or not, or is the same.
+create function auth.descends(p_payer text, p_id text, p_from text) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id text := p_id;
+begin
+  while v_id <> p_from loop
+    select parent into v_id
+      from auth.tokens
+      where payer = p_payer and id = v_id;
+  end loop;
+  return v_id is not null;
+end $$;
+
+-- Makes a token in the place of another one, which expires soon. The other one is that of the caller, or was made with
+-- it, so it has no right that the caller lacks, and is revoked with it.
+--   p_params  "id": the other token; "overlapMs": how much longer it is valid; "secret" as above
+create function auth.rotate_own_token(p_params jsonb) returns json
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_id text := p_params->>'id';
+  v_secret jsonb := p_params->'secret';
+  v_maker record := auth.check_maker(v_payer, v_secret->>'by');
+  v_now timestamptz := clock_timestamp();
+  v_until timestamptz := v_now + make_interval(secs => (p_params->>'overlapMs')::bigint / 1000.0);
+  v_scopes text[];
+  v_name text;
+  v_expires_at timestamptz;
+begin
+  if v_maker.problem is not null then
+    return v_maker.problem;
+  end if;
+  select scopes, name, expires_at into v_scopes, v_name, v_expires_at
+    from auth.tokens
+    where payer = v_payer and id = v_id and revoked_at is null and expires_at > v_now
+    for update;
+  if not found then
+    return '{"problem":{"code":"not-found"}}';
+  elsif not auth.descends(v_payer, v_id, v_secret->>'by') then
+    return auth.invalid_value('/id', 'must be the token of the caller, or one that was made with it');
+  end if;
+  update auth.tokens
+    set expires_at = least(expires_at, v_until), shortened_at = v_now
+    where payer = v_payer and id = v_id;
+  perform auth.note(v_payer, 'token-rotated', v_id, v_secret->>'by', v_scopes, null);
+  return auth.make(v_payer, v_secret, v_scopes, v_name, v_expires_at, v_id);
+end $$;
+
+-- Revokes a token and all that were made with it.
+--   p_params  "id"; "by": the token of the caller
+create function auth.revoke_own_token(p_params jsonb) returns json
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_id text := p_params->>'id';
+  v_revoked_at timestamptz;
+begin
+  select revoked_at into v_revoked_at
+    from auth.tokens
+    where payer = v_payer and id = v_id;
+  if not found then
+    return '{"problem":{"code":"not-found"}}';
+  end if;
+  perform auth.revoke_all(v_payer, v_id);
+  if v_revoked_at is null then
+    perform auth.note(v_payer, 'token-revoked', v_id, p_params->>'by', null, null);
+  end if;
+  return '{"ok":null}';
+end $$;
+
+-- A page of the payer's tokens, newest first. The cursor is the last token of the previous page.
+create function auth.list_own_tokens(p_params jsonb) returns json
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_limit integer := (p_params->>'limit')::integer;
+  v_last text := p_params->>'cursor';
+  v_last_at timestamptz;
+  v_items auth.shown_token[];
+begin
+  select created_at into v_last_at
+    from auth.tokens
+    where payer = v_payer and id = v_last;
+  if v_last is not null and not found then
+    return auth.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
+  end if;
+  v_items := array(
+    select row(id, name, scopes, created_at, expires_at, revoked_at, parent)::auth.shown_token
+      from auth.tokens
+      where payer = v_payer and (v_last is null or (created_at, id) < (v_last_at, v_last))
+      order by created_at desc, id desc
+      limit v_limit + 1);
+  return json_build_object('ok', json_build_object(
+    'items', to_json(v_items[:v_limit]),
+    'nextCursor', case when cardinality(v_items) > v_limit then v_items[v_limit].id end));
+end $$;
+
+-- A page of the payer's log, newest first. The cursor is the last entry of the previous page.
+create function auth.list_own_audit(p_params jsonb) returns json
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_limit integer := (p_params->>'limit')::integer;
+  v_last uuid := coalesce((p_params->>'cursor')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_items auth.shown_entry[];
+begin
+  v_items := array(
+    select row(id, at, event, token, by_token, scopes, network)::auth.shown_entry
+      from auth.audit
+      where payer = v_payer and id < v_last
+      order by id desc
+      limit v_limit + 1);
+  return json_build_object('ok', json_build_object(
+    'items', to_json(v_items[:v_limit]),
+    'nextCursor', case when cardinality(v_items) > v_limit then v_items[v_limit].id end));
+end $$;
+
+grant execute on function
+  auth.create_own_token(jsonb), auth.rotate_own_token(jsonb), auth.revoke_own_token(jsonb), auth.list_own_tokens(jsonb),
+  auth.list_own_audit(jsonb)
+  to payerbase_rpc;

@@ -1,0 +1,174 @@
+//! Methods of tokens, with their parameters.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::types::{CreatedToken, ListedToken};
+use crate::auth::{Scope, Token, TokenId, TokenMs, scopes};
+use crate::call::{Context, Entry, Method, Spec, method};
+use crate::name::Name;
+use crate::number::Bounded;
+use crate::page::{Cursor, CursorOf, Limit, Page};
+use crate::problem::{Code, Problem};
+use crate::site::Site;
+use crate::waiting::Wake;
+
+/// All methods of tokens.
+pub const METHODS: &[Entry] =
+    &[Entry::of::<CreateToken>(), Entry::of::<ListTokens>(), Entry::of::<RotateToken>(), Entry::of::<RevokeToken>()];
+
+/// The problems of making a token.
+const MAKING: &[Code] = &[Code::QuotaExceeded];
+
+/// 24 hours.
+const OVERLAP_MS_MAX: i64 = 86_400_000;
+
+/// A new token. Only the hash of its secret goes to the database.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Secret {
+    id: String,
+    sha256: String,
+    /// The token of the caller.
+    by: String,
+    #[serde(skip)]
+    text: SecretString,
+}
+
+impl Secret {
+    fn generate(by: &TokenId) -> Self {
+        let (token, text) = Token::generate();
+        let id = token.id.as_str().to_owned();
+        Self { id, sha256: hex::encode(token.secret.as_bytes()), by: by.as_str().to_owned(), text }
+    }
+
+    fn show_in(&self, token: &mut CreatedToken) {
+        self.text.expose_secret().clone_into(&mut token.token);
+    }
+}
+
+/// Makes a token with at most the rights of the one that asks.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateToken {
+    /// The token.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub secret: Secret,
+    /// Name of the token in lists, 1 to 256 bytes of UTF-8. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Name>, example = "web shop")]
+    pub name: Option<Name>,
+    /// Scopes of the token, at most those of the token that asks. Default: the same as those.
+    #[serde(default, deserialize_with = "scopes")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, example = json!(["counters:read"]))]
+    pub scopes: Option<Vec<Scope>>,
+    /// Lifetime of the token, in milliseconds, 60,000 to 31,622,400,000 (366 days). It must end before the token that asks
+    /// expires. Default: one day, or as long as the token that asks is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
+    pub lifetime_ms: Option<TokenMs>,
+}
+
+impl Method for CreateToken {
+    type Output = CreatedToken;
+    const SPEC: Spec = Spec::write("createToken").scope(Scope::TokensWrite).with_secret_once("token").problems(MAKING);
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        let grant = context.grant()?;
+        let scopes = self.scopes.get_or_insert_with(|| grant.scopes.clone());
+        scopes.iter().try_for_each(|scope| context.require(*scope))?;
+        self.secret = Secret::generate(&grant.token);
+        Ok(())
+    }
+
+    fn after_commit(&self, token: &mut CreatedToken, _: &Site) -> Option<Wake> {
+        self.secret.show_in(token);
+        None
+    }
+}
+
+/// Lists the tokens of the payer, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListTokens {
+    /// Maximum number of tokens in the page, 1 to 1,000. Default: 100.
+    #[serde(default)]
+    #[param(value_type = Option<Limit>)]
+    pub limit: Limit,
+    /// `nextCursor` of the previous page. Default: the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Cursor>)]
+    pub cursor: Option<CursorOf<TokenId>>,
+}
+
+method!(ListTokens => Page<ListedToken>, Spec::slow_read("listTokens").scope(Scope::TokensRead));
+
+/// Makes a token in the place of another one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RotateToken {
+    /// Public id of the token to replace.
+    #[schema(ignore)]
+    pub id: TokenId,
+    /// The new token.
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub secret: Secret,
+    /// How much longer the old token is valid, in milliseconds, 0 to 86,400,000 (24 hours). Default: 86,400,000.
+    #[serde(
+        default = "Bounded::of::<OVERLAP_MS_MAX>",
+        deserialize_with = "Bounded::<0, OVERLAP_MS_MAX>::or::<OVERLAP_MS_MAX, _>"
+    )]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 86400000, example = 3600000)]
+    pub overlap_ms: Bounded<0, OVERLAP_MS_MAX>,
+}
+
+impl Method for RotateToken {
+    type Output = CreatedToken;
+    const SPEC: Spec = Spec::write("rotateToken")
+        .scope(Scope::TokensWrite)
+        .with_secret_once("token")
+        .problems(&[Code::QuotaExceeded, Code::NotFound]);
+
+    fn is_about(&self, token: &TokenId) -> bool {
+        self.id == *token
+    }
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        let grant = context.grant()?;
+        self.secret = Secret::generate(&grant.token);
+        Ok(())
+    }
+
+    fn after_commit(&self, token: &mut CreatedToken, _: &Site) -> Option<Wake> {
+        self.secret.show_in(token);
+        None
+    }
+}
+
+/// Revokes a token, and those that were made with it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeToken {
+    /// Public id of the token.
+    pub id: TokenId,
+    /// The token of the caller.
+    #[serde(skip_deserializing)]
+    pub by: Option<TokenId>,
+}
+
+impl Method for RevokeToken {
+    type Output = ();
+    const SPEC: Spec = Spec::write("revokeToken").scope(Scope::TokensWrite).problems(&[Code::NotFound]);
+
+    fn is_about(&self, token: &TokenId) -> bool {
+        self.id == *token
+    }
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        self.by = Some(context.grant()?.token.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! The payer's own tokens: made, listed, rotated and revoked with a token that may.
+//!
+//! A token makes only tokens with at most its own rights and lifetime, and they are revoked with it. The functions behind
+//! the methods are in `src/auth/account.sql`: only `payerbase_auth` reaches tokens.
+
+pub mod methods;
+pub mod routes;
+pub mod types;
+
+/// SQL functions of tokens.
+pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql")];
