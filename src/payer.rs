@@ -103,7 +103,8 @@ fn checksummed(lower: &str) -> String {
 fn canonical_stacks(address: &str) -> Option<String> {
     // The alphabet has no O, I or L. They are read as 0 and 1.
     let read: String = address.to_ascii_uppercase().replace('O', "0").replace(['I', 'L'], "1");
-    let (hash, version) = c32::decode_check_prefixed(&read, 'S').ok()?;
+    // The library panics if the text is too short for a checksum. An address has a character for each byte or more.
+    let (hash, version) = (read.len() > HASH_BYTES).then(|| c32::decode_check_prefixed(&read, 'S').ok())??;
     if hash.len() != HASH_BYTES || !STACKS_VERSIONS.contains(&version) {
         return None;
     }
@@ -164,6 +165,26 @@ mod tests {
             assert_eq!(payer.as_str(), canonical);
             assert_eq!(Payer::from_bytes(payer.to_bytes().unwrap()), Some(payer.clone()));
             assert_eq!(payer.shown().parse(), Ok(payer));
+        }
+    }
+
+    #[test]
+    fn parts_of_an_address_and_random_texts_are_refused() {
+        use rand::RngExt as _;
+        for address in
+            ["SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7", "SP000000000000000000002Q6VF78", "STX", "S000000000"]
+        {
+            for end in 0..address.len() {
+                assert_eq!(address[..end].parse::<Payer>(), Err(NotAnAddress), "{address} {end}");
+            }
+        }
+        let letters: Vec<char> = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcILOiloéß".chars().collect();
+        for _ in 0..100_000 {
+            let length = rand::rng().random_range(0..60);
+            let text: String = (0..length).map(|_| letters[rand::rng().random_range(0..letters.len())]).collect();
+            for begin in ["S", "SP", "0x"] {
+                assert_eq!(format!("{begin}{text}").parse::<Payer>(), Err(NotAnAddress), "{begin}{text}");
+            }
         }
     }
 

@@ -200,6 +200,7 @@ async fn invalid_wishes_are_refused() {
     let wallet = Wallet::ethereum();
     for (member, value, status, code) in [
         ("address", json!("0x12"), 422, "invalid-value"),
+        ("address", json!("STX"), 422, "invalid-value"),
         ("address", json!("SPAW66WC3G8WA5F28JVNG1NTRJ6H76E7EN5H6QQD"), 422, "invalid-value"),
         ("chain", json!("stacks:1"), 422, "invalid-value"),
         ("chain", json!("eip155:1"), 422, "invalid-value"),
