@@ -45,5 +45,6 @@ pub mod turn;
 pub mod vector;
 pub mod waiting;
 pub mod wallet;
+pub mod x402;
 
 pub use slices::{limits_markdown, methods, schema};

@@ -1,10 +1,9 @@
 //! Texts that wallets sign to show that they are there.
 
-use ripemd::Ripemd160;
 use sha2::Sha256;
 use sha3::{Digest as _, Keccak256};
 
-use super::signature::Signature;
+use super::signature::{Signature, read};
 use crate::payer::{EVM, Payer};
 
 /// Whether the key of a wallet signed a text.
@@ -22,12 +21,8 @@ pub fn has_signed(wallet: &Payer, text: &str, signature: &str) -> bool {
 
 /// The address of the key that signed.
 fn ethereum_signer(text: &str, signature: &str) -> Option<[u8; 20]> {
-    let (rs, v) = read(signature.strip_prefix("0x")?)?;
     let hash = Keccak256::digest(format!("\x19Ethereum Signed Message:\n{}{text}", text.len()));
-    let key = Signature::new(&rs, v.checked_sub(27)?)?.key(&hash.into())?;
-    // The first byte says that the key is not compressed.
-    let hash = Keccak256::digest(key.to_sec1_point(false).as_bytes().get(1..)?);
-    hash.last_chunk().copied()
+    Signature::ethereum(signature)?.ethereum_signer(&hash.into())
 }
 
 /// The hash in the addresses of the key that signed.
@@ -35,18 +30,7 @@ fn stacks_signer(text: &str, signature: &str) -> Option<[u8; 20]> {
     let (rs, recovery) = read(signature)?;
     let begin = ["\x17Stacks Signed Message:\n".as_bytes(), &compact_size(text.len())?].concat();
     let hash = Sha256::digest([&begin, text.as_bytes()].concat());
-    let key = Signature::new(&rs, recovery)?.key(&hash.into())?;
-    // Wallets have compressed keys.
-    let hash = Ripemd160::digest(Sha256::digest(key.to_sec1_point(true).as_bytes()));
-    Some(hash.into())
-}
-
-/// r and s together, and the last byte.
-fn read(hex: &str) -> Option<([u8; 64], u8)> {
-    let mut bytes = [0; 65];
-    hex::decode_to_slice(hex, &mut bytes).ok()?;
-    let (rs, last) = bytes.split_first_chunk()?;
-    Some((*rs, *last.first()?))
+    Signature::new(&rs, recovery)?.stacks_signer(&hash.into())
 }
 
 /// A length as Bitcoin writes it. `None` above 65,535: no text is so long.

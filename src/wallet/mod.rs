@@ -9,3 +9,4 @@ mod signature;
 
 pub use message::has_signed;
 pub use network::{MAIN_NETWORKS, Network, NotANetwork, TEST_NETWORKS};
+pub(crate) use signature::Signature;

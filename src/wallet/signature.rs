@@ -1,6 +1,9 @@
 //! Signatures on the curve secp256k1 from which the key can be recovered.
 
 use k256::ecdsa::{self, RecoveryId, VerifyingKey};
+use ripemd::Ripemd160;
+use sha2::Sha256;
+use sha3::{Digest as _, Keccak256};
 
 /// A signature from which the key can be recovered.
 ///
@@ -21,8 +24,35 @@ impl Signature {
         Some(Self { rs, recovery })
     }
 
-    /// The public key that signed this hash.
-    pub fn key(&self, hash: &[u8; 32]) -> Option<VerifyingKey> {
+    /// A signature as Ethereum writes it: `0x` and 130 hex digits, which are r, s, and v, 27 or 28. `None` if it is none.
+    pub fn ethereum(text: &str) -> Option<Self> {
+        let (rs, v) = read(text.strip_prefix("0x")?)?;
+        Self::new(&rs, v.checked_sub(27)?)
+    }
+
+    /// The address of the key of Ethereum that signed this hash.
+    pub fn ethereum_signer(&self, hash: &[u8; 32]) -> Option<[u8; 20]> {
+        // The first byte says that the key is not compressed.
+        let hash = Keccak256::digest(self.key(hash)?.to_sec1_point(false).as_bytes().get(1..)?);
+        hash.last_chunk().copied()
+    }
+
+    /// The hash in the addresses of the key of Stacks that signed this hash.
+    pub fn stacks_signer(&self, hash: &[u8; 32]) -> Option<[u8; 20]> {
+        // Wallets have compressed keys.
+        let hash = Ripemd160::digest(Sha256::digest(self.key(hash)?.to_sec1_point(true).as_bytes()));
+        Some(hash.into())
+    }
+
+    fn key(&self, hash: &[u8; 32]) -> Option<VerifyingKey> {
         VerifyingKey::recover_from_prehash(hash, &self.rs, self.recovery).ok()
     }
+}
+
+/// r and s together, and the last byte.
+pub(super) fn read(hex: &str) -> Option<([u8; 64], u8)> {
+    let mut bytes = [0; 65];
+    hex::decode_to_slice(hex, &mut bytes).ok()?;
+    let (rs, last) = bytes.split_first_chunk()?;
+    Some((*rs, *last.first()?))
 }

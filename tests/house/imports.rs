@@ -21,7 +21,7 @@ const ORDER: &[&[&str]] = &[
     // Values and services that do not depend on calls.
     &["aside"],
     &["budget", "payer_limit", "redis", "telemetry", "folders"],
-    &["parse"],
+    &["parse", "x402"],
     &["page", "vector", "wallet"],
     &["problem"],
     &["json", "name", "payer", "search_text", "site", "slug", "time"],

@@ -1,0 +1,49 @@
+//! x402, version 2: payments in requests and answers.
+//!
+//! A caller that pays sends what it signed: an authorization of EIP-3009 on an EVM chain, a transaction on Stacks. It is checked
+//! here without its network, before a facilitator settles it. Only plain keys can pay: contract wallets sign by rules of their own.
+
+mod asset;
+mod checked;
+mod evm;
+mod extensions;
+mod facilitator;
+mod offer;
+mod payload;
+mod refusal;
+mod stacks;
+mod strict;
+mod transaction;
+mod wire;
+
+use chrono::{DateTime, Utc};
+
+pub use asset::{Asset, Domain, KNOWN_ASSETS, KnownAsset, NotAnAsset};
+pub use checked::{Checked, PaymentKey};
+pub use extensions::{PAYMENT_IDENTIFIER, PaymentId, payment_identifier};
+pub use facilitator::{Kind, Outcome, Reason, SettleRequest, Supported, VerifyResponse, outcome, read_answer};
+pub use offer::{AMOUNT_MAX, InvalidOffer, Offer};
+pub use payload::PaymentPayload;
+pub use refusal::{Malformed, Refusal, Term};
+pub use wire::{
+    Extra, HEADER_BYTES_MAX, PaymentRequired, Requirements, Resource, SettlementResponse, VERSION, to_header,
+};
+
+use asset::Token;
+
+/// Checks a payment against the offers of its request.
+///
+/// # Errors
+/// The reason why the payment must not be settled.
+pub fn check<'a>(offers: &'a [Offer], payment: &PaymentPayload, now: DateTime<Utc>) -> Result<Checked<'a>, Refusal> {
+    let is_accepted = |offer: &&Offer| offer.is_accepted_by(&payment.accepted);
+    let offer = offers.iter().find(is_accepted).ok_or(Refusal::NotOffered)?;
+    match offer.asset().token() {
+        Token::Eip3009 { contract, domain } => evm::check(offer, contract, domain, &payment.payload, now),
+        Token::Stx => stacks::check(offer, None, &payment.payload),
+        Token::Sip010(contract) => stacks::check(offer, Some(contract), &payment.payload),
+    }
+}
+
+#[cfg(test)]
+mod testing;
