@@ -1,11 +1,13 @@
 //! Signing in with a wallet: from an address to a challenge, and from its signature to a token.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use rand::RngExt as _;
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::timeout;
 
 use super::challenge::{Challenge, ChallengeKey};
 use super::look_ups::LOOK_UP_TIMEOUT;
@@ -24,6 +26,8 @@ pub struct SignIn {
     site: Site,
     networks: Vec<Network>,
     key: OnceCell<ChallengeKey>,
+    /// One token is stored at a time: the other connections are for look-ups of tokens.
+    storing: Arc<Semaphore>,
 }
 
 /// The message that a wallet signs to sign in.
@@ -54,7 +58,7 @@ impl SignIn {
     /// Wallets of `networks` sign in at the server with the address `site`.
     #[must_use]
     pub fn new(database: Database, site: Site, networks: Vec<Network>) -> Self {
-        Self { database, site, networks, key: OnceCell::new() }
+        Self { database, site, networks, key: OnceCell::new(), storing: Arc::new(Semaphore::new(1)) }
     }
 
     /// Makes the challenge for a wallet that wants a token with these rights.
@@ -81,6 +85,8 @@ impl SignIn {
         if Network::of(&payer, network.chain_id()) != Some(network) {
             return Err(invalid("must be a network of the address".to_owned()));
         }
+        // As the nonce names them.
+        let scopes = Scope::ALL.iter().copied().filter(|scope| scopes.contains(scope)).collect();
         let issued_at = Utc::now().trunc_subsecs(0);
         let challenge = Challenge { payer, network, scopes, lifetime, issued_at, random: rand::rng().random() };
         let nonce = challenge.nonce(self.key().await?, &self.site).ok_or_else(|| Problem::new(Code::Internal))?;
@@ -91,11 +97,14 @@ impl SignIn {
     /// Makes the token of the wallet that signed a challenge.
     ///
     /// # Errors
-    /// `sign-in-failed`, `database-unavailable`, `database-exhausted`.
+    /// `sign-in-failed`, `overloaded`, `database-unavailable`, `database-exhausted`.
     pub async fn verify(&self, nonce: &str, signature: &str) -> Result<SignedIn, Problem> {
         let failed = |detail: &'static str| Problem::new(Code::SignInFailed).detail(detail);
         let challenge = Challenge::of(nonce, self.key().await?, &self.site);
         let challenge = challenge.ok_or_else(|| failed("This server has not made the challenge."))?;
+        if !self.networks.contains(&challenge.network) {
+            return Err(failed("This server does not serve the network of the wallet."));
+        }
         if !challenge.is_current(Utc::now()) {
             return Err(failed("The challenge has expired."));
         }
@@ -119,11 +128,18 @@ impl SignIn {
             .bind(scopes)
             .bind(challenge.lifetime.as_secs_f64())
             .bind(challenge.network.to_string());
+        let storing = timeout(LOOK_UP_TIMEOUT, Arc::clone(&self.storing).acquire_owned()).await;
+        let Ok(Ok(storing)) = storing else {
+            because("too many wallets sign in");
+            return Err(Problem::new(Code::Overloaded));
+        };
         let database = self.database.clone();
         // In a task, so that a client that hangs up does not break the connection.
         let stored = tokio::spawn(async move {
             let store = async { store.fetch_all(&mut *database.auth().acquire().await?).await };
-            in_time(LOOK_UP_TIMEOUT, store).await
+            let stored = in_time(LOOK_UP_TIMEOUT, store).await;
+            drop(storing);
+            stored
         });
         match stored.await.map_err(|_panicked| Problem::new(Code::Internal))? {
             Ok(stored) => Ok(stored.into_iter().next().flatten()),

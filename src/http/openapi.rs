@@ -50,6 +50,7 @@ const OF_PUBLIC_BODY: &[Code] = &[
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
     Code::Internal,
+    Code::Overloaded,
     Code::DatabaseUnavailable,
     Code::DatabaseExhausted,
 ];

@@ -62,6 +62,8 @@ impl MessageBody for LargeBody {
 
 fn respond<T: Serialize>(status: StatusCode, answer: Answer<T>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
+    // Answers are private, and some have secrets.
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     if answer.is_replay {
         response.insert_header((IDEMPOTENT_REPLAY, HeaderValue::from_static("true")));
     }

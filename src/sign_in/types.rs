@@ -16,8 +16,8 @@ const TOKEN_MS_DEFAULT: i64 = 86_400_000;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateChallenge {
-    /// Address of the wallet. Its key must be a plain one: contract wallets (ERC-1271, EIP-7702) and addresses of several keys
-    /// cannot sign in.
+    /// Address of the wallet. Only a signature by the key of the address counts: contract wallets (ERC-1271) and addresses of
+    /// several keys cannot sign in.
     pub address: Payer,
     /// Network of the wallet, by its CAIP-2 id. The server must serve it.
     #[schema(value_type = String, example = "eip155:8453")]

@@ -126,6 +126,14 @@ async fn a_token_has_the_rights_that_the_message_names() {
     caller.get("/v1/counters").await.ok();
     caller.increment("a", json!({})).await.problem(403, "missing-scope");
     assert_eq!(caller.get("/v1/me").await.ok()["scopes"], json!(["counters:read", "queues:write"]));
+    // In any order, and repeated.
+    for scopes in [json!(["queues:write", "counters:read"]), json!(["counters:read", "queues:write", "counters:read"])]
+    {
+        let mut wish = wallet.wish();
+        wish["scopes"] = scopes;
+        let signed_in = sign_in(&anyone, &wallet, wish).await;
+        assert_eq!(signed_in["scopes"], json!(["counters:read", "queues:write"]));
+    }
 }
 
 #[tokio::test]
