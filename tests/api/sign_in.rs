@@ -1,12 +1,16 @@
 //! Signing in with a wallet.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use k256::ecdsa::SigningKey;
 use payerbase::payer::Payer;
 use ripemd::Ripemd160;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use sha3::{Digest as _, Keccak256};
+use sqlx::Executor as _;
 
 use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
@@ -239,4 +243,93 @@ async fn a_server_without_networks_lets_no_wallet_in() {
     let wallet = Wallet::ethereum();
     let problem = anyone(&app).await.post("/v1/auth/challenge", wallet.wish()).await.problem(422, "invalid-value");
     assert_eq!(problem["detail"], "/chain: must be a network of this server: none.");
+}
+
+/// The nonce of a challenge that was made earlier: only the database's key can sign it.
+async fn made_earlier(app: &TestApp, url: &str, nonce: &str, seconds: u32) -> String {
+    let key: Vec<u8> =
+        sqlx::query_scalar("select tenant.challenge_key()").fetch_one(&mut app.database.admin().await).await.unwrap();
+    let mut nonce = hex::decode(nonce).unwrap();
+    let (fields, code) = nonce.split_at_mut(49);
+    // After the id of the chain and the address.
+    let issued_at: &mut [u8; 4] = (&mut fields[29..33]).try_into().unwrap();
+    *issued_at = (u32::from_be_bytes(*issued_at) - seconds).to_be_bytes();
+    let made = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(&*fields).chain_update(url).finalize();
+    code.copy_from_slice(&made.into_bytes()[..16]);
+    hex::encode(nonce)
+}
+
+#[tokio::test]
+async fn an_old_challenge_is_refused() {
+    let url = "https://pay.example/";
+    let app = TestApp::set(TestDatabase::shared().await, |settings| settings.public_url = Some(url.parse().unwrap()));
+    let anyone = anyone(&app).await;
+    let wallet = Wallet::ethereum();
+    for (seconds, is_taken) in [(0, true), (240, true), (301, false)] {
+        let challenge = challenge(&anyone, wallet.wish()).await;
+        let (message, nonce) = (challenge["message"].as_str().unwrap(), challenge["nonce"].as_str().unwrap());
+        let earlier = made_earlier(&app, url, nonce, seconds).await;
+        let line = |name: &str| message.lines().find(|line| line.starts_with(name)).unwrap();
+        let shifted = |name: &str| {
+            let (_, time) = line(name).split_once(": ").unwrap();
+            let time: payerbase::time::Time = time.to_owned().try_into().unwrap();
+            let time = payerbase::time::Time(time.0 - Duration::from_secs(seconds.into()));
+            format!("{name}: {time}")
+        };
+        let message = message
+            .replace(nonce, &earlier)
+            .replace(line("Issued At"), &shifted("Issued At"))
+            .replace(line("Expiration Time"), &shifted("Expiration Time"));
+        let answer = verify(&anyone, &json!(earlier), &wallet.sign(&message)).await;
+        match is_taken {
+            true => assert_eq!(answer.status, 201, "{answer:?}"),
+            false => assert_eq!(answer.problem(401, "sign-in-failed")["detail"], "The challenge has expired."),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_of_a_server_with_other_networks_is_refused() {
+    let database = TestDatabase::own().await;
+    let on = |networks: &'static [payerbase::wallet::Network]| {
+        TestApp::set(database.clone(), move |settings| {
+            settings.public_url = Some("https://pay.example".parse().unwrap());
+            settings.networks = networks.to_vec();
+        })
+    };
+    let (first, second) = (on(payerbase::wallet::MAIN_NETWORKS), on(&[]));
+    let wallet = Wallet::ethereum();
+    let challenge = challenge(&anyone(&first).await, wallet.wish()).await;
+    let signature = wallet.sign(challenge["message"].as_str().unwrap());
+    verify(&anyone(&second).await, &challenge["nonce"], &signature).await.problem(401, "sign-in-failed");
+    assert_eq!(verify(&anyone(&first).await, &challenge["nonce"], &signature).await.status, 201);
+}
+
+/// Sign-ins that wait for the database leave a connection for the look-ups of tokens.
+#[tokio::test]
+async fn sign_ins_do_not_delay_the_look_up_of_a_token() {
+    let app = TestApp::on(TestDatabase::own().await);
+    let (anyone, caller) = (anyone(&app).await, app.caller().await);
+    let mut signed = Vec::new();
+    for wallet in [Wallet::ethereum(), Wallet::ethereum(), Wallet::ethereum(), Wallet::ethereum()] {
+        let challenge = challenge(&anyone, wallet.wish()).await;
+        let signature = wallet.sign(challenge["message"].as_str().unwrap());
+        signed.push((challenge["nonce"].clone(), signature));
+    }
+    let mut admin = app.database.admin().await;
+    // Tokens can be read, and not stored.
+    admin.execute("begin; lock table auth.tokens in share mode").await.unwrap();
+    let waiting: Vec<_> = signed
+        .into_iter()
+        .map(|(nonce, signature)| {
+            let anyone = anyone.clone();
+            tokio::spawn(async move { verify(&anyone, &nonce, &signature).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    caller.get("/v1/me").await.ok();
+    admin.execute("rollback").await.unwrap();
+    for answer in join_all(waiting).await {
+        assert_eq!(answer.unwrap().status, 201);
+    }
 }
