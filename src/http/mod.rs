@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod pages;
 mod parameters;
+mod problem_schema;
 pub mod reply;
 mod request;
 pub mod request_id;
