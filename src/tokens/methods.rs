@@ -18,9 +18,6 @@ use crate::waiting::Wake;
 pub const METHODS: &[Entry] =
     &[Entry::of::<CreateToken>(), Entry::of::<ListTokens>(), Entry::of::<RotateToken>(), Entry::of::<RevokeToken>()];
 
-/// The problems of making a token.
-const MAKING: &[Code] = &[Code::QuotaExceeded];
-
 /// 24 hours.
 const OVERLAP_MS_MAX: i64 = 86_400_000;
 
@@ -72,7 +69,8 @@ pub struct CreateToken {
 
 impl Method for CreateToken {
     type Output = CreatedToken;
-    const SPEC: Spec = Spec::write("createToken").scope(Scope::TokensWrite).with_secret_once("token").problems(MAKING);
+    const SPEC: Spec =
+        Spec::write("createToken").scope(Scope::TokensWrite).with_secret_once("token").problems(&[Code::QuotaExceeded]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let grant = context.grant()?;

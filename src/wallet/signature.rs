@@ -7,8 +7,8 @@ use sha3::{Digest as _, Keccak256};
 
 /// A signature from which the key can be recovered.
 ///
-/// Every signature has a twin of the same text and key, with another s and another recovery id. Whoever knows a signature can
-/// compute its twin. Only the one with the lower s is accepted.
+/// Each signature has a twin with the same r, another s and another recovery id, which is valid for the same text and key. Anyone
+/// can compute it. Only the signature with the lower s is accepted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signature {
     rs: ecdsa::Signature,

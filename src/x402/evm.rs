@@ -106,7 +106,7 @@ impl Authorization {
         Ok(())
     }
 
-    /// What is signed (EIP-712).
+    /// The hash that the payer signs (EIP-712).
     fn digest(&self, domain_separator: Word) -> Option<Word> {
         let authorization = [
             keccak(AUTHORIZATION_TYPE.as_bytes()),

@@ -10,7 +10,7 @@ use crate::json::Plain;
 pub const PAYMENT_IDENTIFIER: &str = "payment-identifier";
 /// The extension with which a caller signs in.
 const SIGN_IN: &str = "sign-in-with-x";
-/// Members of the `info` of [`SIGN_IN`] that each offer has anew.
+/// Members of the `info` of [`SIGN_IN`] that differ in each offer.
 const CHANGING: [&str; 3] = ["nonce", "issuedAt", "expirationTime"];
 
 /// Name of a payment, which the caller chose: 16 to 128 of `A-Z a-z 0-9 _ -`. Payments with the same name are one payment.
@@ -56,7 +56,7 @@ impl PaymentPayload {
         }
     }
 
-    /// Checks that the extensions that the caller returned contain what was offered.
+    /// Checks that each returned extension contains the `info` of the offer.
     ///
     /// # Errors
     /// [`Refusal::ExtensionChanged`]

@@ -24,21 +24,6 @@ pub struct SettleRequest<'a> {
     pub payment_requirements: Requirements,
 }
 
-/// VerifyResponse: answer of a facilitator to `POST /verify`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VerifyResponse {
-    /// Whether the payment can be settled.
-    pub is_valid: bool,
-    /// Code of the error.
-    #[serde(alias = "invalid_reason")]
-    pub invalid_reason: Option<String>,
-    /// Internals of the facilitator, for the log.
-    pub invalid_message: Option<String>,
-    /// Address of the payer. It is not verified if `is_valid` is `false`.
-    pub payer: Option<String>,
-}
-
 /// Answer of a facilitator to `GET /supported`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Supported {
@@ -262,16 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_read() {
+    fn supported_networks_are_read() {
         let body = br#"{"kinds":[{"x402Version":1,"scheme":"exact","network":"eip155:8453"},
             {"x402Version":2,"scheme":"exact","network":"eip155:84532","extra":{"a":1}},
             {"x402Version":2,"scheme":"upto","network":"eip155:1"}],"extensions":[],"signers":{"eip155:*":["0x00"]}}"#;
         let supported: Supported = read_answer(body).unwrap();
         let has = [8_453, 84_532, 1].map(|chain_id| supported.has(Network::Evm { chain_id }));
         assert_eq!(has, [false, true, false]);
-        let body = br#"{"isValid":false,"invalidReason":"insufficient_funds","payer":null,"extra":{}}"#;
-        let verified: VerifyResponse = read_answer(body).unwrap();
-        assert_eq!((verified.is_valid, verified.invalid_reason.as_deref()), (false, Some("insufficient_funds")));
-        assert!(read_answer::<VerifyResponse>(b"{}").is_err());
+        assert!(read_answer::<Supported>(b"{}").is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! x402, version 2: payments in requests and answers.
 //!
-//! A caller that pays sends what it signed: an authorization of EIP-3009 on an EVM chain, a transaction on Stacks. It is checked
-//! here without its network, before a facilitator settles it. Only plain keys can pay: contract wallets sign by rules of their own.
+//! A payment is a signed authorization of EIP-3009 on an EVM chain, or a signed transaction on Stacks. This room checks it without
+//! its network, before a facilitator settles it. Only plain keys can pay: contract wallets sign by rules of their own.
 
 mod asset;
 mod checked;
@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 pub use asset::{Asset, Domain, KNOWN_ASSETS, KnownAsset, NotAnAsset};
 pub use checked::{Checked, PaymentKey};
 pub use extensions::{PAYMENT_IDENTIFIER, PaymentId, payment_identifier};
-pub use facilitator::{Kind, Outcome, Reason, SettleRequest, Supported, VerifyResponse, outcome, read_answer};
+pub use facilitator::{Kind, Outcome, Reason, SettleRequest, Supported, outcome, read_answer};
 pub use offer::{AMOUNT_MAX, InvalidOffer, Offer};
 pub use payload::PaymentPayload;
 pub use refusal::{Malformed, Refusal, Term};

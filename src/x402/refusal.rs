@@ -14,7 +14,7 @@ pub enum Refusal {
         "the payment is for none of the offers. Pay one of those in PAYMENT-REQUIRED, with an unchanged `accepted`"
     )]
     NotOffered,
-    /// `extensions` changes what was offered.
+    /// A returned extension differs from the offer.
     #[error("the extension `{0}` differs from the offer. Return its `info` unchanged. You may add members")]
     ExtensionChanged(String),
     /// The transaction of Stacks is signed in another way.

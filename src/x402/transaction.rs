@@ -22,7 +22,7 @@ pub(super) struct Transaction {
     pub nonce: u64,
     /// Recovery id, r and s.
     pub signature: [u8; 65],
-    /// What is signed.
+    /// The hash that the payer signs.
     pub signed_hash: [u8; 32],
     pub id: [u8; 32],
     pub transfer: Transfer,
