@@ -326,7 +326,12 @@ async fn sign_ins_do_not_delay_the_look_up_of_a_token() {
             tokio::spawn(async move { verify(&anyone, &nonce, &signature).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waits = "select count(*) > 0 from pg_locks where not granted and relation = 'auth.tokens'::regclass";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut admin).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Time for the others to wait too, if they can.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     caller.get("/v1/me").await.ok();
     admin.execute("rollback").await.unwrap();
     for answer in join_all(waiting).await {
