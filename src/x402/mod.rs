@@ -36,6 +36,22 @@ use asset::Token;
 /// # Errors
 /// The reason why the payment must not be settled.
 pub fn check<'a>(offers: &'a [Offer], payment: &PaymentPayload, now: DateTime<Utc>) -> Result<Checked<'a>, Refusal> {
+    check_at(offers, payment, Some(now))
+}
+
+/// Like [`check`], for a payment that may have been settled before it expired.
+///
+/// # Errors
+/// As [`check`], without those of the time.
+pub fn check_late<'a>(offers: &'a [Offer], payment: &PaymentPayload) -> Result<Checked<'a>, Refusal> {
+    check_at(offers, payment, None)
+}
+
+fn check_at<'a>(
+    offers: &'a [Offer],
+    payment: &PaymentPayload,
+    now: Option<DateTime<Utc>>,
+) -> Result<Checked<'a>, Refusal> {
     let is_accepted = |offer: &&Offer| offer.is_accepted_by(&payment.accepted);
     let offer = offers.iter().find(is_accepted).ok_or(Refusal::NotOffered)?;
     match offer.asset().token() {

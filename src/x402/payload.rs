@@ -58,6 +58,12 @@ impl PaymentPayload {
         Ok(Self { json, payload, accepted, extensions })
     }
 
+    /// The offer that the payer says it accepted.
+    #[must_use]
+    pub fn accepted(&self) -> &Requirements {
+        &self.accepted
+    }
+
     /// The JSON, as it was sent.
     #[must_use]
     pub fn json(&self) -> &str {

@@ -21,8 +21,9 @@ const ORDER: &[&[&str]] = &[
     // Values and services that do not depend on calls.
     &["aside"],
     &["budget", "payer_limit", "redis", "telemetry", "folders"],
+    &["chain", "facilitator"],
     &["parse", "x402"],
-    &["page", "vector", "wallet"],
+    &["endpoint", "page", "vector", "wallet"],
     &["problem"],
     &["json", "name", "payer", "search_text", "site", "slug", "time"],
     &["limits", "number"],
