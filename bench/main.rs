@@ -9,6 +9,7 @@
 //! - `cargo bench -- long` pushes, pops and completes jobs for minutes, to check that the rate stays constant.
 //! - `cargo bench -- two` compares two server processes on one database with one process.
 //! - `cargo bench -- fairness` measures what the neighbours of a demanding payer notice, and the memory of the server.
+//! - `cargo bench -- prices` compares calls that are paid from credit with free ones.
 //! - `cargo bench -- memories` searches a million (`BENCH_MEMORIES`) memories of a thousand payers.
 //! - `cargo bench --features local-embeddings -- embeddings` embeds texts. If `BENCH_PYTHON` is a Python with
 //!   sentence-transformers, it compares the two.
@@ -33,6 +34,7 @@ mod fairness;
 mod load;
 mod memories;
 mod pgbench;
+mod prices;
 mod proc;
 mod stage;
 mod wrk;
@@ -54,6 +56,8 @@ async fn main() {
         two().await;
     } else if wants("fairness") {
         fairness::run().await;
+    } else if wants("prices") {
+        prices::run().await;
     } else if wants("memories") {
         memories::run().await;
     } else if wants("embeddings") || wants("relevance") {

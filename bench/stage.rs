@@ -25,6 +25,11 @@ pub struct Stage {
 impl Stage {
     /// Starts a cluster with its data, and `servers` server processes with the settings in `environment`.
     pub async fn set(servers: usize, environment: &[(&str, &str)]) -> Self {
+        Self::set_each(&vec![environment; servers]).await
+    }
+
+    /// Starts a cluster with its data, and a server process for each environment.
+    pub async fn set_each(environments: &[&[(&str, &str)]]) -> Self {
         let dir = tempfile::Builder::new().prefix("payerbase-bench-").tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
         let engine = Engine::find().expect("PostgreSQL");
@@ -45,7 +50,7 @@ impl Stage {
         }
         let tokens = data::make(&mut admin, dir.path()).await;
         wrk::lay_out(dir.path(), &tokens);
-        let servers = (0..servers).map(|_| Server::start(&cluster, environment)).collect();
+        let servers = environments.iter().map(|environment| Server::start(&cluster, environment)).collect();
         Self { dir, engine, cluster, servers, tokens, admin }
     }
 
@@ -67,17 +72,27 @@ impl Stage {
         self.go_on(load, connections, seconds, servers)
     }
 
+    /// Resets the data and runs a load on one of the servers.
+    pub async fn on(&mut self, server: usize, load: Load, connections: usize, seconds: usize) -> Sample {
+        data::prepare(&mut self.admin, load).await;
+        self.drive(load, connections, seconds, server..server + 1)
+    }
+
     /// Runs a load on the data that earlier loads left.
     pub fn go_on(&self, load: Load, connections: usize, seconds: usize, servers: usize) -> Sample {
+        self.drive(load, connections, seconds, 0..servers)
+    }
+
+    fn drive(&self, load: Load, connections: usize, seconds: usize, servers: std::ops::Range<usize>) -> Sample {
         let before = self.cpu();
         let started = Instant::now();
         let mut sample = if load == Load::Floor {
             self.pgbench(&[pgbench::FLOOR.to_owned()], connections, seconds)
         } else {
-            let shares = self.servers.iter().take(servers);
-            let start =
-                |server: &Server| wrk::start(self.dir.path(), server.port, load, connections / servers, seconds);
-            let wrks: Vec<Child> = shares.map(start).collect();
+            let shares = self.servers.get(servers).expect("the servers");
+            let each = connections / shares.len();
+            let start = |server: &Server| wrk::start(self.dir.path(), server.port, load, each, seconds);
+            let wrks: Vec<Child> = shares.iter().map(start).collect();
             let samples = wrks.into_iter().map(|wrk| wrk::finish(load, wrk));
             let both = samples.reduce(|one, other| Sample { per_second: one.per_second + other.per_second, ..one });
             both.expect("a server")

@@ -14,7 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
 use crate::auth::{Authenticator, SignIn, Slugs, Tokens, register_caches};
-use crate::call::{CallSettings, Engine};
+use crate::call::{CallSettings, Engine, Services};
 use crate::db::Database;
 use crate::db::readiness::Readiness;
 use crate::http::answer_log::AnswerLog;
@@ -22,9 +22,11 @@ use crate::http::authenticate::authenticate;
 use crate::http::drain::{Steps, Stop};
 use crate::http::metrics::{AllMetrics, HttpMetrics};
 use crate::http::openapi::{self, Document};
+use crate::http::paywall::{self, Paywall};
 use crate::http::server::Server;
 use crate::http::{admin, edge, metrics, pages, reply, request_id, verbs};
 use crate::links::visitor::Origins;
+use crate::payments::{PaymentSettings, Payments};
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
 use crate::site::Site;
@@ -33,7 +35,7 @@ use crate::sweeper::{SweepSettings, Sweeper};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::wallet::Network;
-use crate::{counters, links, locks, me, memories, queues, sign_in, tokens, transactions};
+use crate::{counters, credit, links, locks, me, memories, queues, sign_in, tokens, transactions};
 
 /// How long `serve` announces its stop before it closes its listener, so that balancers stop sending requests.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(2);
@@ -62,6 +64,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// The networks whose wallets can sign in.
     pub networks: Vec<Network>,
+    /// How calls can be paid.
+    pub payments: PaymentSettings,
     /// Sources of the address and the country of visitors.
     pub origins: Origins,
     /// Settings of the sweeper.
@@ -101,9 +105,13 @@ impl Application {
         let [token_cache, slug_cache] = register_caches(&mut registry);
         let slugs = Arc::new(Slugs::new(database.clone(), slug_cache));
         let site = Site::new(public_url);
+        let payments = Payments::new(settings.payments.clone(), site.clone(), Arc::clone(&turns), &mut registry);
         let sign_in = web::Data::new(SignIn::new(database.clone(), site.clone(), settings.networks.clone()));
-        let (calls, driven) = (settings.calls.clone(), Arc::clone(&turns));
-        let engine = Arc::new(Engine::new(turns, Arc::clone(&slugs), methods(), site, calls, &mut registry));
+        let driven = Arc::clone(&turns);
+        let (slugs_of_calls, payments_of_calls) = (Arc::clone(&slugs), Arc::clone(&payments));
+        let services =
+            Services { turns, slugs: slugs_of_calls, payments: payments_of_calls, database: database.clone() };
+        let engine = Arc::new(Engine::new(services, methods(), site, settings.calls.clone(), &mut registry));
         let origins = web::Data::new(settings.origins.clone());
         let sweeper = Sweeper::new(database.clone(), Arc::clone(&engine), settings.sweep, &mut registry);
         let redis = settings.redis.clone();
@@ -114,6 +122,7 @@ impl Application {
         let authenticator = web::Data::new(Authenticator::new(tokens));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
+        let paywall = web::Data::new(Paywall::new(payments, document.operations().to_vec()));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
         let threads = settings.workers;
@@ -138,6 +147,7 @@ impl Application {
                 .app_data(slugs.clone())
                 .app_data(origins.clone())
                 .app_data(document.clone())
+                .app_data(paywall.clone())
                 .service(pages::docs_redirect)
                 .service(pages::docs())
                 .service(pages::root)
@@ -186,7 +196,7 @@ impl Application {
         if let Some((admin, _served)) = admin {
             admin.stop(false).await;
         }
-        self.engine.close();
+        self.engine.close().await;
         self.database.close().await;
         served
     }
@@ -223,12 +233,14 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
         .service(pages::readyz)
         .service(pages::openapi)
         .service(pages::problems)
+        .service(pages::paid_routes)
         .configure(links::routes::configure_public)
         .configure(sign_in::routes::configure)
         .service(
             scope::scope("/v1")
                 .wrap(from_fn(authenticate))
                 .configure(me::routes::configure)
+                .configure(credit::routes::configure)
                 .configure(tokens::routes::configure)
                 .configure(counters::routes::configure)
                 .configure(links::routes::configure)
@@ -260,6 +272,8 @@ fn cors() -> Cors {
         .allow_any_header()
         .expose_headers([
             "allow",
+            paywall::PAYMENT_REQUIRED.as_str(),
+            paywall::PAYMENT_RESPONSE.as_str(),
             reply::IDEMPOTENT_REPLAY.as_str(),
             "retry-after",
             "www-authenticate",

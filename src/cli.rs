@@ -1,6 +1,8 @@
 //! The command line.
 
+mod credit;
 mod dev;
+mod payments;
 mod token;
 
 use std::error::Error;
@@ -86,6 +88,27 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Give payers credit, with which calls are paid on a server with prices.
+    Credit {
+        #[command(flatten)]
+        target: token::Target,
+        #[command(subcommand)]
+        command: credit::CreditCommand,
+    },
+    /// List, show and retry payments.
+    Payments {
+        #[command(flatten)]
+        target: token::Target,
+        #[command(subcommand)]
+        command: payments::PaymentsCommand,
+    },
+    /// Check the ledger of all credit.
+    Ledger {
+        #[command(flatten)]
+        target: token::Target,
+        #[command(subcommand)]
+        command: credit::LedgerCommand,
+    },
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -120,6 +143,9 @@ impl Cli {
                 Ok(())
             }
             Some(Command::Token { target, command }) => token::token(config, target, command).await,
+            Some(Command::Credit { target, command }) => credit::credit(config, target, command).await,
+            Some(Command::Payments { target, command }) => payments::payments(config, target, command).await,
+            Some(Command::Ledger { target, command }) => credit::ledger(config, target, command).await,
         }
     }
 }
@@ -188,15 +214,19 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
     let setting = config.embeddings.clone();
     // Reading a local model from its files blocks.
     let embeddings = tokio::task::spawn_blocking(move || Embeddings::open(&setting)).await??.map(Arc::new);
+    let payments = config.payments.clone();
+    payments.check().await?;
+    let prices = Arc::new(payments.prices());
     Ok(Settings {
         listen: SocketAddr::new(config.listen.ip(), port),
         admin: config.admin,
         workers: config.workers,
         lanes: config.lanes,
-        calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings },
+        calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings, prices },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         networks: config.networks.clone().unwrap_or_else(|| MAIN_NETWORKS.to_vec()),
+        payments,
         origins: config.origins.clone(),
         sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
         log_requests: config.log_requests,

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
-use crate::{auth, call, counters, links, locks, me, memories, name, queues, sweeper, time, tokens, turn};
+use crate::{
+    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, sweeper, time, tokens, turn,
+};
 
 /// Every method that a payer can call.
 #[must_use]
@@ -19,6 +21,7 @@ pub fn methods() -> &'static [Entry] {
             memories::methods::METHODS,
             me::methods::METHODS,
             tokens::methods::METHODS,
+            credit::methods::METHODS,
         ]
         .concat()
     });
@@ -40,6 +43,8 @@ fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
         ("memories", memories::limits::limits()),
         ("account", me::limits::limits()),
         ("tokens", auth::limits::limits()),
+        ("credit", pay::limits::limits()),
+        ("payments", payments::limits::limits()),
         ("sweeper", sweeper::limits::limits()),
     ]
 }
@@ -68,10 +73,13 @@ pub fn schema() -> &'static Schema {
         let (links, locks) = (links::limits::limits(), locks::limits::limits());
         let memory_limits =
             [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end(), time::last_time()]].concat();
-        let sweeper_limits = [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits()].concat();
+        let sweeper_limits =
+            [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits(), &pay::limits::limits()].concat();
         let rpc = [
             (turn::SQL, Vec::new()),
             (call::SQL, call::limits::limits()),
+            (pay::SQL, Vec::new()),
+            (payments::SQL, payments::limits::limits()),
             (counters::SQL, vec![name::prefix_end()]),
             (links::SQL, [&links[..], &[time::last_time()]].concat()),
             (locks::SQL, locks),
@@ -86,6 +94,7 @@ pub fn schema() -> &'static Schema {
         let schema = of_auth
             .with("payerbase_slug", links::SLUG_SQL, &links)
             .with("payerbase_sweeper", sweeper::SQL, &sweeper_limits)
+            .with("payerbase_sweeper", pay::CHECK_SQL, &[])
             .with("payerbase_search", memories::SEARCH_SQL, &[])
             .with("payerbase_rpc", &dispatch_sql(&dispatched), &[]);
         let texts = rpc.iter().flat_map(|(texts, limits)| texts.iter().map(move |sql| (sql, limits)));

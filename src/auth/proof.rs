@@ -23,6 +23,8 @@ pub struct Proof(Kind);
 enum Kind {
     /// The caller holds a token of the payer.
     Grant(Arc<Grant>),
+    /// The caller has signed a payment. It may run what a wallet would pay for, but nothing of the account.
+    Payment(Payer),
     /// No token: a visitor follows a link, or the sweeper works. Only calls without a scope may run.
     NoToken(Payer),
 }
@@ -36,6 +38,11 @@ impl Proof {
         Self(Kind::NoToken(payer))
     }
 
+    /// The proof of a payer who has signed a payment for the request.
+    pub(crate) fn of_payment(payer: Payer) -> Self {
+        Self(Kind::Payment(payer))
+    }
+
     /// The sweeper's proof, without a token.
     pub(crate) fn of_sweeper(payer: Payer) -> Self {
         Self(Kind::NoToken(payer))
@@ -46,7 +53,7 @@ impl Proof {
     pub fn payer(&self) -> &Payer {
         match &self.0 {
             Kind::Grant(grant) => &grant.payer,
-            Kind::NoToken(payer) => payer,
+            Kind::Payment(payer) | Kind::NoToken(payer) => payer,
         }
     }
 
@@ -55,16 +62,17 @@ impl Proof {
     pub fn grant(&self) -> Option<&Grant> {
         match &self.0 {
             Kind::Grant(grant) => Some(grant),
-            Kind::NoToken(_) => None,
+            Kind::Payment(_) | Kind::NoToken(_) => None,
         }
     }
 
     /// Checks that the token has a scope.
     ///
     /// # Errors
-    /// `missing-scope`, also without a token.
+    /// `missing-scope`, also for visitors.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
-        if self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
+        let is_paid = matches!(self.0, Kind::Payment(_)) && !needed.is_of_account();
+        if is_paid || self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }
         Err(Problem::new(Code::MissingScope).member("scope", needed.as_str()))

@@ -47,9 +47,16 @@ scopes! {
     TokensRead "tokens:read"
     TokensWrite "tokens:write"
     AuditRead "audit:read"
+    CreditRead "credit:read"
 }
 
 impl Scope {
+    /// Whether it is a right to the account, and not to data.
+    #[must_use]
+    pub fn is_of_account(self) -> bool {
+        matches!(self, Self::Everything | Self::TokensRead | Self::TokensWrite | Self::AuditRead | Self::CreditRead)
+    }
+
     /// Whether a token with the scope `self` may do what needs the scope `needed`.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {

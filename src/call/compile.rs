@@ -1,6 +1,7 @@
 //! From a transaction to a plan: each call is parsed by the code of its own route.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,7 @@ use super::references::{Finder, Reference, cut, too_many_references};
 use super::spec::Spec;
 use super::transaction::{Results, TransactedCall, Transaction};
 use crate::json::{Plain, has_nul};
+use crate::pay::{Price, Prices};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::turn::{Access, Batching};
@@ -82,6 +84,9 @@ fn compile(
     entry: &Entry,
 ) -> Result<CompiledCall, Problem> {
     let Entry { spec, parse } = *entry;
+    if spec.tops_up {
+        return Err(invalid(index, "/method", "cannot be in a transaction: it needs a payment of its own"));
+    }
     if spec.batching == Batching::Apart {
         let detail = "cannot be in a transaction: searches, lists and counts are calls of their own";
         return Err(invalid(index, "/method", detail));
@@ -221,6 +226,10 @@ impl Plan for Compiled {
             true => Ok(weight + self.references()),
             false => Err(Problem::new(Code::InvalidValue).field("/calls", too_heavy())),
         }
+    }
+
+    fn price(&self, prices: &Prices) -> Option<Arc<Price>> {
+        prices.sum(self.calls.iter().map(|call| call.spec.tier))
     }
 
     fn params(&self, site: &Site) -> Result<String, Problem> {

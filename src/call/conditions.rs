@@ -39,13 +39,13 @@ impl IdempotencyKey {
         if !is_printable || !KEY_CHARS.contains(&key.len()) {
             return None;
         }
-        let mut digest = Sha256::new();
-        for part in parts {
-            // The length comes first, so that different lists of parts have different digests.
-            digest.update(part.len().to_be_bytes());
-            digest.update(part);
-        }
-        Some(Self { key: key.to_owned(), request_sha256: digest.finalize().into() })
+        Some(Self { key: key.to_owned(), request_sha256: digest_of(parts) })
+    }
+
+    /// The key of a request that came with a payment and without a key: it runs once for the payment.
+    #[must_use]
+    pub(super) fn of_payment(id: &str, request_sha256: [u8; 32]) -> Self {
+        Self { key: format!("payment {id}"), request_sha256 }
     }
 
     /// A secret that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
@@ -61,13 +61,26 @@ impl IdempotencyKey {
     }
 }
 
-/// The conditions of one write.
+/// SHA-256 of the parts of a request.
+pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        // The length comes first, so that different lists of parts have different digests.
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+/// The conditions of one call, of which only a write can have a key or a guard.
 #[derive(Clone, Default)]
 pub struct Conditions {
     /// Run once under this key.
-    pub key: Option<IdempotencyKey>,
+    pub key: Option<Box<IdempotencyKey>>,
     /// Run only while this lock is held.
     pub guard: Option<Guard>,
+    /// SHA-256 of the request, if a payment came with it.
+    pub request_sha256: Option<Box<[u8; 32]>>,
 }
 
 impl Conditions {

@@ -11,8 +11,11 @@ use super::outside::Outside;
 use crate::aside::Aside;
 use crate::auth::Slugs;
 use crate::budget::Budget;
+use crate::db::Database;
 use crate::embeddings::Embeddings;
+use crate::pay::{Meter, Prices};
 use crate::payer_limit::PayerLimit;
+use crate::payments::Payments;
 use crate::site::Site;
 use crate::turn::Turns;
 use crate::waiting::Waiters;
@@ -31,6 +34,20 @@ pub struct CallSettings {
     pub language: String,
     /// The model that makes vectors of texts.
     pub embeddings: Option<Arc<Embeddings>>,
+    /// What calls cost.
+    pub prices: Arc<Prices>,
+}
+
+/// What calls use.
+pub struct Services {
+    /// The way to the database.
+    pub turns: Arc<Turns>,
+    /// Slugs, which payers share.
+    pub slugs: Arc<Slugs>,
+    /// Payments of callers.
+    pub payments: Arc<Payments>,
+    /// The database, for the meter of reads.
+    pub database: Database,
 }
 
 /// Everything that calls go through in this process.
@@ -42,6 +59,9 @@ pub struct Engine {
     pub(super) site: Site,
     pub(super) language: String,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) prices: Arc<Prices>,
+    pub(super) meter: Meter,
+    pub(super) payments: Arc<Payments>,
     aside: Aside,
     requests: Arc<Budget>,
 }
@@ -50,13 +70,13 @@ impl Engine {
     /// Calls of `methods` run in `turns`.
     #[must_use]
     pub fn new(
-        turns: Arc<Turns>,
-        slugs: Arc<Slugs>,
+        services: Services,
         methods: &'static [Entry],
         site: Site,
         settings: CallSettings,
         registry: &mut Registry,
     ) -> Self {
+        let Services { turns, slugs, payments, database } = services;
         let metrics = Arc::new(Metrics::register(registry));
         let outside = Outside {
             embeddings: settings.embeddings,
@@ -66,7 +86,9 @@ impl Engine {
         };
         let (aside, requests) = (Aside::new(), Budget::new(REQUESTS_BYTES_MAX, REQUESTS_PAYER_SHARE));
         let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
-        Self { turns, waiters, outside, methods, site, language: settings.language, metrics, aside, requests }
+        let CallSettings { language, prices, .. } = settings;
+        let meter = Meter::start(database, Arc::clone(&prices));
+        Self { turns, waiters, outside, methods, site, language, metrics, prices, meter, payments, aside, requests }
     }
 
     /// The public address of this server.
@@ -85,6 +107,11 @@ impl Engine {
         &self.requests
     }
 
+    /// The payments of callers.
+    pub(crate) fn payments(&self) -> &Arc<Payments> {
+        &self.payments
+    }
+
     /// The waiting calls of this process.
     pub(crate) fn waiters(&self) -> &Arc<Waiters> {
         &self.waiters
@@ -95,8 +122,9 @@ impl Engine {
         self.waiters.close();
     }
 
-    /// Refuses new calls. The lanes end when their inboxes are empty.
-    pub fn close(&self) {
+    /// Refuses new calls, and takes what reads have cost. The lanes end when their inboxes are empty.
+    pub async fn close(&self) {
         self.turns.close();
+        self.meter.close().await;
     }
 }

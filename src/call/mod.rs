@@ -3,6 +3,7 @@
 //! [`Tenant`] runs a method or a transaction. Its steps are in `pipeline.rs`: authorize, prepare, work outside of the turn,
 //! execute one statement, and after the commit wake waiting calls.
 
+mod charge;
 mod compile;
 mod conditions;
 mod dispatch_sql;
@@ -21,9 +22,9 @@ mod spec;
 mod tenant;
 mod transaction;
 
-pub use conditions::{Conditions, Guard, IdempotencyKey};
+pub use conditions::{Conditions, Guard, IdempotencyKey, digest_of};
 pub(crate) use dispatch_sql::dispatch_sql;
-pub use engine::{CallSettings, Engine};
+pub use engine::{CallSettings, Engine, Services};
 pub(crate) use method::method;
 pub use method::{Context, Entry, Method, Operation, Wait};
 pub use needs::{Embedded, NeededSlug, NeededVector, Needs};

@@ -9,7 +9,7 @@ use super::spec::Spec;
 use crate::json::read_members;
 use crate::problem::{Code, Problem};
 use crate::telemetry::because;
-use crate::turn::{Access, CallError};
+use crate::turn::Access;
 
 /// The result of a method in SQL. Every expected outcome is data.
 #[derive(Deserialize)]
@@ -45,17 +45,4 @@ pub(super) fn unreadable(spec: &Spec, error: &serde_json::Error) -> Problem {
 pub(super) fn mismatch(method: &str, error: &serde_json::Error) -> Problem {
     because(format!("{method}: its types in Rust and in SQL differ: {error}"));
     Problem::new(Code::Internal)
-}
-
-impl From<CallError> for Problem {
-    fn from(error: CallError) -> Self {
-        Self::new(match error {
-            CallError::Overloaded => Code::Overloaded,
-            CallError::PayerBusy => Code::PayerBusy,
-            CallError::Unavailable => Code::DatabaseUnavailable,
-            CallError::Exhausted => Code::DatabaseExhausted,
-            CallError::OutcomeUnknown => Code::OutcomeUnknown,
-            CallError::Refused => Code::Internal,
-        })
-    }
 }

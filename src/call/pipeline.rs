@@ -14,6 +14,7 @@ use super::spec::Spec;
 use super::tenant::Tenant;
 use crate::aside::LARGE_BYTES;
 use crate::auth::Reservation;
+use crate::pay::Price;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
 use crate::turn::{Access, CallResult, Command};
@@ -21,6 +22,8 @@ use crate::waiting::NoPlace;
 
 /// Whether a write was answered under its key, so that it does not run again.
 pub(super) const HAS_ANSWER: Spec = Spec::read("hasAnswer");
+
+const CALLS_ARE_FREE: &str = "This server takes no payments: its calls are free.";
 
 /// How much work a call is: the size of its request, and its weight.
 #[derive(Clone, Copy)]
@@ -35,18 +38,30 @@ impl Tenant {
     pub(super) async fn run<P: Plan>(
         &self,
         mut plan: P,
-        conditions: Conditions,
+        mut conditions: Conditions,
         bytes: usize,
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(&mut plan)?;
+        self.once_for_its_payment::<P>(&mut conditions);
         let (tenant, given) = (self.clone(), conditions.clone());
         let prepare = move || {
             let weight = tenant.prepare(&mut plan, &given)?;
             Ok((plan, Work { bytes, weight }))
         };
         let (plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
+        let price = plan.price(&self.engine.prices);
+        let price = match &self.purchase {
+            Some(_) => Box::pin(self.pay::<P>(&conditions, price)).await?,
+            None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
+            None => price,
+        };
         let mut reserved = Vec::new();
-        let answer = self.attempt(plan, &conditions, work, &mut reserved).await;
+        let attempt = self.attempt(plan, &conditions, price.clone(), work, &mut reserved);
+        let answer = match price.as_deref().filter(|_| P::SPEC.access == Access::Read) {
+            Some(price) => Box::pin(self.metered(price, attempt)).await,
+            None => attempt.await,
+        };
+        let answer = answer.map_err(|problem| self.of_purchase(price.as_ref(), problem));
         self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
         let (plan, answer) = answer?;
         self.after_commit(plan, answer).await
@@ -56,18 +71,26 @@ impl Tenant {
         &self,
         mut plan: P,
         conditions: &Conditions,
+        price: Option<Arc<Price>>,
         work: Work,
         reserved: &mut Vec<Reservation>,
     ) -> Result<(P, Answer<P::Output>), Problem> {
+        let mut held = None;
         if self.admit(&mut plan, conditions).await? {
-            self.work_outside(&mut plan, reserved).await?;
+            if let Some(price) = price.as_deref().filter(|_| P::SPEC.access == Access::Write) {
+                // Work outside costs, so the price is held meanwhile. The turn takes it.
+                held = Some(Box::new(Box::pin(self.engine.meter.admit(self.payer(), price)).await?));
+            }
+            Box::pin(self.work_outside(&mut plan, reserved)).await?;
         }
         let site = self.engine.site.clone();
         let (plan, params) =
             self.aside(work.bytes, Code::Overloaded, move || plan.params(&site).map(|params| (plan, params))).await?;
         let mut command = command(&P::SPEC, params, work.weight, conditions);
         command.vector = plan.vector().cloned();
+        command.price = price;
         let answer = self.execute(&plan, command).await?;
+        drop(held);
         Ok((plan, answer))
     }
 
@@ -106,7 +129,7 @@ impl Tenant {
             }
             let context = Context {
                 payer: self.payer().as_str(),
-                key: conditions.key.as_ref(),
+                key: conditions.key.as_deref(),
                 proof: &self.proof,
                 index: step.position.index(),
                 site: &self.engine.site,
@@ -224,5 +247,15 @@ fn unanswered(spec: &Spec) -> Code {
 
 fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
     let Spec { name, access, batching, is_visit, .. } = *spec;
-    Command { method: name, access, batching, params, conditions: conditions.to_json(), weight, is_visit, vector: None }
+    Command {
+        method: name,
+        access,
+        batching,
+        params,
+        conditions: conditions.to_json(),
+        weight,
+        is_visit,
+        vector: None,
+        price: None,
+    }
 }

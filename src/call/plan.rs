@@ -1,11 +1,14 @@
 //! A plan: what the pipeline runs. It has one step for a single method, and several for a transaction.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::method::{AnyMethod, Method, Wait};
 use super::outcome::mismatch;
 use super::spec::Spec;
+use crate::pay::{Price, Prices};
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::vector::Vector;
@@ -27,6 +30,9 @@ pub(super) trait Plan: Send + 'static {
     /// # Errors
     /// `invalid-value` if the weight exceeds the limit of one call.
     fn weight(&self) -> Result<usize, Problem>;
+
+    /// What the plan costs. `None`: nothing.
+    fn price(&self, prices: &Prices) -> Option<Arc<Price>>;
 
     /// The parameters of the SQL function, as JSON.
     fn params(&self, site: &Site) -> Result<String, Problem>;
@@ -94,6 +100,10 @@ impl<M: Method> Plan for Single<M> {
 
     fn weight(&self) -> Result<usize, Problem> {
         Ok(Method::weight(&self.0))
+    }
+
+    fn price(&self, prices: &Prices) -> Option<Arc<Price>> {
+        prices.of(Self::SPEC.tier)
     }
 
     fn params(&self, _: &Site) -> Result<String, Problem> {

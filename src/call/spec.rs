@@ -1,6 +1,7 @@
 //! The description of a method.
 
 use crate::auth::Scope;
+use crate::pay::Tier;
 use crate::problem::Code;
 use crate::turn::{Access, Batching};
 
@@ -22,6 +23,10 @@ pub struct Spec {
     pub batching: Batching,
     /// The scope that the caller needs.
     pub scope: Option<Scope>,
+    /// What it costs.
+    pub tier: Tier,
+    /// Whether its payment is all credit: it costs nothing, and needs a payment.
+    pub tops_up: bool,
     /// The problems of this method. The problems of all methods are added to them.
     pub problems: &'static [Code],
     /// The parameters that a `$ref` can fill.
@@ -47,11 +52,17 @@ pub struct Spec {
 impl Spec {
     const fn new(name: &'static str, access: Access) -> Self {
         let (batching, body_bytes_max) = (Batching::Batched, BODY_BYTES_MAX);
+        let tier = match access {
+            Access::Write => Tier::Write,
+            Access::Read => Tier::Read,
+        };
         Self {
             name,
             access,
             batching,
             scope: None,
+            tier,
+            tops_up: false,
             problems: &[],
             refs: &[],
             binds_vector: false,
@@ -94,6 +105,20 @@ impl Spec {
     #[must_use]
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// Makes credit of the payment of its request.
+    #[must_use]
+    pub const fn tops_up(mut self) -> Self {
+        self.tops_up = true;
+        self.tier(Tier::Free)
+    }
+
+    /// Has another price than other writes or reads.
+    #[must_use]
+    pub const fn tier(mut self, tier: Tier) -> Self {
+        self.tier = tier;
         self
     }
 

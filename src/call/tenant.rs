@@ -9,6 +9,7 @@ use super::request::{Answer, Request};
 use super::transaction::{Results, Transaction};
 use crate::auth::{Grant, Proof};
 use crate::payer::Payer;
+use crate::payments::Purchase;
 use crate::problem::{Code, Problem};
 
 /// A payer that is proven. This is the only way to data: every call runs through [`Tenant::call`] or [`Tenant::transact`],
@@ -17,13 +18,22 @@ use crate::problem::{Code, Problem};
 pub struct Tenant {
     pub(super) proof: Proof,
     pub(super) engine: Arc<Engine>,
+    /// What the request says about payments. `None` if it costs nothing.
+    pub(super) purchase: Option<Arc<Purchase>>,
 }
 
 impl Tenant {
     /// Calls of this payer run in `engine`.
     #[must_use]
     pub fn new(proof: Proof, engine: Arc<Engine>) -> Self {
-        Self { proof, engine }
+        Self { proof, engine, purchase: None }
+    }
+
+    /// Calls are paid with this purchase, where there is one.
+    #[must_use]
+    pub fn with(mut self, purchase: Option<Arc<Purchase>>) -> Self {
+        self.purchase = purchase;
+        self
     }
 
     /// The payer.

@@ -22,7 +22,7 @@ use crate::time::Time;
 /// Maximum lifetime of a token. Longer use needs a deliberate renewal.
 const LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// The database of the tokens.
+/// The database of the operator.
 #[derive(Args)]
 pub(super) struct Target {
     /// Data folder of a running `payerbase dev`. Default: DATABASE_URL, PAYERBASE_DATA_DIR, or the standard folder.
@@ -105,7 +105,7 @@ async fn revoke(admin: &mut PgConnection, id: String) -> Outcome {
     Ok(())
 }
 
-fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
+pub(super) fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
     match (target.data_dir, config.database.clone()) {
         (None, Some(database)) => Ok(database),
         (data_dir, _) => {

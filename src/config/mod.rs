@@ -1,5 +1,6 @@
 //! The settings: environment variables. Reading them reports every mistake at once, before a command starts.
 
+mod payments;
 mod values;
 mod variables;
 
@@ -17,6 +18,7 @@ use url::Url;
 use crate::db::{AUTH_CONNECTIONS, SHARED_CONNECTIONS, WATCH_CONNECTIONS};
 use crate::embeddings;
 use crate::links::visitor::{Countries, Origins};
+use crate::payments::PaymentSettings;
 use crate::redis::Redis;
 use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
@@ -52,6 +54,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// The networks whose wallets can sign in. `None`: the default of the command.
     pub networks: Option<Vec<Network>>,
+    /// How calls can be paid.
+    pub payments: PaymentSettings,
     /// Sources of a visitor's address and country.
     pub origins: Origins,
     /// How long single clicks are kept.
@@ -178,6 +182,7 @@ impl Config {
             admin: admin_port.map(|port| (admin, port).into()),
             public_url: reader.read("PAYERBASE_PUBLIC_URL", public_url),
             networks: reader.read("PAYERBASE_NETWORKS", chains),
+            payments: reader.read("PAYERBASE_PAYMENTS", payments::payments).unwrap_or_default(),
             origins: Origins {
                 proxies: reader.read("PAYERBASE_TRUSTED_PROXIES", networks).unwrap_or_default(),
                 country_header: reader.read("PAYERBASE_COUNTRY_HEADER", |text| {
@@ -225,8 +230,9 @@ impl Config {
     /// Maximum number of connections to the database that a server opens.
     fn connections_max(&self) -> usize {
         let pools = self.pool_max + AUTH_CONNECTIONS + WATCH_CONNECTIONS + SHARED_CONNECTIONS;
+        let meter = if self.payments.networks.is_empty() { 0 } else { 2 };
         // One is for the probe of a database that cannot be reached.
-        2 * (self.lanes.write + self.lanes.read) + usize::try_from(pools).unwrap_or(usize::MAX) + 1
+        2 * (self.lanes.write + self.lanes.read) + usize::try_from(pools).unwrap_or(usize::MAX) + meter + 1
     }
 
     /// Logs that the server serves, and with which settings. It has no secret.
@@ -241,6 +247,7 @@ impl Config {
             database = self.database.as_ref().map_or_else(none, shown_database),
             redis = self.redis.as_ref().map_or_else(none, ToString::to_string),
             public_url = self.public_url.as_ref().map_or_else(none, ToString::to_string),
+            payments = self.payments.to_string(),
             trusted_proxies = if proxies.is_empty() { none() } else { proxies.join(",") },
             country_header = origins.country_header.as_ref().map_or_else(none, ToString::to_string),
             countries = origins.countries.as_ref().map_or_else(none, ToString::to_string),
@@ -295,6 +302,7 @@ mod tests {
             ("PAYERBASE_ADMIN_PORT", "-1"),
             ("PAYERBASE_PUBLIC_URL", "ftp://root:hunter2@localhost"),
             ("PAYERBASE_NETWORKS", "eip155:8453,solana:1"),
+            ("PAYERBASE_PAYMENTS", "/dev/null/nothing"),
             ("PAYERBASE_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
             ("PAYERBASE_COUNTRY_HEADER", "a header"),
             ("PAYERBASE_MAXMIND_FILE", "/dev/null/nothing"),

@@ -29,6 +29,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Networks whose wallets can sign in, separated by commas, as CAIP-2 ids: `eip155:` and the id of an EVM chain, `stacks:1`, or `stacks:2147483648` for the test network of Stacks; `none`: no wallet can sign in. Default: `eip155:8453,stacks:1` (Base and Stacks); for `dev` also `eip155:84532,stacks:2147483648`, their test networks.",
     ),
     (
+        "PAYERBASE_PAYMENTS",
+        "File that says what calls cost and how callers pay, in JSON ([PAYMENTS.md](PAYMENTS.md)). Make it readable for the user of the server only: it may have keys. `serve` and `dev` refuse to start if a facilitator does not settle what the file offers, or a network is another one. Default: none; then calls are free.",
+    ),
+    (
         "PAYERBASE_TRUSTED_PROXIES",
         "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks; an address in it may have a port. Default: none.",
     ),
@@ -120,8 +124,9 @@ A server opens at most this many connections; its start line has the sum as `con
 | 2 | revocations and readiness |
 | 3 | slugs and the sweeper |
 | 1 | the start, and the probe of a database that cannot be reached |
+| 2 | the price of reads, and its end; only with `PAYERBASE_PAYMENTS` |
 
-With the defaults this is 20 on two cores and 32 on eight.
+With the defaults and without `PAYERBASE_PAYMENTS` this is 20 on two cores and 32 on eight.
 A lane keeps its connections, the second one from its first heavy call on; the others are opened when they are needed and closed after ten idle minutes.
 ";
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
+use super::paywall::Paywall;
 use crate::auth::{Authenticator, Proof};
 use crate::call::{Engine, Tenant};
+use crate::payments::{Paid, Purchase};
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, paid_by};
 
@@ -22,21 +25,50 @@ pub async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let authenticator = request.app_data::<web::Data<Authenticator>>().cloned();
-    let proof = match authenticator {
-        Some(authenticator) => authenticator.prove(request.headers()).await,
-        None => {
-            because("the application has no authenticator");
-            Err(Problem::new(Code::Internal))
-        }
-    };
-    match proof {
+    let toll = request.app_data::<web::Data<Paywall>>().and_then(|paywall| paywall.toll(&request));
+    let paid = toll.as_ref().map_or(Ok(None), |toll| toll.payment(&request));
+    let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
+    let mut response = match prove(&request, toll.is_some(), paid).await {
         Ok(proof) => {
             paid_by(proof.payer());
             request.extensions_mut().insert(proof);
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            if toll.is_some() {
+                request.extensions_mut().insert(Arc::clone(&purchase));
+            }
+            next.call(request).await.map(ServiceResponse::map_into_boxed_body)?
         }
-        Err(problem) => Ok(request.into_response(problem.error_response())),
+        Err(problem) => request.into_response(problem.error_response()),
+    };
+    if let Some(toll) = toll {
+        toll.sign(&mut response, &purchase);
+    }
+    Ok(response)
+}
+
+/// The proof of the payer: a token, or a payment for this request.
+async fn prove(
+    request: &ServiceRequest,
+    is_paid: bool,
+    paid: Result<Option<Arc<Paid>>, Problem>,
+) -> Result<Proof, Problem> {
+    let paid = paid?;
+    if !request.headers().contains_key(AUTHORIZATION) {
+        match paid {
+            Some(paid) => return Ok(paid.proof()),
+            None if is_paid => return Err(Problem::new(Code::PaymentRequired)),
+            None => {}
+        }
+    }
+    let Some(authenticator) = request.app_data::<web::Data<Authenticator>>().cloned() else {
+        because("the application has no authenticator");
+        return Err(Problem::new(Code::Internal));
+    };
+    let proof = authenticator.prove(request.headers()).await?;
+    match paid.filter(|paid| paid.payer() != proof.payer()) {
+        Some(_stranger) => {
+            Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))
+        }
+        None => Ok(proof),
     }
 }
 
@@ -47,9 +79,10 @@ impl FromRequest for Tenant {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let proof = request.extensions().get::<Proof>().cloned();
+        let purchase = request.extensions().get::<Arc<Purchase>>().cloned();
         let engine = request.app_data::<web::Data<Engine>>().cloned();
         ready(match (proof, engine) {
-            (Some(proof), Some(engine)) => Ok(Self::new(proof, Arc::clone(&engine.into_inner()))),
+            (Some(proof), Some(engine)) => Ok(Self::new(proof, Arc::clone(&engine.into_inner())).with(purchase)),
             _ => {
                 because("a route outside of the authenticated scope asks for a tenant");
                 Err(Problem::new(Code::Internal))

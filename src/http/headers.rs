@@ -3,7 +3,8 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use super::parameters::{Parameters, decode};
-use crate::call::{Conditions, Guard, IdempotencyKey, Operation};
+use super::paywall::PAYMENT_SIGNATURE;
+use crate::call::{Conditions, Guard, IdempotencyKey, Operation, digest_of};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
@@ -21,7 +22,7 @@ const OWN_PREFIX: &str = "payerbase-";
 pub(super) fn of_conditions(headers: &HeaderMap) -> Result<HeaderMap, Problem> {
     let mut found = HeaderMap::new();
     for (name, value) in headers {
-        if [IDEMPOTENCY_KEY, GUARD].contains(name) {
+        if [IDEMPOTENCY_KEY, GUARD, PAYMENT_SIGNATURE].contains(name) {
             found.append(name.clone(), value.clone());
         } else if name.as_str().starts_with(OWN_PREFIX) {
             return Err(invalid_header(name, "this version does not know it"));
@@ -38,21 +39,26 @@ pub(super) fn conditions<M: Operation>(
 ) -> Result<Conditions, Problem> {
     let guard_text = sole_header(headers, &GUARD)?;
     let guard = guard_text.map(parse_guard).transpose()?;
+    let key_text = sole_header(headers, &IDEMPOTENCY_KEY)?;
+    let of_request = || {
+        let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts = [M::SPEC.name.as_bytes(), guard_text.unwrap_or_default().as_bytes()];
+        parts.into_iter().chain(parameters).chain(body)
+    };
+    let is_paid = headers.contains_key(PAYMENT_SIGNATURE);
+    let request_sha256 = is_paid.then(|| Box::new(digest_of(of_request().chain(key_text.map(str::as_bytes)))));
     if M::SPEC.access != Access::Write {
         // A read ignores a key. A guard would promise a check that does not happen.
         return match guard {
             Some(_) => Err(invalid_header(&GUARD, "only writes can be guarded")),
-            None => Ok(Conditions::default()),
+            None => Ok(Conditions { request_sha256, ..Conditions::default() }),
         };
     }
-    let key = sole_header(headers, &IDEMPOTENCY_KEY)?.map(|key| {
-        let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-        let parts = [M::SPEC.name.as_bytes(), guard_text.unwrap_or_default().as_bytes()];
-        let parts = parts.into_iter().chain(parameters).chain(body);
-        let key = IdempotencyKey::parse(key, parts);
+    let key = key_text.map(|key| {
+        let key = IdempotencyKey::parse(key, of_request()).map(Box::new);
         key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
     });
-    Ok(Conditions { key: key.transpose()?, guard })
+    Ok(Conditions { key: key.transpose()?, guard, request_sha256 })
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod pages;
 mod parameters;
+pub mod paywall;
 mod problem_schema;
 pub mod reply;
 mod request;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::dev::ResourceDef;
+use actix_web::http::Method as Verb;
 use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::OpenApi;
@@ -14,6 +15,7 @@ use super::schemas;
 use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
 use crate::limits::Named;
 use crate::page::{Cursor, Limit};
+use crate::pay::Tier;
 use crate::problem::{Code, InvalidField, Problem};
 use crate::turn::Access;
 
@@ -53,24 +55,41 @@ const OF_PUBLIC_BODY: &[Code] = &[
     Code::DatabaseExhausted,
 ];
 
+/// Problems of operations that cost something.
+const OF_PRICE: &[Code] = &[
+    Code::PaymentRequired,
+    Code::PaymentNotOffered,
+    Code::PaymentExpired,
+    Code::PaymentInvalid,
+    Code::InsufficientFunds,
+    Code::PaymentMalformed,
+    Code::PaymentUsed,
+    Code::FacilitatorUnavailable,
+    Code::FacilitatorMismatch,
+    Code::PaymentUnknown,
+];
+
 /// The document, and the paths of the server.
 pub struct Document {
     /// The document as JSON text.
     pub json: String,
     /// Pattern of each path, and its HTTP methods for `Allow`.
     paths: Vec<(ResourceDef, String)>,
+    /// HTTP method, pattern and description of each method.
+    operations: Vec<(Verb, String, Spec)>,
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "payerbase",
-        description = "A backend over HTTP with private data for each payer, a wallet address.\n\nEvery call needs a token: \
+        description = "A backend over HTTP with private data for each payer, a wallet address.\n\nA call needs a token: \
             a wallet signs in (`createChallenge`), or the operator runs `payerbase token create --payer <wallet address>` \
-            (`payerbase dev` prints one for a demo payer). The caller sends it as `Authorization: Bearer <token>`. On the rendered page, press \
+            (`payerbase dev` prints one for a demo payer). On a server with prices, a payment (x402, version 2) does instead: see `listPaidRoutes`. The caller sends a token as `Authorization: Bearer <token>`. On the rendered page, press \
             *Authorize* and paste it.\n\nEvery error response is a problem (`application/problem+json`, RFC 9457). \
             Names are 1 to 256 bytes of UTF-8 without control characters, percent-encoded in paths. Times are RFC \
-            3339 in UTC with microseconds, from the database's clock. An integer may be written as a float without a \
+            3339 in UTC with microseconds, from the database's clock. Amounts of money are digits as text, in the smallest unit of the \
+            asset. An integer may be written as a float without a \
             fraction (`1.0`, `1e3`) below 2^53. For an optional member of a request, `null` means absent, unless its \
             description says that `null` clears the value. Send amounts beyond 2^53 in payloads and metadata as \
             strings: numbers there are 64-bit integers or doubles. The answer to a write is sent after the write is \
@@ -84,7 +103,7 @@ pub struct Document {
             description = "Job queues with priorities, retries, leases and dead letters. Delivery is at least once."),
         (name = "memories", description = "Texts for an agent to remember, with full-text, vector and hybrid search."),
         (name = "transactions", description = "Several calls in one transaction: all of them happen, or none."),
-        (name = "account", description = "Payer, token, usage and limits of the caller."),
+        (name = "account", description = "Payer, tokens, credit, payments, usage and limits of the caller."),
         (name = "operations", description = "Health, metrics and documentation of the server."),
     ),
     components(schemas(ProblemBody, ProblemCode, StoredVectors, InvalidField, Limit, Cursor)),
@@ -110,15 +129,22 @@ impl Document {
         let mut document = json!(collected);
         let server = server.map_or(".", |url| url.as_str().trim_end_matches('/'));
         document["servers"] = json!([{"url": server}]);
-        document["components"]["securitySchemes"] = json!({"token": {
-            "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
-            "description": "API token, from `verifyChallenge` or `payerbase token create`."
-        }});
+        document["components"]["securitySchemes"] = json!({
+            "token": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
+                "description": "API token, from `verifyChallenge` or `payerbase token create`."
+            },
+            "payment": {
+                "type": "apiKey", "in": "header", "name": "PAYMENT-SIGNATURE",
+                "description": "Payment for the request, on servers with prices (x402, version 2): one of the offers in \
+                    `PAYMENT-REQUIRED` of the answer 402, signed by a wallet. It needs no token."
+            }
+        });
         document["security"] = json!([{"token": []}]);
         document["components"]["schemas"]["Problem"]["additionalProperties"] = true.into();
         schemas::complete(&mut document);
         let schemas = document["components"]["schemas"].clone();
-        let mut paths = Vec::new();
+        let (mut paths, mut operations) = (Vec::new(), Vec::new());
         if let Some(items) = document["paths"].as_object_mut() {
             for (path, item) in items.iter_mut() {
                 let verbs = item.as_object().into_iter().flatten().map(|(verb, _)| match verb.as_str() {
@@ -127,6 +153,9 @@ impl Document {
                 });
                 paths.push((ResourceDef::new(path.as_str()), verbs.collect::<Vec<_>>().join(", ")));
                 for (verb, operation) in item.as_object_mut().into_iter().flatten() {
+                    let spec = spec_of(operation, methods);
+                    let verb_name = verb.to_ascii_uppercase().parse().ok();
+                    operations.extend(verb_name.zip(spec).map(|(verb, spec)| (verb, path.clone(), spec)));
                     finish(verb, operation, methods);
                     relax_body(operation, &schemas);
                     name_example(operation);
@@ -138,7 +167,13 @@ impl Document {
         let used = Code::ALL.iter().filter(|code| text.contains(&format!("/examples/{}\"", code.slug())));
         document["components"]["examples"] = used.map(|code| (code.slug(), json!({"value": example(*code)}))).collect();
         let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
-        Self { json, paths }
+        Self { json, paths, operations }
+    }
+
+    /// HTTP method, pattern of the path and description of each method.
+    #[must_use]
+    pub fn operations(&self) -> &[(Verb, String, Spec)] {
+        &self.operations
     }
 
     /// HTTP methods of `path`, as in the header `Allow`. `None` if the path does not exist.
@@ -150,6 +185,13 @@ impl Document {
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
         known.map(|(_, methods)| methods.as_str())
     }
+}
+
+/// The description of an operation. `None` if it is no method.
+fn spec_of(operation: &Value, methods: &[Entry]) -> Option<Spec> {
+    let name = operation["operationId"].as_str()?;
+    let methods = methods.iter().map(|method| method.spec).chain([Transaction::SPEC]);
+    methods.into_iter().find(|spec| spec.name == name)
 }
 
 /// Sorts the operations of the methods in the order of `methods`, in which their examples follow each other. A path has its
@@ -208,16 +250,48 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     } else if name == Transaction::SPEC.name {
         let mut problems = problems_of(verb, &Transaction::SPEC);
         problems.push(Code::MissingScope);
+        problems.extend(OF_PRICE);
         problems.extend(methods.iter().flat_map(|method| method.spec.problems));
+        operation["x-price-tier"] = "sum".into();
         add_problems(operation, &problems);
+        add_payment(operation);
         add_headers(operation, false);
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
         if let Some(scope) = method.spec.scope {
             operation["x-scope"] = scope.as_str().into();
         }
+        operation["x-price-tier"] = method.spec.tier.as_str().into();
         add_problems(operation, &problems_of(verb, &method.spec));
+        if costs(&method.spec) {
+            add_payment(operation);
+        }
         if method.spec.access == Access::Write {
             add_headers(operation, method.spec.shows_secret_once);
+        }
+    }
+}
+
+/// Whether an operation costs something on a server with prices.
+pub(super) fn costs(spec: &Spec) -> bool {
+    spec.tier != Tier::Free || spec.tops_up
+}
+
+/// Adds what a caller needs to know who pays for the operation.
+fn add_payment(operation: &mut Value) {
+    operation["security"] = json!([{"token": []}, {"payment": []}]);
+    let response = json!({
+        "description": "What became of the payment of the request: SettlementResponse of x402 in base64.",
+        "schema": {"type": "string"},
+    });
+    for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {
+        if status.starts_with('2') || status == "402" {
+            answer["headers"]["PAYMENT-RESPONSE"] = response.clone();
+        }
+        if status == "402" {
+            answer["headers"]["PAYMENT-REQUIRED"] = json!({
+                "description": "Offers to pay for the request: PaymentRequired of x402 in base64.",
+                "schema": {"type": "string"},
+            });
         }
     }
 }
@@ -291,7 +365,8 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::DatabaseUnavailable,
         Code::DatabaseExhausted,
     ];
-    [&of_all, of_form, of_write, of_scope, spec.problems].concat()
+    let of_price: &[Code] = if costs(spec) { OF_PRICE } else { &[] };
+    [&of_all, of_form, of_write, of_scope, of_price, spec.problems].concat()
 }
 
 fn add_problems(operation: &mut Value, codes: &[Code]) {

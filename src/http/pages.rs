@@ -8,6 +8,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::drain::Steps;
 use super::openapi::Document;
+use super::paywall::{PaidRoutes, Paywall};
 use crate::call::Engine;
 use crate::db::readiness::Readiness;
 use crate::problem::{Code, Problem, catalogue_html, catalogue_markdown};
@@ -63,6 +64,18 @@ pub(crate) async fn openapi(document: web::Data<Document>) -> HttpResponse {
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((CACHE_CONTROL, "no-cache"))
         .body(document.json.clone())
+}
+
+/// List the routes that cost something.
+///
+/// For callers who pay each call with x402, version 2: a request without a token and without a payment is answered with 402
+/// and the header `PAYMENT-REQUIRED`. Official clients sign one of its offers and send the request again with
+/// `PAYMENT-SIGNATURE`; the answer has `PAYMENT-RESPONSE`. The part of a payment above the price becomes credit of its payer.
+#[utoipa::path(operation_id = "listPaidRoutes", tag = "operations", security(()),
+    responses((status = 200, description = "The routes, with the least payment for each.", body = PaidRoutes)))]
+#[get("/x402.json")]
+pub(crate) async fn paid_routes(paywall: web::Data<Paywall>) -> web::Json<PaidRoutes> {
+    web::Json(paywall.routes())
 }
 
 /// Get the catalogue of problems.

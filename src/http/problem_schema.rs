@@ -35,6 +35,9 @@ pub(super) struct ProblemBody {
     limit_tokens: Option<u64>,
     /// Quota of the payer (`quota-exceeded`).
     limit: Option<u64>,
+    /// Id of the payment that came with the request, or that it belongs to (`payment-used`, `payment-unknown`, and problems
+    /// of calls that were paid).
+    payment: Option<String>,
     /// Name of the header that is not valid (`invalid-header`).
     header: Option<String>,
     /// Scope that the token lacks (`missing-scope`).

@@ -5,10 +5,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::ALLOW;
 use actix_web::http::{Method as Verb, Uri};
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpResponse, web};
 
 use super::openapi::Document;
 use crate::links;
+
+/// Marks a request that was `HEAD`, and is answered like `GET`.
+pub(super) struct WasHead;
 
 /// Finds a short URL with too many slashes. Answers `HEAD` like `GET`; the body is then left out. Answers `OPTIONS` with the methods of the path; preflights of
 /// browsers were answered before.
@@ -24,7 +27,10 @@ pub async fn verbs(
     }
     match *request.method() {
         // Links count `HEAD` differently.
-        Verb::HEAD if !links::routes::is_short_url(request.path()) => request.head_mut().method = Verb::GET,
+        Verb::HEAD if !links::routes::is_short_url(request.path()) => {
+            request.head_mut().method = Verb::GET;
+            request.extensions_mut().insert(WasHead);
+        }
         Verb::OPTIONS => {
             let document = request.app_data::<web::Data<Document>>();
             let methods = document.and_then(|document| document.allow(request.path()));

@@ -12,6 +12,7 @@ use crate::call::{Context, Entry, Method, NeededSlug, Needs, Spec, method};
 use crate::json::patched;
 use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit, Page};
+use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::slug::Slug;
@@ -231,7 +232,7 @@ pub struct FollowLink {
     pub bot: bool,
 }
 
-method!(FollowLink => Target, Spec::write("followLink").of_visitors().problems(&[Code::NotFound, Code::LinkGone]));
+method!(FollowLink => Target, Spec::write("followLink").of_visitors().tier(Tier::Free).problems(&[Code::NotFound, Code::LinkGone]));
 
 /// Gets the click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]

@@ -8,6 +8,7 @@ use super::types::{AuditEntry, Usage};
 use crate::auth::Scope;
 use crate::call::{Entry, Spec, method};
 use crate::page::{Cursor, CursorOf, Limit, Page};
+use crate::pay::Tier;
 
 /// All methods of the account.
 pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
@@ -17,7 +18,7 @@ pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
 #[serde(deny_unknown_fields)]
 pub struct GetMe {}
 
-method!(GetMe => Usage, Spec::slow_read("getMe"));
+method!(GetMe => Usage, Spec::slow_read("getMe").tier(Tier::Free));
 
 /// Lists the events of the account, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -34,4 +35,4 @@ pub struct ListAudit {
     pub cursor: Option<CursorOf<Uuid>>,
 }
 
-method!(ListAudit => Page<AuditEntry>, Spec::slow_read("listAudit").scope(Scope::AuditRead));
+method!(ListAudit => Page<AuditEntry>, Spec::slow_read("listAudit").tier(Tier::Free).scope(Scope::AuditRead));

@@ -12,6 +12,7 @@ use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::{flattened, or_default, patched};
 use crate::name::Name;
 use crate::number::Bounded;
+use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::search_text::{self, SearchText};
 use crate::vector::Vector;
@@ -164,12 +165,11 @@ fn travels_apart(_: &Option<Vector>) -> bool {
 
 impl Method for SearchMemories {
     type Output = Found;
-    const SPEC: Spec = Spec::slow_read("searchMemories").with_vector().scope(Scope::MemoriesRead).problems(&[
-        Code::InvalidVector,
-        Code::DimensionMismatch,
-        Code::NoEmbeddingModel,
-        Code::EmbeddingFailed,
-    ]);
+    const SPEC: Spec = Spec::slow_read("searchMemories")
+        .tier(Tier::Ai)
+        .with_vector()
+        .scope(Scope::MemoriesRead)
+        .problems(&[Code::InvalidVector, Code::DimensionMismatch, Code::NoEmbeddingModel, Code::EmbeddingFailed]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         check_pairs(false, false, self.embedding_model.is_some(), self.embedding.is_some())?;

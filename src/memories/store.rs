@@ -14,6 +14,7 @@ use crate::auth::Scope;
 use crate::call::{self, Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::{self, or_default, patched};
 use crate::name::{Name, in_paths};
+use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::search_text::{self, SearchText};
 use crate::time::Time;
@@ -106,7 +107,8 @@ impl StoreMemory {
 
 impl Method for StoreMemory {
     type Output = StoredMemory;
-    const SPEC: Spec = Spec::write("storeMemory").scope(Scope::MemoriesWrite).problems(PROBLEMS).refs(REFS);
+    const SPEC: Spec =
+        Spec::write("storeMemory").tier(Tier::Ai).scope(Scope::MemoriesWrite).problems(PROBLEMS).refs(REFS);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let has_vector = matches!(self.embedding, Some(Some(_)));
@@ -174,8 +176,11 @@ fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreM
 
 impl Method for StoreMemories {
     type Output = StoredMemories;
-    const SPEC: Spec =
-        Spec::write("storeMemories").scope(Scope::MemoriesWrite).problems(PROBLEMS).body_bytes_max(BODY_BYTES_MAX);
+    const SPEC: Spec = Spec::write("storeMemories")
+        .tier(Tier::Ai)
+        .scope(Scope::MemoriesWrite)
+        .problems(PROBLEMS)
+        .body_bytes_max(BODY_BYTES_MAX);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let mut memories = self.memories.iter_mut().enumerate();

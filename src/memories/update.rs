@@ -9,6 +9,7 @@ use crate::auth::Scope;
 use crate::call::{Context, Embedded, Method, NeededVector, Needs, Spec};
 use crate::json::patched;
 use crate::name::Name;
+use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::search_text::{self, SearchText};
 use crate::time::Time;
@@ -73,6 +74,7 @@ pub struct UpdateMemory {
 impl Method for UpdateMemory {
     type Output = Memory;
     const SPEC: Spec = Spec::write("updateMemory")
+        .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)
         .problems(&[Code::NotFound, Code::InvalidVector, Code::EmbeddingFailed])
         .refs(&[("id", "\"a\""), ("metadata", "{}")]);

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+pub use crate::id::Id;
 use crate::json::flattened;
 use crate::name::Name;
 use crate::number::Bounded;
@@ -45,26 +45,6 @@ impl FromStr for JobPlace {
 impl fmt::Display for JobPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Id of a job or of a lease: a UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, format = "uuid")]
-pub struct Id(Uuid);
-
-impl Id {
-    pub(super) fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl TryFrom<String> for Id {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self).map_err(|_no_uuid| "must be a UUID")
     }
 }
 

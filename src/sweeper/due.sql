@@ -191,6 +191,51 @@ begin
   end loop;
 end $$;
 
+-- The payers of the next credit, each with its last asset in the stretch. A payer is due if calls have spent something
+-- that is not booked, and the last entry was long ago.
+create function sweep.credit(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, max(asset), bool_or(balance < posted and posted_at <= clock_timestamp() - {{usage_posted}})
+    from (
+      select payer, asset, balance, posted, posted_at
+        from tenant.credit
+        where (payer, asset) > (p_payer, p_key)
+        order by payer, asset
+        limit {{walk_rows}}
+    ) stretch
+    group by payer
+    order by payer
+$$;
+
+-- The next payers with payments that are not final, one index step per payer. A payer is due if one of them is.
+create function sweep.payments(p_payer text, p_key text, p_keep_ms bigint)
+returns table (payer text, key text, due boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_payment record;
+begin
+  for i in 1 .. {{walk_steps}} loop
+    select payer, due_at into v_payment
+      from tenant.payments
+      where payer > p_payer and due_at is not null
+      order by payer, due_at
+      limit 1;
+    exit when not found;
+    p_payer := v_payment.payer;
+    payer := p_payer;
+    key := '';
+    due := v_payment.due_at <= v_now;
+    return next;
+  end loop;
+end $$;
+
 -- The due spaces of memories among the next spaces, and the last space of the stretch. A space is due if it has or
 -- needs a graph and has vectors that are not in it. The key is the model and the dimensions, separated by U+0001, which
 -- no name of a model contains.
@@ -215,6 +260,16 @@ as $$
     ) walked
     where due or last
     order by payer, model, dimensions
+$$;
+
+-- The number of payments whose outcome is not known, and the age of the oldest one in seconds.
+create function sweep.unknown_payments(out payments bigint, out oldest_s double precision)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select count(*), coalesce(extract(epoch from clock_timestamp() - min(received_at))::double precision, 0)
+    from tenant.payments
+    where due_at is not null and state in ('unknown', 'settling')
 $$;
 
 -- The jobs of the next queues by state, each counted up to {{backlog_jobs}}, and how long the oldest pending job of
@@ -283,5 +338,6 @@ grant execute on function
   sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
   sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
   sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint),
-  sweep.rewording(text, text, bigint)
+  sweep.rewording(text, text, bigint), sweep.credit(text, text, bigint),
+  sweep.payments(text, text, bigint), sweep.unknown_payments()
   to payerbase_app;

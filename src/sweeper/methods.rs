@@ -1,10 +1,15 @@
 //! The methods of the sweeper. No payer can call them.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::call::{Context, Entry, Method, Spec, method};
+use crate::pay::Tier;
 use crate::problem::Problem;
 use crate::search_text::{self, SearchText};
+
+/// Assets whose usage one call books.
+const ASSETS_PER_CALL: usize = 8;
 
 /// All methods of the sweeper.
 pub(crate) const METHODS: &[Entry] = &[
@@ -17,10 +22,11 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<SweepLinks>(),
     Entry::of::<UnwordedMemories>(),
     Entry::of::<RewordMemories>(),
+    Entry::of::<PostUsage>(),
 ];
 
 const fn sweep(name: &'static str) -> Spec {
-    Spec::write(name).weight(100)
+    Spec::write(name).weight(100).tier(Tier::Free)
 }
 
 /// Applies expired leases and due jobs, and deletes queues without jobs.
@@ -78,7 +84,7 @@ method!(SweepLinks => u64, sweep("sweepLinks"));
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct UnwordedMemories {}
 
-method!(UnwordedMemories => Option<Unworded>, Spec::slow_read("unwordedMemories"));
+method!(UnwordedMemories => Option<Unworded>, Spec::slow_read("unwordedMemories").tier(Tier::Free));
 
 /// The next memories to make the words of again. None at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,3 +121,18 @@ impl Method for RewordMemories {
         Ok(())
     }
 }
+
+/// Books what calls have spent in the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PostUsage {
+    /// Ids of the entries: one for each asset of the payer. Further assets wait for the next call.
+    pub ids: Vec<Uuid>,
+}
+
+impl PostUsage {
+    pub fn new() -> Self {
+        Self { ids: std::iter::repeat_with(Uuid::now_v7).take(ASSETS_PER_CALL).collect() }
+    }
+}
+
+method!(PostUsage => u64, sweep("postUsage"));

@@ -21,6 +21,8 @@ pub(super) struct Metrics {
     pub failures: Counter,
     swept: Family<Swept, Counter>,
     pub busy: Counter<f64, AtomicU64>,
+    pub unknown_payments: Gauge,
+    pub oldest_unknown_payment: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -31,6 +33,8 @@ impl Metrics {
             failures: Counter::default(),
             swept: Family::default(),
             busy: Counter::default(),
+            unknown_payments: Gauge::default(),
+            oldest_unknown_payment: Gauge::default(),
         };
         for entry in METHODS {
             metrics.swept(entry.spec.name, 0);
@@ -40,7 +44,18 @@ impl Metrics {
         registry.register("sweeper_failures", "Rounds and calls of the sweeper that failed", metrics.failures.clone());
         registry.register("sweeper_swept", "Rows that were written or deleted, by method", metrics.swept.clone());
         registry.register_with_unit("sweeper_busy", "Time that rounds took", Unit::Seconds, metrics.busy.clone());
+        let about = "Payments of all payers whose outcome is not known";
+        registry.register("payments_unknown", about, metrics.unknown_payments.clone());
+        let about = "Age of the oldest payment whose outcome is not known";
+        let oldest = metrics.oldest_unknown_payment.clone();
+        registry.register_with_unit("payments_unknown", about, Unit::Seconds, oldest);
         metrics
+    }
+
+    /// Another server counts payments.
+    pub fn forget_payments(&self) {
+        self.unknown_payments.set(0);
+        self.oldest_unknown_payment.set(0.0);
     }
 
     pub fn swept(&self, method: &'static str, count: u64) {

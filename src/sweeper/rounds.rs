@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::backlog::Backlog;
 use super::methods::{
-    GrowGraph, RewordMemories, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories, SweepQueues,
-    Unworded, UnwordedMemories,
+    GrowGraph, PostUsage, RewordMemories, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories,
+    SweepQueues, Unworded, UnwordedMemories,
 };
 use super::metrics::Metrics;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
@@ -137,6 +137,7 @@ impl Sweeper {
         self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
             self.backlog.forget();
+            self.metrics.forget_payments();
             return Ok(false);
         }
         let mut walks = std::mem::take(&mut self.walks);
@@ -151,8 +152,22 @@ impl Sweeper {
         if let Err(error) = self.backlog.walk(&self.database, Instant::now() + KIND_TIME_MAX).await {
             self.failed(&error, "the backlog").await;
         }
+        if let Err(error) = self.count_unknown_payments().await {
+            self.failed(&error, "the payments").await;
+        }
         self.metrics.rounds.inc();
         Ok(has_more)
+    }
+
+    /// Counts the payments whose outcome is not known, for the metrics.
+    async fn count_unknown_payments(&self) -> sqlx::Result<()> {
+        let count = sqlx::query_as("select payments, oldest_s from sweep.unknown_payments()");
+        let counted: (i64, f64) =
+            in_time(POOL_SILENCE_MAX, async { count.fetch_one(&mut *self.database.shared().acquire().await?).await })
+                .await?;
+        self.metrics.unknown_payments.set(counted.0);
+        self.metrics.oldest_unknown_payment.set(counted.1);
+        Ok(())
     }
 
     async fn lead_for(&self, time: Duration) -> sqlx::Result<bool> {
@@ -201,6 +216,14 @@ impl Sweeper {
             }
             Sweepable::Slugs => self.free(payer, key).await?,
             Sweepable::Memories => self.sweep(payer, &SweepMemories {}).await,
+            Sweepable::Credit => self.sweep(payer, &PostUsage::new()).await,
+            Sweepable::Payments => {
+                // Networks are slow: it is done in the background.
+                if let Ok(payer) = payer.parse() {
+                    self.engine.payments().reconcile(&payer);
+                }
+                false
+            }
             // Graphs grow and words are made between the rounds.
             Sweepable::Graphs | Sweepable::Words => false,
         })

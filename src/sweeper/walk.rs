@@ -14,6 +14,8 @@ pub(super) enum Sweepable {
     Links,
     Slugs,
     Memories,
+    Credit,
+    Payments,
     Graphs,
     Words,
 }
@@ -29,6 +31,8 @@ impl Sweepable {
             Self::Links => "links",
             Self::Slugs => "slugs",
             Self::Memories => "memories",
+            Self::Credit => "credit",
+            Self::Payments => "payments",
             Self::Graphs => "graphs",
             Self::Words => "words",
         }
@@ -36,7 +40,7 @@ impl Sweepable {
 }
 
 /// The kinds that a round sweeps. Graphs grow and words are made again between the rounds.
-pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 7] = [
+pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 9] = [
     Sweepable::Queues,
     Sweepable::Jobs,
     Sweepable::Locks,
@@ -44,6 +48,8 @@ pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 7] = [
     Sweepable::Links,
     Sweepable::Slugs,
     Sweepable::Memories,
+    Sweepable::Credit,
+    Sweepable::Payments,
 ];
 
 /// A row of a stretch, or the last row of it.
@@ -76,6 +82,8 @@ impl Walk {
             Sweepable::Links => "select payer, key, due from sweep.links($1, $2, $3)",
             Sweepable::Slugs => "select payer, key, due from sweep.slugs($1, $2, $3)",
             Sweepable::Memories => "select payer, key, due from sweep.memories($1, $2, $3)",
+            Sweepable::Credit => "select payer, key, due from sweep.credit($1, $2, $3)",
+            Sweepable::Payments => "select payer, key, due from sweep.payments($1, $2, $3)",
             Sweepable::Graphs => "select payer, key, due from sweep.graphs($1, $2, $3)",
             Sweepable::Words => "select payer, key, due from sweep.rewording($1, $2, $3)",
         };

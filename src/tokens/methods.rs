@@ -10,6 +10,7 @@ use crate::call::{Context, Entry, Method, Spec, method};
 use crate::name::Name;
 use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit, Page};
+use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::waiting::Wake;
@@ -69,8 +70,11 @@ pub struct CreateToken {
 
 impl Method for CreateToken {
     type Output = CreatedToken;
-    const SPEC: Spec =
-        Spec::write("createToken").scope(Scope::TokensWrite).with_secret_once("token").problems(&[Code::QuotaExceeded]);
+    const SPEC: Spec = Spec::write("createToken")
+        .tier(Tier::Free)
+        .scope(Scope::TokensWrite)
+        .with_secret_once("token")
+        .problems(&[Code::QuotaExceeded]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let grant = context.grant()?;
@@ -101,7 +105,7 @@ pub struct ListTokens {
     pub cursor: Option<CursorOf<TokenId>>,
 }
 
-method!(ListTokens => Page<ListedToken>, Spec::slow_read("listTokens").scope(Scope::TokensRead));
+method!(ListTokens => Page<ListedToken>, Spec::slow_read("listTokens").tier(Tier::Free).scope(Scope::TokensRead));
 
 /// Makes a token in the place of another one.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -126,6 +130,7 @@ pub struct RotateToken {
 impl Method for RotateToken {
     type Output = CreatedToken;
     const SPEC: Spec = Spec::write("rotateToken")
+        .tier(Tier::Free)
         .scope(Scope::TokensWrite)
         .with_secret_once("token")
         .problems(&[Code::QuotaExceeded, Code::NotFound]);
@@ -159,7 +164,8 @@ pub struct RevokeToken {
 
 impl Method for RevokeToken {
     type Output = ();
-    const SPEC: Spec = Spec::write("revokeToken").scope(Scope::TokensWrite).problems(&[Code::NotFound]);
+    const SPEC: Spec =
+        Spec::write("revokeToken").tier(Tier::Free).scope(Scope::TokensWrite).problems(&[Code::NotFound]);
 
     fn is_about(&self, token: &TokenId) -> bool {
         self.id == *token

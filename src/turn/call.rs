@@ -11,6 +11,7 @@ use super::error::CallError;
 use super::send_error::SendError;
 use crate::aside::LARGE_BYTES;
 use crate::budget::{Budget, Held};
+use crate::pay::Price;
 use crate::payer::Payer;
 use crate::telemetry::Current;
 use crate::vector::Vector;
@@ -48,6 +49,8 @@ pub(crate) struct Command {
     pub weight: usize,
     /// Whether a visitor of a link sent it, who has no token.
     pub is_visit: bool,
+    /// What a write costs: its turn takes it from the credit of the payer. Reads are metered elsewhere. `None`: nothing.
+    pub price: Option<Arc<Price>>,
 }
 
 impl Command {

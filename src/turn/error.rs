@@ -1,5 +1,7 @@
 //! How a call ends without an answer from its method.
 
+use crate::problem::{Code, Problem};
+
 /// Why a call has no answer from its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallError {
@@ -15,4 +17,17 @@ pub(crate) enum CallError {
     OutcomeUnknown,
     /// The database refused the call: a bug in payerbase.
     Refused,
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        Self::new(match error {
+            CallError::Overloaded => Code::Overloaded,
+            CallError::PayerBusy => Code::PayerBusy,
+            CallError::Unavailable => Code::DatabaseUnavailable,
+            CallError::Exhausted => Code::DatabaseExhausted,
+            CallError::OutcomeUnknown => Code::OutcomeUnknown,
+            CallError::Refused => Code::Internal,
+        })
+    }
 }

@@ -22,7 +22,6 @@ mod turns;
 pub use access::{Access, Batching};
 pub use call::CALL_TIMEOUT;
 pub(crate) use call::{CallResult, Command};
-pub(crate) use error::CallError;
 pub use turns::{LaneCounts, Turns};
 
 /// The functions of this room.

@@ -63,6 +63,31 @@ impl Terms {
     }
 }
 
+/// The prices of a batch as `rpc.write_batch` reads them. All `None` if its calls are free.
+#[derive(Default)]
+struct Prices<'a> {
+    assets: Option<&'a [String]>,
+    /// Per asset, the price of each call.
+    each: Option<Vec<i64>>,
+    /// Per asset, at the first call of each payer, the price of all its calls; 0 at the others.
+    totals: Option<Vec<i64>>,
+}
+
+fn prices(calls: &[Call]) -> Prices<'_> {
+    let Some(some) = calls.iter().find_map(|call| call.command.price.as_ref()) else { return Prices::default() };
+    let (mut each, mut totals) = (Vec::new(), Vec::new());
+    for place in 0..some.amounts.len() {
+        let price = |call: &Call| call.command.price.as_ref().and_then(|price| price.amounts.get(place)).copied();
+        for of_payer in calls.chunk_by(|call, next| call.payer == next.payer) {
+            let prices = of_payer.iter().map(|call| price(call).unwrap_or_default());
+            totals.push(prices.clone().fold(0, i64::saturating_add));
+            totals.extend(of_payer.iter().skip(1).map(|_| 0));
+            each.extend(prices);
+        }
+    }
+    Prices { assets: Some(&some.assets), each: Some(each), totals: Some(totals) }
+}
+
 /// Runs a batch, grouped by payer, as one autocommit statement.
 pub(super) async fn execute(
     connection: impl PgExecutor<'_>,
@@ -78,7 +103,8 @@ pub(super) async fn execute(
     let rows = match access {
         Access::Write => {
             let conditions: Vec<Option<&str>> = calls.iter().map(|call| call.command.conditions.as_deref()).collect();
-            sqlx::query("select * from rpc.write_batch($1, $2, $3, $4, $5, $6, $7)")
+            let Prices { assets, each, totals } = prices(calls);
+            sqlx::query("select * from rpc.write_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
                 .bind(route)
                 .bind(payers)
                 .bind(methods)
@@ -86,6 +112,9 @@ pub(super) async fn execute(
                 .bind(conditions)
                 .bind(milliseconds(terms.lock_wait))
                 .bind(budget_ms)
+                .bind(assets)
+                .bind(each)
+                .bind(totals)
                 .fetch_all(connection)
                 .await
         }

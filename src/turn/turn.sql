@@ -22,6 +22,18 @@ begin
   return v_last;
 end $$;
 
+-- Waits for the lock of a payer.
+--   p_wait_ms  how long, then SQLSTATE 55P03
+create function rpc.wait_for_payer(p_payer text, p_wait_ms integer) returns boolean
+language plpgsql
+as $$
+begin
+  perform set_config('lock_timeout', p_wait_ms::text, true),
+    case when tenant.has_old_turns() then pg_advisory_xact_lock(hashtextextended(p_payer, 0)) end,
+    pg_advisory_xact_lock(tenant.payer_lock(p_payer));
+  return true;
+end $$;
+
 -- Runs a batch of writes in one transaction. The calls of a payer are neighbours. Functions are called in assignments,
 -- not with `perform`, which would run each as a query of its own.
 --   p_route       a payer of the batch: it selects the node of a cluster
@@ -31,11 +43,15 @@ end $$;
 --                 for batches of one payer
 --   p_budget_ms   once the batch has run a call and this time has passed, the result of each call that has not begun is
 --                 {"again": null}; NULL: no limit
+--   p_assets      the assets in which calls can be paid; NULL: calls are free
+--   p_prices      per asset, the price of each call
+--   p_totals      likewise; at the first call of a payer, the price of all its calls
 --   ran           time inside of this function: the rest of a round trip is the commit
 --   ended         per call, the time after the begin of the batch at which it ended; of a set, only for its last call
 create function rpc.write_batch(
   p_route text, p_payers text[], p_methods text[], p_params text[], p_conditions text[], p_wait_ms integer,
-  p_budget_ms integer, out results text[], out ran interval, out ended interval[]
+  p_budget_ms integer, p_assets text[] default null, p_prices bigint[] default null, p_totals bigint[] default null,
+  out results text[], out ran interval, out ended interval[]
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -43,8 +59,11 @@ as $$
 declare
   v_started timestamptz := clock_timestamp();
   v_budget interval := make_interval(secs => p_budget_ms / 1000.0);
+  v_calls integer := cardinality(p_payers);
+  -- The asset in which the calls of the payer are paid together; NULL: each call is paid alone.
+  v_paid_in integer := 0;
+  v_all_paid_in integer[];
   v_payer text := '';
-  v_lock bigint;
   v_locked boolean;
   v_at integer := 1;
   v_run_end integer := 0;
@@ -53,31 +72,27 @@ begin
   if p_route <> all (p_payers) then
     raise exception 'the route is not a payer of the batch';
   end if;
-  ended := array_fill(null::interval, array[cardinality(p_payers)]);
-  while v_at <= cardinality(p_payers) loop
+  ended := array_fill(null::interval, array[v_calls]);
+  while v_at <= v_calls loop
     if p_payers[v_at] <> v_payer then
       v_payer := set_config('payerbase.payer', p_payers[v_at], true);
-      v_lock := tenant.payer_lock(v_payer);
       -- While functions of an earlier version may run, a turn takes their lock too.
       v_locked := (not tenant.has_old_turns() or pg_try_advisory_xact_lock(hashtextextended(v_payer, 0)))
-        and pg_try_advisory_xact_lock(v_lock);
-      if not v_locked and p_wait_ms > 0 then
-        perform set_config('lock_timeout', p_wait_ms::text, true),
-          case when tenant.has_old_turns() then pg_advisory_xact_lock(hashtextextended(v_payer, 0)) end,
-          pg_advisory_xact_lock(v_lock);
-        v_locked := true;
+        and pg_try_advisory_xact_lock(tenant.payer_lock(v_payer));
+      v_locked := v_locked or (p_wait_ms > 0 and rpc.wait_for_payer(v_payer, p_wait_ms));
+      if v_locked and p_assets is not null then
+        v_paid_in := rpc.debit(v_payer, p_assets, p_totals, v_calls, v_at);
+        v_all_paid_in[v_at] := v_paid_in;
       end if;
     end if;
-    -- Anything that must be atomic with every write belongs here, such as its price.
     if v_at <= v_run_end and results[v_at] is not null then
-      v_at := v_at + 1;
-      continue;
+      null;
     elsif not v_locked then
       results[v_at] := '{"busy":null}';
     elsif v_has_run and clock_timestamp() - v_started > v_budget then
       results[v_at] := '{"again":null}';
-    elsif v_at > v_run_end and p_payers[v_at + 1] = v_payer and p_methods[v_at + 1] = p_methods[v_at]
-      and rpc.has_run(p_methods[v_at]) and p_conditions[v_at] is null and p_conditions[v_at + 1] is null
+    elsif v_at > v_run_end and v_paid_in >= 0 and p_payers[v_at + 1] = v_payer and p_methods[v_at + 1] = p_methods[v_at]
+      and rpc.has_run(p_methods[v_at]) and coalesce(p_conditions[v_at], p_conditions[v_at + 1]) is null
     then
       v_run_end := rpc.run_end(p_payers, p_methods, p_conditions, v_at);
       results[v_at:v_run_end] := rpc.dispatch_run(
@@ -88,6 +103,8 @@ begin
       continue;
     else
       results[v_at] := case
+        when v_paid_in is null then rpc.write_if_paid(
+          v_payer, p_methods[v_at], p_params[v_at], p_conditions[v_at], p_assets, p_prices, v_calls, v_at)
         when p_conditions[v_at] is null then rpc.dispatch_write(v_payer, p_methods[v_at], p_params[v_at]::jsonb)
         else rpc.write_with_conditions(v_payer, p_methods[v_at], p_params[v_at]::jsonb, p_conditions[v_at]::jsonb)
       end;
@@ -96,6 +113,9 @@ begin
     end if;
     v_at := v_at + 1;
   end loop;
+  if p_assets is not null then
+    perform rpc.refund_batch(p_payers, p_assets, p_prices, v_all_paid_in, results);
+  end if;
   ran := clock_timestamp() - v_started;
 end $$;
 
@@ -158,7 +178,8 @@ begin
     from rpc.read_batch(p_route, p_payers, p_methods, p_params, p_vector, null) r;
 end $$;
 
-grant execute on function rpc.write_batch(text, text[], text[], text[], text[], integer, integer) to payerbase_app;
+grant execute on function
+  rpc.write_batch(text, text[], text[], text[], text[], integer, integer, text[], bigint[], bigint[]) to payerbase_app;
 grant execute on function rpc.read_batch(text, text[], text[], text[], public.vector, integer) to payerbase_app;
 grant execute on function rpc.turn(text, text[], text[], text[], text[], integer) to payerbase_app;
 grant execute on function rpc.read(text, text[], text[], text[], public.vector) to payerbase_app;

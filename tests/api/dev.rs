@@ -30,7 +30,7 @@ fn program(args: &[&str]) -> Command {
     command_of(Path::new(PROGRAM), args)
 }
 
-fn command_of(program: &Path, args: &[&str]) -> Command {
+pub fn command_of(program: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     for variable in ["DATABASE_URL", "PAYERBASE_DATA_DIR", "PAYERBASE_APP_PASSWORD"] {
         command.env_remove(variable);
@@ -57,7 +57,7 @@ impl Dev {
         Self::of(command_of(program, &["dev", "--port", "0", "--data-dir", dir.to_str().unwrap()]))
     }
 
-    fn of(mut command: Command) -> Self {
+    pub fn of(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let curl = lines.find_map(|line| line.unwrap().trim().strip_prefix("curl ").map(|rest| format!("curl {rest}")));

@@ -27,7 +27,7 @@ async fn every_operation_needs_a_token() {
 async fn every_operation_needs_exactly_its_scope() {
     let app = TestApp::spawn().await;
     let mut caller = app.caller().await;
-    for operation in operations().iter().filter(|operation| operation.name != "getMe") {
+    for operation in operations().iter().filter(|operation| !["getMe", "topUp"].contains(&operation.name.as_str())) {
         // A transaction has no scope of its own: this is the scope that its example needs.
         let needed: Scope = operation.scope.as_deref().unwrap_or("counters:write").parse().unwrap();
         let others: Vec<Scope> = Scope::ALL.iter().copied().filter(|scope| !scope.allows(needed)).collect();
@@ -49,7 +49,9 @@ async fn a_row_of_another_payer_looks_like_a_missing_row() {
     let everything = async || -> Vec<String> {
         let mut seen = Vec::new();
         for operation in operations().iter().filter(|operation| operation.verb == Method::GET) {
-            seen.push(theirs.call(&owner, operation, None).await.text);
+            let answer = theirs.call(&owner, operation, None).await;
+            // A problem has an id of its own.
+            seen.push(if answer.status.is_success() { answer.text } else { answer.status.to_string() });
         }
         seen
     };

@@ -282,7 +282,7 @@ async fn the_checker_finds_an_error_without_the_payer_lock() {
         .fetch_one(&mut admin)
         .await
         .unwrap();
-    let unlocked = turn.replace("pg_try_advisory_xact_lock(v_lock)", "true");
+    let unlocked = turn.replace("pg_try_advisory_xact_lock(tenant.payer_lock(v_payer))", "true");
     assert_ne!(turn, unlocked);
     admin.execute(AssertSqlSafe(unlocked)).await.unwrap();
     let apps = [TestApp::on(database.clone()), TestApp::on(database)];

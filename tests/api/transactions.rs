@@ -28,7 +28,7 @@ async fn every_method_gives_the_same_result_in_a_transaction() {
     let mut seen = 0;
     for operation in operations() {
         let method = payerbase::methods().iter().find(|method| method.spec.name == operation.name);
-        if method.is_none_or(|method| method.spec.batching == Batching::Apart) {
+        if method.is_none_or(|method| method.spec.batching == Batching::Apart || method.spec.tops_up) {
             continue;
         }
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
@@ -397,7 +397,9 @@ async fn a_reference_to_a_result_is_equal_to_the_result() {
     let mut seen = 0;
     for operation in operations() {
         let method = payerbase::methods().iter().find(|method| method.spec.name == operation.name);
-        if method.is_none_or(|method| method.spec.batching == Batching::Apart) {
+        // Without a payment, there is none to get.
+        let needs_payment = ["topUp", "getPayment"].contains(&operation.name.as_str());
+        if needs_payment || method.is_none_or(|method| method.spec.batching == Batching::Apart) {
             continue;
         }
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {

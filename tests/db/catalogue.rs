@@ -197,14 +197,20 @@ async fn roles_have_only_the_rights_that_they_need() {
     .await;
 }
 
-/// Columns of tenant tables that the sweeper may read: times, keys, names and positions, but no content of a payer.
+/// Columns of tenant tables that the sweeper may read: times, keys, names, positions and amounts of money, but no content of a
+/// payer.
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
+    "amount",
+    "asset",
+    "balance",
     "clicked_at",
     "created_at",
     "dimensions",
     "due_at",
     "expires_at",
+    "from_account",
     "grown_until",
+    "id",
     "key_sha256",
     "last_click_at",
     "last_place",
@@ -213,13 +219,17 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "name",
     "payer",
     "place",
+    "posted",
+    "posted_at",
     "queue",
     "rank",
     "ranks",
+    "received_at",
     "rolled_until",
     "run_at",
     "slug",
     "state",
+    "to_account",
 ];
 
 #[tokio::test]

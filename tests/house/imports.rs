@@ -12,10 +12,23 @@ const ORDER: &[&[&str]] = &[
     &["app"],
     &["http"],
     &["slices"],
-    &["counters", "links", "locks", "me", "memories", "queues", "sign_in", "sweeper", "tokens", "transactions"],
+    &[
+        "counters",
+        "credit",
+        "links",
+        "locks",
+        "me",
+        "memories",
+        "queues",
+        "sign_in",
+        "sweeper",
+        "tokens",
+        "transactions",
+    ],
     &["call"],
+    &["payments"],
     &["turn", "waiting"],
-    &["auth", "embeddings"],
+    &["auth", "embeddings", "pay"],
     &["db"],
     &["pip"],
     // Values and services that do not depend on calls.
@@ -25,7 +38,7 @@ const ORDER: &[&[&str]] = &[
     &["parse", "x402"],
     &["endpoint", "page", "vector", "wallet"],
     &["problem"],
-    &["json", "name", "payer", "search_text", "site", "slug", "time"],
+    &["id", "json", "name", "payer", "search_text", "site", "slug", "time"],
     &["limits", "number"],
 ];
 
@@ -210,10 +223,13 @@ fn circle(
     None
 }
 
-/// `of_sweeper` creates a proof without a token. Every other room gets its proofs from `auth`.
+/// `of_sweeper` and `Proof::of_payment` create proofs without a token. Every other room gets its proofs from `auth`.
 #[test]
-fn only_the_sweeper_creates_proofs_without_a_token() {
-    let makers = files().into_values().filter(|source| code(source).iter().any(|line| line.contains("of_sweeper")));
-    let makers: Vec<String> = makers.map(|source| source.path).collect();
-    assert_eq!(makers, ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);
+fn only_the_sweeper_and_payments_create_proofs_without_a_token() {
+    let makers = |maker: &str| -> Vec<String> {
+        let found = files().into_values().filter(|source| code(source).iter().any(|line| line.contains(maker)));
+        found.map(|source| source.path).collect()
+    };
+    assert_eq!(makers("of_sweeper"), ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);
+    assert_eq!(makers("Proof::of_payment"), ["src/payments/paid.rs"]);
 }

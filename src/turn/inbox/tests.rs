@@ -28,6 +28,7 @@ fn weighed(id: u64, payer: Payer, bytes: usize, weight: usize) -> Call {
         vector: None,
         weight,
         is_visit: false,
+        price: None,
     };
     let (reply, answer) = oneshot::channel();
     // Its caller waits for ever.

@@ -12,6 +12,7 @@ use payerbase::embeddings::Embeddings;
 use payerbase::http::drain::Stop;
 use payerbase::links::visitor::Origins;
 use payerbase::payer::Payer;
+use payerbase::payments::PaymentSettings;
 use payerbase::redis::Redis;
 use payerbase::sweeper::SweepSettings;
 use payerbase::turn::LaneCounts;
@@ -76,7 +77,8 @@ impl TestApp {
 
     /// Starts a server with changed settings.
     pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
-        let calls = CallSettings { poll_interval: POLL_INTERVAL, language: "english".to_owned(), embeddings: None };
+        let (language, prices) = ("english".to_owned(), Arc::default());
+        let calls = CallSettings { poll_interval: POLL_INTERVAL, language, embeddings: None, prices };
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,
@@ -86,6 +88,7 @@ impl TestApp {
             redis: None,
             public_url: None,
             networks: [MAIN_NETWORKS, TEST_NETWORKS].concat(),
+            payments: PaymentSettings::default(),
             origins: Origins::default(),
             sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
             log_requests: false,

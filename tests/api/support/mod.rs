@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod official;
 pub mod raw;
 pub mod redis;
+pub mod shop;
 pub mod stacks;
 pub mod wallet;
 pub mod world;

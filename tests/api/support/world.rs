@@ -115,7 +115,13 @@ impl Things {
             "rotateToken" | "revokeToken" => &self.token_id,
             _ => &self.pending,
         };
-        let all = [("name", name), ("queue", self.name.clone()), ("slug", self.slug.clone()), ("id", id.clone())];
+        let all = [
+            ("name", name),
+            ("queue", self.name.clone()),
+            ("slug", self.slug.clone()),
+            ("id", id.clone()),
+            ("amount", "1000".to_owned()),
+        ];
         all.into_iter().filter(|(member, _)| operation.path.contains(&format!("{{{member}}}"))).collect()
     }
 

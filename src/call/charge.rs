@@ -1,0 +1,81 @@
+//! How a call is paid: a payment becomes credit of the payer, and the credit pays for the call.
+
+use std::sync::Arc;
+
+use super::conditions::{Conditions, IdempotencyKey};
+use super::plan::Plan;
+use super::tenant::Tenant;
+use crate::pay::{Price, Tier};
+use crate::payments::Paid;
+use crate::problem::{Code, Problem};
+use crate::turn::Access;
+
+/// How often a read can be sent again with its payment for nothing.
+const FREE_REPEATS: u32 = 5;
+
+impl Tenant {
+    /// The payment that came with the request.
+    pub(super) fn paid(&self) -> Option<&Arc<Paid>> {
+        self.purchase.as_ref().and_then(|purchase| purchase.paid.as_ref())
+    }
+
+    /// A write that is paid by a payment runs once for it.
+    pub(super) fn once_for_its_payment<P: Plan>(&self, conditions: &mut Conditions) {
+        if let (Some(paid), Some(request)) = (self.paid(), conditions.request_sha256.as_deref())
+            && P::SPEC.access == Access::Write
+        {
+            let key = || Box::new(IdempotencyKey::of_payment(&paid.id().to_string(), *request));
+            conditions.key.get_or_insert_with(key);
+        }
+    }
+
+    /// Settles the payment that came with the request: its money becomes credit. Returns the price that is left to pay: a read
+    /// that is sent again with its payment, because its answer was lost, costs nothing for some times.
+    pub(super) async fn pay<P: Plan>(
+        &self,
+        conditions: &Conditions,
+        price: Option<Arc<Price>>,
+    ) -> Result<Option<Arc<Price>>, Problem> {
+        let Some((purchase, paid)) = self.purchase.as_ref().zip(self.paid()) else {
+            return if P::SPEC.tops_up { Err(Problem::new(Code::PaymentRequired)) } else { Ok(price) };
+        };
+        let (place, amount) = paid.amount();
+        let needed = price.as_ref().and_then(|price| price.amounts.get(place)).copied().unwrap_or_default();
+        if needed > amount {
+            let problem = Problem::new(Code::PaymentRequired).detail("Nothing was paid: the call costs more.");
+            return Err(self.of_purchase(price.as_ref(), problem));
+        }
+        let Some(request) = conditions.request_sha256.as_deref() else { return Err(Problem::new(Code::Internal)) };
+        let settled = self.engine.payments.settle(paid, P::SPEC.name, *request).await;
+        purchase.ended(&settled);
+        let receipt = settled.map_err(|problem| self.of_purchase(price.as_ref(), problem))?;
+        self.engine.meter.forget(self.payer());
+        let is_free = P::SPEC.tier == Tier::Read && (1..=FREE_REPEATS).contains(&receipt.repeats);
+        Ok(price.filter(|_| !is_free))
+    }
+
+    /// Adds to a problem what the payer needs to know of its payment, and notes what the call costs.
+    pub(super) fn of_purchase(&self, price: Option<&Arc<Price>>, problem: Problem) -> Problem {
+        if let (Some(purchase), Some(price)) = (&self.purchase, price)
+            && problem.code() == Code::PaymentRequired
+        {
+            purchase.is_short_of(Arc::clone(price));
+        }
+        match self.purchase.as_ref().filter(|purchase| purchase.response().is_some()).and(self.paid()) {
+            Some(paid) => problem.member("payment", paid.id().to_string()),
+            None => problem,
+        }
+    }
+
+    /// Runs a read, and meters its price. A read that fails costs nothing.
+    pub(super) async fn metered<T>(
+        &self,
+        price: &Price,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        let metered = self.engine.meter.admit(self.payer(), price).await?;
+        let answer = read.await?;
+        metered.charge();
+        Ok(answer)
+    }
+}

@@ -1,0 +1,168 @@
+//! The paywall: which requests cost something, what is offered for them, and the payments that come with them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::HttpMessage as _;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method as Verb, StatusCode};
+use chrono::Utc;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::openapi::costs;
+use super::verbs::WasHead;
+use crate::call::{Operation as _, Spec, Transaction};
+use crate::payments::{OfferedFor, Paid, Payments, Purchase};
+use crate::problem::{Code, Problem};
+use crate::x402::to_header;
+
+/// Header of an answer with the offers to pay for the request.
+pub const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static("payment-required");
+/// Header of a request with a payment.
+pub const PAYMENT_SIGNATURE: HeaderName = HeaderName::from_static("payment-signature");
+/// Header of an answer that says what became of the payment.
+pub const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static("payment-response");
+
+/// The operations that cost something.
+pub struct Paywall {
+    payments: Arc<Payments>,
+    /// By verb and pattern of the path.
+    operations: HashMap<(Verb, String), Spec>,
+}
+
+/// A request that costs something.
+pub(super) struct Toll {
+    payments: Arc<Payments>,
+    offered: OfferedFor,
+    path: String,
+    method: &'static str,
+}
+
+/// A route that costs something.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PaidRoute {
+    /// HTTP method.
+    #[schema(example = "POST")]
+    method: String,
+    /// Path, with its parameters in braces.
+    #[schema(example = "/v1/counters/{name}/increment")]
+    path: String,
+    /// Its `operationId` in the OpenAPI document.
+    #[schema(example = "increment")]
+    operation_id: &'static str,
+    /// Its price tier: `read`, `write` or `ai`; `sum` for `transact`, which costs as much as its calls; `credit` for `topUp`, whose
+    /// payment is all credit.
+    #[schema(example = "write")]
+    tier: &'static str,
+    /// The least payments: each is one of the members of `accepts` in `PAYMENT-REQUIRED`.
+    #[schema(value_type = Vec<Object>)]
+    accepts: Vec<crate::x402::Requirements>,
+}
+
+/// The routes that cost something.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PaidRoutes {
+    /// Version of x402.
+    #[schema(example = 2)]
+    x402_version: u64,
+    /// The routes. Empty on a server without prices.
+    items: Vec<PaidRoute>,
+}
+
+impl Paywall {
+    /// A paywall before those of the operations that cost something.
+    #[must_use]
+    pub fn new(payments: Arc<Payments>, operations: impl IntoIterator<Item = (Verb, String, Spec)>) -> Self {
+        let paid = operations.into_iter().filter(|(_, _, spec)| costs(spec));
+        let operations = paid.map(|(verb, path, spec)| ((verb, path), spec)).collect();
+        Self { payments, operations }
+    }
+
+    /// What a request costs. `None`: nothing.
+    pub(super) fn toll(&self, request: &ServiceRequest) -> Option<Toll> {
+        if self.payments.are_off() {
+            return None;
+        }
+        let spec = self.operations.get(&(request.method().clone(), request.match_pattern()?))?;
+        let offered = offered_for(spec, request.path());
+        let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        Some(Toll { payments: Arc::clone(&self.payments), offered, path, method: spec.name })
+    }
+
+    /// All routes that cost something.
+    #[must_use]
+    pub fn routes(&self) -> PaidRoutes {
+        let route = |((verb, path), spec): (&(Verb, String), &Spec)| PaidRoute {
+            method: verb.to_string(),
+            path: path.clone(),
+            operation_id: spec.name,
+            tier: tier(spec),
+            accepts: self
+                .payments
+                .offers()
+                .required(offered_for(spec, path), path, spec.name, &[], String::new())
+                .accepts,
+        };
+        let mut items: Vec<PaidRoute> = match self.payments.are_off() {
+            true => Vec::new(),
+            false => self.operations.iter().map(route).collect(),
+        };
+        items.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
+        PaidRoutes { x402_version: crate::x402::VERSION, items }
+    }
+}
+
+fn tier(spec: &Spec) -> &'static str {
+    match spec {
+        Spec { tops_up: true, .. } => "credit",
+        Spec { name, .. } if *name == Transaction::SPEC.name => "sum",
+        Spec { tier, .. } => tier.as_str(),
+    }
+}
+
+/// What is offered. The amount of credit is the last segment of the path; the route is chosen later.
+fn offered_for(spec: &Spec, path: &str) -> OfferedFor {
+    match spec.tops_up {
+        // An amount that is none is refused later, with the other values of the request.
+        true => OfferedFor::Credit(path.rsplit('/').next().and_then(|amount| amount.parse().ok()).unwrap_or_default()),
+        false => OfferedFor::Call(spec.tier),
+    }
+}
+
+impl Toll {
+    /// The payment that came with a request. `HEAD` pays nothing.
+    pub fn payment(&self, request: &ServiceRequest) -> Result<Option<Arc<Paid>>, Problem> {
+        let mut headers = request.headers().get_all(PAYMENT_SIGNATURE);
+        let Some(header) = headers.next().filter(|_| request.extensions().get::<WasHead>().is_none()) else {
+            return Ok(None);
+        };
+        let text = header.to_str().ok().filter(|_| headers.next().is_none());
+        let text = text.ok_or_else(|| Problem::new(Code::PaymentMalformed))?;
+        self.payments.offers().read(text, self.offered, Utc::now()).map(|paid| Some(Arc::new(paid)))
+    }
+
+    /// Adds the headers of payments to an answer.
+    pub fn sign<B>(&self, response: &mut ServiceResponse<B>, purchase: &Purchase) {
+        let status = response.status();
+        let headers = response.headers_mut();
+        if let Some(settlement) = purchase.response() {
+            insert(headers, PAYMENT_RESPONSE, to_header(&settlement));
+        }
+        if status == StatusCode::PAYMENT_REQUIRED {
+            let error = "Payment required".to_owned();
+            let required =
+                self.payments.offers().required(self.offered, &self.path, self.method, purchase.short_of(), error);
+            insert(headers, PAYMENT_REQUIRED, to_header(&required));
+        }
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: serde_json::Result<String>) {
+    if let Some(value) = value.ok().and_then(|value| HeaderValue::from_str(&value).ok()) {
+        headers.insert(name, value);
+    }
+}
