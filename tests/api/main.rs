@@ -39,6 +39,7 @@ mod operators;
 mod pages;
 mod paying_wallet;
 mod payments;
+mod payments_attacks;
 mod payments_model;
 mod pooler;
 mod problems;
