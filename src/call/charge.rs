@@ -42,7 +42,10 @@ impl Tenant {
         let (place, amount) = paid.amount();
         let needed = price.as_ref().and_then(|price| price.amounts.get(place)).copied().unwrap_or_default();
         if needed > amount {
-            let problem = Problem::new(Code::PaymentRequired).detail("Nothing was paid: the call costs more.");
+            let detail = format!(
+                "Nothing was paid: the call costs {needed}, in the smallest unit of the asset. Pay one of the new offers in `PAYMENT-REQUIRED`, top up the credit, or send fewer calls."
+            );
+            let problem = Problem::new(Code::PaymentRequired).detail(detail);
             return Err(self.of_purchase(price.as_ref(), problem));
         }
         let Some(request) = conditions.request_sha256.as_deref() else { return Err(Problem::new(Code::Internal)) };

@@ -12,7 +12,7 @@ use crate::name::Name;
 use crate::pay;
 use crate::payer::Payer;
 use crate::wallet::Network;
-use crate::x402::{Asset, Domain};
+use crate::x402::{Asset, Domain, KNOWN_ASSETS, KnownAsset};
 
 #[derive(Subcommand)]
 pub(super) enum CreditCommand {
@@ -25,7 +25,7 @@ pub(super) enum CreditCommand {
         /// EVM chain.
         #[arg(long, value_name = "NETWORK")]
         network: Network,
-        /// The asset: the address of a token, `STX`, or a contract of Stacks.
+        /// The asset: `USDC`, `STX`, `sBTC` or `USDCx` on its network, the address of a token, or a contract of Stacks.
         #[arg(long, value_name = "ASSET")]
         asset: String,
         /// The amount, in the smallest unit of the asset: 1000000 is one USDC.
@@ -52,9 +52,10 @@ pub(super) async fn credit(config: Config, target: Target, command: CreditComman
     let mut admin = admin(&config, target)?.connect().await.map_err(Refusal::from)?;
     require_installed(&mut admin).await?;
     let CreditCommand::Give { payer, network, asset, amount, reference } = command;
+    let known = KNOWN_ASSETS.iter().find(|known| known.network == network && known.symbol == asset);
     // The names of the domain do not matter here.
     let domain = matches!(network, Network::Evm { .. }).then(|| Domain { name: String::new(), version: String::new() });
-    let asset = Asset::new(network, &asset, domain)?;
+    let asset = known.map_or_else(|| Asset::new(network, &asset, domain), KnownAsset::asset)?;
     let given = pay::give(&mut admin, &payer, &asset, amount, reference.as_str()).await?;
     let said = if given { "gave credit" } else { "the payer has this gift already: nothing changed" };
     tracing::info!(%payer, %network, %asset, amount, reference = reference.as_str(), "{said}");

@@ -80,9 +80,12 @@ pub(super) fn payments(path: &str) -> Result<PaymentSettings, String> {
 
 fn parse(text: &str) -> Result<PaymentSettings, String> {
     let File { networks } = serde_json::from_str(text).map_err(|error| {
-        // The text of the error may have a secret in it.
+        // Only these texts have no value in them, which may be a secret.
+        let text = error.to_string();
+        let is_about_names = text.starts_with("missing field") || text.starts_with("unknown field");
         let (line, column) = (error.line(), error.column());
-        format!("expected the members of docs/PAYMENTS.md: the mistake is at line {line}, column {column}")
+        let what = if is_about_names { text } else { format!("the mistake is at line {line}, column {column}") };
+        format!("expected the members of docs/PAYMENTS.md: {what}")
     })?;
     if networks.is_empty() {
         return Err("expected one network or more".to_owned());
@@ -234,6 +237,8 @@ mod tests {
         }
         let wrong = mistake(|file| file["networks"][0]["facilitator"]["headers"] = json!("hunter2"));
         assert!(wrong.contains("the mistake is at line 1, column") && !wrong.contains("hunter2"), "{wrong}");
+        let unknown = mistake(|file| file["networks"][0]["minimun"] = json!(1));
+        assert!(unknown.contains("unknown field `minimun`"), "{unknown}");
         let twice = mistake(|file| {
             let network = file["networks"][0].clone();
             file["networks"].as_array_mut().unwrap().push(network);

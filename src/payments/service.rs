@@ -18,7 +18,7 @@ use crate::pay::asset_name;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
-use crate::telemetry::because;
+use crate::telemetry::{Current, because};
 use crate::turn::Turns;
 use crate::wallet::Network;
 use crate::x402::{Offer, PaymentKey, PaymentPayload, Refusal, SettleRequest, VERSION};
@@ -40,6 +40,7 @@ const PAYMENTS_PER_PASS: usize = 10;
 const LIMITED_FOR: Duration = Duration::from_secs(1);
 /// Questions after which an open payment of Stacks is no longer sent again: it has no end.
 const RESENDS_MAX: u32 = 10;
+const NETWORK_SILENT: &str = "No money has moved: the network of the payment does not answer, so the payment was not taken. Send the same request with the same payment again after `Retry-After`.";
 const CANCELED: &str = "No money has moved: the payer has canceled the payment, or used its nonce for another.";
 
 /// What a request learns of its payment.
@@ -101,8 +102,14 @@ impl Payments {
         request: [u8; 32],
     ) -> Result<Receipt, Problem> {
         // In a task: a client that hangs up does not stop it.
-        let (payments, paid) = (Arc::clone(self), Arc::clone(paid));
-        let settled = tokio::spawn(async move { payments.settle_now(&paid, method, &request).await });
+        let (payments, paid, current) = (Arc::clone(self), Arc::clone(paid), Current::get());
+        let settled = tokio::spawn(async move {
+            let settled = payments.settle_now(&paid, method, &request);
+            match current {
+                Some(current) => current.scope(settled).await,
+                None => settled.await,
+            }
+        });
         settled.await.unwrap_or_else(|_panicked| {
             because("the task of a payment panicked");
             Err(Problem::new(Code::Internal))
@@ -172,7 +179,7 @@ impl Payments {
             }
             Err(error) => {
                 because(format!("the network does not say whether a payment is new: {error}"));
-                return Err(Problem::new(Code::FacilitatorUnavailable));
+                return Err(Problem::new(Code::FacilitatorUnavailable).detail(NETWORK_SILENT));
             }
         };
         // Another server may have received it meanwhile.
