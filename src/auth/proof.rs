@@ -38,7 +38,7 @@ impl Proof {
         Self(Kind::NoToken(payer))
     }
 
-    /// The proof of a payer who has signed a payment for the request.
+    /// The proof of a payer, by a payment that it has signed for the request.
     pub(crate) fn of_payment(payer: Payer) -> Self {
         Self(Kind::Payment(payer))
     }

@@ -23,7 +23,7 @@ pub struct Spec {
     pub batching: Batching,
     /// The scope that the caller needs.
     pub scope: Option<Scope>,
-    /// What it costs.
+    /// The tier of its price.
     pub tier: Tier,
     /// Whether its payment is all credit: it costs nothing, and needs a payment.
     pub tops_up: bool,

@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// What comes of an answer to `eth_blockNumber`.
+    /// The result of an answer to `eth_blockNumber`.
     async fn block_number(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Result<u64, ChainError> {
         let server = Server::start(move |_| reply()).await;
         let chain = Chain::new(BASE, server.url().clone(), 0).unwrap();

@@ -1,4 +1,4 @@
-//! What is asked, and what a network answers.
+//! A question to a network, and its answer.
 
 use chrono::{DateTime, Utc};
 

@@ -209,6 +209,10 @@ impl Meter {
                     return Err(Problem::new(Code::PayerBusy));
                 }
             }
+            if is_fresh {
+                // Too many of its reads run: the balance is known.
+                tokio::time::sleep(PAUSE).await;
+            }
             is_fresh = true;
         }
     }

@@ -41,6 +41,7 @@ const LIMITED_FOR: Duration = Duration::from_secs(1);
 /// Questions after which an open payment of Stacks is no longer sent again: it has no end.
 const RESENDS_MAX: u32 = 10;
 const NETWORK_SILENT: &str = "No money has moved: the network of the payment does not answer, so the payment was not taken. Send the same request with the same payment again after `Retry-After`.";
+const HAS_CODE: &str = "No money has moved: the account has code. Contract wallets, and accounts that have delegated to a contract (EIP-7702), cannot pay.";
 const CANCELED: &str = "No money has moved: the payer has canceled the payment, or used its nonce for another.";
 
 /// What a request learns of its payment.
@@ -168,8 +169,13 @@ impl Payments {
             valid_before: paid.valid_before,
             from_block: None,
         };
-        let (block, verdict) = tokio::join!(network.chain.block_number(), network.chain.verdict(&question));
+        let chain = &network.chain;
+        let (block, verdict, has_code) =
+            tokio::join!(chain.block_number(), chain.verdict(&question), chain.has_code(&paid.key.payer));
         let used = match verdict {
+            Ok(Verdict::Open) if has_code == Ok(true) => {
+                return Err(Problem::new(Code::PaymentInvalid).detail(HAS_CODE));
+            }
             Ok(Verdict::Open) => return Ok((permit, block.ok())),
             Ok(Verdict::Expired) => refused(Refusal::Expired),
             Ok(Verdict::Canceled | Verdict::Reversed) => Problem::new(Code::PaymentInvalid).detail(CANCELED),

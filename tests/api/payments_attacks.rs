@@ -132,6 +132,12 @@ async fn a_payment_opens_no_account_and_is_the_only_one() {
     let top_up = json!({"calls": [{"method": "topUp", "params": {"amount": 1_000}}]});
     let problem = owner.post("/v1/transaction", top_up).await;
     assert!([402, 422].contains(&problem.status.as_u16()), "{problem:?}");
+    // An account with code signs by rules of its own.
+    let delegated = shop.wallet();
+    shop.stub.chain.delegate(&delegated.address());
+    let (_, answer) = pay(&stranger, &delegated, &Terms::default(), INCREMENT, json!({})).await;
+    let problem = answer.problem(402, "payment-invalid");
+    assert!(problem["detail"].as_str().unwrap().contains("EIP-7702"), "{problem}");
     let offer = required(&stranger.post(INCREMENT, json!({})).await);
     let mut twice = with(&stranger, &wallet.pay(&offer, &offer["accepts"][0], &Terms::default()));
     let other = wallet.pay(&offer, &offer["accepts"][0], &Terms::default());

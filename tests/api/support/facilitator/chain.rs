@@ -68,9 +68,16 @@ pub struct State {
     is_automatic: bool,
     is_out: bool,
     sent_count: u64,
+    /// Addresses in lower case that have delegated to a contract.
+    delegated: Vec<String>,
 }
 
 impl State {
+    /// Whether an account has delegated to a contract. The address is in lower case.
+    pub fn has_delegated(&self, address: &str) -> bool {
+        self.delegated.iter().any(|delegated| delegated == address)
+    }
+
     /// Number of the last block.
     pub fn head(&self) -> u64 {
         FIRST_BLOCK + u64::try_from(self.times.len() - 1).unwrap()
@@ -138,6 +145,7 @@ impl StubChain {
             is_automatic: true,
             is_out: false,
             sent_count: 0,
+            delegated: Vec::new(),
         };
         Arc::new(Self { chain_id, state: Mutex::new(state), changes: watch::Sender::new(0) })
     }
@@ -200,6 +208,11 @@ impl StubChain {
     /// Makes a block of all transactions that wait for one.
     pub fn mine(&self) {
         self.make_block(|_waiting| true);
+    }
+
+    /// Lets an account delegate to a contract (EIP-7702).
+    pub fn delegate(&self, address: &str) {
+        self.state().delegated.push(address.to_lowercase());
     }
 
     /// Lets JSON-RPC and the API of Stacks answer 503, or no longer.

@@ -24,6 +24,7 @@ pub fn answer(chain: &StubChain, request: &Value) -> Value {
         Some("eth_blockNumber") => Ok(quantity(state.head())),
         Some("eth_getBlockByNumber") => block(state, &params[0]),
         Some("eth_call") => call(state, &params[0]),
+        Some("eth_getCode") => Ok(code(state, &params[0])),
         Some("eth_getLogs") => logs(state, &params[0]),
         Some("eth_getTransactionReceipt") => receipt(state, &params[0]),
         _ => Err((-32601, "the method does not exist/is not available")),
@@ -34,6 +35,15 @@ pub fn answer(chain: &StubChain, request: &Value) -> Value {
         Err((code, message)) => answer["error"] = json!({"code": code, "message": message}),
     }
     answer
+}
+
+/// The code of an account: none, or that it has delegated to a contract (EIP-7702).
+fn code(state: &State, address: &Value) -> Value {
+    let address = address.as_str().unwrap_or_default().to_lowercase();
+    match state.has_delegated(&address) {
+        true => format!("0xef0100{}", "ab".repeat(20)).into(),
+        false => "0x".into(),
+    }
 }
 
 fn quantity(number: u64) -> Value {
