@@ -106,7 +106,7 @@ impl Application {
         let slugs = Arc::new(Slugs::new(database.clone(), slug_cache));
         let site = Site::new(public_url);
         let payments = Payments::new(settings.payments.clone(), site.clone(), Arc::clone(&turns), &mut registry);
-        let sign_in = web::Data::new(SignIn::new(database.clone(), site.clone(), settings.networks.clone()));
+        let sign_in = Arc::new(SignIn::new(database.clone(), site.clone(), settings.networks.clone()));
         let driven = Arc::clone(&turns);
         let (slugs_of_calls, payments_of_calls) = (Arc::clone(&slugs), Arc::clone(&payments));
         let services =
@@ -122,10 +122,11 @@ impl Application {
         let authenticator = web::Data::new(Authenticator::new(tokens));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
-        let paywall = web::Data::new(Paywall::new(payments, document.operations().to_vec()));
+        let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), document.operations().to_vec()));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
         let threads = settings.workers;
+        let sign_in = web::Data::from(sign_in);
         let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
         let steps = Arc::new(Steps::default());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;

@@ -3,6 +3,7 @@
 //! No server keeps them. The nonce says everything that the message says, with a code (HMAC-SHA-256) that only servers of one
 //! database can make. So each of them can make the message again from its nonce.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,10 +24,13 @@ pub(super) const CHALLENGE_LIFETIME: Duration = Duration::from_secs(5 * 60);
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of the code in a nonce.
-const CODE_BYTES: usize = 16;
+pub(super) const CODE_BYTES: usize = 16;
 /// Bytes of a nonce before the code.
 const FIELDS_BYTES: usize = 8 + ADDRESS_BYTES + 4 + 4 + 4 + RANDOM_BYTES;
 const RANDOM_BYTES: usize = 8;
+
+/// A code that is being computed.
+pub(super) type Code = Hmac<Sha256>;
 
 /// The key of the codes, the same on all servers of a database.
 pub(super) struct ChallengeKey([u8; 32]);
@@ -36,10 +40,54 @@ impl ChallengeKey {
         Self(key)
     }
 
-    /// The code of a nonce with these fields, for a server with this address.
-    fn code(&self, site: &Site, fields: &[u8]) -> Option<Hmac<Sha256>> {
-        let code = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
-        Some(code.chain_update(fields).chain_update(site.url()))
+    /// The begin of a code.
+    pub fn code(&self) -> Option<Code> {
+        Code::new_from_slice(&self.0).ok()
+    }
+}
+
+/// End of the time in which a message can be used.
+pub(super) fn expires_at(issued_at: DateTime<Utc>) -> DateTime<Utc> {
+    issued_at + CHALLENGE_LIFETIME
+}
+
+/// Whether a message can be used at this time.
+pub(super) fn is_current(issued_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    // The clocks of servers differ.
+    (issued_at - CLOCK_DIFFERENCE..expires_at(issued_at)).contains(&now)
+}
+
+/// A message that a wallet signs, in the layout of EIP-4361.
+pub(super) struct Message<'a> {
+    pub domain: &'a str,
+    pub payer: &'a Payer,
+    pub network: Network,
+    pub statement: &'a str,
+    pub uri: &'a str,
+    pub nonce: &'a str,
+    pub issued_at: &'a str,
+    pub expires_at: &'a str,
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.network {
+            Network::Evm { .. } => "Ethereum",
+            Network::Stacks | Network::StacksTest => "Stacks",
+        };
+        write!(
+            f,
+            "{domain} wants you to sign in with your {kind} account:\n{address}\n\n{statement}\n\n\
+             URI: {uri}\nVersion: 1\nChain ID: {chain_id}\nNonce: {nonce}\nIssued At: {issued_at}\nExpiration Time: {expires_at}",
+            domain = self.domain,
+            address = self.payer.shown(),
+            statement = self.statement,
+            uri = self.uri,
+            chain_id = self.network.chain_id(),
+            nonce = self.nonce,
+            issued_at = self.issued_at,
+            expires_at = self.expires_at,
+        )
     }
 }
 
@@ -71,7 +119,7 @@ impl Challenge {
             &self.random,
         ]
         .concat();
-        let code = key.code(site, &fields)?.finalize().into_bytes();
+        let code = key.code()?.chain_update(&fields).chain_update(site.url()).finalize().into_bytes();
         Some(hex::encode([&fields, code.get(..CODE_BYTES)?].concat()))
     }
 
@@ -84,7 +132,7 @@ impl Challenge {
         let mut bytes = [0; FIELDS_BYTES + CODE_BYTES];
         hex::decode_to_slice(nonce, &mut bytes).ok()?;
         let (fields, code) = bytes.split_at(FIELDS_BYTES);
-        key.code(site, fields)?.verify_truncated_left(code).ok()?;
+        key.code()?.chain_update(fields).chain_update(site.url()).verify_truncated_left(code).ok()?;
         let (chain_id, rest) = fields.split_first_chunk()?;
         let (payer, rest) = rest.split_first_chunk()?;
         let (issued_at, rest) = rest.split_first_chunk()?;
@@ -106,38 +154,33 @@ impl Challenge {
 
     /// End of the time in which the challenge can be used.
     pub fn expires_at(&self) -> DateTime<Utc> {
-        self.issued_at + CHALLENGE_LIFETIME
+        expires_at(self.issued_at)
     }
 
     /// Whether it can be used at this time.
     pub fn is_current(&self, now: DateTime<Utc>) -> bool {
-        // The clocks of servers differ.
-        (self.issued_at - CLOCK_DIFFERENCE..self.expires_at()).contains(&now)
+        is_current(self.issued_at, now)
     }
 
     /// The message to sign.
     pub fn message(&self, nonce: &str, site: &Site) -> String {
-        let kind = match self.network {
-            Network::Evm { .. } => "Ethereum",
-            Network::Stacks | Network::StacksTest => "Stacks",
-        };
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let rights = match self.scopes.contains(&Scope::Everything) {
             true => "all rights".to_owned(),
             false => format!("the rights {}", scopes.join(", ")),
         };
-        format!(
-            "{domain} wants you to sign in with your {kind} account:\n{address}\n\n\
-             Sign in to payerbase. The token has {rights} and is valid for {lifetime}.\n\n\
-             URI: {url}\nVersion: 1\nChain ID: {chain_id}\nNonce: {nonce}\nIssued At: {issued_at}\nExpiration Time: {expires_at}",
-            domain = site.authority(),
-            address = self.payer.shown(),
-            lifetime = Named::time("", "", self.lifetime).words,
-            url = site.url(),
-            chain_id = self.network.chain_id(),
-            issued_at = Time(self.issued_at),
-            expires_at = Time(self.expires_at()),
-        )
+        let lifetime = Named::time("", "", self.lifetime).words;
+        let message = Message {
+            domain: site.authority(),
+            payer: &self.payer,
+            network: self.network,
+            statement: &format!("Sign in to payerbase. The token has {rights} and is valid for {lifetime}."),
+            uri: site.url(),
+            nonce,
+            issued_at: &Time(self.issued_at).to_string(),
+            expires_at: &Time(self.expires_at()).to_string(),
+        };
+        message.to_string()
     }
 }
 

@@ -23,8 +23,9 @@ pub struct Proof(Kind);
 enum Kind {
     /// The caller holds a token of the payer.
     Grant(Arc<Grant>),
-    /// The caller has signed a payment. It may run what a wallet would pay for, but nothing of the account.
-    Payment(Payer),
+    /// The caller has signed a payment, or a sign-in for the request. It may run what a wallet would pay for, but nothing of the
+    /// account.
+    Signature(Payer),
     /// No token: a visitor follows a link, or the sweeper works. Only calls without a scope may run.
     NoToken(Payer),
 }
@@ -38,9 +39,9 @@ impl Proof {
         Self(Kind::NoToken(payer))
     }
 
-    /// The proof of a payer, by a payment that it has signed for the request.
-    pub(crate) fn of_payment(payer: Payer) -> Self {
-        Self(Kind::Payment(payer))
+    /// The proof of a payer, by a payment or a sign-in that it has signed for the request.
+    pub(crate) fn of_signature(payer: Payer) -> Self {
+        Self(Kind::Signature(payer))
     }
 
     /// The sweeper's proof, without a token.
@@ -53,7 +54,7 @@ impl Proof {
     pub fn payer(&self) -> &Payer {
         match &self.0 {
             Kind::Grant(grant) => &grant.payer,
-            Kind::Payment(payer) | Kind::NoToken(payer) => payer,
+            Kind::Signature(payer) | Kind::NoToken(payer) => payer,
         }
     }
 
@@ -62,7 +63,7 @@ impl Proof {
     pub fn grant(&self) -> Option<&Grant> {
         match &self.0 {
             Kind::Grant(grant) => Some(grant),
-            Kind::Payment(_) | Kind::NoToken(_) => None,
+            Kind::Signature(_) | Kind::NoToken(_) => None,
         }
     }
 
@@ -71,8 +72,8 @@ impl Proof {
     /// # Errors
     /// `missing-scope`, also for visitors.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
-        let is_paid = matches!(self.0, Kind::Payment(_)) && !needed.is_of_account();
-        if is_paid || self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
+        let is_signed = matches!(self.0, Kind::Signature(_)) && !needed.is_of_account();
+        if is_signed || self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }
         Err(Problem::new(Code::MissingScope).member("scope", needed.as_str()))

@@ -147,7 +147,15 @@ impl SignIn {
         }
     }
 
-    async fn key(&self) -> Result<&ChallengeKey, Problem> {
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    pub(super) fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    pub(super) async fn key(&self) -> Result<&ChallengeKey, Problem> {
         let read = async || {
             let key = async {
                 let mut connection = self.database.auth().acquire().await?;

@@ -10,7 +10,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
-use super::paywall::Paywall;
+use super::paywall::{Paywall, Toll};
 use crate::auth::{Authenticator, Proof};
 use crate::call::{Engine, Tenant};
 use crate::payments::{Paid, Purchase};
@@ -28,7 +28,7 @@ pub async fn authenticate(
     let toll = request.app_data::<web::Data<Paywall>>().and_then(|paywall| paywall.toll(&request));
     let paid = toll.as_ref().map_or(Ok(None), |toll| toll.payment(&request));
     let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
-    let mut response = match prove(&request, toll.is_some(), paid).await {
+    let mut response = match prove(&request, toll.as_ref(), paid).await {
         Ok(proof) => {
             paid_by(proof.payer());
             request.extensions_mut().insert(proof);
@@ -40,23 +40,25 @@ pub async fn authenticate(
         Err(problem) => request.into_response(problem.error_response()),
     };
     if let Some(toll) = toll {
-        toll.sign(&mut response, &purchase);
+        // Boxed, as it is rare.
+        Box::pin(toll.sign(&mut response, &purchase)).await;
     }
     Ok(response)
 }
 
-/// The proof of the payer: a token, or a payment for this request.
+/// The proof of the payer: a token, or a payment or a sign-in for this request.
 async fn prove(
     request: &ServiceRequest,
-    is_paid: bool,
+    toll: Option<&Toll>,
     paid: Result<Option<Arc<Paid>>, Problem>,
 ) -> Result<Proof, Problem> {
     let paid = paid?;
     if !request.headers().contains_key(AUTHORIZATION) {
-        match paid {
-            Some(paid) => return Ok(paid.proof()),
-            None if is_paid => return Err(Problem::new(Code::PaymentRequired)),
-            None => {}
+        if let Some(paid) = paid {
+            return Ok(paid.proof());
+        } else if let Some(toll) = toll {
+            let signer = Box::pin(toll.signer(request)).await?;
+            return signer.ok_or_else(|| Problem::new(Code::PaymentRequired));
         }
     }
     let Some(authenticator) = request.app_data::<web::Data<Authenticator>>().cloned() else {

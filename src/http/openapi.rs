@@ -138,6 +138,11 @@ impl Document {
                 "type": "apiKey", "in": "header", "name": "PAYMENT-SIGNATURE",
                 "description": "Payment for the request, on servers with prices (x402, version 2): one of the offers in \
                     `PAYMENT-REQUIRED` of the answer 402, signed by a wallet. It needs no token."
+            },
+            "signIn": {
+                "type": "apiKey", "in": "header", "name": "SIGN-IN-WITH-X",
+                "description": "Sign-in of a wallet that has credit, for this request, once (`sign-in-with-x` of x402): the message of \
+                    that extension in `PAYMENT-REQUIRED` of the answer 402, signed. It needs no token."
             }
         });
         document["security"] = json!([{"token": []}]);
@@ -254,7 +259,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         problems.extend(methods.iter().flat_map(|method| method.spec.problems));
         operation["x-price-tier"] = "sum".into();
         add_problems(operation, &problems);
-        add_payment(operation);
+        add_payment(operation, false);
         add_headers(operation, false);
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
         if let Some(scope) = method.spec.scope {
@@ -263,7 +268,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         operation["x-price-tier"] = method.spec.tier.as_str().into();
         add_problems(operation, &problems_of(verb, &method.spec));
         if costs(&method.spec) {
-            add_payment(operation);
+            add_payment(operation, method.spec.tops_up);
         }
         if method.spec.access == Access::Write {
             add_headers(operation, method.spec.shows_secret_once);
@@ -276,9 +281,12 @@ pub(super) fn costs(spec: &Spec) -> bool {
     spec.tier != Tier::Free || spec.tops_up
 }
 
-/// Adds what a caller needs to know who pays for the operation.
-fn add_payment(operation: &mut Value) {
-    operation["security"] = json!([{"token": []}, {"payment": []}]);
+/// Adds what a caller needs to know who pays for the operation. Credit is only paid, and not spent.
+fn add_payment(operation: &mut Value, tops_up: bool) {
+    operation["security"] = match tops_up {
+        true => json!([{"token": []}, {"payment": []}]),
+        false => json!([{"token": []}, {"payment": []}, {"signIn": []}]),
+    };
     let response = json!({
         "description": "What became of the payment of the request: SettlementResponse of x402 in base64.",
         "schema": {"type": "string"},

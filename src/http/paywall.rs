@@ -13,21 +13,25 @@ use utoipa::ToSchema;
 
 use super::openapi::costs;
 use super::verbs::WasHead;
+use crate::auth::{Proof, RequestLine, SignIn};
 use crate::call::{Operation as _, Spec, Transaction};
 use crate::payments::{OfferedFor, Paid, Payments, Purchase};
 use crate::problem::{Code, Problem};
-use crate::x402::to_header;
+use crate::x402::{SIGN_IN_WITH_X, to_header};
 
 /// Header of an answer with the offers to pay for the request.
 pub const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static("payment-required");
 /// Header of a request with a payment.
 pub const PAYMENT_SIGNATURE: HeaderName = HeaderName::from_static("payment-signature");
+/// Header of a request whose wallet signs in for it.
+pub const SIGN_IN: HeaderName = HeaderName::from_static(SIGN_IN_WITH_X);
 /// Header of an answer that says what became of the payment.
 pub const PAYMENT_RESPONSE: HeaderName = HeaderName::from_static("payment-response");
 
 /// The operations that cost something.
 pub struct Paywall {
     payments: Arc<Payments>,
+    sign_in: Arc<SignIn>,
     /// By verb and pattern of the path.
     operations: HashMap<(Verb, String), Spec>,
 }
@@ -35,7 +39,9 @@ pub struct Paywall {
 /// A request that costs something.
 pub(super) struct Toll {
     payments: Arc<Payments>,
+    sign_in: Arc<SignIn>,
     offered: OfferedFor,
+    verb: Verb,
     path: String,
     method: &'static str,
 }
@@ -76,10 +82,14 @@ pub struct PaidRoutes {
 impl Paywall {
     /// A paywall before those of the operations that cost something.
     #[must_use]
-    pub fn new(payments: Arc<Payments>, operations: impl IntoIterator<Item = (Verb, String, Spec)>) -> Self {
+    pub fn new(
+        payments: Arc<Payments>,
+        sign_in: Arc<SignIn>,
+        operations: impl IntoIterator<Item = (Verb, String, Spec)>,
+    ) -> Self {
         let paid = operations.into_iter().filter(|(_, _, spec)| costs(spec));
         let operations = paid.map(|(verb, path, spec)| ((verb, path), spec)).collect();
-        Self { payments, operations }
+        Self { payments, sign_in, operations }
     }
 
     /// What a request costs. `None`: nothing.
@@ -87,10 +97,12 @@ impl Paywall {
         if self.payments.are_off() {
             return None;
         }
-        let spec = self.operations.get(&(request.method().clone(), request.match_pattern()?))?;
+        let verb = request.method().clone();
+        let spec = self.operations.get(&(verb.clone(), request.match_pattern()?))?;
         let offered = offered_for(spec, request.path());
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-        Some(Toll { payments: Arc::clone(&self.payments), offered, path, method: spec.name })
+        let (payments, sign_in) = (Arc::clone(&self.payments), Arc::clone(&self.sign_in));
+        Some(Toll { payments, sign_in, offered, verb, path, method: spec.name })
     }
 
     /// All routes that cost something.
@@ -145,8 +157,29 @@ impl Toll {
         self.payments.offers().read(text, self.offered, Utc::now()).map(|paid| Some(Arc::new(paid)))
     }
 
+    /// The proof of the wallet that signed in for a request, which is not paid. `None`: nobody has.
+    ///
+    /// # Errors
+    /// `payment-required`, so that a client that cannot use its sign-in pays; those of the lanes.
+    pub async fn signer(&self, request: &ServiceRequest) -> Result<Option<Proof>, Problem> {
+        let Some(header) = request.headers().get(SIGN_IN) else { return Ok(None) };
+        let refused = |detail: String| Err(Problem::new(Code::PaymentRequired).detail(detail));
+        let signed = self.sign_in.signer(self.line(), header.to_str().unwrap_or_default()).await?;
+        match signed {
+            Err(error) => refused(error.to_string()),
+            Ok(signed) => match self.payments.use_sign_in(signed).await? {
+                Some(proof) => Ok(Some(proof)),
+                None => refused("The sign-in was used before.".to_owned()),
+            },
+        }
+    }
+
+    fn line(&self) -> RequestLine<'_> {
+        RequestLine { verb: self.verb.as_str(), path: &self.path, method: self.method }
+    }
+
     /// Adds the headers of payments to an answer.
-    pub fn sign<B>(&self, response: &mut ServiceResponse<B>, purchase: &Purchase) {
+    pub async fn sign<B>(&self, response: &mut ServiceResponse<B>, purchase: &Purchase) {
         let status = response.status();
         let headers = response.headers_mut();
         if let Some(settlement) = purchase.response() {
@@ -154,8 +187,14 @@ impl Toll {
         }
         if status == StatusCode::PAYMENT_REQUIRED {
             let error = "Payment required".to_owned();
-            let required =
+            let mut required =
                 self.payments.offers().required(self.offered, &self.path, self.method, purchase.short_of(), error);
+            // Who has credit is not made to pay again. Credit itself is only paid.
+            if matches!(self.offered, OfferedFor::Call(_))
+                && let Ok(Some(extension)) = self.sign_in.offer(self.line()).await
+            {
+                required.extensions.insert(SIGN_IN_WITH_X.to_owned(), extension);
+            }
             insert(headers, PAYMENT_REQUIRED, to_header(&required));
         }
     }

@@ -14,6 +14,7 @@ mod purchase;
 mod record;
 mod service;
 mod settings;
+mod sign_in;
 
 pub use offers::{OfferedFor, Offers};
 pub use operator::{retry, show};

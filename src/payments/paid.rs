@@ -37,7 +37,7 @@ impl Paid {
     /// The proof that its payer wants the request. The payment must be settled before the request is executed.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        Proof::of_payment(self.key.payer.clone())
+        Proof::of_signature(self.key.payer.clone())
     }
 
     /// Id of the payment.

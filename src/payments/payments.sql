@@ -42,6 +42,13 @@ as $$
       'fromBlock', p_payment.from_block, 'receivedAt', p_payment.received_at, 'tries', p_payment.tries) end))
 $$;
 
+-- Has no effect but the record of its idempotency key, which a sign-in for one request uses once.
+create function rpc.use_sign_in(p_payer text, p_params jsonb) returns json
+language sql immutable
+as $$
+  select '{"ok":null}'::json
+$$;
+
 -- Records a payment before it is settled, or finds it. The first server that comes may settle it.
 --   p_params  "id", "lease", "asset", "amount", "payTo", "nonce", "maxTimeoutS", "payload", "method", "request":
 --             SHA-256 in hex, "identifier", "validBefore", "fromBlock", "transaction"

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -123,10 +124,11 @@ enum Outcome {
 }
 
 /// The methods of this room, which only it calls.
-pub(crate) const METHODS: [&str; 3] = [RECEIVE, TAKE, FINISH];
+pub(crate) const METHODS: [&str; 4] = [RECEIVE, TAKE, FINISH, USE_SIGN_IN];
 const RECEIVE: &str = "receivePayment";
 const TAKE: &str = "takePayment";
 const FINISH: &str = "finishPayment";
+pub(super) const USE_SIGN_IN: &str = "useSignIn";
 
 /// The records of all payers.
 pub(super) struct Records(pub Arc<Turns>);
@@ -156,26 +158,36 @@ impl Records {
     }
 
     async fn call(&self, payer: &Payer, method: &'static str, params: Value) -> Result<Option<Record>, Problem> {
+        match self.dispatch(payer, method, params, None).await? {
+            Outcome::Ok(record) => Ok(Some(record)),
+            Outcome::Empty(()) => Ok(None),
+            Outcome::Problem(members) => Err(Problem::from_sql(members)),
+        }
+    }
+
+    /// Runs a method of this room, and reads its result.
+    pub(super) async fn dispatch<T: DeserializeOwned>(
+        &self,
+        payer: &Payer,
+        method: &'static str,
+        params: Value,
+        conditions: Option<String>,
+    ) -> Result<T, Problem> {
         let command = Command {
             method,
             access: Access::Write,
             batching: Batching::Batched,
             params: params.to_string(),
-            conditions: None,
+            conditions,
             vector: None,
             weight: 1,
             is_visit: false,
             price: None,
         };
         let result = self.0.dispatch(payer.clone(), command).await.map_err(Problem::from)?;
-        match serde_json::from_str(&result.json) {
-            Ok(Outcome::Ok(record)) => Ok(Some(record)),
-            Ok(Outcome::Empty(())) => Ok(None),
-            Ok(Outcome::Problem(members)) => Err(Problem::from_sql(members)),
-            Err(error) => {
-                because(format!("{method}: its types in Rust and in SQL differ: {error}"));
-                Err(Problem::new(Code::Internal))
-            }
-        }
+        serde_json::from_str(&result.json).map_err(|error| {
+            because(format!("{method}: its types in Rust and in SQL differ: {error}"));
+            Problem::new(Code::Internal)
+        })
     }
 }

@@ -76,6 +76,10 @@ impl Payments {
         Arc::new(Self { offers, records: Records(turns), sending, asking, limited, metrics })
     }
 
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// What this server offers.
     #[must_use]
     pub fn offers(&self) -> &Offers {

@@ -8,10 +8,6 @@ use crate::json::Plain;
 
 /// The extension with which a caller names a payment.
 pub const PAYMENT_IDENTIFIER: &str = "payment-identifier";
-/// The extension with which a caller signs in.
-const SIGN_IN: &str = "sign-in-with-x";
-/// Members of the `info` of [`SIGN_IN`] that differ in each offer.
-const CHANGING: [&str; 3] = ["nonce", "issuedAt", "expirationTime"];
 
 /// Name of a payment, which the caller chose: 16 to 128 of `A-Z a-z 0-9 _ -`. Payments with the same name are one payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +52,14 @@ impl PaymentPayload {
         }
     }
 
-    /// Checks that each returned extension contains the `info` of the offer.
+    /// Checks that each returned extension contains the `info` of the offer, if it is one of `offered`.
     ///
     /// # Errors
     /// [`Refusal::ExtensionChanged`]
     pub fn check_extensions(&self, offered: &Map<String, Value>) -> Result<(), Refusal> {
         for (name, Plain(returned)) in &self.extensions {
             let Some(ours) = offered.get(name).and_then(|offered| offered.get("info")) else { continue };
-            let skipped: &[&str] = if name == SIGN_IN { &CHANGING } else { &[] };
-            if !returned.get("info").is_some_and(|info| contains(info, ours, skipped)) {
+            if !returned.get("info").is_some_and(|info| contains(info, ours)) {
                 return Err(Refusal::ExtensionChanged(name.clone()));
             }
         }
@@ -78,11 +73,11 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Whether a value is ours. Its objects may have more members.
-fn contains(theirs: &Value, ours: &Value, skipped: &[&str]) -> bool {
+fn contains(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
-        (Value::Object(theirs), Value::Object(ours)) => ours.iter().all(|(name, ours)| {
-            skipped.contains(&name.as_str()) || theirs.get(name).is_some_and(|theirs| contains(theirs, ours, &[]))
-        }),
+        (Value::Object(theirs), Value::Object(ours)) => {
+            ours.iter().all(|(name, ours)| theirs.get(name).is_some_and(|theirs| contains(theirs, ours)))
+        }
         _ => theirs == ours,
     }
 }
@@ -123,8 +118,8 @@ mod tests {
 
     #[test]
     fn extensions_are_returned_unchanged() {
-        let info = json!({"domain": "a", "nonce": "1", "issuedAt": "2", "more": {"a": [1, {"b": 2}]}});
-        let offered = json!({"payment-identifier": payment_identifier(), "sign-in-with-x": {"info": info}});
+        let info = json!({"domain": "a", "more": {"a": [1, {"b": 2}]}});
+        let offered = json!({"payment-identifier": payment_identifier(), "bazaar": {"info": info}});
         let check = |returned: Value| payment(&returned).check_extensions(offered.as_object().unwrap());
         let changed = |name: &str| Err(Refusal::ExtensionChanged(name.to_owned()));
         assert_eq!(check(json!(null)), Ok(()));
@@ -134,11 +129,11 @@ mod tests {
         for wrong in [json!({"info": {"required": true}}), json!({"info": {"id": "x"}}), json!({}), json!(null)] {
             assert_eq!(check(json!({"payment-identifier": wrong})), changed("payment-identifier"));
         }
-        let sign_in = |info: Value| check(json!({"sign-in-with-x": {"info": info}}));
-        assert_eq!(sign_in(json!({"domain": "a", "nonce": "9", "more": {"a": [1, {"b": 2}], "c": 3}})), Ok(()));
+        let bazaar = |info: Value| check(json!({"bazaar": {"info": info}}));
+        assert_eq!(bazaar(json!({"domain": "a", "more": {"a": [1, {"b": 2}], "c": 3}})), Ok(()));
         for wrong in [json!({"a": [1, {"b": 2, "c": 3}]}), json!({"a": [1]}), json!({})] {
-            assert_eq!(sign_in(json!({"domain": "a", "more": wrong})), changed("sign-in-with-x"));
+            assert_eq!(bazaar(json!({"domain": "a", "more": wrong})), changed("bazaar"));
         }
-        assert_eq!(sign_in(json!({"domain": "b", "more": info["more"]})), changed("sign-in-with-x"));
+        assert_eq!(bazaar(json!({"domain": "b", "more": info["more"]})), changed("bazaar"));
     }
 }

@@ -11,6 +11,7 @@ mod facilitator;
 mod offer;
 mod payload;
 mod refusal;
+mod sign_in;
 mod stacks;
 mod strict;
 mod transaction;
@@ -25,6 +26,7 @@ pub use facilitator::{Kind, Outcome, Reason, SettleRequest, Supported, outcome, 
 pub use offer::{AMOUNT_MAX, InvalidOffer, Offer};
 pub use payload::PaymentPayload;
 pub use refusal::{Malformed, Refusal, Term};
+pub use sign_in::{SIGN_IN_WITH_X, SignInHeader, SignInInfo};
 pub use wire::{
     Extra, HEADER_BYTES_MAX, PaymentRequired, Requirements, Resource, SettlementResponse, VERSION, to_header,
 };

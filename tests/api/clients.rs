@@ -102,6 +102,29 @@ async fn the_official_client_pays_on_a_real_chain() {
     assert_eq!(came(&app).await, chain.received().await);
 }
 
+/// The client signs in, and pays only when the credit is used up: five calls cost as much as one payment.
+#[tokio::test]
+#[ignore = "needs Node, and the packages of tests/clients"]
+async fn the_official_client_signs_in_and_spends_its_credit() {
+    let mut chain = RealChain::start().await;
+    let app = chain.shop().await;
+    let url = format!("{}/v1/counters/visits/increment", app.url);
+    let printed = run(&app, "siwx.mjs", include_str!("../clients/siwx.mjs"), &[&url, "POST", "{}", "6"]).await;
+    let answers: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (signed, paid) = (json!(["plain", "sign-in"]), json!(["plain", "sign-in", "payment"]));
+    for (at, answer) in answers.iter().enumerate() {
+        assert_eq!((&answer["status"], &answer["body"]["value"]), (&json!(200), &json!(at + 1)), "{answer}");
+        assert_eq!(&answer["requests"], if at % 5 == 0 { &paid } else { &signed }, "{at}: {answer}");
+    }
+    assert_eq!((answers.len(), MINIMUM / WRITE), (6, 5));
+    assert_eq!(chain.received().await, 2 * u128::try_from(MINIMUM).unwrap());
+    // Reads, and a path that is encoded.
+    let read = format!("{}/v1/counters/visits%2Fx?", app.url);
+    let printed = run(&app, "siwx.mjs", include_str!("../clients/siwx.mjs"), &[&read, "GET", ""]).await;
+    let answer: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&answer["status"], &answer["requests"]), (&json!(404), &signed), "{answer}");
+}
+
 /// The client gives up after five seconds. The money is credit.
 #[tokio::test]
 #[ignore = "needs Node, Python, and their packages"]

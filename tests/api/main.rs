@@ -50,6 +50,7 @@ mod queues_model;
 mod replicas;
 mod schemathesis;
 mod sign_in;
+mod sign_in_with_x;
 mod strangers;
 mod stub_facilitator;
 mod support;

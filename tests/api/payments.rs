@@ -55,7 +55,10 @@ async fn the_402_comes_before_the_body_and_a_head_never_pays() {
     for caller in [&stranger, &payer] {
         let head = caller.send(Method::HEAD, "/v1/counters/a", None).await;
         assert_eq!((head.status.as_u16(), head.text.as_str()), (402, ""));
-        assert_eq!(required(&head), required(&unpaid));
+        let (head, unpaid) = (required(&head), required(&unpaid));
+        assert_eq!((&head["accepts"], &head["resource"]), (&unpaid["accepts"], &unpaid["resource"]));
+        // The nonce of its sign-in is new.
+        assert_ne!(head["extensions"], unpaid["extensions"]);
     }
     assert_eq!(shop.stub.asked().len(), 0);
     // A payment is settled only for a request that is valid.

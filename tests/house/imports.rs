@@ -223,7 +223,7 @@ fn circle(
     None
 }
 
-/// `of_sweeper` and `Proof::of_payment` create proofs without a token. Every other room gets its proofs from `auth`.
+/// `of_sweeper` and `Proof::of_signature` create proofs without a token. Every other room gets its proofs from `auth`.
 #[test]
 fn only_the_sweeper_and_payments_create_proofs_without_a_token() {
     let makers = |maker: &str| -> Vec<String> {
@@ -231,5 +231,5 @@ fn only_the_sweeper_and_payments_create_proofs_without_a_token() {
         found.map(|source| source.path).collect()
     };
     assert_eq!(makers("of_sweeper"), ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);
-    assert_eq!(makers("Proof::of_payment"), ["src/payments/paid.rs"]);
+    assert_eq!(makers("Proof::of_signature"), ["src/payments/paid.rs", "src/payments/sign_in.rs"]);
 }

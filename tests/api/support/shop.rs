@@ -54,8 +54,14 @@ pub fn stacks(facilitator: &str, api: &str) -> PaidNetwork {
 
 /// A server that is paid on these networks.
 pub fn paid_app(database: TestDatabase, networks: Vec<PaidNetwork>) -> TestApp {
+    paid_app_at(None, database, networks)
+}
+
+/// The same with a public URL.
+fn paid_app_at(public_url: Option<&str>, database: TestDatabase, networks: Vec<PaidNetwork>) -> TestApp {
     let payments = PaymentSettings { networks: networks.into() };
     TestApp::set(database, |settings| {
+        settings.public_url = public_url.map(|url| url.parse().unwrap());
         settings.calls.prices = Arc::new(payments.prices());
         settings.payments = payments;
     })
@@ -81,6 +87,12 @@ impl Shop {
     /// Another server on the same database.
     pub fn another(&self) -> TestApp {
         paid_app(self.app.database.clone(), vec![base(&self.stub.url, &self.stub.rpc_url())])
+    }
+
+    /// Another server on the same database, with the same public URL.
+    pub fn replica(&self) -> TestApp {
+        let networks = vec![base(&self.stub.url, &self.stub.rpc_url())];
+        paid_app_at(Some(&self.app.url), self.app.database.clone(), networks)
     }
 
     /// A wallet with money.
