@@ -122,7 +122,7 @@ impl Application {
         let authenticator = web::Data::new(Authenticator::new(tokens));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
-        let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), document.operations().to_vec()));
+        let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), &document));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
         let threads = settings.workers;

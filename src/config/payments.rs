@@ -24,6 +24,8 @@ const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 #[serde(deny_unknown_fields)]
 struct File {
     networks: Vec<OfFile>,
+    #[serde(default)]
+    bazaar: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +81,7 @@ pub(super) fn payments(path: &str) -> Result<PaymentSettings, String> {
 }
 
 fn parse(text: &str) -> Result<PaymentSettings, String> {
-    let File { networks } = serde_json::from_str(text).map_err(|error| {
+    let File { networks, bazaar } = serde_json::from_str(text).map_err(|error| {
         // Only these texts have no value in them, which may be a secret.
         let text = error.to_string();
         let is_about_names = text.starts_with("missing field") || text.starts_with("unknown field");
@@ -104,7 +106,7 @@ fn parse(text: &str) -> Result<PaymentSettings, String> {
             return Err(format!("/networks/{at}/asset must not be given twice"));
         }
     }
-    Ok(PaymentSettings { networks: Arc::from(networks) })
+    Ok(PaymentSettings { networks: Arc::from(networks), has_bazaar: bazaar })
 }
 
 impl OfFile {

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod answer_log;
 pub mod authenticate;
+mod bazaar;
 mod body;
 pub mod drain;
 pub mod edge;

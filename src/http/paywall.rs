@@ -9,15 +9,17 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method as Verb, StatusCode};
 use chrono::Utc;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::openapi::costs;
+use super::bazaar::bazaar;
+use super::openapi::{Document, costs};
 use super::verbs::WasHead;
 use crate::auth::{Proof, RequestLine, SignIn};
 use crate::call::{Operation as _, Spec, Transaction};
 use crate::payments::{OfferedFor, Paid, Payments, Purchase};
 use crate::problem::{Code, Problem};
-use crate::x402::{SIGN_IN_WITH_X, to_header};
+use crate::x402::{Asset, Requirements, SIGN_IN_WITH_X, to_header};
 
 /// Header of an answer with the offers to pay for the request.
 pub const PAYMENT_REQUIRED: HeaderName = HeaderName::from_static("payment-required");
@@ -33,7 +35,15 @@ pub struct Paywall {
     payments: Arc<Payments>,
     sign_in: Arc<SignIn>,
     /// By verb and pattern of the path.
-    operations: HashMap<(Verb, String), Spec>,
+    routes: HashMap<(Verb, String), Route>,
+}
+
+/// A route that costs something.
+#[derive(Clone)]
+struct Route {
+    spec: Spec,
+    /// Extensions of the offers for each request.
+    extensions: Arc<Map<String, Value>>,
 }
 
 /// A request that costs something.
@@ -43,7 +53,7 @@ pub(super) struct Toll {
     offered: OfferedFor,
     verb: Verb,
     path: String,
-    method: &'static str,
+    route: Route,
 }
 
 /// A route that costs something.
@@ -63,9 +73,24 @@ pub struct PaidRoute {
     /// payment is all credit.
     #[schema(example = "write")]
     tier: &'static str,
-    /// The least payments: each is one of the members of `accepts` in `PAYMENT-REQUIRED`.
-    #[schema(value_type = Vec<Object>)]
-    accepts: Vec<crate::x402::Requirements>,
+    /// What a call takes from the credit, in each asset. Empty for `sum` and `credit`.
+    prices: Vec<RoutePrice>,
+    /// The least payments, the `accepts` of `PAYMENT-REQUIRED`. What a payment has above the price is credit.
+    accepts: Vec<Requirements>,
+}
+
+/// What a call takes from the credit.
+#[derive(Serialize, ToSchema)]
+struct RoutePrice {
+    /// Id of the network (CAIP-2).
+    #[schema(example = "eip155:8453")]
+    network: String,
+    /// Address of the token, or `STX`.
+    #[schema(example = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913")]
+    asset: String,
+    /// Digits, in the smallest unit of the asset.
+    #[schema(example = "200")]
+    amount: String,
 }
 
 /// The routes that cost something.
@@ -82,14 +107,14 @@ pub struct PaidRoutes {
 impl Paywall {
     /// A paywall before those of the operations that cost something.
     #[must_use]
-    pub fn new(
-        payments: Arc<Payments>,
-        sign_in: Arc<SignIn>,
-        operations: impl IntoIterator<Item = (Verb, String, Spec)>,
-    ) -> Self {
-        let paid = operations.into_iter().filter(|(_, _, spec)| costs(spec));
-        let operations = paid.map(|(verb, path, spec)| ((verb, path), spec)).collect();
-        Self { payments, sign_in, operations }
+    pub fn new(payments: Arc<Payments>, sign_in: Arc<SignIn>, document: &Document) -> Self {
+        let json: Value = serde_json::from_str(&document.json).unwrap_or_default();
+        let route = |(verb, path, spec): &(Verb, String, Spec)| {
+            let extensions = payments.offers().extensions(|| bazaar(&json, verb.as_str(), path));
+            ((verb.clone(), path.clone()), Route { spec: *spec, extensions: Arc::new(extensions) })
+        };
+        let routes = document.operations().iter().filter(|(_, _, spec)| costs(spec)).map(route).collect();
+        Self { payments, sign_in, routes }
     }
 
     /// What a request costs. `None`: nothing.
@@ -98,21 +123,32 @@ impl Paywall {
             return None;
         }
         let verb = request.method().clone();
-        let spec = self.operations.get(&(verb.clone(), request.match_pattern()?))?;
-        let offered = offered_for(spec, request.path());
+        let route = self.routes.get(&(verb.clone(), request.match_pattern()?))?.clone();
+        let offered = offered_for(&route.spec, request.path());
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
         let (payments, sign_in) = (Arc::clone(&self.payments), Arc::clone(&self.sign_in));
-        Some(Toll { payments, sign_in, offered, verb, path, method: spec.name })
+        Some(Toll { payments, sign_in, offered, verb, path, route })
+    }
+
+    fn prices(&self, spec: &Spec) -> Vec<RoutePrice> {
+        let prices = self.payments.offers().prices(spec.tier).filter(|_| has_tier(spec));
+        let shown = |(asset, amount): (&Asset, i64)| RoutePrice {
+            network: asset.network().to_string(),
+            asset: asset.to_string(),
+            amount: amount.to_string(),
+        };
+        prices.map(shown).collect()
     }
 
     /// All routes that cost something.
     #[must_use]
     pub fn routes(&self) -> PaidRoutes {
-        let route = |((verb, path), spec): (&(Verb, String), &Spec)| PaidRoute {
+        let route = |((verb, path), Route { spec, .. }): (&(Verb, String), &Route)| PaidRoute {
             method: verb.to_string(),
             path: path.clone(),
             operation_id: spec.name,
             tier: tier(spec),
+            prices: self.prices(spec),
             accepts: self
                 .payments
                 .offers()
@@ -121,11 +157,15 @@ impl Paywall {
         };
         let mut items: Vec<PaidRoute> = match self.payments.are_off() {
             true => Vec::new(),
-            false => self.operations.iter().map(route).collect(),
+            false => self.routes.iter().map(route).collect(),
         };
         items.sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
         PaidRoutes { x402_version: crate::x402::VERSION, items }
     }
+}
+
+fn has_tier(spec: &Spec) -> bool {
+    !spec.tops_up && spec.name != Transaction::SPEC.name
 }
 
 fn tier(spec: &Spec) -> &'static str {
@@ -154,7 +194,10 @@ impl Toll {
         };
         let text = header.to_str().ok().filter(|_| headers.next().is_none());
         let text = text.ok_or_else(|| Problem::new(Code::PaymentMalformed))?;
-        self.payments.offers().read(text, self.offered, Utc::now()).map(|paid| Some(Arc::new(paid)))
+        self.payments
+            .offers()
+            .read(text, self.offered, &self.route.extensions, Utc::now())
+            .map(|paid| Some(Arc::new(paid)))
     }
 
     /// The proof of the wallet that signed in for a request, which is not paid. `None`: nobody has.
@@ -175,7 +218,7 @@ impl Toll {
     }
 
     fn line(&self) -> RequestLine<'_> {
-        RequestLine { verb: self.verb.as_str(), path: &self.path, method: self.method }
+        RequestLine { verb: self.verb.as_str(), path: &self.path, method: self.route.spec.name }
     }
 
     /// Adds the headers of payments to an answer.
@@ -187,8 +230,9 @@ impl Toll {
         }
         if status == StatusCode::PAYMENT_REQUIRED {
             let error = "Payment required".to_owned();
-            let mut required =
-                self.payments.offers().required(self.offered, &self.path, self.method, purchase.short_of(), error);
+            let (offers, method) = (self.payments.offers(), self.route.spec.name);
+            let mut required = offers.required(self.offered, &self.path, method, purchase.short_of(), error);
+            required.extensions.clone_from(&self.route.extensions);
             // Who has credit is not made to pay again. Credit itself is only paid.
             if matches!(self.offered, OfferedFor::Call(_))
                 && let Ok(Some(extension)) = self.sign_in.offer(self.line()).await

@@ -9,7 +9,8 @@ use crate::pay::Tier;
 use crate::site::Site;
 use crate::wallet::Network;
 use crate::x402::{
-    AMOUNT_MAX, Offer, PAYMENT_IDENTIFIER, PaymentRequired, Requirements, Resource, VERSION, payment_identifier,
+    AMOUNT_MAX, Asset, BAZAAR, Offer, PAYMENT_IDENTIFIER, PaymentRequired, Requirements, Resource, VERSION,
+    payment_identifier,
 };
 
 /// Seconds that a payment may take: official clients sign for so long.
@@ -62,15 +63,23 @@ impl PaidNetwork {
 pub struct Offers {
     pub(super) networks: Arc<[PaidNetwork]>,
     pub(super) site: Site,
+    pub(super) has_bazaar: bool,
 }
 
 impl Offers {
-    /// The extensions of each offer.
-    pub(super) fn extensions() -> Map<String, Value> {
-        Map::from_iter([(PAYMENT_IDENTIFIER.to_owned(), payment_identifier())])
+    /// The extensions of the offers for each request to a route, with the description of the route for `bazaar`.
+    #[must_use]
+    pub fn extensions(&self, bazaar: impl FnOnce() -> Option<Value>) -> Map<String, Value> {
+        let bazaar = self.has_bazaar.then(bazaar).flatten().map(|description| (BAZAAR.to_owned(), description));
+        [(PAYMENT_IDENTIFIER.to_owned(), payment_identifier())].into_iter().chain(bazaar).collect()
     }
 
-    /// PAYMENT-REQUIRED for a request.
+    /// What a call of a tier takes from the credit, in each asset.
+    pub fn prices(&self, tier: Tier) -> impl Iterator<Item = (&Asset, i64)> {
+        self.networks.iter().map(move |network| (&network.prices.asset, network.prices.of(tier)))
+    }
+
+    /// PAYMENT-REQUIRED for a request, without extensions.
     ///   path    its path and query
     ///   method  the name of its method
     ///   least   the price of the call in each asset, if it is known and higher than that of the tier
@@ -100,7 +109,7 @@ impl Offers {
                 tags: Vec::new(),
             },
             accepts: offers.map(|offer| offer.to_requirements()).collect(),
-            extensions: Self::extensions(),
+            extensions: Map::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A payment that came with a request, checked offline.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -80,12 +81,19 @@ fn id_of(key: &PaymentKey, transaction: Option<&str>) -> Uuid {
 
 impl Offers {
     /// Reads PAYMENT-SIGNATURE, and checks it against the offers for the request, without its network.
+    ///   extensions  those of the offers that must come back unchanged
     ///
     /// # Errors
     /// `payment-malformed`, `payment-not-offered`, `payment-expired`, `payment-invalid`.
-    pub fn read(&self, header: &str, offered: OfferedFor, now: DateTime<Utc>) -> Result<Paid, Problem> {
+    pub fn read(
+        &self,
+        header: &str,
+        offered: OfferedFor,
+        extensions: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<Paid, Problem> {
         let payload = PaymentPayload::from_header(header).map_err(refused)?;
-        payload.check_extensions(&Self::extensions()).map_err(refused)?;
+        payload.check_extensions(extensions).map_err(refused)?;
         let identifier = payload.id().map_err(refused)?.map(|id| id.as_str().to_owned());
         let offers = self.networks.iter().enumerate();
         let offers =

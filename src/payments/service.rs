@@ -69,10 +69,10 @@ impl Payments {
     /// Payments whose records are changed in `turns`.
     #[must_use]
     pub fn new(settings: PaymentSettings, site: Site, turns: Arc<Turns>, registry: &mut Registry) -> Arc<Self> {
-        let PaymentSettings { networks } = settings;
+        let PaymentSettings { networks, has_bazaar } = settings;
         let (sending, asking) = (Semaphore::new(SENDING_MAX), Arc::new(Semaphore::new(ASKING_MAX)));
         let limited = Mutex::new(vec![None; networks.len()]);
-        let (offers, metrics) = (Offers { networks, site }, Metrics::register(registry));
+        let (offers, metrics) = (Offers { networks, site, has_bazaar }, Metrics::register(registry));
         Arc::new(Self { offers, records: Records(turns), sending, asking, limited, metrics })
     }
 

@@ -28,6 +28,8 @@ pub struct PaidNetwork {
 pub struct PaymentSettings {
     /// The networks, the preferred one first.
     pub networks: Arc<[PaidNetwork]>,
+    /// Whether offers describe their routes, for the indexes of facilitators (`bazaar`).
+    pub has_bazaar: bool,
 }
 
 /// The assets and their networks. It has no secret.

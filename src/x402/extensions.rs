@@ -9,6 +9,9 @@ use crate::json::Plain;
 /// The extension with which a caller names a payment.
 pub const PAYMENT_IDENTIFIER: &str = "payment-identifier";
 
+/// The extension that describes a route for the indexes of facilitators.
+pub const BAZAAR: &str = "bazaar";
+
 /// Name of a payment, which the caller chose: 16 to 128 of `A-Z a-z 0-9 _ -`. Payments with the same name are one payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentId(String);

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 
 pub use asset::{Asset, Domain, KNOWN_ASSETS, KnownAsset, NotAnAsset};
 pub use checked::{Checked, PaymentKey};
-pub use extensions::{PAYMENT_IDENTIFIER, PaymentId, payment_identifier};
+pub use extensions::{BAZAAR, PAYMENT_IDENTIFIER, PaymentId, payment_identifier};
 pub use facilitator::{Kind, Outcome, Reason, SettleRequest, Supported, outcome, read_answer};
 pub use offer::{AMOUNT_MAX, InvalidOffer, Offer};
 pub use payload::PaymentPayload;

@@ -7,6 +7,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::refusal::Malformed;
 use crate::json::or_default;
@@ -85,8 +86,9 @@ pub struct Resource {
 }
 
 /// PaymentRequirements: an offer, or what a payer accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PaymentRequirements)]
 pub struct Requirements {
     /// `exact`
     pub scheme: String,
@@ -102,12 +104,14 @@ pub struct Requirements {
     pub max_timeout_seconds: u64,
     /// Details of the scheme.
     #[serde(default, deserialize_with = "or_default")]
+    #[schema(required = true)]
     pub extra: Extra,
 }
 
 /// Details of an offer. A payer may return more members.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PaymentExtra)]
 pub struct Extra {
     /// Name in the EIP-712 domain of the token.
     #[serde(skip_serializing_if = "Option::is_none")]

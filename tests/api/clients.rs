@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::support::shop::{MINIMUM, PAY_TO, WRITE, base, came, paid_app, stacks};
+use crate::support::shop::{MINIMUM, PAY_TO, WRITE, base, came, paid_app, set_paid_app, stacks};
 use crate::support::stacks::Network;
 use crate::support::{PayingWallet, StubFacilitator, TestApp, TestDatabase};
 use crate::worked_example::blocks;
@@ -100,6 +100,30 @@ async fn the_official_client_pays_on_a_real_chain() {
     let balance = 1_000_000 + 3 * (MINIMUM - WRITE);
     assert_eq!(answer["body"]["items"][0]["balance"], json!(balance.to_string()), "{answer}");
     assert_eq!(came(&app).await, chain.received().await);
+}
+
+/// What an index of services finds in a payment of the official client.
+#[tokio::test]
+#[ignore = "needs Node, and the packages of tests/clients"]
+async fn indexes_understand_what_the_official_client_returns() {
+    let chain = RealChain::start().await;
+    let networks = vec![base(&chain.facilitator, &chain.rpc)];
+    let app = set_paid_app(TestDatabase::own().await, networks, |settings| settings.payments.has_bazaar = true);
+    for (path, method, template) in [
+        ("/v1/counters/a%2Fb/increment", "POST", json!("/v1/counters/:name/increment")),
+        ("/v1/counters?prefix=a", "GET", Value::Null),
+        ("/v1/queues/mails/jobs/batch", "POST", json!("/v1/queues/:queue/jobs/batch")),
+        ("/v1/memories/search", "POST", Value::Null),
+        ("/v1/credit/1000", "POST", json!("/v1/credit/:amount")),
+    ] {
+        let url = format!("{}{path}", app.url);
+        let printed = run(&app, "bazaar.mjs", include_str!("../clients/bazaar.mjs"), &[&url, method]).await;
+        let found: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!((&found["status"], &found["routeTemplate"]), (&json!(402), &template), "{found}");
+        assert_eq!((&found["schema"]["valid"], &found["spec"]["valid"]), (&json!(true), &json!(true)), "{found}");
+        assert_eq!(found["discoveryInfo"]["input"]["method"], method, "{found}");
+        assert!(found["bytes"]["payment"].as_u64().unwrap() < 8_192, "{found}");
+    }
 }
 
 /// The client signs in, and pays only when the credit is used up: five calls cost as much as one payment.

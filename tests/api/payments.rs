@@ -264,6 +264,8 @@ async fn a_payment_has_a_name_and_credit_is_topped_up() {
     let routes = routes["items"].as_array().unwrap();
     let increment = routes.iter().find(|route| route["operationId"] == "increment").unwrap();
     assert_eq!((&increment["tier"], &increment["accepts"][0]["amount"]), (&json!("write"), &json!("1000")));
+    let price = json!([{"network": "eip155:84532", "asset": USDC, "amount": WRITE.to_string()}]);
+    assert_eq!(increment["prices"], price);
     assert!(!routes.iter().any(|route| route["operationId"] == "getMe"));
     shop.assert_ledger_is_sound().await;
 }

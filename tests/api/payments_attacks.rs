@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::shop::{PAY_TO, Shop, USDC, pay, required, with};
+use crate::support::shop::{PAY_TO, Shop, USDC, base, pay, required, set_paid_app, with};
 use crate::support::wallet::machine_time;
-use crate::support::{Caller, Fault, PayingWallet, Terms};
+use crate::support::{Caller, Fault, PayingWallet, StubFacilitator, Terms, TestDatabase};
 
 const INCREMENT: &str = "/v1/counters/a/increment";
 
@@ -46,6 +46,26 @@ async fn a_payment_is_for_its_request_alone() {
     assert_eq!(required(&dearer)["accepts"][0]["amount"], "5000");
     dearer.problem(402, "payment-not-offered");
     shop.assert_ledger_is_sound().await;
+}
+
+/// An index of services reads in a payment what its route does.
+#[tokio::test]
+async fn a_payer_cannot_describe_the_route() {
+    let stub = StubFacilitator::start();
+    let networks = vec![base(&stub.url, &stub.rpc_url())];
+    let app = set_paid_app(TestDatabase::own().await, networks, |settings| settings.payments.has_bazaar = true);
+    let shop = Shop { app, stub };
+    let (wallet, stranger) = (shop.wallet(), shop.stranger().await);
+    let mut offer = required(&stranger.post(INCREMENT, json!({})).await);
+    assert_eq!(offer["extensions"]["bazaar"]["routeTemplate"], "/v1/counters/:name/increment");
+    let pay = async |offer: &Value| {
+        let header = wallet.pay(offer, &offer["accepts"][0], &Terms::default());
+        with(&stranger, &header).post(INCREMENT, json!({})).await
+    };
+    pay(&offer).await.ok();
+    offer["extensions"]["bazaar"]["info"]["input"]["method"] = "GET".into();
+    pay(&offer).await.problem(402, "payment-invalid");
+    assert_eq!(shop.stub.settled(), 1);
 }
 
 #[tokio::test]

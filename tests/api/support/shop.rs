@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use payerbase::app::Settings;
 use payerbase::auth::Scope;
 use payerbase::chain::Chain;
-use payerbase::facilitator::{Authentication, Facilitator, Settings};
+use payerbase::facilitator::{self, Authentication, Facilitator};
 use payerbase::pay::{AssetPrices, accounts, faults};
 use payerbase::payments::{PaidNetwork, PaymentSettings};
 use payerbase::wallet::Network;
@@ -31,7 +32,7 @@ pub struct Shop {
 }
 
 fn network(asset: Asset, pay_to: &str, facilitator: &str, chain: &str) -> PaidNetwork {
-    let settings = Settings { url: facilitator.parse().unwrap(), authentication: Authentication::None };
+    let settings = facilitator::Settings { url: facilitator.parse().unwrap(), authentication: Authentication::None };
     PaidNetwork {
         chain: Chain::new(asset.network(), chain.parse().unwrap(), 0).unwrap(),
         prices: AssetPrices { asset, read: 100, write: WRITE, ai: 5_000 },
@@ -54,16 +55,16 @@ pub fn stacks(facilitator: &str, api: &str) -> PaidNetwork {
 
 /// A server that is paid on these networks.
 pub fn paid_app(database: TestDatabase, networks: Vec<PaidNetwork>) -> TestApp {
-    paid_app_at(None, database, networks)
+    set_paid_app(database, networks, |_unchanged| {})
 }
 
-/// The same with a public URL.
-fn paid_app_at(public_url: Option<&str>, database: TestDatabase, networks: Vec<PaidNetwork>) -> TestApp {
-    let payments = PaymentSettings { networks: networks.into() };
+/// The same, with other settings.
+pub fn set_paid_app(database: TestDatabase, networks: Vec<PaidNetwork>, change: impl FnOnce(&mut Settings)) -> TestApp {
+    let payments = PaymentSettings { networks: networks.into(), has_bazaar: false };
     TestApp::set(database, |settings| {
-        settings.public_url = public_url.map(|url| url.parse().unwrap());
         settings.calls.prices = Arc::new(payments.prices());
         settings.payments = payments;
+        change(settings);
     })
 }
 
@@ -92,7 +93,9 @@ impl Shop {
     /// Another server on the same database, with the same public URL.
     pub fn replica(&self) -> TestApp {
         let networks = vec![base(&self.stub.url, &self.stub.rpc_url())];
-        paid_app_at(Some(&self.app.url), self.app.database.clone(), networks)
+        set_paid_app(self.app.database.clone(), networks, |settings| {
+            settings.public_url = Some(self.app.url.parse().unwrap());
+        })
     }
 
     /// A wallet with money.
