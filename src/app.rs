@@ -23,6 +23,7 @@ use crate::http::drain::{Steps, Stop};
 use crate::http::metrics::{AllMetrics, HttpMetrics};
 use crate::http::openapi::{self, Document};
 use crate::http::paywall::{self, Paywall};
+use crate::http::rate_limits::{self, RateLimits, RateSettings};
 use crate::http::server::Server;
 use crate::http::{admin, edge, metrics, pages, reply, request_id, verbs};
 use crate::links::visitor::Origins;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub networks: Vec<Network>,
     /// How calls can be paid.
     pub payments: PaymentSettings,
+    /// How often callers may send requests.
+    pub rates: RateSettings,
     /// Sources of the address and the country of visitors.
     pub origins: Origins,
     /// Settings of the sweeper.
@@ -115,6 +118,7 @@ impl Application {
         let origins = web::Data::new(settings.origins.clone());
         let sweeper = Sweeper::new(database.clone(), Arc::clone(&engine), settings.sweep, &mut registry);
         let redis = settings.redis.clone();
+        let rate_limits = web::Data::new(RateLimits::new(settings.rates, &settings.origins, &redis, &mut registry));
         let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(engine.waiters()), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
@@ -149,12 +153,14 @@ impl Application {
                 .app_data(origins.clone())
                 .app_data(document.clone())
                 .app_data(paywall.clone())
+                .app_data(rate_limits.clone())
                 .service(pages::docs_redirect)
                 .service(pages::docs())
                 .service(pages::root)
                 .default_service(web::to(nothing_here))
                 // The last one is the outermost.
                 .wrap(from_fn(verbs::verbs))
+                .wrap(from_fn(rate_limits::limit_rates))
                 .wrap(Compress::default())
                 .wrap(cors())
                 .wrap(from_fn(edge::problems))
@@ -276,6 +282,8 @@ fn cors() -> Cors {
             paywall::PAYMENT_REQUIRED.as_str(),
             paywall::PAYMENT_RESPONSE.as_str(),
             reply::IDEMPOTENT_REPLAY.as_str(),
+            rate_limits::RATE_LIMIT.as_str(),
+            rate_limits::RATE_LIMIT_POLICY.as_str(),
             "retry-after",
             "www-authenticate",
             request_id::HEADER.as_str(),

@@ -227,6 +227,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
         public_url: config.public_url.clone(),
         networks: config.networks.clone().unwrap_or_else(|| MAIN_NETWORKS.to_vec()),
         payments,
+        rates: config.rates,
         origins: config.origins.clone(),
         sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
         log_requests: config.log_requests,

@@ -37,6 +37,7 @@ pub mod payments;
 pub mod pip;
 pub mod problem;
 pub mod queues;
+pub mod rates;
 pub mod redis;
 pub mod search_text;
 pub mod sign_in;

@@ -1,11 +1,14 @@
 //! Redis: messages between replicas. It never holds the only copy of anything. Without it every feature works, some with
 //! a delay.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::PubSub;
-use deadpool_redis::redis::{AsyncCommands as _, Client, ErrorKind, RedisError, RedisResult};
-use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool_redis::redis::{
+    AsyncCommands as _, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+};
+use deadpool_redis::{Config, Connection, Pool, PoolConfig, Runtime, Timeouts};
 use futures_util::StreamExt as _;
 use thiserror::Error;
 
@@ -31,6 +34,53 @@ pub enum RedisFailure {
     /// The connection ended.
     #[error("the connection ended")]
     Ended,
+}
+
+impl RedisFailure {
+    /// Whether the command was certainly not sent. Otherwise it may have been carried out.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connection(_))
+    }
+}
+
+/// A script in Lua that changes one key. Redis is sent its text once.
+pub struct Script {
+    text: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    /// A script with this text.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, hash: OnceLock::new() }
+    }
+
+    async fn run(&self, connection: &mut Connection, calls: &[(String, [u64; 3])]) -> RedisResult<Vec<u64>> {
+        if let Some(hash) = self.hash.get() {
+            let ran = evaluate(connection, hash, calls).await;
+            // Redis does not keep scripts when it restarts.
+            if !ran.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+                return ran;
+            }
+        }
+        let mut load = Cmd::new();
+        let hash: String = load.arg("SCRIPT").arg("LOAD").arg(self.text).query_async(connection).await?;
+        evaluate(connection, self.hash.get_or_init(|| hash), calls).await
+    }
+}
+
+async fn evaluate(connection: &mut Connection, hash: &str, calls: &[(String, [u64; 3])]) -> RedisResult<Vec<u64>> {
+    if calls.is_empty() {
+        // Redis-rs would call it an error.
+        return Ok(Vec::new());
+    }
+    let mut pipeline = Pipeline::with_capacity(calls.len());
+    for (key, arguments) in calls {
+        pipeline.cmd("EVALSHA").arg(hash).arg(1).arg(key).arg(arguments);
+    }
+    pipeline.query_async(connection).await
 }
 
 /// A Redis server. Connections are opened when needed.
@@ -68,6 +118,16 @@ impl Redis {
         let publish = connection.publish(channel, message);
         let _listeners: u64 = tokio::time::timeout(PATIENCE, publish).await??;
         Ok(())
+    }
+
+    /// Runs a script once for each key, all in one round trip. The answers have the order of the keys.
+    /// Without keys it only finds out whether Redis can be reached.
+    ///
+    /// # Errors
+    /// If Redis is unreachable, does not reply in time, or refuses one of the calls.
+    pub async fn run(&self, script: &Script, calls: &[(String, [u64; 3])]) -> Result<Vec<u64>, RedisFailure> {
+        let mut connection = self.pool.get().await?;
+        Ok(tokio::time::timeout(PATIENCE, script.run(&mut connection, calls)).await??)
     }
 
     /// Subscribes to a channel.

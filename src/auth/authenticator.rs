@@ -47,12 +47,13 @@ impl Authenticator {
     }
 
     /// The proof that a request carries.
+    ///   admit  asked before the database is
     ///
     /// # Errors
-    /// The problems of status 401, `database-unavailable` and `overloaded`.
-    pub async fn prove(&self, headers: &HeaderMap) -> Result<Proof, Problem> {
+    /// The problems of status 401, `database-unavailable` and `overloaded`; those of `admit`.
+    pub async fn prove(&self, headers: &HeaderMap, admit: impl Fn() -> Result<(), Problem>) -> Result<Proof, Problem> {
         match Credential::of(headers)? {
-            Credential::Bearer(token) => self.tokens.verify(&token).await.map(Proof::of_grant),
+            Credential::Bearer(token) => self.tokens.verify(&token, admit).await.map(Proof::of_grant),
         }
     }
 }

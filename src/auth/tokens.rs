@@ -152,17 +152,18 @@ impl Tokens {
     }
 
     /// Verifies a token and returns its grant.
+    ///   admit  asked before the database is
     ///
     /// # Errors
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
     /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up.
-    pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
+    pub async fn verify(&self, token: &Token, admit: impl Fn() -> Result<(), Problem>) -> Result<Arc<Grant>, Problem> {
         self.metrics.lookups.inc();
         if self.silence() >= REVOCATION_FRESH {
             self.known.invalidate(&token.id).await;
         }
         // Concurrent requests with one token share one look-up.
-        let grant = match self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id)).await {
+        let grant = match self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id, admit)).await {
             Ok(grant) => grant,
             Err(uncached) => match &*uncached {
                 Uncached::Revoked(grant) => Arc::clone(grant),
@@ -182,7 +183,8 @@ impl Tokens {
         Ok(grant)
     }
 
-    async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
+    async fn look_up(&self, id: &TokenId, admit: impl Fn() -> Result<(), Problem>) -> Result<Arc<Grant>, Uncached> {
+        admit().map_err(Uncached::NoAnswer)?;
         self.metrics.misses.inc();
         match self.look_ups.find(id.as_str()).await {
             Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(grant)),

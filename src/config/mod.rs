@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::db::{AUTH_CONNECTIONS, SHARED_CONNECTIONS, WATCH_CONNECTIONS};
 use crate::embeddings;
+use crate::http::rate_limits::RateSettings;
 use crate::links::visitor::{Countries, Origins};
 use crate::payments::PaymentSettings;
 use crate::redis::Redis;
@@ -24,7 +25,7 @@ use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
 use crate::wallet::Network;
 
-use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python};
+use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python, rate};
 pub use variables::{VARIABLES, variables_markdown};
 
 /// Default of `PAYERBASE_PORT`.
@@ -34,6 +35,11 @@ pub const DEFAULT_PORT: u16 = 4402;
 /// payerbase.
 const NOT_OURS: &[&str] =
     &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_", "PAYERBASE_ADMIN_SERVICE_", "PAYERBASE_ADMIN_PORT_"];
+
+/// Default of `PAYERBASE_ADDRESS_RATE`.
+const ADDRESS_RATE: &str = "6000/60";
+/// Default of `PAYERBASE_PAYER_RATE`: it stops a program that runs wild. Lanes share the work fairly without it.
+const PAYER_RATE: &str = "600000/60";
 
 /// Settings whose values are never shown.
 const SECRETS: &[&str] = &["DATABASE_URL", "REDIS_URL", "PAYERBASE_APP_PASSWORD", "PAYERBASE_EMBEDDINGS_KEY"];
@@ -58,6 +64,8 @@ pub struct Config {
     pub payments: PaymentSettings,
     /// Sources of a visitor's address and country.
     pub origins: Origins,
+    /// `PAYERBASE_ADDRESS_RATE` and `PAYERBASE_PAYER_RATE`.
+    pub rates: RateSettings,
     /// How long single clicks are kept.
     pub clicks_kept: Duration,
     /// The embedding model.
@@ -183,6 +191,12 @@ impl Config {
             public_url: reader.read("PAYERBASE_PUBLIC_URL", public_url),
             networks: reader.read("PAYERBASE_NETWORKS", chains),
             payments: reader.read("PAYERBASE_PAYMENTS", payments::payments).unwrap_or_default(),
+            rates: RateSettings {
+                address: reader
+                    .read("PAYERBASE_ADDRESS_RATE", rate)
+                    .unwrap_or_else(|| rate(ADDRESS_RATE).ok().flatten()),
+                payer: reader.read("PAYERBASE_PAYER_RATE", rate).unwrap_or_else(|| rate(PAYER_RATE).ok().flatten()),
+            },
             origins: Origins {
                 proxies: reader.read("PAYERBASE_TRUSTED_PROXIES", networks).unwrap_or_default(),
                 country_header: reader.read("PAYERBASE_COUNTRY_HEADER", |text| {
@@ -248,6 +262,8 @@ impl Config {
             redis = self.redis.as_ref().map_or_else(none, ToString::to_string),
             public_url = self.public_url.as_ref().map_or_else(none, ToString::to_string),
             payments = self.payments.to_string(),
+            address_rate = self.rates.address.map_or_else(none, |rate| rate.to_string()),
+            payer_rate = self.rates.payer.map_or_else(none, |rate| rate.to_string()),
             trusted_proxies = if proxies.is_empty() { none() } else { proxies.join(",") },
             country_header = origins.country_header.as_ref().map_or_else(none, ToString::to_string),
             countries = origins.countries.as_ref().map_or_else(none, ToString::to_string),
@@ -289,6 +305,10 @@ mod tests {
         let config = read(&[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:4402");
         assert!(config.database.is_none());
+        let rates = [config.rates.address, config.rates.payer].map(|rate| rate.unwrap().to_string());
+        assert_eq!(rates, [ADDRESS_RATE, PAYER_RATE]);
+        let off = read(&[("PAYERBASE_PAYER_RATE", "off")]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!(off.rates.payer, None);
     }
 
     #[test]
@@ -303,6 +323,8 @@ mod tests {
             ("PAYERBASE_PUBLIC_URL", "ftp://root:hunter2@localhost"),
             ("PAYERBASE_NETWORKS", "eip155:8453,solana:1"),
             ("PAYERBASE_PAYMENTS", "/dev/null/nothing"),
+            ("PAYERBASE_ADDRESS_RATE", "0/60"),
+            ("PAYERBASE_PAYER_RATE", "100 per minute"),
             ("PAYERBASE_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
             ("PAYERBASE_COUNTRY_HEADER", "a header"),
             ("PAYERBASE_MAXMIND_FILE", "/dev/null/nothing"),

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 use url::{ParseError, Url};
 
+use crate::rates::Rate;
 use crate::wallet::Network;
 
 /// Parameters of `DATABASE_URL`.
@@ -30,6 +32,18 @@ const DATABASE_PARAMETERS: &[&str] = &[
     "application_name",
     "options",
 ];
+
+/// A rate: `6000/60` are 6,000 requests in a minute. `None`: `off`.
+pub(super) fn rate(text: &str) -> Result<Option<Rate>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let rate = text.split_once('/').and_then(|(requests, seconds)| {
+        let (requests, seconds) = (requests.parse().ok()?, seconds.parse().ok().filter(|seconds| *seconds > 0)?);
+        Rate::new(requests, Duration::from_secs(seconds), requests).ok()
+    });
+    rate.map(Some).ok_or_else(|| "expected requests and seconds such as `6000/60`, or `off`".to_owned())
+}
 
 /// An IP address, or the name of this machine.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {

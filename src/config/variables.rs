@@ -8,7 +8,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "REDIS_URL",
-        "Redis server through which several servers on one database wake each other's waiting calls immediately: `redis://user:password@host`, `rediss://` for TLS, or `redis+unix:///path`. Default: none; then a waiting call notices changes from other servers within a second, because it tries again every second.",
+        "Redis server through which several servers on one database wake each other's waiting calls immediately and share their rate limits: `redis://user:password@host`, `rediss://` for TLS, or `redis+unix:///path`. Default: none; then a waiting call notices changes from other servers within a second, because it tries again every second.",
     ),
     ("PAYERBASE_HOST", "IP address to listen on, or `localhost` for `127.0.0.1`. Default `127.0.0.1`."),
     ("PAYERBASE_PORT", "Port to listen on, 0 to 65535; 0 takes a free port. `--port` overrides it. Default `4402`."),
@@ -31,6 +31,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         "PAYERBASE_PAYMENTS",
         "File that says what calls cost and how callers pay, in JSON ([PAYMENTS.md](PAYMENTS.md)). Make it readable for the user of the server only: it may have keys. `serve` and `dev` refuse to start if a facilitator does not settle what the file offers, or a network is another one. Default: none; then calls are free.",
+    ),
+    (
+        "PAYERBASE_ADDRESS_RATE",
+        "How many requests without a token one address may send: `<requests>/<seconds>`, all at once or spread; `off`: any number. An IPv6 address stands for its /64. Sign-ins, payments and other requests with a signature count as ten, and so does the look-up of an unknown token as one. Requests from this machine are not counted, unless a proxy forwards them. Behind a proxy on another machine, set `PAYERBASE_TRUSTED_PROXIES`: otherwise all clients have one address. Servers with the same `REDIS_URL` count together. Default `6000/60`.",
+    ),
+    (
+        "PAYERBASE_PAYER_RATE",
+        "How many requests one payer may send, with all its tokens: `<requests>/<seconds>`, or `off`. Servers with the same `REDIS_URL` count together. Default `600000/60`.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",

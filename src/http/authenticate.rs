@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
 use super::paywall::{Paywall, Toll};
+use super::rate_limits::RateLimits;
 use crate::auth::{Authenticator, Proof};
 use crate::call::{Engine, Tenant};
 use crate::payments::{Paid, Purchase};
@@ -28,7 +29,11 @@ pub async fn authenticate(
     let toll = request.app_data::<web::Data<Paywall>>().and_then(|paywall| paywall.toll(&request));
     let paid = toll.as_ref().map_or(Ok(None), |toll| toll.payment(&request));
     let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
-    let mut response = match prove(&request, toll.as_ref(), paid).await {
+    let limits = request.app_data::<web::Data<RateLimits>>().cloned();
+    let proven = prove(&request, toll.as_ref(), paid, limits.as_ref().map(|limits| limits.get_ref())).await;
+    let admitted = proven
+        .and_then(|proof| limits.map_or(Ok(()), |limits| limits.admit_payer(&request, proof.payer())).map(|()| proof));
+    let mut response = match admitted {
         Ok(proof) => {
             paid_by(proof.payer());
             request.extensions_mut().insert(proof);
@@ -51,6 +56,7 @@ async fn prove(
     request: &ServiceRequest,
     toll: Option<&Toll>,
     paid: Result<Option<Arc<Paid>>, Problem>,
+    limits: Option<&RateLimits>,
 ) -> Result<Proof, Problem> {
     let paid = paid?;
     if !request.headers().contains_key(AUTHORIZATION) {
@@ -65,7 +71,8 @@ async fn prove(
         because("the application has no authenticator");
         return Err(Problem::new(Code::Internal));
     };
-    let proof = authenticator.prove(request.headers()).await?;
+    let admit = || limits.map_or(Ok(()), |limits| limits.admit_look_up(request));
+    let proof = authenticator.prove(request.headers(), admit).await?;
     match paid.filter(|paid| paid.payer() != proof.payer()) {
         Some(_stranger) => {
             Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))

@@ -15,6 +15,7 @@ pub mod pages;
 mod parameters;
 pub mod paywall;
 mod problem_schema;
+pub mod rate_limits;
 pub mod reply;
 mod request;
 pub mod request_id;

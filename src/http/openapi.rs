@@ -26,6 +26,7 @@ const PUBLIC: &[(&str, &[Code])] = &[
         "followLink",
         &[
             Code::NotFound,
+            Code::RateLimited,
             Code::LinkGone,
             Code::Internal,
             Code::Overloaded,
@@ -35,9 +36,12 @@ const PUBLIC: &[(&str, &[Code])] = &[
             Code::OutcomeUnknown,
         ],
     ),
-    ("linkQr", &[Code::NotFound]),
-    ("createChallenge", &[]),
-    ("verifyChallenge", &[Code::SignInFailed]),
+    ("linkQr", &[Code::NotFound, Code::RateLimited]),
+    ("createChallenge", &[Code::RateLimited]),
+    ("verifyChallenge", &[Code::SignInFailed, Code::RateLimited]),
+    ("openapi", &[Code::RateLimited]),
+    ("problems", &[Code::RateLimited]),
+    ("listPaidRoutes", &[Code::RateLimited]),
 ];
 
 /// Problems of such operations if they take a body.
@@ -365,6 +369,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::TokenInvalid,
         Code::TokenExpired,
         Code::TokenRevoked,
+        Code::RateLimited,
         Code::InvalidHeader,
         Code::InvalidValue,
         Code::InvalidText,
@@ -401,8 +406,24 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
                 "description": "Time to wait before the next attempt, in seconds.", "schema": {"type": "integer"},
             }});
         }
+        if codes.contains(&Code::RateLimited) {
+            add_rate_headers(&mut response);
+        }
         operation["responses"][status.to_string()] = response;
     }
+}
+
+/// Adds the headers of an answer whose request was counted.
+fn add_rate_headers(response: &mut Value) {
+    let of_draft = "(draft-ietf-httpapi-ratelimit-headers-11)";
+    response["headers"]["RateLimit-Policy"] = json!({
+        "description": format!("The limit that counted the request: `\"payer\";q=<requests>;w=<seconds>` {of_draft}."),
+        "schema": {"type": "string"},
+    });
+    response["headers"]["RateLimit"] = json!({
+        "description": format!("What is left of the limit: `\"payer\";r=<requests>;t=<seconds until more>` {of_draft}."),
+        "schema": {"type": "string"},
+    });
 }
 
 /// The example of a problem with this code.

@@ -131,7 +131,8 @@ impl Origins {
 
     /// The address of the client: the peer, or behind a trusted proxy the last address in `X-Forwarded-For` that is not
     /// a trusted proxy.
-    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
+    #[must_use]
+    pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip().to_canonical();
         if !self.is_proxy(peer) {
             return Some(peer);

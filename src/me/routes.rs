@@ -1,15 +1,16 @@
 //! HTTP routes of the account.
 
 use actix_web::get;
-use actix_web::web::Json;
+use actix_web::web::{Json, ReqData};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::methods::{GetMe, ListAudit};
-use super::types::{AuditEntry, Limits, Me};
+use super::types::{AuditEntry, Limits, Me, RateUsage};
 use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
 use crate::name::NAME_BYTES_MAX;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
+use crate::rates::Rated;
 use crate::time::Time;
 use crate::turn::CALL_TIMEOUT;
 
@@ -24,7 +25,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 #[utoipa::path(operation_id = "getMe", tag = "account",
     responses((status = 200, description = "The account.", body = Me)))]
 #[get("/me")]
-async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Problem> {
+async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rated>>) -> Result<Json<Me>, Problem> {
     let usage = tenant.call(call).await?.output;
     // `authenticate` ran before, so a grant exists.
     let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
@@ -35,6 +36,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Proble
         token_name: grant.name.clone(),
         token_expires_at: Time(grant.expires_at),
         usage,
+        rate: rated.map(|rated| rate_usage(&rated)),
         limits: Limits {
             body_bytes_max: BODY_BYTES_MAX,
             name_bytes_max: NAME_BYTES_MAX,
@@ -42,6 +44,14 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>) -> Result<Json<Me>, Proble
             embedding_ms_max: EMBEDDING_TIMEOUT.as_millis(),
         },
     }))
+}
+
+fn rate_usage(rated: &Rated) -> RateUsage {
+    RateUsage {
+        limit: rated.rate.burst(),
+        window_ms: rated.rate.fill().as_millis(),
+        remaining: rated.decision.remaining,
+    }
 }
 
 /// List the events of the account.

@@ -29,6 +29,21 @@ pub struct Usage {
     pub memories: i64,
 }
 
+/// What is left of the limit on the rate of requests.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateUsage {
+    /// Requests that a payer may send at once.
+    #[schema(example = 600000)]
+    pub limit: u32,
+    /// Time in which they come back, one by one, in milliseconds.
+    #[schema(example = 60000)]
+    pub window_ms: u128,
+    /// Requests that are left.
+    #[schema(example = 599999)]
+    pub remaining: u32,
+}
+
 /// Limits for every payer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +83,9 @@ pub struct Me {
     pub token_expires_at: Time,
     /// Usage of the payer.
     pub usage: Usage,
+    /// What is left of the limit on the rate of requests, as in the header `RateLimit`; `null` if there is no limit.
+    #[schema(required)]
+    pub rate: Option<RateUsage>,
     /// Limits for every payer.
     pub limits: Limits,
 }

@@ -47,6 +47,7 @@ mod proxies;
 mod queues;
 mod queues_faults;
 mod queues_model;
+mod rate_limits;
 mod replicas;
 mod schemathesis;
 mod sign_in;

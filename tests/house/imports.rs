@@ -32,7 +32,7 @@ const ORDER: &[&[&str]] = &[
     &["db"],
     &["pip"],
     // Values and services that do not depend on calls.
-    &["aside"],
+    &["aside", "rates"],
     &["budget", "payer_limit", "redis", "telemetry", "folders"],
     &["chain", "facilitator"],
     &["parse", "x402"],

@@ -10,6 +10,7 @@ use payerbase::call::CallSettings;
 use payerbase::db::Database;
 use payerbase::embeddings::Embeddings;
 use payerbase::http::drain::Stop;
+use payerbase::http::rate_limits::RateSettings;
 use payerbase::links::visitor::Origins;
 use payerbase::payer::Payer;
 use payerbase::payments::PaymentSettings;
@@ -89,6 +90,7 @@ impl TestApp {
             public_url: None,
             networks: [MAIN_NETWORKS, TEST_NETWORKS].concat(),
             payments: PaymentSettings::default(),
+            rates: RateSettings::default(),
             origins: Origins::default(),
             sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
             log_requests: false,
@@ -205,7 +207,7 @@ impl Answer {
         assert_eq!(body["type"], format!("/problems#{code}"));
         assert_eq!(body["instance"], self.headers["x-request-id"].to_str().unwrap());
         assert!(body["title"].is_string() && body["detail"].is_string());
-        assert_eq!(self.headers.contains_key("retry-after"), status == 503);
+        assert_eq!(self.headers.contains_key("retry-after"), [429, 503].contains(&status));
         assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
         for member in body.as_object().unwrap().keys() {
             let is_declared = PROBLEM.as_object().unwrap().contains_key(member);
