@@ -142,4 +142,20 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
     }
+
+    #[test]
+    fn every_method_of_a_primitive_says_which_names_it_uses() {
+        let primitives = ["counters:", "locks:", "queues:", "memories:"];
+        let has_names =
+            |scope: crate::auth::Scope| primitives.iter().any(|primitive| scope.as_str().starts_with(primitive));
+        let methods = methods();
+        let of_primitives = methods.iter().filter(|method| method.spec.scope.is_some_and(has_names));
+        let without: Vec<&str> =
+            of_primitives.clone().filter(|method| method.spec.names.is_none()).map(|method| method.spec.name).collect();
+        // They use names that the caller does not send, so a token with a prefix cannot call them. The list may only shrink.
+        assert_eq!(without, ["listLocks", "getJob", "cancelJob", "listQueues"]);
+        let by_lease: Vec<&str> =
+            of_primitives.filter(|method| method.spec.names == Some(&[])).map(|method| method.spec.name).collect();
+        assert_eq!(by_lease, ["extendJob", "completeJob", "failJob"]);
+    }
 }

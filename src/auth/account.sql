@@ -4,7 +4,7 @@
 -- A token, and an entry of the log, as their payer sees them.
 create type auth.shown_token as (
   id text, name text, scopes text[], "createdAt" timestamptz, "expiresAt" timestamptz, "revokedAt" timestamptz,
-  "createdBy" text
+  "createdBy" text, methods text[], prefix text
 );
 create type auth.shown_entry as (
   id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text
@@ -136,7 +136,8 @@ $$;
 -- Stores a token that another one made. Returns it.
 --   p_secret  "id" and "sha256" of the token
 create function auth.make(
-  p_payer text, p_secret jsonb, p_scopes text[], p_name text, p_expires_at timestamptz, p_parent text
+  p_payer text, p_secret jsonb, p_scopes text[], p_name text, p_expires_at timestamptz, p_parent text,
+  p_methods text[], p_prefix text
 ) returns json
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -146,15 +147,16 @@ declare
   v_id text := p_secret->>'id';
   v_sha256 bytea := decode(p_secret->>'sha256', 'hex');
 begin
-  insert into auth.tokens (payer, id, secret_sha256, scopes, name, created_at, expires_at, parent)
-    values (p_payer, v_id, v_sha256, p_scopes, p_name, v_now, p_expires_at, p_parent);
+  insert into auth.tokens (
+      payer, id, secret_sha256, scopes, name, created_at, expires_at, parent, methods, prefix)
+    values (p_payer, v_id, v_sha256, p_scopes, p_name, v_now, p_expires_at, p_parent, p_methods, p_prefix);
   return json_build_object(
-    'ok', row(v_id, p_name, p_scopes, v_now, p_expires_at, null, p_parent)::auth.shown_token);
+    'ok', row(v_id, p_name, p_scopes, v_now, p_expires_at, null, p_parent, p_methods, p_prefix)::auth.shown_token);
 end $$;
 
 -- Makes a token.
 --   p_params  "secret": the new token, and "by", the token of the caller; "scopes", at most those of "by"; "name";
---             "lifetimeMs"
+--             "lifetimeMs"; "methods" and "prefix", at least as narrow as those of "by"
 create function auth.create_own_token(p_params jsonb) returns json
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -163,6 +165,9 @@ declare
   v_payer text := tenant.current_payer();
   v_secret jsonb := p_params->'secret';
   v_scopes text[] := array(select jsonb_array_elements_text(p_params->'scopes'));
+  v_methods text[] := case
+    when p_params->'methods' is not null then array(select jsonb_array_elements_text(p_params->'methods'))
+  end;
   v_maker record := auth.check_maker(v_payer, v_secret->>'by');
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := v_now + make_interval(secs => (p_params->>'lifetimeMs')::bigint / 1000.0);
@@ -174,7 +179,8 @@ begin
   end if;
   v_expires_at := coalesce(v_expires_at, least(v_maker.until, v_now + {{token_lifetime}}));
   perform auth.note(v_payer, 'token-created', v_secret->>'id', v_secret->>'by', v_scopes, null);
-  return auth.make(v_payer, v_secret, v_scopes, p_params->>'name', v_expires_at, v_secret->>'by');
+  return auth.make(v_payer, v_secret, v_scopes, p_params->>'name', v_expires_at, v_secret->>'by',
+    v_methods, p_params->>'prefix');
 end $$;
 
 -- Whether a token was made with another one, directly or not, or is the same.
@@ -210,11 +216,13 @@ declare
   v_scopes text[];
   v_name text;
   v_expires_at timestamptz;
+  v_methods text[];
+  v_prefix text;
 begin
   if v_maker.problem is not null then
     return v_maker.problem;
   end if;
-  select scopes, name, expires_at into v_scopes, v_name, v_expires_at
+  select scopes, name, expires_at, methods, prefix into v_scopes, v_name, v_expires_at, v_methods, v_prefix
     from auth.tokens
     where payer = v_payer and id = v_id and revoked_at is null and expires_at > v_now
     for update;
@@ -227,7 +235,7 @@ begin
     set expires_at = least(expires_at, v_until), shortened_at = v_now
     where payer = v_payer and id = v_id;
   perform auth.note(v_payer, 'token-rotated', v_id, v_secret->>'by', v_scopes, null);
-  return auth.make(v_payer, v_secret, v_scopes, v_name, v_expires_at, v_id);
+  return auth.make(v_payer, v_secret, v_scopes, v_name, v_expires_at, v_id, v_methods, v_prefix);
 end $$;
 
 -- Revokes a token and all that were made with it.
@@ -273,7 +281,7 @@ begin
     return auth.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
   end if;
   v_items := array(
-    select row(id, name, scopes, created_at, expires_at, revoked_at, parent)::auth.shown_token
+    select row(id, name, scopes, created_at, expires_at, revoked_at, parent, methods, prefix)::auth.shown_token
       from auth.tokens
       where payer = v_payer and (v_last is null or (created_at, id) < (v_last_at, v_last))
       order by created_at desc, id desc

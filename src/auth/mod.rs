@@ -13,6 +13,7 @@ mod scope;
 mod sign_in;
 mod slugs;
 mod token;
+mod token_limits;
 mod tokens;
 
 pub use authenticator::Authenticator;
@@ -25,6 +26,7 @@ pub use scope::{NotAScope, Scope};
 pub use sign_in::{SignIn, SignedIn, ToSign};
 pub use slugs::{Reservation, Reserved, Slugs};
 pub use token::{SecretHash, Token, TokenId};
+pub use token_limits::TokenLimits;
 pub use tokens::{Grant, Tokens, create_token};
 
 /// The functions of this room.

@@ -1,9 +1,25 @@
 -- Tokens. The functions belong to payerbase_auth. The server may look up tokens, and create those of wallets that sign
 -- in; the role that migrates creates and revokes any.
 
--- The tokens with these ids, no rows for unknown ones. Only this function and the next one lead from a token to a
+-- The tokens with these ids, no rows for unknown ones. Only this function and the next two lead from a token to a
 -- payer.
 --   expires_in_ms  time left by the database's clock, negative after expiry
+create function auth.tokens_with_limits(p_ids text[])
+returns table (
+  id text, payer text, secret_sha256 bytea, scopes text[], name text,
+  expires_at timestamptz, expires_in_ms bigint, revoked boolean, methods text[], prefix text
+)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select id, payer, secret_sha256, scopes, name, expires_at,
+      (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
+      revoked_at is not null, methods, prefix
+    from auth.tokens
+    where id = any (p_ids)
+$$;
+
+-- The same for servers that do not know limits: tokens with limits are unknown to them.
 create function auth.tokens_by_id(p_ids text[])
 returns table (
   id text, payer text, secret_sha256 bytea, scopes text[], name text,
@@ -16,7 +32,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = any (p_ids)
+    where id = any (p_ids) and methods is null and prefix is null
 $$;
 
 -- The token with this id. Servers that run while the database is upgraded call it.
@@ -32,7 +48,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = p_id
+    where id = p_id and methods is null and prefix is null
 $$;
 
 -- Ids of the tokens that were revoked, or whose time of expiry was brought forward, in the last minute. Each server
@@ -126,7 +142,7 @@ begin
 end $$;
 
 grant execute on function
-  auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately(),
+  auth.tokens_with_limits(text[]), auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately(),
   auth.sign_in(text, bytea, text, text[], double precision, text)
   to payerbase_app;
 grant execute on function

@@ -1,4 +1,4 @@
-//! Token look-ups: a cache in front of `auth.tokens_by_id`. A poll removes revoked tokens from it.
+//! Token look-ups: a cache in front of `auth.tokens_with_limits`. A poll removes revoked tokens from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,9 @@ use super::cache_metrics::CacheMetrics;
 use super::look_ups::{LOOK_UP_TIMEOUT, LookUps, Source};
 use super::scope::Scope;
 use super::token::{Token, TokenId};
+use super::token_limits::TokenLimits;
 use crate::db::{AUTH_CONNECTIONS, Database, in_time, is_lost, reason};
+use crate::name::Name;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -37,6 +39,8 @@ pub struct Grant {
     pub payer: Payer,
     /// The scopes of the token.
     pub scopes: Vec<Scope>,
+    /// Its limits beside the scopes.
+    pub limits: TokenLimits,
     /// The public part of the token.
     pub token: TokenId,
     /// Name of the token.
@@ -56,12 +60,17 @@ impl Grant {
         let id: String = row.try_get("id")?;
         let payer: String = row.try_get("payer")?;
         let scopes: Vec<String> = row.try_get("scopes")?;
+        let prefix: Option<String> = row.try_get("prefix")?;
         let left_ms: i64 = row.try_get("expires_in_ms")?;
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
         let grant = Self {
             payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
             // Ignore scopes of newer versions.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+            limits: TokenLimits {
+                methods: row.try_get("methods")?,
+                prefix: prefix.map(Name::try_from).transpose().map_err(decode)?,
+            },
             token: TokenId::stored(id.clone()),
             name: row.try_get("name")?,
             expires_at: row.try_get("expires_at")?,
@@ -97,7 +106,7 @@ impl Tokens {
         let look_ups = LookUps::start(Source {
             database: database.clone(),
             pool: Database::auth,
-            statement: "select * from auth.tokens_by_id($1)",
+            statement: "select * from auth.tokens_with_limits($1)",
             read: Grant::from_row,
             statements_max: usize::try_from(AUTH_CONNECTIONS).unwrap_or(1),
         });

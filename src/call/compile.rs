@@ -216,6 +216,8 @@ impl Plan for Compiled {
             spec: call.spec,
             method: call.method.as_mut(),
             position: Position::InTransaction { index, method: call.spec.name },
+            guard: call.guard.as_ref(),
+            refers_to_name: call.references.iter().any(|reference| reference.is_to(call.spec.names)),
         })
     }
 

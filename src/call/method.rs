@@ -118,6 +118,8 @@ pub struct Context<'a> {
     pub site: &'a Site,
     /// The text search configuration of the server.
     pub language: &'a str,
+    /// All methods.
+    pub methods: &'a [Entry],
     /// Whether the server has a model that makes vectors.
     pub can_embed: bool,
 }

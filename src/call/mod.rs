@@ -20,6 +20,7 @@ mod references;
 mod request;
 mod spec;
 mod tenant;
+mod token_limits;
 mod transaction;
 
 pub use conditions::{Conditions, Guard, IdempotencyKey, digest_of};

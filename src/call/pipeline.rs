@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
+use super::token_limits;
 use crate::aside::LARGE_BYTES;
 use crate::auth::Reservation;
 use crate::pay::Price;
@@ -41,7 +42,7 @@ impl Tenant {
         mut conditions: Conditions,
         bytes: usize,
     ) -> Result<Answer<P::Output>, Problem> {
-        self.authorize(&mut plan)?;
+        self.authorize(&mut plan, &conditions)?;
         self.once_for_its_payment::<P>(&mut conditions);
         let (tenant, given) = (self.clone(), conditions.clone());
         let prepare = move || {
@@ -108,13 +109,19 @@ impl Tenant {
     }
 
     /// Checks that the caller may run every step.
-    fn authorize<P: Plan>(&self, plan: &mut P) -> Result<(), Problem> {
-        let own = self.proof.grant().map(|grant| &grant.token);
-        plan.steps().try_for_each(|step| match step.spec.scope {
-            Some(scope) if !own.is_some_and(|own| step.method.is_about(own)) => {
-                self.proof.require(scope).map_err(|problem| step.position.of_step(problem))
+    fn authorize<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
+        let grant = self.proof.grant();
+        if let Some(grant) = grant {
+            token_limits::check_guard(&grant.limits, conditions.guard.as_ref())?;
+        }
+        plan.steps().try_for_each(|step| {
+            if grant.is_some_and(|grant| step.method.is_about(&grant.token)) {
+                return Ok(());
             }
-            _ => Ok(()),
+            let allowed = step.spec.scope.map_or(Ok(()), |scope| self.proof.require(scope));
+            let allowed =
+                allowed.and_then(|()| grant.map_or(Ok(()), |grant| token_limits::check(&grant.limits, &step)));
+            allowed.map_err(|problem| step.position.of_step(problem))
         })
     }
 
@@ -134,6 +141,7 @@ impl Tenant {
                 index: step.position.index(),
                 site: &self.engine.site,
                 language: &self.engine.language,
+                methods: self.engine.methods,
                 can_embed: self.engine.outside.embeddings.is_some(),
             };
             step.method.prepare(&context).map_err(|problem| step.position.of_params(problem))?;

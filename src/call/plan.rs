@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::conditions::Guard;
 use super::method::{AnyMethod, Method, Wait};
 use super::outcome::mismatch;
 use super::spec::Spec;
@@ -52,6 +53,10 @@ pub(super) struct Step<'a> {
     pub spec: Spec,
     pub method: &'a mut dyn AnyMethod,
     pub position: Position,
+    /// The guard of the step alone, beside that of the whole request.
+    pub guard: Option<&'a Guard>,
+    /// Whether one of its names is a `$ref`.
+    pub refers_to_name: bool,
 }
 
 /// Where a step is: alone, or in a transaction. A problem of the step says so.
@@ -95,7 +100,8 @@ impl<M: Method> Plan for Single<M> {
     const SPEC: Spec = <M as Method>::SPEC;
 
     fn steps(&mut self) -> impl Iterator<Item = Step<'_>> + Send {
-        std::iter::once(Step { spec: <M as Method>::SPEC, method: &mut self.0, position: Position::Alone })
+        let (spec, position, guard) = (<M as Method>::SPEC, Position::Alone, None);
+        std::iter::once(Step { spec, method: &mut self.0, position, guard, refers_to_name: false })
     }
 
     fn weight(&self) -> Result<usize, Problem> {

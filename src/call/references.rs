@@ -41,6 +41,14 @@ pub(super) struct Reference {
     pointer: String,
 }
 
+impl Reference {
+    /// Whether its destination is one of these members, or inside of one.
+    pub(super) fn is_to(&self, members: Option<&[&str]>) -> bool {
+        let first = self.to.first().map(String::as_str);
+        members.unwrap_or_default().iter().any(|member| member.split('.').next() == first)
+    }
+}
+
 /// The text of the parameters, cut at the references, and the references in the order of the text.
 ///
 /// # Errors

@@ -31,6 +31,9 @@ pub struct Spec {
     pub problems: &'static [Code],
     /// The parameters that a `$ref` can fill.
     pub refs: &'static [Ref],
+    /// The parameters that are names, for tokens that are limited to a prefix; `memories.id`: those of the items of a batch.
+    /// Empty: it uses no name, or a secret instead of one. `None`: it uses names that the caller does not send.
+    pub names: Option<&'static [&'static str]>,
     /// Whether the query vector is a parameter of its own ([`super::Method::vector`]).
     pub binds_vector: bool,
     /// How much work a call is, in simple calls, unless it depends on the parameters.
@@ -65,6 +68,7 @@ impl Spec {
             tops_up: false,
             problems: &[],
             refs: &[],
+            names: None,
             binds_vector: false,
             weight: 1,
             has_run: false,
@@ -133,6 +137,13 @@ impl Spec {
     #[must_use]
     pub const fn refs(mut self, refs: &'static [Ref]) -> Self {
         self.refs = refs;
+        self
+    }
+
+    /// Uses the names in these parameters, and no others.
+    #[must_use]
+    pub const fn names(mut self, names: &'static [&'static str]) -> Self {
+        self.names = Some(names);
         self
     }
 

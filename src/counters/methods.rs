@@ -26,7 +26,7 @@ const ADJUSTMENT: &[Ref] = &[NAME, ("amount", "0"), ("min", "null"), ("max", "nu
 const ADJUSTMENT_PROBLEMS: &[Code] = &[Code::CounterOutOfBounds, Code::CounterOverflow];
 
 const fn write(name: &'static str) -> Spec {
-    Spec::write(name).scope(Scope::CountersWrite)
+    Spec::write(name).scope(Scope::CountersWrite).names(&["name"])
 }
 
 /// Adds to a counter.
@@ -69,7 +69,7 @@ pub struct GetCounter {
 
 method!(
     GetCounter => Counter,
-    Spec::read("getCounter").scope(Scope::CountersRead).problems(&[Code::NotFound]).refs(&[NAME])
+    Spec::read("getCounter").scope(Scope::CountersRead).names(&["name"]).problems(&[Code::NotFound]).refs(&[NAME])
 );
 
 /// Deletes a counter with its bounds.
@@ -101,4 +101,4 @@ pub struct ListCounters {
     pub cursor: Option<Cursor>,
 }
 
-method!(ListCounters => Page<Counter>, Spec::slow_read("listCounters").scope(Scope::CountersRead));
+method!(ListCounters => Page<Counter>, Spec::slow_read("listCounters").scope(Scope::CountersRead).names(&["prefix"]));

@@ -258,7 +258,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         add_problems(operation, &[problems, of_body].concat());
     } else if name == Transaction::SPEC.name {
         let mut problems = problems_of(verb, &Transaction::SPEC);
-        problems.push(Code::MissingScope);
+        problems.extend([Code::MissingScope, Code::TokenLimited]);
         problems.extend(OF_PRICE);
         problems.extend(methods.iter().flat_map(|method| method.spec.problems));
         operation["x-price-tier"] = "sum".into();
@@ -362,7 +362,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Access::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
         Access::Read => &[],
     };
-    let of_scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope] } else { &[] };
+    let of_scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope, Code::TokenLimited] } else { &[] };
     let of_all = [
         Code::TokenMissing,
         Code::TokenMalformed,

@@ -28,7 +28,7 @@ pub const METHODS: &[Entry] = &[
 const NOT_HOLDER: &[Code] = &[Code::LockNotHeld, Code::LockExpired, Code::LockWrongToken];
 
 const fn write(name: &'static str) -> Spec {
-    Spec::write(name).scope(Scope::LocksWrite)
+    Spec::write(name).scope(Scope::LocksWrite).names(&["name"])
 }
 
 /// Acquires a lock.
@@ -139,7 +139,7 @@ pub struct CheckLock {
     pub name: Name,
 }
 
-method!(CheckLock => Lock, Spec::read("checkLock").scope(Scope::LocksRead));
+method!(CheckLock => Lock, Spec::read("checkLock").scope(Scope::LocksRead).names(&["name"]));
 
 /// Lists the held locks, sorted by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]

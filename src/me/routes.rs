@@ -35,6 +35,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rate
         token_id: grant.token.clone(),
         token_name: grant.name.clone(),
         token_expires_at: Time(grant.expires_at),
+        token_limits: grant.limits.clone(),
         usage,
         rate: rated.map(|rated| rate_usage(&rated)),
         limits: Limits {

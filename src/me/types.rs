@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::auth::{Scope, TokenId};
+use crate::auth::{Scope, TokenId, TokenLimits};
 use crate::payer::Payer;
 use crate::time::Time;
 
@@ -81,6 +81,8 @@ pub struct Me {
     pub token_name: Option<String>,
     /// Time at which the token expires.
     pub token_expires_at: Time,
+    /// Limits of the token beside the scopes.
+    pub token_limits: TokenLimits,
     /// Usage of the payer.
     pub usage: Usage,
     /// What is left of the limit on the rate of requests, as in the header `RateLimit`; `null` if there is no limit.

@@ -42,7 +42,7 @@ pub struct RecallMemory {
 
 method!(
     RecallMemory => Memory,
-    Spec::read("recallMemory").scope(Scope::MemoriesRead).problems(&[Code::NotFound]).refs(&[ID])
+    Spec::read("recallMemory").names(&["id"]).scope(Scope::MemoriesRead).problems(&[Code::NotFound]).refs(&[ID])
 );
 
 /// Delete a memory.
@@ -55,7 +55,7 @@ pub struct ForgetMemory {
 
 method!(
     ForgetMemory => (),
-    Spec::write("forgetMemory").scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
+    Spec::write("forgetMemory").names(&["id"]).scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
 );
 
 /// List memories in the order of their ids, one page per call.
@@ -85,4 +85,4 @@ pub struct ListMemories {
     pub cursor: Option<Cursor>,
 }
 
-method!(ListMemories => Page<Memory>, Spec::slow_read("listMemories").scope(Scope::MemoriesRead));
+method!(ListMemories => Page<Memory>, Spec::slow_read("listMemories").names(&["namespace", "prefix"]).scope(Scope::MemoriesRead));

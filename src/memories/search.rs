@@ -166,6 +166,7 @@ fn travels_apart(_: &Option<Vector>) -> bool {
 impl Method for SearchMemories {
     type Output = Found;
     const SPEC: Spec = Spec::slow_read("searchMemories")
+        .names(&["namespace"])
         .tier(Tier::Ai)
         .with_vector()
         .scope(Scope::MemoriesRead)

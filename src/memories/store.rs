@@ -107,8 +107,12 @@ impl StoreMemory {
 
 impl Method for StoreMemory {
     type Output = StoredMemory;
-    const SPEC: Spec =
-        Spec::write("storeMemory").tier(Tier::Ai).scope(Scope::MemoriesWrite).problems(PROBLEMS).refs(REFS);
+    const SPEC: Spec = Spec::write("storeMemory")
+        .names(&["id", "namespace"])
+        .tier(Tier::Ai)
+        .scope(Scope::MemoriesWrite)
+        .problems(PROBLEMS)
+        .refs(REFS);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let has_vector = matches!(self.embedding, Some(Some(_)));
@@ -177,6 +181,7 @@ fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreM
 impl Method for StoreMemories {
     type Output = StoredMemories;
     const SPEC: Spec = Spec::write("storeMemories")
+        .names(&["memories.id", "memories.namespace"])
         .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)
         .problems(PROBLEMS)

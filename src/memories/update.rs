@@ -74,6 +74,7 @@ pub struct UpdateMemory {
 impl Method for UpdateMemory {
     type Output = Memory;
     const SPEC: Spec = Spec::write("updateMemory")
+        .names(&["id", "namespace"])
         .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)
         .problems(&[Code::NotFound, Code::InvalidVector, Code::EmbeddingFailed])

@@ -75,6 +75,8 @@ catalogue! {
         "No money has moved. Add funds to the wallet, or pay with another asset, then sign a new payment."
     MissingScope FORBIDDEN "missing-scope" "The token lacks the scope that this operation needs."
         "Use a token with the scope named in `scope`."
+    TokenLimited FORBIDDEN "token-limited" "The token is limited to other calls."
+        "Nothing was changed. `detail` says which methods or names the token may use (`getMe`). Use a token without this limit."
     QuotaExceeded FORBIDDEN "quota-exceeded" "The payer has as much of this as it may have."
         "`limit` is the quota, `detail` names what there is too much of. Nothing was changed. Delete some first."
     NotFound NOT_FOUND "not-found" "The resource or the path does not exist."

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::limits::ERROR_BYTES_MAX;
-use super::spec::{ID, check_size, wake_poppers, write};
+use super::spec::{BY_LEASE, ID, check_size, wake_poppers, write};
 use super::types::{DelayMs, Id, Job, LeaseMs};
 use crate::call::{Context, Method, Ref, Spec, method};
 use crate::json::Json;
@@ -37,7 +37,8 @@ pub struct CompleteJob {
 
 impl Method for CompleteJob {
     type Output = Job;
-    const SPEC: Spec = write("completeJob").with_run().problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
+    const SPEC: Spec =
+        write("completeJob").names(BY_LEASE).with_run().problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         check_size(&self.result, "/result")
@@ -81,7 +82,7 @@ pub struct FailJob {
 
 impl Method for FailJob {
     type Output = Job;
-    const SPEC: Spec = write("failJob").problems(NOT_RUNNING).refs(&[ID, LEASE]).takes_nul();
+    const SPEC: Spec = write("failJob").names(BY_LEASE).problems(NOT_RUNNING).refs(&[ID, LEASE]).takes_nul();
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         wake_poppers(&job.queue, 1)
@@ -119,4 +120,4 @@ pub struct ExtendJob {
     pub lease_ms: LeaseMs,
 }
 
-method!(ExtendJob => Job, write("extendJob").problems(NOT_RUNNING).refs(&[ID, LEASE]));
+method!(ExtendJob => Job, write("extendJob").names(BY_LEASE).problems(NOT_RUNNING).refs(&[ID, LEASE]));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::spec::{ID, slow_read, wake_poppers, write};
+use super::spec::{ID, QUEUE, slow_read, wake_poppers, write};
 use super::types::{Id, Job, JobPlace, JobWithErrors, Purged, QueueStatus, Retried, Status};
 use crate::auth::Scope;
 use crate::call::{Method, Spec, method};
@@ -56,7 +56,7 @@ pub struct ListJobs {
     pub cursor: Option<CursorOf<JobPlace>>,
 }
 
-method!(ListJobs => Page<Job>, slow_read("listJobs"));
+method!(ListJobs => Page<Job>, slow_read("listJobs").names(QUEUE));
 
 /// Get the status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct ReadQueueStatus {
     pub queue: Name,
 }
 
-method!(ReadQueueStatus => QueueStatus, slow_read("queueStatus"));
+method!(ReadQueueStatus => QueueStatus, slow_read("queueStatus").names(QUEUE));
 
 /// List the queues that have jobs, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -100,7 +100,7 @@ pub struct RetryDead {
 
 impl Method for RetryDead {
     type Output = Retried;
-    const SPEC: Spec = write("retryDead");
+    const SPEC: Spec = write("retryDead").names(QUEUE);
 
     fn weight(&self) -> usize {
         // Even with a small limit the call may read many dead jobs that it cannot retry.
@@ -129,7 +129,7 @@ pub struct PurgeQueue {
 impl Method for PurgeQueue {
     type Output = Purged;
     // Deleting 1,000 jobs is as much work as pushing 100.
-    const SPEC: Spec = write("purgeQueue").weight(100);
+    const SPEC: Spec = write("purgeQueue").names(QUEUE).weight(100);
 
     fn after_commit(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
         // The next job of each group is ready.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::spec::write;
+use super::spec::{QUEUE, write};
 use super::types::{LeaseMs, LeasedJob, LeasedJobs};
 use crate::call::{Answer, Method, Spec, Wait};
 use crate::json::or_default;
@@ -34,7 +34,7 @@ pub struct PopJob {
 
 impl Method for PopJob {
     type Output = Option<LeasedJob>;
-    const SPEC: Spec = write("popJob").with_run();
+    const SPEC: Spec = write("popJob").names(QUEUE).with_run();
 
     fn wait(&self) -> Option<Wait<Self::Output>> {
         let wanted = Wanted::of(Awaited::Queue, &self.queue, self.wait_ms)?;
@@ -65,7 +65,7 @@ pub struct PopJobs {
 
 impl Method for PopJobs {
     type Output = LeasedJobs;
-    const SPEC: Spec = write("popJobs");
+    const SPEC: Spec = write("popJobs").names(QUEUE);
 
     fn weight(&self) -> usize {
         self.count.size()

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::limits::BATCH_JOBS_MAX;
-use super::spec::{check_size, wake_poppers, write};
+use super::spec::{QUEUE, check_size, wake_poppers, write};
 use super::types::{BackoffMs, DelayMs, Id, MaxAttempts, Priority, PushedJob, PushedJobs};
 use crate::call::{Context, Method, Spec};
 use crate::json::{self, Json};
@@ -80,8 +80,11 @@ new_job! {
 
 impl Method for PushJob {
     type Output = PushedJob;
-    const SPEC: Spec =
-        write("pushJob").with_run().refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
+    const SPEC: Spec = write("pushJob").names(QUEUE).with_run().refs(&[
+        ("payload", "null"),
+        ("dedupKey", "\"a\""),
+        ("group", "\"a\""),
+    ]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         check_size(&self.payload, "/payload")?;
@@ -114,7 +117,7 @@ pub struct PushJobs {
 
 impl Method for PushJobs {
     type Output = PushedJobs;
-    const SPEC: Spec = write("pushJobs");
+    const SPEC: Spec = write("pushJobs").names(QUEUE);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         let mut jobs = self.jobs.iter().enumerate();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::types::{CreatedToken, ListedToken};
-use crate::auth::{Scope, Token, TokenId, TokenMs, scopes};
+use crate::auth::{Scope, Token, TokenId, TokenLimits, TokenMs, scopes};
 use crate::call::{Context, Entry, Method, Spec, method};
 use crate::name::Name;
 use crate::number::Bounded;
@@ -19,6 +19,8 @@ use crate::waiting::Wake;
 pub const METHODS: &[Entry] =
     &[Entry::of::<CreateToken>(), Entry::of::<ListTokens>(), Entry::of::<RotateToken>(), Entry::of::<RevokeToken>()];
 
+/// Methods to which a token can be limited.
+const METHODS_MAX: usize = 100;
 /// 24 hours.
 const OVERLAP_MS_MAX: i64 = 86_400_000;
 
@@ -66,6 +68,46 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
     pub lifetime_ms: Option<TokenMs>,
+    /// The only methods that the token may call, by their `operationId`, at most those of the token that asks. `getMe`, and
+    /// replacing and revoking itself, are always allowed. Default: the same as those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 100, example = json!(["pushJob"]))]
+    pub methods: Option<Vec<String>>,
+    /// The begin of all names that the token may use: of counters, locks and queues, and of ids and namespaces of memories. It
+    /// begins with the prefix of the token that asks. Calls that use other names, such as those of links, are refused; jobs are
+    /// completed, failed and extended with their lease. Default: the prefix of the token that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Name>, example = "jobs-")]
+    pub prefix: Option<Name>,
+}
+
+impl CreateToken {
+    /// Completes the limits, and checks that the token that asks has none narrower.
+    fn limit(&mut self, by: &TokenLimits, known: &[Entry]) -> Result<(), Problem> {
+        let invalid = |member, detail: String| Problem::new(Code::InvalidValue).field(member, detail);
+        if let Some(methods) = &self.methods {
+            if methods.is_empty() || methods.len() > METHODS_MAX {
+                return Err(invalid("/methods", format!("must be 1 to {METHODS_MAX} methods")));
+            }
+            let is_known = |name: &String| known.iter().any(|entry| entry.spec.name == name);
+            if let Some(unknown) = methods.iter().position(|name| !is_known(name)) {
+                return Err(invalid(&format!("/methods/{unknown}"), "must be the operationId of a method".to_owned()));
+            }
+            if let Some(other) = methods.iter().position(|name| !by.allows_method(name)) {
+                let detail = "must be a method that the token that asks may call";
+                return Err(invalid(&format!("/methods/{other}"), detail.to_owned()));
+            }
+        }
+        match (&self.prefix, &by.prefix) {
+            (Some(prefix), Some(own)) if !by.allows_name(prefix.as_str()) => {
+                return Err(invalid("/prefix", format!("must begin with `{}`", own.as_str())));
+            }
+            _ => {}
+        }
+        self.methods = self.methods.take().or_else(|| by.methods.clone());
+        self.prefix = self.prefix.take().or_else(|| by.prefix.clone());
+        Ok(())
+    }
 }
 
 impl Method for CreateToken {
@@ -73,6 +115,7 @@ impl Method for CreateToken {
     const SPEC: Spec = Spec::write("createToken")
         .tier(Tier::Free)
         .scope(Scope::TokensWrite)
+        .names(&[])
         .with_secret_once("token")
         .problems(&[Code::QuotaExceeded]);
 
@@ -80,6 +123,7 @@ impl Method for CreateToken {
         let grant = context.grant()?;
         let scopes = self.scopes.get_or_insert_with(|| grant.scopes.clone());
         scopes.iter().try_for_each(|scope| context.require(*scope))?;
+        self.limit(&grant.limits, context.methods)?;
         self.secret = Secret::generate(&grant.token);
         Ok(())
     }

@@ -17,14 +17,16 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 
 /// Make a token.
 ///
-/// The new token has at most the scopes of the token that asks, and does not outlive it: scopes that the token lacks are
+/// The new token has at most the scopes, the methods and the names of the token that asks, and does not outlive it: scopes that the token lacks are
 /// `missing-scope`. A payer has at most {{tokens_max}} valid tokens that were made this way. The answer is the only copy of
 /// the token, so the call takes no `Idempotency-Key`: if the answer is lost, revoke the token that `listTokens` shows, and
 /// make another.
 #[utoipa::path(operation_id = "createToken", tag = "account",
     request_body(content = CreateToken, examples(
         ("hour" = (summary = "A token that reads counters, for an hour", value = json!({
-            "name": "dashboard", "scopes": ["counters:read"], "lifetimeMs": 3_600_000}))))),
+            "name": "dashboard", "scopes": ["counters:read"], "lifetimeMs": 3_600_000}))),
+        ("prefix" = (summary = "A token that pushes jobs to some queues", value = json!({
+            "name": "agent", "scopes": ["queues:write"], "methods": ["pushJob", "pushJobs"], "prefix": "jobs-"}))))),
     responses((status = 201, description = "The token.", body = CreatedToken)))]
 #[post("/tokens")]
 async fn create_token(tenant: Tenant, call: Request<CreateToken>) -> Result<Created<CreatedToken>, Problem> {

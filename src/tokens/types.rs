@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::TokenId;
+use crate::auth::{TokenId, TokenLimits};
 use crate::name::Name;
 use crate::time::Time;
 
@@ -30,6 +30,9 @@ pub struct ListedToken {
     /// Id of the token that made this one; `null` if a wallet signed in, or the operator made it.
     #[schema(required)]
     pub created_by: Option<TokenId>,
+    /// Its limits beside the scopes.
+    #[serde(flatten)]
+    pub limits: TokenLimits,
 }
 
 /// A new token.

@@ -56,6 +56,7 @@ mod strangers;
 mod stub_facilitator;
 mod support;
 mod telemetry;
+mod token_limits;
 mod tokens;
 mod transactions;
 mod turn;
