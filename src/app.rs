@@ -13,7 +13,7 @@ use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, SignIn, Slugs, Tokens, register_caches};
+use crate::auth::{Authenticator, DatabaseKeys, SignIn, Slugs, Tokens, register_caches};
 use crate::call::{CallSettings, Engine, Services};
 use crate::db::Database;
 use crate::db::readiness::Readiness;
@@ -101,19 +101,19 @@ impl Application {
         let admin = admin.transpose()?;
         let address = listener.local_addr()?;
         let mut registry = Registry::with_prefix("payerbase");
-        let public_url = settings.public_url.clone().or_else(|| format!("http://{}", nearby(address)).parse().ok());
-        let public_url = public_url.ok_or_else(|| std::io::Error::other("the address makes no URL"))?;
+        let site = site_of(settings.public_url.as_ref(), address)?;
         let turns = Turns::new(database.clone(), settings.lanes, &mut registry);
         database.register(&mut registry);
         let [token_cache, slug_cache] = register_caches(&mut registry);
         let slugs = Arc::new(Slugs::new(database.clone(), slug_cache));
-        let site = Site::new(public_url);
         let payments = Payments::new(settings.payments.clone(), site.clone(), Arc::clone(&turns), &mut registry);
-        let sign_in = Arc::new(SignIn::new(database.clone(), site.clone(), settings.networks.clone()));
+        let keys = Arc::new(DatabaseKeys::new(database.clone()));
+        let sign_in = SignIn::new(database.clone(), Arc::clone(&keys), site.clone(), settings.networks.clone());
+        let sign_in = Arc::new(sign_in);
         let driven = Arc::clone(&turns);
         let (slugs_of_calls, payments_of_calls) = (Arc::clone(&slugs), Arc::clone(&payments));
         let services =
-            Services { turns, slugs: slugs_of_calls, payments: payments_of_calls, database: database.clone() };
+            Services { turns, slugs: slugs_of_calls, payments: payments_of_calls, keys, database: database.clone() };
         let engine = Arc::new(Engine::new(services, methods(), site, settings.calls.clone(), &mut registry));
         let origins = web::Data::new(settings.origins.clone());
         let sweeper = Sweeper::new(database.clone(), Arc::clone(&engine), settings.sweep, &mut registry);
@@ -207,6 +207,12 @@ impl Application {
         self.database.close().await;
         served
     }
+}
+
+/// The public URL of the settings, or else the listening address.
+fn site_of(public_url: Option<&Url>, address: SocketAddr) -> std::io::Result<Site> {
+    let url = public_url.cloned().or_else(|| format!("http://{}", nearby(address)).parse().ok());
+    url.map(Site::new).ok_or_else(|| std::io::Error::other("the address makes no URL"))
 }
 
 /// An address at which this machine reaches a listener: the loopback address if it listens on all addresses.

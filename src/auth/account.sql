@@ -7,7 +7,7 @@ create type auth.shown_token as (
   "createdBy" text, methods text[], prefix text
 );
 create type auth.shown_entry as (
-  id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text
+  id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text, "paymentId" uuid
 );
 
 -- A UUID of version 7 for a time, with the rest of another UUID. They sort by time.
@@ -25,7 +25,8 @@ $$;
 
 -- Adds to the log of a payer, and deletes some entries and tokens that are past their retention.
 create function auth.note(
-  p_payer text, p_event text, p_token text, p_by_token text, p_scopes text[], p_network text
+  p_payer text, p_event text, p_token text, p_by_token text, p_scopes text[], p_network text,
+  p_payment uuid default null
 ) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -38,8 +39,8 @@ declare
   v_entries uuid[];
   v_tokens text[];
 begin
-  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network)
-    values (p_payer, v_id, v_now, p_event, p_token, p_by_token, p_scopes, p_network);
+  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network, payment)
+    values (p_payer, v_id, v_now, p_event, p_token, p_by_token, p_scopes, p_network, p_payment);
   v_entries := array(
     select id
       from auth.audit
@@ -67,6 +68,17 @@ begin
       limit 10);
   delete from auth.tokens
     where payer = p_payer and id = any (v_tokens);
+end $$;
+
+-- Notes what became of a payment of the payer of the turn.
+create function auth.note_payment(p_event text, p_payment uuid, p_network text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+begin
+  perform auth.note(v_payer, p_event, null, null, null, p_network, p_payment);
 end $$;
 
 -- Revokes a token and all that were made with it, directly or not; a second time changes nothing.
@@ -303,7 +315,7 @@ declare
   v_items auth.shown_entry[];
 begin
   v_items := array(
-    select row(id, at, event, token, by_token, scopes, network)::auth.shown_entry
+    select row(id, at, event, token, by_token, scopes, network, payment)::auth.shown_entry
       from auth.audit
       where payer = v_payer and id < v_last
       order by id desc
@@ -314,6 +326,6 @@ begin
 end $$;
 
 grant execute on function
-  auth.create_own_token(jsonb), auth.rotate_own_token(jsonb), auth.revoke_own_token(jsonb), auth.list_own_tokens(jsonb),
-  auth.list_own_audit(jsonb)
+  auth.note_payment(text, uuid, text), auth.create_own_token(jsonb), auth.rotate_own_token(jsonb),
+  auth.revoke_own_token(jsonb), auth.list_own_tokens(jsonb), auth.list_own_audit(jsonb)
   to payerbase_rpc;

@@ -7,9 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use hmac::Mac as _;
 
+use super::database_key::DatabaseKey;
 use super::scope::Scope;
 use crate::limits::Named;
 use crate::payer::{ADDRESS_BYTES, Payer};
@@ -28,23 +28,6 @@ pub(super) const CODE_BYTES: usize = 16;
 /// Bytes of a nonce before the code.
 const FIELDS_BYTES: usize = 8 + ADDRESS_BYTES + 4 + 4 + 4 + RANDOM_BYTES;
 const RANDOM_BYTES: usize = 8;
-
-/// A code that is being computed.
-pub(super) type Code = Hmac<Sha256>;
-
-/// The key of the codes, the same on all servers of a database.
-pub(super) struct ChallengeKey([u8; 32]);
-
-impl ChallengeKey {
-    pub fn new(key: [u8; 32]) -> Self {
-        Self(key)
-    }
-
-    /// The begin of a code.
-    pub fn code(&self) -> Option<Code> {
-        Code::new_from_slice(&self.0).ok()
-    }
-}
 
 /// End of the time in which a message can be used.
 pub(super) fn expires_at(issued_at: DateTime<Utc>) -> DateTime<Utc> {
@@ -107,7 +90,7 @@ pub(super) struct Challenge {
 
 impl Challenge {
     /// The nonce: hexadecimal digits. `None` if a value is too large.
-    pub fn nonce(&self, key: &ChallengeKey, site: &Site) -> Option<String> {
+    pub fn nonce(&self, key: &DatabaseKey, site: &Site) -> Option<String> {
         let scopes = Scope::ALL.iter().enumerate().filter(|(_, scope)| self.scopes.contains(scope));
         let scopes = scopes.fold(0_u32, |bits, (place, _)| bits | 1 << place);
         let fields: Vec<u8> = [
@@ -119,12 +102,12 @@ impl Challenge {
             &self.random,
         ]
         .concat();
-        let code = key.code()?.chain_update(&fields).chain_update(site.url()).finalize().into_bytes();
+        let code = key.mac().chain_update(&fields).chain_update(site.url()).finalize().into_bytes();
         Some(hex::encode([&fields, code.get(..CODE_BYTES)?].concat()))
     }
 
     /// The challenge of a nonce. `None` if no server of this database made the nonce for this address.
-    pub fn of(nonce: &str, key: &ChallengeKey, site: &Site) -> Option<Self> {
+    pub fn of(nonce: &str, key: &DatabaseKey, site: &Site) -> Option<Self> {
         // A nonce has one spelling.
         if nonce.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return None;
@@ -132,7 +115,7 @@ impl Challenge {
         let mut bytes = [0; FIELDS_BYTES + CODE_BYTES];
         hex::decode_to_slice(nonce, &mut bytes).ok()?;
         let (fields, code) = bytes.split_at(FIELDS_BYTES);
-        key.code()?.chain_update(fields).chain_update(site.url()).verify_truncated_left(code).ok()?;
+        key.mac().chain_update(fields).chain_update(site.url()).verify_truncated_left(code).ok()?;
         let (chain_id, rest) = fields.split_first_chunk()?;
         let (payer, rest) = rest.split_first_chunk()?;
         let (issued_at, rest) = rest.split_first_chunk()?;
@@ -212,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_nonce_becomes_its_challenge_again() {
-        let (key, site) = (ChallengeKey::new([7; 32]), site("https://pay.example/base"));
+        let (key, site) = (DatabaseKey::new([7; 32]).unwrap(), site("https://pay.example/base"));
         for (payer, network) in WALLETS {
             let challenge = challenge(payer, network);
             let nonce = challenge.nonce(&key, &site).unwrap();
@@ -223,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_nonce_of_others_and_a_changed_one_are_refused() {
-        let (key, of_server) = (ChallengeKey::new([7; 32]), site("https://pay.example"));
+        let (key, of_server) = (DatabaseKey::new([7; 32]).unwrap(), site("https://pay.example"));
         let nonce = challenge(WALLETS[0].0, WALLETS[0].1).nonce(&key, &of_server).unwrap();
         for place in 0..nonce.len() {
             let mut changed = nonce.clone().into_bytes();
@@ -235,7 +218,7 @@ mod tests {
         {
             assert_eq!(Challenge::of(nonce, &key, &of_server), None, "{nonce}");
         }
-        assert_eq!(Challenge::of(&nonce, &ChallengeKey::new([8; 32]), &of_server), None, "another database");
+        assert_eq!(Challenge::of(&nonce, &DatabaseKey::new([8; 32]).unwrap(), &of_server), None, "another database");
         for other in [
             "https://pay.example:444",
             "http://pay.example",

@@ -5,6 +5,7 @@
 mod authenticator;
 mod cache_metrics;
 mod challenge;
+mod database_key;
 pub mod limits;
 mod look_ups;
 mod proof;
@@ -18,6 +19,7 @@ mod tokens;
 
 pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
+pub use database_key::{DatabaseKey, DatabaseKeys};
 pub use limits::TokenMs;
 pub use proof::Proof;
 pub use request_sign_in::{NotSignedIn, RequestLine, SignedRequest};

@@ -8,7 +8,8 @@ use hmac::Mac as _;
 use rand::RngExt as _;
 use serde_json::Value;
 
-use super::challenge::{CODE_BYTES, ChallengeKey, Code, Message, expires_at, is_current};
+use super::challenge::{CODE_BYTES, Message, expires_at, is_current};
+use super::database_key::{DatabaseKey, Mac};
 use super::sign_in::SignIn;
 use crate::payer::Payer;
 use crate::problem::Problem;
@@ -73,22 +74,22 @@ impl RequestLine<'_> {
     }
 
     /// The code of a nonce with these fields.
-    fn code(&self, key: &ChallengeKey, site: &Site, fields: &[u8]) -> Option<Code> {
+    fn code(&self, key: &DatabaseKey, site: &Site, fields: &[u8]) -> Mac {
         // Neither a verb nor a path has a space or the end of a line.
         let line = format!("{} {}\n", self.verb, self.path);
-        Some(key.code()?.chain_update(PURPOSE).chain_update(fields).chain_update(line).chain_update(site.url()))
+        key.mac().chain_update(PURPOSE).chain_update(fields).chain_update(line).chain_update(site.url())
     }
 
     /// A nonce of this time: hexadecimal digits.
-    fn nonce(&self, key: &ChallengeKey, site: &Site, issued_at: DateTime<Utc>) -> Option<String> {
+    fn nonce(&self, key: &DatabaseKey, site: &Site, issued_at: DateTime<Utc>) -> Option<String> {
         let random: [u8; RANDOM_BYTES] = rand::rng().random();
         let fields = [u32::try_from(issued_at.timestamp()).ok()?.to_be_bytes().as_slice(), &random].concat();
-        let code = self.code(key, site, &fields)?.finalize().into_bytes();
+        let code = self.code(key, site, &fields).finalize().into_bytes();
         Some(hex::encode([&fields, code.get(..CODE_BYTES)?].concat()))
     }
 
     /// When a nonce was made. `None` if no server of this database made it for this request.
-    fn issued_at(&self, key: &ChallengeKey, site: &Site, nonce: &str) -> Option<DateTime<Utc>> {
+    fn issued_at(&self, key: &DatabaseKey, site: &Site, nonce: &str) -> Option<DateTime<Utc>> {
         // A nonce has one spelling.
         if nonce.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return None;
@@ -96,7 +97,7 @@ impl RequestLine<'_> {
         let mut bytes = [0; FIELDS_BYTES + CODE_BYTES];
         hex::decode_to_slice(nonce, &mut bytes).ok()?;
         let (fields, code) = bytes.split_at(FIELDS_BYTES);
-        self.code(key, site, fields)?.verify_truncated_left(code).ok()?;
+        self.code(key, site, fields).verify_truncated_left(code).ok()?;
         DateTime::from_timestamp(u32::from_be_bytes(*fields.first_chunk()?).into(), 0)
     }
 
@@ -116,7 +117,7 @@ impl RequestLine<'_> {
     /// Who signed in for this request.
     fn signer(
         &self,
-        key: &ChallengeKey,
+        key: &DatabaseKey,
         site: &Site,
         networks: &[Network],
         header: &str,
@@ -205,7 +206,7 @@ mod tests {
     }
 
     /// SIGN-IN-WITH-X for a request, signed by the key.
-    fn header(key: &ChallengeKey, site: &Site) -> String {
+    fn header(key: &DatabaseKey, site: &Site) -> String {
         let info = LINE.info(site, LINE.nonce(key, site, noon()).unwrap(), noon());
         let message = format!(
             "pay.example:8443 wants you to sign in with your Ethereum account:\n{ADDRESS}\n\n\
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_for_one_request_for_five_minutes() {
-        let (key, site_of_server) = (ChallengeKey::new([7; 32]), site("https://pay.example:8443/base/"));
+        let (key, site_of_server) = (DatabaseKey::new([7; 32]).unwrap(), site("https://pay.example:8443/base/"));
         let header = header(&key, &site_of_server);
         let of = |line: RequestLine<'_>, site: &Site, seconds: i64| {
             let now = noon() + TimeDelta::seconds(seconds);
@@ -245,7 +246,7 @@ mod tests {
         for other in ["https://pay.example:8444/base/", "http://pay.example:8443/base/", "https://pay.example:8443/"] {
             assert_eq!(of(LINE, &site(other), 0), Err(NotSignedIn::OtherRequest), "{other}");
         }
-        let elsewhere = LINE.signer(&ChallengeKey::new([8; 32]), &site_of_server, &[BASE], &header, noon());
+        let elsewhere = LINE.signer(&DatabaseKey::new([8; 32]).unwrap(), &site_of_server, &[BASE], &header, noon());
         assert_eq!(elsewhere.err(), Some(NotSignedIn::OtherRequest), "another database");
         let not_served = LINE.signer(&key, &site_of_server, &[Network::Stacks], &header, noon());
         assert_eq!(not_served.err(), Some(NotSignedIn::NoSuchWallet));
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_nonce_is_letters_and_digits_and_has_one_spelling() {
-        let (key, site) = (ChallengeKey::new([7; 32]), site("https://pay.example"));
+        let (key, site) = (DatabaseKey::new([7; 32]).unwrap(), site("https://pay.example"));
         let nonce = LINE.nonce(&key, &site, noon()).unwrap();
         assert!(nonce.bytes().all(|byte| byte.is_ascii_alphanumeric()), "as EIP-4361 demands");
         assert_ne!(LINE.nonce(&key, &site, noon()).unwrap(), nonce);

@@ -6,10 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use rand::RngExt as _;
 use secrecy::SecretString;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::challenge::{Challenge, ChallengeKey};
+use super::challenge::Challenge;
+use super::database_key::{DatabaseKey, DatabaseKeys};
 use super::look_ups::LOOK_UP_TIMEOUT;
 use super::scope::Scope;
 use super::token::{Token, TokenId};
@@ -25,7 +26,7 @@ pub struct SignIn {
     database: Database,
     site: Site,
     networks: Vec<Network>,
-    key: OnceCell<ChallengeKey>,
+    keys: Arc<DatabaseKeys>,
     /// One token is stored at a time: the other connections are for look-ups of tokens.
     storing: Arc<Semaphore>,
 }
@@ -57,8 +58,8 @@ pub struct SignedIn {
 impl SignIn {
     /// Wallets of `networks` sign in at the server with the address `site`.
     #[must_use]
-    pub fn new(database: Database, site: Site, networks: Vec<Network>) -> Self {
-        Self { database, site, networks, key: OnceCell::new(), storing: Arc::new(Semaphore::new(1)) }
+    pub fn new(database: Database, keys: Arc<DatabaseKeys>, site: Site, networks: Vec<Network>) -> Self {
+        Self { database, site, networks, keys, storing: Arc::new(Semaphore::new(1)) }
     }
 
     /// Makes the challenge for a wallet that wants a token with these rights.
@@ -155,19 +156,9 @@ impl SignIn {
         &self.networks
     }
 
-    pub(super) async fn key(&self) -> Result<&ChallengeKey, Problem> {
-        let read = async || {
-            let key = async {
-                let mut connection = self.database.auth().acquire().await?;
-                sqlx::query_scalar("select tenant.challenge_key()").fetch_one(&mut *connection).await
-            };
-            let key: Vec<u8> = in_time(LOOK_UP_TIMEOUT, key).await?;
-            key.try_into().map(ChallengeKey::new).map_err(|_length| sqlx::Error::Decode("a key of 32 bytes".into()))
-        };
-        match self.key.get_or_try_init(read).await {
-            Ok(key) => Ok(key),
-            Err(error) => Err(self.failed(&error).await),
-        }
+    /// The key of the codes in nonces.
+    pub(super) async fn key(&self) -> Result<&DatabaseKey, Problem> {
+        self.keys.get().await
     }
 
     async fn failed(&self, error: &sqlx::Error) -> Problem {

@@ -1,9 +1,11 @@
 //! Conditions of a write: a key that makes it safe to retry, and a lock that it must hold.
 
+use hmac::Mac as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use crate::auth::DatabaseKey;
 use crate::name::Name;
 use crate::number::int64;
 
@@ -27,6 +29,8 @@ pub struct IdempotencyKey {
     request_sha256: [u8; 32],
 }
 
+/// The begin of the codes in tokens of locks: those of other purposes begin in another way.
+const OF_LOCK: &[u8] = b"\0\0\0\0\0\0\0\0token of a lock\n";
 /// Length of a key, in characters.
 const KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
@@ -49,16 +53,25 @@ impl IdempotencyKey {
     }
 
     /// A secret that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
-    /// made this way: it is never stored, and a retry of `acquireLock` returns the same token.
-    pub(super) fn secret(&self, payer: &str, index: usize) -> [u8; 24] {
-        let mut digest = Sha256::new();
-        digest.update(format!("payerbase token\n{payer}\n{index}\n{}", self.key));
-        let mut secret = [0; 24];
-        for (to, from) in secret.iter_mut().zip(digest.finalize()) {
-            *to = from;
-        }
-        secret
+    /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key may be guessed, and one
+    /// that is made of a payment is known to all; so the secret is a code of the servers of this database.
+    pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize) -> [u8; 24] {
+        let code = servers.mac().chain_update(OF_LOCK).chain_update(format!("{payer}\n{index}\n{}", self.key));
+        first_bytes(code.finalize().into_bytes())
     }
+
+    /// The secret that servers before version 0.2 made, without a key of their own.
+    pub(super) fn earlier_secret(&self, payer: &str, index: usize) -> [u8; 24] {
+        first_bytes(Sha256::digest(format!("payerbase token\n{payer}\n{index}\n{}", self.key)))
+    }
+}
+
+fn first_bytes(digest: impl IntoIterator<Item = u8>) -> [u8; 24] {
+    let mut first = [0; 24];
+    for (to, from) in first.iter_mut().zip(digest) {
+        *to = from;
+    }
+    first
 }
 
 /// SHA-256 of the parts of a request.

@@ -9,7 +9,7 @@ use super::method::Entry;
 use super::metrics::Metrics;
 use super::outside::Outside;
 use crate::aside::Aside;
-use crate::auth::Slugs;
+use crate::auth::{DatabaseKeys, Slugs};
 use crate::budget::Budget;
 use crate::db::Database;
 use crate::embeddings::Embeddings;
@@ -46,6 +46,8 @@ pub struct Services {
     pub slugs: Arc<Slugs>,
     /// Payments of callers.
     pub payments: Arc<Payments>,
+    /// The key of the database.
+    pub keys: Arc<DatabaseKeys>,
     /// The database, for the meter of reads.
     pub database: Database,
 }
@@ -62,6 +64,7 @@ pub struct Engine {
     pub(super) prices: Arc<Prices>,
     pub(super) meter: Meter,
     pub(super) payments: Arc<Payments>,
+    pub(super) keys: Arc<DatabaseKeys>,
     aside: Aside,
     requests: Arc<Budget>,
 }
@@ -76,7 +79,7 @@ impl Engine {
         settings: CallSettings,
         registry: &mut Registry,
     ) -> Self {
-        let Services { turns, slugs, payments, database } = services;
+        let Services { turns, slugs, payments, keys, database } = services;
         let metrics = Arc::new(Metrics::register(registry));
         let outside = Outside {
             embeddings: settings.embeddings,
@@ -88,7 +91,21 @@ impl Engine {
         let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
         let CallSettings { language, prices, .. } = settings;
         let meter = Meter::start(database, Arc::clone(&prices));
-        Self { turns, waiters, outside, methods, site, language, metrics, prices, meter, payments, aside, requests }
+        Self {
+            turns,
+            waiters,
+            outside,
+            methods,
+            site,
+            language,
+            metrics,
+            prices,
+            meter,
+            payments,
+            keys,
+            aside,
+            requests,
+        }
     }
 
     /// The public address of this server.

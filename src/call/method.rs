@@ -12,7 +12,7 @@ use super::conditions::IdempotencyKey;
 use super::needs::Needs;
 use super::request::Answer;
 use super::spec::Spec;
-use crate::auth::{Grant, Proof, Scope, TokenId};
+use crate::auth::{DatabaseKey, Grant, Proof, Scope, TokenId};
 use crate::parse;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
@@ -110,7 +110,8 @@ pub struct Wait<T> {
 /// What a method is prepared with.
 pub struct Context<'a> {
     pub(super) payer: &'a str,
-    pub(super) key: Option<&'a IdempotencyKey>,
+    /// The key of the call, and that of the database.
+    pub(super) key: Option<(&'a IdempotencyKey, &'a DatabaseKey)>,
     pub(super) proof: &'a Proof,
     /// The index of the call in its transaction.
     pub(super) index: usize,
@@ -145,9 +146,15 @@ impl Context<'_> {
     #[must_use]
     pub fn secret(&self) -> [u8; 24] {
         match self.key {
-            Some(key) => key.secret(self.payer, self.index),
+            Some((key, servers)) => key.secret(servers, self.payer, self.index),
             None => rand::rng().random(),
         }
+    }
+
+    /// The secret that servers before version 0.2 made of the idempotency key. An answer that they kept needs it for 24 hours.
+    #[must_use]
+    pub fn earlier_secret(&self) -> Option<[u8; 24]> {
+        self.key.map(|(key, _)| key.earlier_secret(self.payer, self.index))
     }
 }
 

@@ -14,7 +14,7 @@ use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits;
 use crate::aside::LARGE_BYTES;
-use crate::auth::Reservation;
+use crate::auth::{DatabaseKey, Reservation};
 use crate::pay::Price;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
@@ -44,9 +44,13 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(&mut plan, &conditions)?;
         self.once_for_its_payment::<P>(&mut conditions);
+        let servers = match conditions.key.is_some() && plan.steps().any(|step| step.spec.secret.is_some()) {
+            true => Some(Box::pin(self.engine.keys.get()).await?.clone()),
+            false => None,
+        };
         let (tenant, given) = (self.clone(), conditions.clone());
         let prepare = move || {
-            let weight = tenant.prepare(&mut plan, &given)?;
+            let weight = tenant.prepare(&mut plan, &given, servers.as_ref())?;
             Ok((plan, Work { bytes, weight }))
         };
         let (plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
@@ -126,7 +130,13 @@ impl Tenant {
     }
 
     /// Checks and completes the parameters of every step. Returns their total weight.
-    fn prepare<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<usize, Problem> {
+    ///   servers  the key of the database, if a step makes a secret from the key of the call
+    fn prepare<P: Plan>(
+        &self,
+        plan: &mut P,
+        conditions: &Conditions,
+        servers: Option<&DatabaseKey>,
+    ) -> Result<usize, Problem> {
         for step in plan.steps() {
             if step.spec.shows_secret_once && conditions.key.is_some() {
                 let detail =
@@ -136,7 +146,7 @@ impl Tenant {
             }
             let context = Context {
                 payer: self.payer().as_str(),
-                key: conditions.key.as_deref(),
+                key: conditions.key.as_deref().zip(servers),
                 proof: &self.proof,
                 index: step.position.index(),
                 site: &self.engine.site,

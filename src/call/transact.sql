@@ -33,6 +33,7 @@ begin
     when p_method in ('createLink', 'getLink', 'updateLink')
       then v_shown || jsonb_build_object('shortUrl', p_short_url || (v_shown->>'slug'))
     when p_method = 'recordClick' then v_shown - 'url'
+    when p_method in ('acquireLock', 'extendLock') then v_shown - 'isCoded'
     when p_method in ('pushJob', 'pushJobs') and v_shown ? 'payload' then '{"deduplicated":false}' || v_shown
     when v_shown ? 'content' then '{"embedding":null}' || v_shown
     else v_shown

@@ -56,6 +56,13 @@ pub struct AcquireLock {
     /// deep. Default: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// For [`Lease::is_coded`].
+    #[serde(skip_deserializing)]
+    #[schema(ignore)]
+    pub is_coded: bool,
+    /// The token that a server before version 0.2 would have made.
+    #[serde(skip)]
+    pub earlier_token: Option<LockToken>,
 }
 
 impl Method for AcquireLock {
@@ -64,7 +71,11 @@ impl Method for AcquireLock {
         write("acquireLock").problems(&[Code::LockHeld]).with_secret("token").refs(&[("metadata", "null")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        self.token.get_or_insert_with(|| LockToken::of(context.secret()));
+        self.is_coded = true;
+        if self.token.is_none() {
+            self.token = Some(LockToken::of(context.secret()));
+            self.earlier_token = context.earlier_secret().map(LockToken::of);
+        }
         Ok(())
     }
 
@@ -74,7 +85,8 @@ impl Method for AcquireLock {
     }
 
     fn after_commit(&self, lease: &mut Lease, _: &Site) -> Option<Wake> {
-        lease.token.clone_from(&self.token);
+        let is_earlier = lease.is_coded.is_none() && self.earlier_token.is_some();
+        lease.token.clone_from(if is_earlier { &self.earlier_token } else { &self.token });
         None
     }
 }

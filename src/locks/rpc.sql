@@ -7,11 +7,15 @@ as $$
 $$;
 
 -- A lease as JSON, without the token: the database stores only its SHA-256, so the server adds it.
-create function rpc.lease(p_name text, p_fence bigint, p_acquired_at timestamptz, p_expires_at timestamptz) returns json
+--   p_is_coded  whether the token is made with the key of the database; NULL: by a server before version 0.2
+create function rpc.lease(
+  p_name text, p_fence bigint, p_acquired_at timestamptz, p_expires_at timestamptz, p_is_coded boolean
+) returns json
 language sql immutable
 as $$
   select json_build_object('ok', json_build_object(
-    'name', p_name, 'fence', p_fence, 'acquiredAt', p_acquired_at, 'expiresAt', p_expires_at))
+    'name', p_name, 'fence', p_fence, 'acquiredAt', p_acquired_at, 'expiresAt', p_expires_at,
+    'isCoded', p_is_coded))
 $$;
 
 -- The lease, or lock-held with the expiry of the current lease.
@@ -23,6 +27,7 @@ declare
   v_now timestamptz := rpc.now();
   v_name text := p_params->>'name';
   v_token_sha256 bytea := rpc.lock_token_sha256(p_params);
+  v_is_coded boolean := p_params->>'isCoded';
   v_until timestamptz := v_now + make_interval(secs => (p_params->>'ttlMs')::integer / 1000.0);
   v_metadata jsonb := nullif(p_params->'metadata', 'null');
   v_lock record;
@@ -41,7 +46,7 @@ begin
     if v_lock.token_sha256 is not null and v_lock.expires_at > v_now then
       if v_lock.token_sha256 = v_token_sha256 then
         -- The holder retries, since it lost the first answer.
-        return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_lock.expires_at);
+        return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_lock.expires_at, v_is_coded);
       end if;
       return rpc.problem('lock-held', json_build_object(
         'expiresAt', v_lock.expires_at,
@@ -60,7 +65,7 @@ begin
     insert into tenant.locks (payer, name, fence, token_sha256, acquired_at, expires_at, metadata)
       values (p_payer, v_name, v_fence, v_token_sha256, v_now, v_until, v_metadata);
   end if;
-  return rpc.lease(v_name, v_fence, v_now, v_until);
+  return rpc.lease(v_name, v_fence, v_now, v_until, v_is_coded);
 end $$;
 
 -- The problem of a token that does not hold the lock; NULL if it does.
@@ -125,7 +130,7 @@ begin
   update tenant.locks
     set expires_at = v_until
     where payer = p_payer and name = v_name;
-  return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_until);
+  return rpc.lease(v_name, v_lock.fence, v_lock.acquired_at, v_until, null);
 end $$;
 
 -- The problem of a write whose guard does not hold; NULL if the write may run.

@@ -85,6 +85,10 @@ pub struct Lease {
     pub acquired_at: Time,
     /// End of the lease if it is neither extended nor released, on the database's clock.
     pub expires_at: Time,
+    /// Whether the token is made with the key of the database. `None`: by a server before version 0.2.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub is_coded: Option<bool>,
 }
 
 /// The state of a lock.

@@ -104,6 +104,10 @@ pub enum Event {
     TokenRotated,
     /// The token was revoked, with those that were made with it.
     TokenRevoked,
+    /// The payment has arrived, and is credit.
+    PaymentSettled,
+    /// The payment moved no money.
+    PaymentRejected,
 }
 
 /// An entry of the log of the account.
@@ -117,16 +121,19 @@ pub struct AuditEntry {
     pub at: Time,
     /// What happened.
     pub event: Event,
-    /// Id of the token that the event is about.
-    #[schema(example = "0ahzrSBBqC2lZ0Nk")]
-    pub token_id: TokenId,
-    /// Id of the token of the caller; `null` if it was a wallet or the operator.
+    /// Id of the token that the event is about; `null` if it is about a payment.
+    #[schema(required, example = "0ahzrSBBqC2lZ0Nk")]
+    pub token_id: Option<TokenId>,
+    /// Id of the payment that the event is about (`getPayment`); `null` if it is about a token.
+    #[schema(required, value_type = Option<String>, format = "uuid", example = json!(null))]
+    pub payment_id: Option<Uuid>,
+    /// Id of the token of the caller; `null` if it was a wallet, the operator or a server.
     #[schema(required, example = json!(null))]
     pub by_token_id: Option<TokenId>,
     /// Scopes of the token; `null` if the event does not concern them.
     #[schema(required, example = json!(["counters:read"]))]
     pub scopes: Option<Vec<String>>,
-    /// Network of the wallet that signed in, by its CAIP-2 id; `null` for other events.
+    /// Network of the wallet that signed in, or of the payment, by its CAIP-2 id; `null` for other events.
     #[schema(required, example = "eip155:8453")]
     pub network: Option<String>,
 }

@@ -176,6 +176,9 @@ begin
         due_at = v_due_at, settled_at = v_settled_at, tries = tries + 1, lease = null, leased_until = null
       where payer = p_payer and id = v_id
       returning * into v_payment;
+    if v_state in ('settled', 'rejected') then
+      perform auth.note_payment('payment-' || v_state, v_id, split_part(v_payment.asset, '/', 1));
+    end if;
   end if;
   return rpc.payment_work(v_payment, false);
 end $$;

@@ -1,12 +1,18 @@
 //! Idempotency keys: requests with the same key and content have one effect and one answer.
 
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use payerbase::auth::Scope;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::world::{Operation, operations, owner};
-use crate::support::{Answer, Caller, TestApp};
+use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 pub fn with_key(caller: &Caller, key: &str) -> Caller {
     let mut caller = caller.clone();
@@ -129,6 +135,26 @@ async fn a_retried_acquire_returns_the_same_lease() {
         stored.iter().all(|row| !row.contains("acquire-once")),
         "keys are not stored, because tokens are derived from them"
     );
+}
+
+/// Another program of the same payer may guess a key, and keys that are made of a payment are known to all.
+#[tokio::test]
+async fn the_token_of_a_lock_cannot_be_computed_from_the_key() {
+    let (one, other) = (TestApp::on(TestDatabase::own().await), TestApp::on(TestDatabase::own().await));
+    let payer = one.caller().await;
+    let body = json!({"ttlMs": 60_000});
+    let lease = with_key(&payer, "job-4711").post("/v1/locks/a/acquire", body.clone()).await.ok();
+    let known = format!("payerbase token\n{}\n0\njob-4711", payer.payer);
+    let guessed = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(known)[..24]);
+    assert_ne!(lease["token"], guessed);
+    payer.post("/v1/locks/a/release", json!({"token": guessed})).await.problem(409, "lock-wrong-token");
+    // Another server of the database makes the same one, that of another database does not.
+    let replica = TestApp::on(one.database.clone());
+    let again = Caller { url: replica.url.clone(), ..with_key(&payer, "job-4711") };
+    assert_eq!(again.post("/v1/locks/a/acquire", body.clone()).await.ok(), lease);
+    let token = other.token(&payer.payer, &[Scope::Everything], Duration::from_secs(600)).await;
+    let elsewhere = Caller { url: other.url.clone(), token: Some(token), ..with_key(&payer, "job-4711") };
+    assert_ne!(elsewhere.post("/v1/locks/a/acquire", body).await.ok()["token"], lease["token"]);
 }
 
 #[tokio::test]

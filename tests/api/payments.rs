@@ -87,6 +87,13 @@ async fn one_payment_sent_many_times_at_once_to_two_servers_is_one_charge_and_on
     }
     assert_eq!((shop.stub.asked().len(), shop.stub.settled()), (1, 1));
     let owner = shop.signed_in(&wallet).await;
+    let log = owner.get("/v1/audit").await.ok();
+    let entries: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| &entry["event"]).collect();
+    assert_eq!(entries, ["token-created", "payment-settled"]);
+    let payment = owner.get("/v1/payments").await.ok()["items"][0]["id"].clone();
+    let entry = &log["items"][1];
+    assert_eq!((&entry["paymentId"], &entry["network"]), (&payment, &json!("eip155:84532")));
+    assert_eq!((&entry["tokenId"], &log["items"][0]["paymentId"]), (&Value::Null, &Value::Null));
     let credit = owner.get("/v1/credit").await.ok();
     assert_eq!(credit["items"][0]["balance"], json!((MINIMUM - WRITE).to_string()));
     shop.assert_ledger_is_sound().await;
