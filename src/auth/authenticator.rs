@@ -47,12 +47,16 @@ impl Authenticator {
     }
 
     /// The proof that a request carries.
-    ///   admit  asked before the database is
+    ///   admit  checks whether a token may be looked up, and counts one that is malformed
     ///
     /// # Errors
     /// The problems of status 401, `database-unavailable` and `overloaded`; those of `admit`.
     pub async fn prove(&self, headers: &HeaderMap, admit: impl Fn() -> Result<(), Problem>) -> Result<Proof, Problem> {
-        match Credential::of(headers)? {
+        let credential = Credential::of(headers).or_else(|problem| match headers.contains_key(AUTHORIZATION) {
+            true => admit().and(Err(problem)),
+            false => Err(problem),
+        });
+        match credential? {
             Credential::Bearer(token) => self.tokens.verify(&token, admit).await.map(Proof::of_grant),
         }
     }

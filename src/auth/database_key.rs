@@ -21,13 +21,13 @@ impl DatabaseKey {
         Mac::new_from_slice(&key).ok().map(Self)
     }
 
-    /// The begin of a code.
+    /// A code, before its data.
     pub(crate) fn mac(&self) -> Mac {
         self.0.clone()
     }
 }
 
-/// The key of the database, read when it is needed first.
+/// The key of the database. It is read at first use.
 pub struct DatabaseKeys {
     database: Database,
     key: OnceCell<DatabaseKey>,

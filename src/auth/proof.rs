@@ -58,7 +58,7 @@ impl Proof {
         }
     }
 
-    /// The grant of the caller's token. `None` for visitors and the sweeper.
+    /// The grant of the caller's token. `None` without a token: a signature, a visitor, the sweeper.
     #[must_use]
     pub fn grant(&self) -> Option<&Grant> {
         match &self.0 {

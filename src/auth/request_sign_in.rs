@@ -54,13 +54,13 @@ pub enum NotSignedIn {
     #[error("The header `SIGN-IN-WITH-X` names no wallet of a network of this server.")]
     NoSuchWallet,
     /// The nonce is that of another request, of another server, or changed.
-    #[error("This server has not made the sign-in for this request.")]
+    #[error("The nonce of the sign-in was not made for this request by this server.")]
     OtherRequest,
     /// The nonce is too old.
     #[error("The sign-in has expired.")]
     Expired,
     /// The signature is wrong.
-    #[error("The signature of the sign-in is not of its message by the key of the address.")]
+    #[error("The signature of the sign-in does not fit the message and the address.")]
     WrongSignature,
 }
 
@@ -115,7 +115,7 @@ impl RequestLine<'_> {
     }
 
     /// Who signed in for this request.
-    fn signer(
+    fn verify(
         &self,
         key: &DatabaseKey,
         site: &Site,
@@ -171,12 +171,12 @@ impl SignIn {
     ///
     /// # Errors
     /// `database-unavailable`, until the key is known.
-    pub async fn signer(
+    pub async fn verify_request(
         &self,
         line: RequestLine<'_>,
         header: &str,
     ) -> Result<Result<SignedRequest, NotSignedIn>, Problem> {
-        Ok(line.signer(self.key().await?, self.site(), self.networks(), header, Utc::now()))
+        Ok(line.verify(self.key().await?, self.site(), self.networks(), header, Utc::now()))
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
         let header = header(&key, &site_of_server);
         let of = |line: RequestLine<'_>, site: &Site, seconds: i64| {
             let now = noon() + TimeDelta::seconds(seconds);
-            line.signer(&key, site, &[BASE, Network::Stacks], &header, now).map(|signed| signed.payer.shown())
+            line.verify(&key, site, &[BASE, Network::Stacks], &header, now).map(|signed| signed.payer.shown())
         };
         assert_eq!(of(LINE, &site_of_server, 0), Ok(ADDRESS.to_owned()));
         assert_eq!(of(LINE, &site_of_server, 299), Ok(ADDRESS.to_owned()));
@@ -246,9 +246,9 @@ mod tests {
         for other in ["https://pay.example:8444/base/", "http://pay.example:8443/base/", "https://pay.example:8443/"] {
             assert_eq!(of(LINE, &site(other), 0), Err(NotSignedIn::OtherRequest), "{other}");
         }
-        let elsewhere = LINE.signer(&DatabaseKey::new([8; 32]).unwrap(), &site_of_server, &[BASE], &header, noon());
+        let elsewhere = LINE.verify(&DatabaseKey::new([8; 32]).unwrap(), &site_of_server, &[BASE], &header, noon());
         assert_eq!(elsewhere.err(), Some(NotSignedIn::OtherRequest), "another database");
-        let not_served = LINE.signer(&key, &site_of_server, &[Network::Stacks], &header, noon());
+        let not_served = LINE.verify(&key, &site_of_server, &[Network::Stacks], &header, noon());
         assert_eq!(not_served.err(), Some(NotSignedIn::NoSuchWallet));
     }
 

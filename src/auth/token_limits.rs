@@ -11,8 +11,8 @@ pub struct TokenLimits {
     /// The only methods that it may call, by their `operationId`; `null`: all that its scopes allow.
     #[schema(required, example = json!(["pushJob"]))]
     pub methods: Option<Vec<String>>,
-    /// The begin of all names that it may use; `null`: any name. Names are those of counters, locks and queues, and the ids
-    /// and namespaces of memories.
+    /// Prefix of all names that it may use; `null`: any name. Names are those of counters, locks and queues, and the ids and
+    /// namespaces of memories.
     #[schema(required, value_type = Option<Name>, example = "jobs-")]
     pub prefix: Option<Name>,
 }

@@ -161,24 +161,26 @@ impl Tokens {
     }
 
     /// Verifies a token and returns its grant.
-    ///   admit  asked before the database is
+    ///   admit  checks whether the token may be looked up in the database
     ///
     /// # Errors
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
-    /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up.
+    /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up; those of `admit`.
     pub async fn verify(&self, token: &Token, admit: impl Fn() -> Result<(), Problem>) -> Result<Arc<Grant>, Problem> {
         self.metrics.lookups.inc();
-        if self.silence() >= REVOCATION_FRESH {
+        // While the database does not answer, good tokens are looked up too.
+        let is_fresh = self.silence() < REVOCATION_FRESH;
+        if !is_fresh {
             self.known.invalidate(&token.id).await;
         }
-        // Concurrent requests with one token share one look-up.
-        let grant = match self.known.try_get_with_by_ref(&token.id, self.look_up(&token.id, admit)).await {
-            Ok(grant) => grant,
-            Err(uncached) => match &*uncached {
-                Uncached::Revoked(grant) => Arc::clone(grant),
-                Uncached::Unknown => return Err(Problem::new(Code::TokenInvalid)),
-                Uncached::NoAnswer(problem) => return Err(problem.clone()),
-            },
+        let grant = match self.known.get(&token.id).await {
+            Some(grant) => grant,
+            None => {
+                if is_fresh {
+                    admit()?;
+                }
+                self.find(&token.id).await?
+            }
         };
         if !token.secret.matches(&grant.secret_sha256) {
             return Err(Problem::new(Code::TokenInvalid));
@@ -192,8 +194,19 @@ impl Tokens {
         Ok(grant)
     }
 
-    async fn look_up(&self, id: &TokenId, admit: impl Fn() -> Result<(), Problem>) -> Result<Arc<Grant>, Uncached> {
-        admit().map_err(Uncached::NoAnswer)?;
+    /// The grant of a token, also of a revoked one. Concurrent requests with one token share one look-up.
+    async fn find(&self, id: &TokenId) -> Result<Arc<Grant>, Problem> {
+        match self.known.try_get_with_by_ref(id, self.look_up(id)).await {
+            Ok(grant) => Ok(grant),
+            Err(uncached) => match &*uncached {
+                Uncached::Revoked(grant) => Ok(Arc::clone(grant)),
+                Uncached::Unknown => Err(Problem::new(Code::TokenInvalid)),
+                Uncached::NoAnswer(problem) => Err(problem.clone()),
+            },
+        }
+    }
+
+    async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
         self.metrics.misses.inc();
         match self.look_ups.find(id.as_str()).await {
             Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(grant)),

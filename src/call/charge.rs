@@ -65,8 +65,9 @@ impl Tenant {
             purchase.is_short_of(Arc::clone(price));
         }
         match self.purchase.as_ref().filter(|purchase| purchase.response().is_some()).and(self.paid()) {
-            Some(paid) => problem.member("payment", paid.id().to_string()),
-            None => problem,
+            // The problem may name another payment.
+            Some(paid) if problem.get("payment").is_none() => problem.member("payment", paid.id().to_string()),
+            Some(_) | None => problem,
         }
     }
 

@@ -29,7 +29,7 @@ pub struct IdempotencyKey {
     request_sha256: [u8; 32],
 }
 
-/// The begin of the codes in tokens of locks: those of other purposes begin in another way.
+/// Prefix of the data in codes for tokens of locks. Those of other purposes have another prefix.
 const OF_LOCK: &[u8] = b"\0\0\0\0\0\0\0\0token of a lock\n";
 /// Length of a key, in characters.
 const KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
@@ -53,8 +53,8 @@ impl IdempotencyKey {
     }
 
     /// A secret that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
-    /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key may be guessed, and one
-    /// that is made of a payment is known to all; so the secret is a code of the servers of this database.
+    /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key can be guessed,
+    /// and the id of a payment is public, so the secret depends on the key of the database.
     pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize) -> [u8; 24] {
         let code = servers.mac().chain_update(OF_LOCK).chain_update(format!("{payer}\n{index}\n{}", self.key));
         first_bytes(code.finalize().into_bytes())

@@ -124,7 +124,7 @@ impl Tenant {
             }
             let allowed = step.spec.scope.map_or(Ok(()), |scope| self.proof.require(scope));
             let allowed =
-                allowed.and_then(|()| grant.map_or(Ok(()), |grant| token_limits::check(&grant.limits, &step)));
+                allowed.and_then(|()| grant.map_or(Ok(()), |grant| token_limits::check_method(&grant.limits, &step)));
             allowed.map_err(|problem| step.position.of_step(problem))
         })
     }
@@ -137,7 +137,12 @@ impl Tenant {
         conditions: &Conditions,
         servers: Option<&DatabaseKey>,
     ) -> Result<usize, Problem> {
+        let grant = self.proof.grant();
         for step in plan.steps() {
+            if let Some(grant) = grant.filter(|grant| !step.method.is_about(&grant.token)) {
+                let allowed = token_limits::check_names(&grant.limits, &step);
+                allowed.map_err(|problem| step.position.of_step(problem))?;
+            }
             if step.spec.shows_secret_once && conditions.key.is_some() {
                 let detail =
                     format!("{} takes no Idempotency-Key: its answer has a secret, which is not kept.", step.spec.name);

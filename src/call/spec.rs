@@ -140,7 +140,7 @@ impl Spec {
         self
     }
 
-    /// Uses the names in these parameters, and no others.
+    /// Uses the names in these parameters. A call must send one of them, at least.
     #[must_use]
     pub const fn names(mut self, names: &'static [&'static str]) -> Self {
         self.names = Some(names);

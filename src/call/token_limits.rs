@@ -12,12 +12,12 @@ fn refused(detail: String) -> Problem {
     Problem::new(Code::TokenLimited).detail(format!("Nothing was changed: {detail}."))
 }
 
-/// Checks that a token may run a step.
+/// Checks that a token may call the method of a step, with its guard.
 ///
 /// # Errors
 /// `token-limited`
-pub(super) fn check(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
-    // Who the caller is, and what it pays in, is its own.
+pub(super) fn check_method(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
+    // `getMe` and `topUp` have no scope: every token may call them.
     if step.spec.scope.is_none() {
         return Ok(());
     }
@@ -25,11 +25,18 @@ pub(super) fn check(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem
         let methods = limits.methods.as_deref().unwrap_or_default().join(", ");
         return Err(refused(format!("the token may call only {methods}")));
     }
-    check_guard(limits, step.guard)?;
-    let Some(prefix) = &limits.prefix else { return Ok(()) };
+    check_guard(limits, step.guard)
+}
+
+/// Checks that a token may use the names of a step. It reads all parameters of a step if the token has a prefix.
+///
+/// # Errors
+/// `token-limited`
+pub(super) fn check_names(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
+    let Some(prefix) = limits.prefix.as_ref().filter(|_| step.spec.scope.is_some()) else { return Ok(()) };
     let Some(names) = step.spec.names else {
         return Err(refused(format!(
-            "the token may use only names that begin with `{}`, and {} uses others",
+            "the token may use only names that begin with `{}`, and `{}` does not say by name what it uses",
             prefix.as_str(),
             step.spec.name
         )));
@@ -45,9 +52,9 @@ pub(super) fn check(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem
     match are_known && used.iter().all(|name| name.as_str().is_some_and(|name| limits.allows_name(name))) {
         true => Ok(()),
         false => Err(refused(format!(
-            "the token may use only names that begin with `{}`: send {} as such a value, and not as a `$ref`",
+            "the token may use only names that begin with `{}`: send `{}` as such a text; a `$ref` is not allowed there",
             prefix.as_str(),
-            names.join(", ")
+            names.join("`, `")
         ))),
     }
 }

@@ -34,11 +34,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_ADDRESS_RATE",
-        "How many requests without a token one address may send: `<requests>/<seconds>`, all at once or spread; `off`: any number. An IPv6 address stands for its /64. Sign-ins, payments and other requests with a signature count as ten, and so does the look-up of an unknown token as one. Requests from this machine are not counted, unless a proxy forwards them. Behind a proxy on another machine, set `PAYERBASE_TRUSTED_PROXIES`: otherwise all clients have one address. Servers with the same `REDIS_URL` count together. Default `6000/60`.",
+        "Maximum rate of requests without a token from one address: `<requests>/<seconds>`, or `off`. All of them may come at once. An IPv6 address counts as its /64. A request to sign in, or with a signature, counts as 10. A token that this server does not have in memory counts as 1. Requests from the server's own machine are not limited. Behind a proxy, set `PAYERBASE_TRUSTED_PROXIES`: otherwise the clients of a proxy on this machine have no limit, and the clients of another proxy share one. Servers with the same `REDIS_URL` count together, also servers of other databases. Default `6000/60`.",
     ),
     (
         "PAYERBASE_PAYER_RATE",
-        "How many requests one payer may send, with all its tokens: `<requests>/<seconds>`, or `off`. Servers with the same `REDIS_URL` count together. Default `600000/60`.",
+        "Maximum rate of requests of one payer, with all its tokens: `<requests>/<seconds>`, or `off`. Servers with the same `REDIS_URL` count together, also servers of other databases. Default `600000/60`.",
     ),
     (
         "PAYERBASE_TRUSTED_PROXIES",

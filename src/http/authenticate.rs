@@ -14,6 +14,7 @@ use super::paywall::{Paywall, Toll};
 use super::rate_limits::RateLimits;
 use crate::auth::{Authenticator, Proof};
 use crate::call::{Engine, Tenant};
+use crate::payer::Payer;
 use crate::payments::{Paid, Purchase};
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, paid_by};
@@ -30,10 +31,8 @@ pub async fn authenticate(
     let paid = toll.as_ref().map_or(Ok(None), |toll| toll.payment(&request));
     let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
     let limits = request.app_data::<web::Data<RateLimits>>().cloned();
-    let proven = prove(&request, toll.as_ref(), paid, limits.as_ref().map(|limits| limits.get_ref())).await;
-    let admitted = proven
-        .and_then(|proof| limits.map_or(Ok(()), |limits| limits.admit_payer(&request, proof.payer())).map(|()| proof));
-    let mut response = match admitted {
+    let limits = limits.as_ref().map(|limits| limits.get_ref());
+    let mut response = match prove(&request, toll.as_ref(), paid, limits).await {
         Ok(proof) => {
             paid_by(proof.payer());
             request.extensions_mut().insert(proof);
@@ -46,7 +45,7 @@ pub async fn authenticate(
     };
     if let Some(toll) = toll {
         // Boxed, as it is rare.
-        Box::pin(toll.sign(&mut response, &purchase)).await;
+        Box::pin(toll.add_headers(&mut response, &purchase)).await;
     }
     Ok(response)
 }
@@ -59,12 +58,13 @@ async fn prove(
     limits: Option<&RateLimits>,
 ) -> Result<Proof, Problem> {
     let paid = paid?;
+    let admit_payer = |payer: &Payer| limits.map_or(Ok(()), |limits| limits.admit_payer(request, payer));
     if !request.headers().contains_key(AUTHORIZATION) {
         if let Some(paid) = paid {
-            return Ok(paid.proof());
+            return admit_payer(paid.payer()).map(|()| paid.proof());
         } else if let Some(toll) = toll {
-            let signer = Box::pin(toll.signer(request)).await?;
-            return signer.ok_or_else(|| Problem::new(Code::PaymentRequired));
+            let signed_in = Box::pin(toll.sign_in(request, admit_payer)).await?;
+            return signed_in.ok_or_else(|| Problem::new(Code::PaymentRequired));
         }
     }
     let Some(authenticator) = request.app_data::<web::Data<Authenticator>>().cloned() else {
@@ -77,7 +77,7 @@ async fn prove(
         Some(_stranger) => {
             Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))
         }
-        None => Ok(proof),
+        None => admit_payer(proof.payer()).map(|()| proof),
     }
 }
 

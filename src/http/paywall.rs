@@ -1,7 +1,7 @@
 //! The paywall: which requests cost something, what is offered for them, and the payments that come with them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpMessage as _;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -17,6 +17,7 @@ use super::openapi::{Document, costs};
 use super::verbs::WasHead;
 use crate::auth::{Proof, RequestLine, SignIn};
 use crate::call::{Operation as _, Spec, Transaction};
+use crate::payer::Payer;
 use crate::payments::{OfferedFor, Paid, Payments, Purchase};
 use crate::problem::{Code, Problem};
 use crate::x402::{Asset, Requirements, SIGN_IN_WITH_X, to_header};
@@ -108,7 +109,7 @@ impl Paywall {
     /// A paywall before those of the operations that cost something.
     #[must_use]
     pub fn new(payments: Arc<Payments>, sign_in: Arc<SignIn>, document: &Document) -> Self {
-        let json: Value = serde_json::from_str(&document.json).unwrap_or_default();
+        let json = LazyLock::new(|| serde_json::from_str::<Value>(&document.json).unwrap_or_default());
         let route = |(verb, path, spec): &(Verb, String, Spec)| {
             let extensions = payments.offers().extensions(|| bazaar(&json, verb.as_str(), path));
             ((verb.clone(), path.clone()), Route { spec: *spec, extensions: Arc::new(extensions) })
@@ -186,13 +187,9 @@ fn offered_for(spec: &Spec, path: &str) -> OfferedFor {
 }
 
 impl Toll {
-    /// The payment that came with a request. `HEAD` pays nothing.
+    /// The payment that came with a request.
     pub fn payment(&self, request: &ServiceRequest) -> Result<Option<Arc<Paid>>, Problem> {
-        let mut headers = request.headers().get_all(PAYMENT_SIGNATURE);
-        let Some(header) = headers.next().filter(|_| request.extensions().get::<WasHead>().is_none()) else {
-            return Ok(None);
-        };
-        let text = header.to_str().ok().filter(|_| headers.next().is_none());
+        let Some(text) = sole_header(request, &PAYMENT_SIGNATURE) else { return Ok(None) };
         let text = text.ok_or_else(|| Problem::new(Code::PaymentMalformed))?;
         self.payments
             .offers()
@@ -201,19 +198,25 @@ impl Toll {
     }
 
     /// The proof of the wallet that signed in for a request, which is not paid. `None`: nobody has.
+    ///   admit  checks whether the wallet may send a request, before its sign-in is used
     ///
     /// # Errors
-    /// `payment-required`, so that a client that cannot use its sign-in pays; those of the lanes.
-    pub async fn signer(&self, request: &ServiceRequest) -> Result<Option<Proof>, Problem> {
-        let Some(header) = request.headers().get(SIGN_IN) else { return Ok(None) };
+    /// `payment-required`, so that a client that cannot use its sign-in pays; those of `admit` and of the lanes.
+    pub async fn sign_in(
+        &self,
+        request: &ServiceRequest,
+        admit: impl Fn(&Payer) -> Result<(), Problem>,
+    ) -> Result<Option<Proof>, Problem> {
+        let Some(text) = sole_header(request, &SIGN_IN) else { return Ok(None) };
         let refused = |detail: String| Err(Problem::new(Code::PaymentRequired).detail(detail));
-        let signed = self.sign_in.signer(self.line(), header.to_str().unwrap_or_default()).await?;
-        match signed {
-            Err(error) => refused(error.to_string()),
-            Ok(signed) => match self.payments.use_sign_in(signed).await? {
-                Some(proof) => Ok(Some(proof)),
-                None => refused("The sign-in was used before.".to_owned()),
-            },
+        let signed = match self.sign_in.verify_request(self.line(), text.unwrap_or_default()).await? {
+            Ok(signed) => signed,
+            Err(error) => return refused(error.to_string()),
+        };
+        admit(&signed.payer)?;
+        match self.payments.use_sign_in(signed).await? {
+            Some(proof) => Ok(Some(proof)),
+            None => refused("The sign-in was used before.".to_owned()),
         }
     }
 
@@ -222,7 +225,7 @@ impl Toll {
     }
 
     /// Adds the headers of payments to an answer.
-    pub async fn sign<B>(&self, response: &mut ServiceResponse<B>, purchase: &Purchase) {
+    pub async fn add_headers<B>(&self, response: &mut ServiceResponse<B>, purchase: &Purchase) {
         let status = response.status();
         let headers = response.headers_mut();
         if let Some(settlement) = purchase.response() {
@@ -242,6 +245,13 @@ impl Toll {
             insert(headers, PAYMENT_REQUIRED, to_header(&required));
         }
     }
+}
+
+/// The value of a header that pays or signs in: `Some(None)` if it is not ASCII, or sent twice. `HEAD` does neither.
+fn sole_header<'a>(request: &'a ServiceRequest, name: &HeaderName) -> Option<Option<&'a str>> {
+    let mut values = request.headers().get_all(name);
+    let value = values.next().filter(|_| request.extensions().get::<WasHead>().is_none())?;
+    Some(value.to_str().ok().filter(|_| values.next().is_none()))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: serde_json::Result<String>) {

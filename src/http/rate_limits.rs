@@ -1,7 +1,7 @@
 //! Rate limits: requests without a token count for the address of their client, the others for their payer.
 //!
-//! A token that this server has not seen lately must be looked up in the database, and anybody can make tokens up. So a look-up
-//! counts for the address too.
+//! A token that this server does not have in memory must be looked up in the database, and anybody can make tokens up. So a
+//! look-up counts for the address too, and so does a token that is malformed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +28,8 @@ pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// A request with a signature, or for a challenge, counts as this many: a signature is checked and something is stored.
 const SIGNATURE_COST: u32 = 10;
+/// The path of the API, where requests have tokens.
+const API_PATH: &str = "/v1/";
 /// The path of signing in.
 const SIGN_IN_PATH: &str = "/v1/auth/";
 
@@ -64,9 +66,10 @@ impl RateLimits {
         admit(request, limiter, &Key::of_address(address), cost)
     }
 
-    /// Counts the look-up of a token.
+    /// Counts the look-up of a token, unless the request was counted.
     pub(super) fn admit_look_up(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        self.admit_address(request, 1)
+        let is_counted = request.extensions().contains::<Rated>();
+        if is_counted { Ok(()) } else { self.admit_address(request, 1) }
     }
 
     /// Counts a request for its payer.
@@ -85,7 +88,7 @@ fn admit(request: &ServiceRequest, limiter: &Limiter, key: &Key, cost: u32) -> R
     }
 }
 
-/// Counts a request without a token for the address of its client, and adds to each answer what is left of its limit.
+/// Counts a request for the address of its client, unless it is counted for the payer of its token, and adds to each answer what is left of its limit.
 ///
 /// # Errors
 /// Those of the inner service.
@@ -93,7 +96,7 @@ pub async fn limit_rates(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let is_counted = !request.headers().contains_key(AUTHORIZATION) && !PROBES.contains(&request.path());
+    let is_counted = !PROBES.contains(&request.path()) && !is_for_payer(&request);
     let limits = request.app_data::<web::Data<RateLimits>>().filter(|_| is_counted).cloned();
     let admitted = limits.map_or(Ok(()), |limits| limits.admit_address(&request, cost(&request)));
     let mut response = match admitted {
@@ -107,9 +110,23 @@ pub async fn limit_rates(
     Ok(response)
 }
 
+/// Whether a request is counted for the payer of its token. Only routes behind `authenticate` read the token.
+fn is_for_payer(request: &ServiceRequest) -> bool {
+    let takes_token = path(request).starts_with(API_PATH) && !path(request).starts_with(SIGN_IN_PATH);
+    takes_token && !has_signature(request) && request.headers().contains_key(AUTHORIZATION)
+}
+
+fn has_signature(request: &ServiceRequest) -> bool {
+    [PAYMENT_SIGNATURE, SIGN_IN].iter().any(|header| request.headers().contains_key(header))
+}
+
+/// The path as routes match it: percent-decoded.
+fn path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 fn cost(request: &ServiceRequest) -> u32 {
-    let signs = [PAYMENT_SIGNATURE, SIGN_IN].iter().any(|header| request.headers().contains_key(header));
-    if signs || request.path().starts_with(SIGN_IN_PATH) { SIGNATURE_COST } else { 1 }
+    if has_signature(request) || path(request).starts_with(SIGN_IN_PATH) { SIGNATURE_COST } else { 1 }
 }
 
 fn add_fields(headers: &mut HeaderMap, rated: &Rated) {

@@ -10,7 +10,7 @@ use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
 use crate::name::NAME_BYTES_MAX;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
-use crate::rates::Rated;
+use crate::rates::{Kind, Rated};
 use crate::time::Time;
 use crate::turn::CALL_TIMEOUT;
 
@@ -37,7 +37,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rate
         token_expires_at: Time(grant.expires_at),
         token_limits: grant.limits.clone(),
         usage,
-        rate: rated.map(|rated| rate_usage(&rated)),
+        rate: rated.filter(|rated| rated.kind == Kind::Payer).map(|rated| rate_usage(&rated)),
         limits: Limits {
             body_bytes_max: BODY_BYTES_MAX,
             name_bytes_max: NAME_BYTES_MAX,

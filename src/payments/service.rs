@@ -185,7 +185,7 @@ impl Payments {
             Ok(Verdict::Canceled | Verdict::Reversed) => Problem::new(Code::PaymentInvalid).detail(CANCELED),
             Ok(Verdict::Settled { .. } | Verdict::Pending { .. })
             | Err(ChainError::NoLog | ChainError::NoTransfer | ChainError::UsedAndCanceled) => {
-                Problem::new(Code::PaymentUsed).detail("No money has moved: the payment was used elsewhere.")
+                Problem::new(Code::PaymentUsed).detail("This request moved no money: the payment was used before it came here. If it was sent to its recipient, it is not credited.")
             }
             Err(error) => {
                 because(format!("the network does not say whether a payment is new: {error}"));

@@ -90,7 +90,7 @@ catalogue! {
     PaymentMalformed BAD_REQUEST "payment-malformed" "The header `PAYMENT-SIGNATURE` cannot be read."
         "Nothing was paid. Send the payment of x402, version 2, as JSON in base64, at most 16 KiB."
     RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many requests were sent."
-        "Nothing was changed. Send the request again after `Retry-After`. `RateLimit` says how many are left, and `RateLimit-Policy` what the limit is: `address` counts requests without a token, `payer` those of all tokens of the payer."
+        "Nothing was changed. Send the request again after `Retry-After`. `RateLimit-Policy` names the limit: `address` counts requests without a known token, `payer` counts all requests of a payer."
     RequestTimeout REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time."
         "Nothing was changed. Send the complete body within 10 seconds."
     CounterOutOfBounds CONFLICT "counter-out-of-bounds" "The amount would take the counter out of its bounds."

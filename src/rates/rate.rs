@@ -53,10 +53,10 @@ impl Rate {
         self.burst
     }
 
-    /// The time after which an empty key is full.
+    /// The time after which an empty key is full, in whole milliseconds.
     #[must_use]
     pub fn fill(self) -> Duration {
-        Duration::from_nanos(self.fill_ns())
+        Duration::from_millis(self.fill_ns().div_ceil(1_000_000))
     }
 
     pub(super) const fn period_ns(self) -> u64 {

@@ -68,14 +68,14 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
     pub lifetime_ms: Option<TokenMs>,
-    /// The only methods that the token may call, by their `operationId`, at most those of the token that asks. `getMe`, and
-    /// replacing and revoking itself, are always allowed. Default: the same as those.
+    /// Methods that the token may call, by `operationId`, 1 to 100. Each must be allowed for the calling token. `getMe`,
+    /// `topUp`, and rotating or revoking the token itself are always allowed. Default: the methods of the calling token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 100, example = json!(["pushJob"]))]
     pub methods: Option<Vec<String>>,
-    /// The begin of all names that the token may use: of counters, locks and queues, and of ids and namespaces of memories. It
-    /// begins with the prefix of the token that asks. Calls that use other names, such as those of links, are refused; jobs are
-    /// completed, failed and extended with their lease. Default: the prefix of the token that asks.
+    /// Prefix of the names that the token may use: counters, locks, queues, and ids and namespaces of memories. It must begin
+    /// with the prefix of the calling token. Methods that name a resource in another way, such as links and `getJob`, are
+    /// refused. Jobs can be extended, completed and failed with their lease. Default: the prefix of the calling token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>, example = "jobs-")]
     pub prefix: Option<Name>,

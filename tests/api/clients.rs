@@ -24,7 +24,7 @@ fn lay(name: &str, program: &str) -> PathBuf {
 }
 
 /// Runs a program in JavaScript against a server. Returns what it prints.
-async fn run(app: &TestApp, name: &str, program: &str, arguments: &[&str]) -> String {
+pub(super) async fn run(app: &TestApp, name: &str, program: &str, arguments: &[&str]) -> String {
     let file = lay(name, &program.replace("http://127.0.0.1:4402", &app.url));
     printed(Command::new("node").arg(&file).args(arguments)).await
 }
@@ -36,16 +36,16 @@ async fn printed(command: &mut Command) -> String {
 }
 
 /// A real chain, and the reference facilitator on it. They end when it is dropped.
-struct RealChain {
+pub(super) struct RealChain {
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
-    facilitator: String,
-    rpc: String,
+    pub(super) facilitator: String,
+    pub(super) rpc: String,
     _process: Child,
 }
 
 impl RealChain {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         lay("Token.sol", include_str!("../clients/Token.sol"));
         let file = lay("chain.mjs", include_str!("../clients/chain.mjs"));
         let mut command = Command::new("node");
@@ -60,18 +60,18 @@ impl RealChain {
     }
 
     /// Sends a command, and returns its answer.
-    async fn tell(&mut self, command: &str) -> Value {
+    pub(super) async fn tell(&mut self, command: &str) -> Value {
         self.commands.write_all(format!("{command}\n").as_bytes()).await.unwrap();
         serde_json::from_str(&self.answers.next_line().await.unwrap().unwrap()).unwrap()
     }
 
     /// A server that is paid on this chain.
-    async fn shop(&self) -> TestApp {
+    pub(super) async fn shop(&self) -> TestApp {
         paid_app(TestDatabase::own().await, vec![base(&self.facilitator, &self.rpc)])
     }
 
     /// What the recipient has.
-    async fn received(&mut self) -> u128 {
+    pub(super) async fn received(&mut self) -> u128 {
         let balances = self.tell(&format!("balances {PAY_TO}")).await;
         let balance = balances.as_object().unwrap().values().next().unwrap();
         balance.as_str().map_or_else(|| balance.to_string(), str::to_owned).parse().unwrap()

@@ -112,13 +112,42 @@ async fn signing_in_and_paying_count_as_ten() {
     from_one.post("/v1/auth/verify", json!({"nonce": "00", "signature": "0x"})).await.problem(401, "sign-in-failed");
     from_one.post("/v1/auth/challenge", wish).await.problem(429, "rate-limited");
     from_one.get("/v1/counters").await.problem(401, "token-missing");
-    for name in ["payment-signature", "sign-in-with-x"] {
-        let mut signing = from(&stranger, &format!("192.0.2.{}", name.len()));
+    for (name, address) in [("payment-signature", "192.0.2.2"), ("sign-in-with-x", "192.0.2.3")] {
+        let mut signing = from(&stranger, address);
         signing.headers.insert(name, "e30=".parse().unwrap());
         signing.get("/v1/counters").await.problem(401, "token-missing");
         signing.get("/v1/counters").await.problem(401, "token-missing");
         signing.get("/v1/counters").await.problem(429, "rate-limited");
     }
+}
+
+/// Routes that read no token, and tokens that are none.
+#[tokio::test]
+async fn an_authorization_header_does_not_hide_a_request() {
+    let app = app(rate(3), None).await;
+    let caller = app.caller().await;
+    let wish = json!({"address": "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "chain": "eip155:8453"});
+    let exhaust = async |address: &str, path: &str, is_post: bool, headers: &[(&'static str, &str)]| {
+        let mut hiding = from(&stranger(&caller), address);
+        for (name, value) in headers {
+            hiding.headers.insert(*name, value.parse().unwrap());
+        }
+        for sent in 0..=3 {
+            let answer = if is_post { hiding.post(path, wish.clone()).await } else { hiding.get(path).await };
+            if answer.status == 429 {
+                return sent;
+            }
+        }
+        panic!("{path} is not counted")
+    };
+    let junk = ("authorization", "Bearer junk");
+    assert_eq!(exhaust("192.0.2.1", "/v1/counters", false, &[junk]).await, 3);
+    assert_eq!(exhaust("192.0.2.2", "/nothing", false, &[junk]).await, 3);
+    assert_eq!(exhaust("192.0.2.3", "/l/nothing", false, &[junk]).await, 3);
+    // A cost above the limit counts as all of it.
+    assert_eq!(exhaust("192.0.2.4", "/v1/auth/challenge", true, &[junk]).await, 1);
+    assert_eq!(exhaust("192.0.2.5", "/v1/%61uth/challenge", true, &[]).await, 1);
+    assert_eq!(exhaust("192.0.2.6", "/v1/counters", false, &[junk, ("payment-signature", "e30=")]).await, 1);
 }
 
 #[tokio::test]
@@ -141,6 +170,10 @@ async fn requests_of_all_tokens_count_for_their_payer() {
         assert_eq!(refused.problem(429, "rate-limited")["limit"], 6);
     }
     other.increment("a", json!({})).await.ok();
+    // The limit of addresses is not that of the payer.
+    let address_only = self::app(self::rate(9), None).await;
+    let unlimited = address_only.caller().await;
+    assert!(from(&unlimited, "192.0.2.1").get("/v1/me").await.ok()["rate"].is_null());
     // Without a limit.
     let free = TestApp::spawn().await;
     let answer = Caller { url: free.url.clone(), ..caller.clone() }.get("/v1/me").await;
@@ -180,6 +213,7 @@ async fn servers_with_one_redis_count_together_and_go_on_without_it() {
         }
     })
     .await;
-    let answer = elsewhere.increment("a", json!({})).await;
-    assert!(header(&answer, "ratelimit").is_some());
+    let remaining = async || elsewhere.get("/v1/me").await.ok()["rate"]["remaining"].as_i64().unwrap();
+    let before = remaining().await;
+    assert!(remaining().await < before);
 }

@@ -1,12 +1,15 @@
 //! Wallets that sign in for one request (`sign-in-with-x` of x402), and spend their credit without a token.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use payerbase::rates::Rate;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::shop::{MINIMUM, Shop, WRITE, pay, required, with};
+use crate::support::shop::{MINIMUM, Shop, WRITE, base, pay, required, set_paid_app, with};
 use crate::support::wallet::to_header;
 use crate::support::{Answer, Caller, PayingWallet, Terms, evm};
 
@@ -101,6 +104,24 @@ async fn a_sign_in_works_once_on_all_servers() {
 }
 
 #[tokio::test]
+async fn a_sign_in_is_not_used_by_a_request_above_the_rate() {
+    let shop = Shop::open().await;
+    let (wallet, stranger) = (shop.wallet(), shop.stranger().await);
+    pay(&stranger, &wallet, &Terms::default(), INCREMENT, json!({})).await.1.ok();
+    let networks = vec![base(&shop.stub.url, &shop.stub.rpc_url())];
+    let busy = set_paid_app(shop.app.database.clone(), networks, |settings| {
+        settings.public_url = Some(shop.app.url.parse().unwrap());
+        settings.rates.payer = Rate::new(NonZeroU32::MIN, Duration::from_hours(1), NonZeroU32::MIN).ok();
+    });
+    let there = Caller { token: None, ..busy.caller().await };
+    let sign = async || signed(&wallet, &offer(&stranger.post(INCREMENT, json!({})).await), |_| {});
+    signing(&there, &sign().await).post(INCREMENT, json!({})).await.ok();
+    let header = sign().await;
+    signing(&there, &header).post(INCREMENT, json!({})).await.problem(429, "rate-limited");
+    assert_eq!(signing(&stranger, &header).post(INCREMENT, json!({})).await.ok()["value"], 3);
+}
+
+#[tokio::test]
 async fn a_wallet_without_credit_is_offered_to_pay() {
     let shop = Shop::open().await;
     let (wallet, stranger) = (shop.wallet(), shop.stranger().await);
@@ -174,6 +195,11 @@ async fn a_sign_in_is_for_its_request_its_server_and_its_wallet_alone() {
     }
     assert_eq!(shop.signed_in(&wallet).await.get("/v1/counters/a").await.ok()["value"], 1);
     assert_eq!((balance(&shop, &wallet).await, balance(&shop, &other).await), (MINIMUM - WRITE, MINIMUM - WRITE));
+    // HEAD signs in for nothing, and two headers are none.
+    assert_eq!(signing(&stranger, &read).send(Method::HEAD, "/v1/counters/a", None).await.status, 402);
+    let mut twice = caller.clone();
+    twice.headers.append("sign-in-with-x", header.parse().unwrap());
+    refused(&twice, Method::POST, INCREMENT).await;
     // What came with all those requests is good for its own.
     assert_eq!(caller.post(INCREMENT, json!({})).await.ok()["value"], 2);
 }

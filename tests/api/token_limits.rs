@@ -32,7 +32,7 @@ async fn a_token_calls_only_its_methods() {
     let app = TestApp::spawn().await;
     let owner = app.caller().await;
     let agent = limited(&owner, json!({"methods": ["pushJob", "increment"]})).await;
-    agent.post("/v1/queues/mails/jobs", json!({"payload": 1})).await;
+    assert_eq!(agent.post("/v1/queues/mails/jobs", json!({"payload": 1})).await.status, 201);
     agent.increment("a", json!({})).await.ok();
     refused(&agent, Method::POST, "/v1/counters/a/decrement", json!({})).await;
     refused(&agent, Method::GET, "/v1/counters/a", json!({})).await;
