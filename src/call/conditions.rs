@@ -52,11 +52,13 @@ impl IdempotencyKey {
         Self { key: format!("payment {id}"), request_sha256 }
     }
 
-    /// A secret that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
+    /// A secret for a resource that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
     /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key can be guessed,
     /// and the id of a payment is public, so the secret depends on the key of the database.
-    pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize) -> [u8; 24] {
-        let code = servers.mac().chain_update(OF_LOCK).chain_update(format!("{payer}\n{index}\n{}", self.key));
+    pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize, resource: &str) -> [u8; 24] {
+        // Neither a payer, nor a key, nor a name has the end of a line.
+        let data = format!("{payer}\n{index}\n{}\n{resource}", self.key);
+        let code = servers.mac().chain_update(OF_LOCK).chain_update(data);
         first_bytes(code.finalize().into_bytes())
     }
 

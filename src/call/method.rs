@@ -142,11 +142,11 @@ impl Context<'_> {
         self.proof.require(scope)
     }
 
-    /// 192 bits: random, or the same again for the same idempotency key.
+    /// 192 bits: random, or the same again for the same idempotency key and resource.
     #[must_use]
-    pub fn secret(&self) -> [u8; 24] {
+    pub fn secret(&self, resource: &str) -> [u8; 24] {
         match self.key {
-            Some((key, servers)) => key.secret(servers, self.payer, self.index),
+            Some((key, servers)) => key.secret(servers, self.payer, self.index, resource),
             None => rand::rng().random(),
         }
     }

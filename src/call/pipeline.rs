@@ -119,6 +119,8 @@ impl Tenant {
             token_limits::check_guard(&grant.limits, conditions.guard.as_ref())?;
         }
         plan.steps().try_for_each(|step| {
+            let guarded = grant.map_or(Ok(()), |grant| token_limits::check_guard(&grant.limits, step.guard));
+            guarded.map_err(|problem| step.position.of_step(problem))?;
             if grant.is_some_and(|grant| step.method.is_about(&grant.token)) {
                 return Ok(());
             }

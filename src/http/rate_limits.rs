@@ -3,12 +3,13 @@
 //! A token that this server does not have in memory must be looked up in the database, and anybody can make tokens up. So a
 //! look-up counts for the address too, and so does a token that is malformed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, X_FORWARDED_FOR};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, ResponseError as _, web};
 use prometheus_client::registry::Registry;
@@ -59,9 +60,14 @@ impl RateLimits {
         Self { addresses, payers, origins: origins.clone() }
     }
 
-    /// Counts a request for the address of its client. A client on this machine is a proxy, or an operator: it has no limit.
+    /// Counts a request for the address of its client. A client on this machine is a proxy that is not trusted, or an operator:
+    /// it has no limit. A trusted proxy is counted itself if it does not say for whom it sends.
     fn admit_address(&self, request: &ServiceRequest, cost: u32) -> Result<(), Problem> {
-        let address = self.origins.client(request.request()).filter(|address| !address.is_loopback());
+        let is_limited = |address: &IpAddr| {
+            let is_forwarded = request.headers().contains_key(X_FORWARDED_FOR);
+            !address.is_loopback() || (is_forwarded && self.origins.is_through_proxy(request.request()))
+        };
+        let address = self.origins.client(request.request()).filter(is_limited);
         let Some((limiter, address)) = self.addresses.as_ref().zip(address) else { return Ok(()) };
         admit(request, limiter, &Key::of_address(address), cost)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpRequest;
 use actix_web::http::Method as Verb;
-use actix_web::http::header::{HeaderName, REFERER, USER_AGENT};
+use actix_web::http::header::{HeaderName, HeaderValue, REFERER, USER_AGENT};
 use ipnet::IpNet;
 use maxminddb::{Reader, path};
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -137,13 +137,14 @@ impl Origins {
         if !self.is_proxy(peer) {
             return Some(peer);
         }
-        let lines: Vec<&str> =
-            request.headers().get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+        let lines: Vec<&[u8]> = request.headers().get_all(FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
         let mut client = peer;
-        for entry in lines.iter().flat_map(|line| line.split(',')).rev() {
+        // The bytes of each entry alone: a client may have written others that are not ASCII.
+        for entry in lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).rev() {
             // A trusted proxy writes valid addresses, so a client wrote this entry, and may have forged the ones before
             // it.
-            let Some(address) = address_of(entry.trim()) else { break };
+            let entry = std::str::from_utf8(entry).ok();
+            let Some(address) = entry.and_then(|entry| address_of(entry.trim())) else { break };
             client = address.to_canonical();
             if !self.is_proxy(client) {
                 break;
@@ -152,9 +153,14 @@ impl Origins {
         Some(client)
     }
 
+    /// Whether a trusted proxy has sent the request.
+    #[must_use]
+    pub fn is_through_proxy(&self, request: &HttpRequest) -> bool {
+        request.peer_addr().is_some_and(|peer| self.is_proxy(peer.ip().to_canonical()))
+    }
+
     fn country_of(&self, request: &HttpRequest) -> Option<String> {
-        let is_through_proxy = request.peer_addr().is_some_and(|peer| self.is_proxy(peer.ip().to_canonical()));
-        let header = self.country_header.as_ref().filter(|_| is_through_proxy);
+        let header = self.country_header.as_ref().filter(|_| self.is_through_proxy(request));
         let named = header.and_then(|header| country(request.headers().get(header)?.to_str().ok()?));
         named.or_else(|| self.countries.as_ref()?.country_of(self.client(request)?))
     }
@@ -324,6 +330,8 @@ mod tests {
         for broken in ["203.0.113.7:", "203.0.113.7:99999", "[203.0.113.7]", "[2001:db8::1", "203.0.113.7 x"] {
             assert_eq!(country_of(from("10.0.0.1").insert_header(("x-forwarded-for", broken))), None, "{broken}");
         }
+        let bytes = HeaderValue::from_bytes(b"\xe9, 203.0.113.7").unwrap();
+        assert_eq!(country_of(from("10.0.0.1").insert_header(("x-forwarded-for", bytes))).as_deref(), Some("SE"));
         let broken = ("x-forwarded-for", "203.0.113.7, unknown");
         assert_eq!(country_of(from("10.0.0.1").insert_header(broken)), None);
     }

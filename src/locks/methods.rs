@@ -73,7 +73,7 @@ impl Method for AcquireLock {
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         self.is_coded = true;
         if self.token.is_none() {
-            self.token = Some(LockToken::of(context.secret()));
+            self.token = Some(LockToken::of(context.secret(self.name.as_str())));
             self.earlier_token = context.earlier_secret().map(LockToken::of);
         }
         Ok(())

@@ -148,6 +148,16 @@ async fn the_token_of_a_lock_cannot_be_computed_from_the_key() {
     let guessed = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(known)[..24]);
     assert_ne!(lease["token"], guessed);
     payer.post("/v1/locks/a/release", json!({"token": guessed})).await.problem(409, "lock-wrong-token");
+    // A key that is used again for another lock a day later makes another one.
+    let mut admin = one.database.admin().await;
+    let later = "update tenant.idempotency set created_at = created_at - interval '25 hours'";
+    let other_lock = {
+        let replica = with_key(&payer, "job-4712");
+        let first = replica.post("/v1/locks/b/acquire", body.clone()).await.ok();
+        sqlx::query(later).execute(&mut admin).await.unwrap();
+        (first, replica.post("/v1/locks/c/acquire", body.clone()).await.ok())
+    };
+    assert_ne!(other_lock.0["token"], other_lock.1["token"]);
     // Another server of the database makes the same one, that of another database does not.
     let replica = TestApp::on(one.database.clone());
     let again = Caller { url: replica.url.clone(), ..with_key(&payer, "job-4711") };

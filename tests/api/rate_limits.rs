@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use payerbase::auth::{Scope, Token};
 use payerbase::http::rate_limits::RateSettings;
 use payerbase::rates::Rate;
+use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use crate::support::redis::TestRedis;
@@ -65,6 +66,15 @@ async fn requests_without_a_token_count_for_their_address() {
     exhausted.get("/healthz").await.ok();
     from(&stranger, "192.0.2.2").get("/v1/counters").await.problem(401, "token-missing");
     from(&stranger, "192.0.2.3, 192.0.2.1").get("/v1/counters").await.problem(429, "rate-limited");
+    // A client cannot hide the entry of the proxy behind one that is not ASCII. Without an entry, the proxy is counted.
+    let mut hiding = from(&stranger, "192.0.2.1");
+    hiding.headers.insert("x-forwarded-for", HeaderValue::from_bytes(b"\xe9, 192.0.2.1").unwrap());
+    hiding.get("/v1/counters").await.problem(429, "rate-limited");
+    let unreadable = from(&stranger, "unknown");
+    for _request in 0..5 {
+        unreadable.get("/v1/counters").await.problem(401, "token-missing");
+    }
+    unreadable.get("/v1/counters").await.problem(429, "rate-limited");
     for at in 0..5 {
         from(&stranger, &format!("2001:db8::{at}")).get("/v1/counters").await.problem(401, "token-missing");
     }

@@ -173,6 +173,9 @@ async fn no_transaction_reference_or_guard_leads_out_of_a_prefix() {
     let guarded =
         json!([{"method": "increment", "params": {"name": "a"}, "guard": {"lock": "secret", "fence": fence}}]);
     transact(&agent, guarded).await.problem(403, "token-limited");
+    let id = &agent.token.as_ref().unwrap().expose_secret()[8..24];
+    let own = json!([{"method": "revokeToken", "params": {"id": id}, "guard": {"lock": "secret", "fence": fence}}]);
+    transact(&agent, own).await.problem(403, "token-limited");
     assert_eq!((owner.value("victim").await, owner.value("a").await), (1, 1));
 }
 
