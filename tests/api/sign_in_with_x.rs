@@ -193,8 +193,8 @@ async fn a_sign_in_is_for_its_request_its_server_and_its_wallet_alone() {
     for header in ["", "%", "e30=", &"a".repeat(9_000)] {
         refused(&signing(&stranger, header), Method::POST, INCREMENT).await;
     }
-    assert_eq!(shop.signed_in(&wallet).await.get("/v1/counters/a").await.ok()["value"], 1);
     assert_eq!((balance(&shop, &wallet).await, balance(&shop, &other).await), (MINIMUM - WRITE, MINIMUM - WRITE));
+    assert_eq!(shop.signed_in(&wallet).await.get("/v1/counters/a").await.ok()["value"], 1);
     // HEAD signs in for nothing, and two headers are none.
     assert_eq!(signing(&stranger, &read).send(Method::HEAD, "/v1/counters/a", None).await.status, 402);
     let mut twice = caller.clone();

@@ -168,6 +168,7 @@ async fn the_start_line_is_plain_and_a_stop_logs_no_error() {
         caller.increment("a", json!({})).await.ok();
         caller.get("/v1/counters").await.ok();
     }
+    serve.line_with("each server has rate limits of its own");
     let log = serve.stop();
     assert!(!log.iter().any(|line| line.contains("ERROR") || line.contains("ping on idle")), "{log:?}");
     assert!(log.last().unwrap().contains("stopping"), "nothing follows the announcement of the stop: {log:?}");
