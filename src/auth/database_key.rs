@@ -1,4 +1,4 @@
-//! The secret key of a database, the same on all its servers: they make codes (HMAC-SHA-256) that nobody else can.
+//! The secret key of a database. All servers of the database have it, and make codes (HMAC-SHA-256) with it.
 
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;

@@ -197,7 +197,7 @@ impl Toll {
             .map(|paid| Some(Arc::new(paid)))
     }
 
-    /// The proof of the wallet that signed in for a request, which is not paid. `None`: nobody has.
+    /// The proof of the wallet that signed in for a request without a payment. `None`: the request has no sign-in.
     ///   admit  checks whether the wallet may send a request, before its sign-in is used
     ///
     /// # Errors
@@ -236,7 +236,7 @@ impl Toll {
             let (offers, method) = (self.payments.offers(), self.route.spec.name);
             let mut required = offers.required(self.offered, &self.path, method, purchase.short_of(), error);
             required.extensions.clone_from(&self.route.extensions);
-            // Who has credit is not made to pay again. Credit itself is only paid.
+            // A payer with credit need not pay again. `topUp` takes no credit.
             if matches!(self.offered, OfferedFor::Call(_))
                 && let Ok(Some(extension)) = self.sign_in.offer(self.line()).await
             {

@@ -24,7 +24,7 @@ use crate::redis::Redis;
 
 /// Header of an answer: the limit that counted the request.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// Header of an answer: what is left of the limit.
+/// Header of an answer: the number of requests that are left.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// A request with a signature, or for a challenge, counts as this many: a signature is checked and something is stored.
@@ -94,7 +94,7 @@ fn admit(request: &ServiceRequest, limiter: &Limiter, key: &Key, cost: u32) -> R
     }
 }
 
-/// Counts a request for the address of its client, unless it is counted for the payer of its token, and adds to each answer what is left of its limit.
+/// Counts a request for the address of its client, unless it is counted for the payer of its token. Adds to each answer what is left of its limit.
 ///
 /// # Errors
 /// Those of the inner service.

@@ -29,7 +29,7 @@ pub struct Usage {
     pub memories: i64,
 }
 
-/// What is left of the limit on the rate of requests.
+/// The rate limit of the payer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateUsage {
@@ -85,7 +85,7 @@ pub struct Me {
     pub token_limits: TokenLimits,
     /// Usage of the payer.
     pub usage: Usage,
-    /// What is left of the limit on the rate of requests, as in the header `RateLimit`; `null` if there is no limit.
+    /// The rate limit of the payer, as in the headers `RateLimit` and `RateLimit-Policy`; `null` if there is no limit.
     #[schema(required)]
     pub rate: Option<RateUsage>,
     /// Limits for every payer.

@@ -27,7 +27,7 @@ pub struct Decision {
 pub struct Bucket {
     /// The time at which the key is full: the theoretical arrival time.
     full_at: u64,
-    /// What was taken and other servers do not know, as the time in which it comes back.
+    /// The units that other servers do not know of, as the time in which they come back.
     unshared: u64,
     /// When the first of it was taken.
     unshared_since: u64,
@@ -57,7 +57,7 @@ impl Bucket {
         let more_in = match reset {
             _ if !is_allowed => retry_after,
             0 => 0,
-            // The next unit, or the first after what was taken too much.
+            // The time until the next unit; after an overdraft, until the first unit.
             _ => reset.saturating_sub(period.saturating_mul(u64::from(rate.burst()).saturating_sub(left + 1))),
         };
         Decision {
