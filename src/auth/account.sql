@@ -4,10 +4,11 @@
 -- A token, and an entry of the log, as their payer sees them.
 create type auth.shown_token as (
   id text, name text, scopes text[], "createdAt" timestamptz, "expiresAt" timestamptz, "revokedAt" timestamptz,
-  "createdBy" text, methods text[], prefix text
+  "createdBy" text, methods text[], prefix text, allowance json
 );
 create type auth.shown_entry as (
-  id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text, "paymentId" uuid
+  id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text, "paymentId" uuid,
+  methods text[], prefix text
 );
 
 -- A UUID of version 7 for a time, with the rest of another UUID. They sort by time.
@@ -24,23 +25,25 @@ as $$
 $$;
 
 -- Adds to the log of a payer, and deletes some entries and tokens that are past their retention.
-create function auth.note(
-  p_payer text, p_event text, p_token text, p_by_token text, p_scopes text[], p_network text,
-  p_payment uuid default null
-) returns void
+--   p_about  the columns of the entry that say what the event is about
+create function auth.note(p_payer text, p_event text, p_about jsonb) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_id uuid := auth.uuid_at(v_now, gen_random_uuid());
+  v_entry auth.audit := jsonb_populate_record(null::auth.audit, p_about);
   v_last uuid := auth.uuid_at(v_now - {{audit_kept}}, '00000000-0000-0000-0000-000000000000');
   v_until timestamptz := v_now - {{tokens_kept}};
   v_entries uuid[];
   v_tokens text[];
+  v_allowances text[];
 begin
-  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network, payment)
-    values (p_payer, v_id, v_now, p_event, p_token, p_by_token, p_scopes, p_network, p_payment);
+  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network, payment, methods, prefix)
+    values (
+      p_payer, v_id, v_now, p_event, v_entry.token, v_entry.by_token, v_entry.scopes, v_entry.network, v_entry.payment,
+      v_entry.methods, v_entry.prefix);
   v_entries := array(
     select id
       from auth.audit
@@ -66,8 +69,21 @@ begin
       where payer = p_payer and revoked_at < v_until
       order by revoked_at
       limit 10);
+  v_allowances := array(
+    select allowance
+      from auth.tokens
+      where payer = p_payer and id = any (v_tokens) and allowance is not null);
   delete from auth.tokens
     where payer = p_payer and id = any (v_tokens);
+  v_allowances := array(
+    select id
+      from unnest(v_allowances) as left_by (id)
+      where not exists (
+        select
+          from auth.tokens
+          where payer = p_payer and allowance = left_by.id));
+  delete from auth.allowances
+    where payer = p_payer and id = any (v_allowances);
 end $$;
 
 -- Notes what became of a payment of the payer of the turn.
@@ -78,7 +94,7 @@ as $$
 declare
   v_payer text := tenant.current_payer();
 begin
-  perform auth.note(v_payer, p_event, null, null, null, p_network, p_payment);
+  perform auth.note(v_payer, p_event, jsonb_build_object('payment', p_payment, 'network', p_network));
 end $$;
 
 -- Revokes a token and all that were made with it, directly or not; a second time changes nothing.
@@ -145,30 +161,51 @@ as $$
     json_build_object('pointer', p_pointer, 'detail', p_detail))))
 $$;
 
+-- A token as its payer sees it.
+create function auth.shown(p_token auth.tokens) returns auth.shown_token
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select row(
+    p_token.id, p_token.name, p_token.scopes, p_token.created_at, p_token.expires_at, p_token.revoked_at,
+    p_token.parent, p_token.methods, p_token.prefix,
+    auth.shown_allowance(p_token.payer, p_token.allowance))::auth.shown_token
+$$;
+
 -- Stores a token that another one made. Returns it.
---   p_secret  "id" and "sha256" of the token
-create function auth.make(
-  p_payer text, p_secret jsonb, p_scopes text[], p_name text, p_expires_at timestamptz, p_parent text,
-  p_methods text[], p_prefix text
-) returns json
+create function auth.make(p_token auth.tokens) returns json
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_payer text := tenant.current_payer();
   v_now timestamptz := clock_timestamp();
-  v_id text := p_secret->>'id';
-  v_sha256 bytea := decode(p_secret->>'sha256', 'hex');
 begin
+  p_token.created_at := v_now;
   insert into auth.tokens (
-      payer, id, secret_sha256, scopes, name, created_at, expires_at, parent, methods, prefix)
-    values (p_payer, v_id, v_sha256, p_scopes, p_name, v_now, p_expires_at, p_parent, p_methods, p_prefix);
-  return json_build_object(
-    'ok', row(v_id, p_name, p_scopes, v_now, p_expires_at, null, p_parent, p_methods, p_prefix)::auth.shown_token);
+      payer, id, secret_sha256, scopes, name, created_at, expires_at, parent, methods, prefix, allowance,
+      allowance_assets)
+    values (
+      v_payer, p_token.id, p_token.secret_sha256, p_token.scopes, p_token.name, v_now, p_token.expires_at,
+      p_token.parent, p_token.methods, p_token.prefix, p_token.allowance, p_token.allowance_assets);
+  return json_build_object('ok', auth.shown(p_token));
 end $$;
+
+-- What an entry of the log says of a token.
+--   p_by  the token of the caller
+create function auth.about(p_token auth.tokens, p_by text) returns jsonb
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_build_object(
+    'token', p_token.id, 'by_token', p_by, 'scopes', p_token.scopes, 'methods', p_token.methods,
+    'prefix', p_token.prefix)
+$$;
 
 -- Makes a token.
 --   p_params  "secret": the new token, and "by", the token of the caller; "scopes", at most those of "by"; "name";
---             "lifetimeMs"; "methods" and "prefix", at least as narrow as those of "by"
+--             "lifetimeMs"; "methods" and "prefix", at least as narrow as those of "by"; "allowance" (auth.allow), only
+--             if "by" has none to share
 create function auth.create_own_token(p_params jsonb) returns json
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -176,10 +213,7 @@ as $$
 declare
   v_payer text := tenant.current_payer();
   v_secret jsonb := p_params->'secret';
-  v_scopes text[] := array(select jsonb_array_elements_text(p_params->'scopes'));
-  v_methods text[] := case
-    when p_params->'methods' is not null then array(select jsonb_array_elements_text(p_params->'methods'))
-  end;
+  v_token auth.tokens := jsonb_populate_record(null::auth.tokens, p_params);
   v_maker record := auth.check_maker(v_payer, v_secret->>'by');
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := v_now + make_interval(secs => (p_params->>'lifetimeMs')::bigint / 1000.0);
@@ -189,10 +223,24 @@ begin
   elsif v_expires_at > v_maker.until then
     return auth.invalid_value('/lifetimeMs', 'must end before the token of the caller expires');
   end if;
-  v_expires_at := coalesce(v_expires_at, least(v_maker.until, v_now + {{token_lifetime}}));
-  perform auth.note(v_payer, 'token-created', v_secret->>'id', v_secret->>'by', v_scopes, null);
-  return auth.make(v_payer, v_secret, v_scopes, p_params->>'name', v_expires_at, v_secret->>'by',
-    v_methods, p_params->>'prefix');
+  v_token.payer := v_payer;
+  v_token.id := v_secret->>'id';
+  v_token.secret_sha256 := decode(v_secret->>'sha256', 'hex');
+  v_token.expires_at := coalesce(v_expires_at, least(v_maker.until, v_now + {{token_lifetime}}));
+  v_token.parent := v_secret->>'by';
+  if p_params->'allowance' is not null then
+    v_token.allowance := v_token.id;
+    v_token.allowance_assets := nullif(array(
+      select network || '/' || asset
+        from jsonb_to_recordset(p_params->'allowance'->'spend') as spend (network text, asset text)), '{}');
+    perform auth.allow(v_payer, v_token.id, p_params->'allowance');
+  else
+    select allowance, allowance_assets into v_token.allowance, v_token.allowance_assets
+      from auth.tokens
+      where payer = v_payer and id = v_token.parent;
+  end if;
+  perform auth.note(v_payer, 'token-created', auth.about(v_token, v_token.parent));
+  return auth.make(v_token);
 end $$;
 
 -- Whether a token was made with another one, directly or not, or is the same.
@@ -225,16 +273,12 @@ declare
   v_maker record := auth.check_maker(v_payer, v_secret->>'by');
   v_now timestamptz := clock_timestamp();
   v_until timestamptz := v_now + make_interval(secs => (p_params->>'overlapMs')::bigint / 1000.0);
-  v_scopes text[];
-  v_name text;
-  v_expires_at timestamptz;
-  v_methods text[];
-  v_prefix text;
+  v_token auth.tokens;
 begin
   if v_maker.problem is not null then
     return v_maker.problem;
   end if;
-  select scopes, name, expires_at, methods, prefix into v_scopes, v_name, v_expires_at, v_methods, v_prefix
+  select * into v_token
     from auth.tokens
     where payer = v_payer and id = v_id and revoked_at is null and expires_at > v_now
     for update;
@@ -246,11 +290,14 @@ begin
   update auth.tokens
     set expires_at = least(expires_at, v_until), shortened_at = v_now
     where payer = v_payer and id = v_id;
-  perform auth.note(v_payer, 'token-rotated', v_id, v_secret->>'by', v_scopes, null);
-  return auth.make(v_payer, v_secret, v_scopes, v_name, v_expires_at, v_id, v_methods, v_prefix);
+  perform auth.note(v_payer, 'token-rotated', auth.about(v_token, v_secret->>'by'));
+  v_token.id := v_secret->>'id';
+  v_token.secret_sha256 := decode(v_secret->>'sha256', 'hex');
+  v_token.parent := v_id;
+  return auth.make(v_token);
 end $$;
 
--- Revokes a token and all that were made with it.
+-- Revokes a token and all that were made with it. A token with limits revokes only those that were made with it.
 --   p_params  "id"; "by": the token of the caller
 create function auth.revoke_own_token(p_params jsonb) returns json
 language plpgsql security definer
@@ -259,17 +306,22 @@ as $$
 declare
   v_payer text := tenant.current_payer();
   v_id text := p_params->>'id';
+  v_by text := p_params->>'by';
+  v_is_limited boolean;
   v_revoked_at timestamptz;
 begin
+  select methods is not null or prefix is not null or allowance is not null into v_is_limited
+    from auth.tokens
+    where payer = v_payer and id = v_by;
   select revoked_at into v_revoked_at
     from auth.tokens
     where payer = v_payer and id = v_id;
-  if not found then
+  if not found or (v_is_limited and not auth.descends(v_payer, v_id, v_by)) then
     return '{"problem":{"code":"not-found"}}';
   end if;
   perform auth.revoke_all(v_payer, v_id);
   if v_revoked_at is null then
-    perform auth.note(v_payer, 'token-revoked', v_id, p_params->>'by', null, null);
+    perform auth.note(v_payer, 'token-revoked', jsonb_build_object('token', v_id, 'by_token', v_by));
   end if;
   return '{"ok":null}';
 end $$;
@@ -293,7 +345,7 @@ begin
     return auth.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
   end if;
   v_items := array(
-    select row(id, name, scopes, created_at, expires_at, revoked_at, parent, methods, prefix)::auth.shown_token
+    select auth.shown(tokens)
       from auth.tokens
       where payer = v_payer and (v_last is null or (created_at, id) < (v_last_at, v_last))
       order by created_at desc, id desc
@@ -315,7 +367,7 @@ declare
   v_items auth.shown_entry[];
 begin
   v_items := array(
-    select row(id, at, event, token, by_token, scopes, network, payment)::auth.shown_entry
+    select row(id, at, event, token, by_token, scopes, network, payment, methods, prefix)::auth.shown_entry
       from auth.audit
       where payer = v_payer and id < v_last
       order by id desc

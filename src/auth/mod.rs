@@ -2,6 +2,7 @@
 //!
 //! A [`Proof`] says which payer a call runs for, and which rights the caller has. Only this room makes proofs.
 
+mod allowance;
 mod authenticator;
 mod cache_metrics;
 mod challenge;
@@ -17,6 +18,7 @@ mod token;
 mod token_limits;
 mod tokens;
 
+pub use allowance::{Allowance, AllowanceLeft, AllowanceOf, SpendMax};
 pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
 pub use database_key::{DatabaseKey, DatabaseKeys};
@@ -32,4 +34,4 @@ pub use token_limits::TokenLimits;
 pub use tokens::{Grant, Tokens, create_token};
 
 /// The functions of this room.
-pub(crate) const SQL: &[&str] = &[include_str!("rpc.sql"), include_str!("account.sql")];
+pub(crate) const SQL: &[&str] = &[include_str!("allowances.sql"), include_str!("rpc.sql"), include_str!("account.sql")];

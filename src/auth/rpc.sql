@@ -1,9 +1,25 @@
 -- Tokens. The functions belong to payerbase_auth. The server may look up tokens, and create those of wallets that sign
 -- in; the role that migrates creates and revokes any.
 
--- The tokens with these ids, no rows for unknown ones. Only this function and the next two lead from a token to a
+-- The tokens with these ids, no rows for unknown ones. Only this function and the next three lead from a token to a
 -- payer.
 --   expires_in_ms  time left by the database's clock, negative after expiry
+create function auth.tokens_with_allowances(p_ids text[])
+returns table (
+  id text, payer text, secret_sha256 bytea, scopes text[], name text, expires_at timestamptz, expires_in_ms bigint,
+  revoked boolean, methods text[], prefix text, allowance text, allowance_assets text[]
+)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select id, payer, secret_sha256, scopes, name, expires_at,
+      (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
+      revoked_at is not null, methods, prefix, allowance, allowance_assets
+    from auth.tokens
+    where id = any (p_ids)
+$$;
+
+-- The same for servers that do not know allowances: tokens with an allowance are unknown to them.
 create function auth.tokens_with_limits(p_ids text[])
 returns table (
   id text, payer text, secret_sha256 bytea, scopes text[], name text,
@@ -16,7 +32,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null, methods, prefix
     from auth.tokens
-    where id = any (p_ids)
+    where id = any (p_ids) and allowance is null
 $$;
 
 -- The same for servers that do not know limits: tokens with limits are unknown to them.
@@ -32,7 +48,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = any (p_ids) and methods is null and prefix is null
+    where id = any (p_ids) and methods is null and prefix is null and allowance is null
 $$;
 
 -- The token with this id. Servers that run while the database is upgraded call it.
@@ -48,7 +64,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = p_id and methods is null and prefix is null
+    where id = p_id and methods is null and prefix is null and allowance is null
 $$;
 
 -- Ids of the tokens that were revoked, or whose time of expiry was brought forward, in the last minute. Each server
@@ -79,19 +95,21 @@ declare
 begin
   insert into auth.tokens (payer, id, secret_sha256, scopes, name, created_at, expires_at)
     values (p_payer, p_id, p_secret_sha256, p_scopes, p_name, v_now, v_expires_at);
-  perform auth.note(p_payer, 'token-created', p_id, null, p_scopes, null);
+  perform auth.note(p_payer, 'token-created', jsonb_build_object('token', p_id, 'scopes', p_scopes));
   return v_expires_at;
 end $$;
 
 -- The tokens of a payer; of all payers if p_payer is NULL.
 create function auth.list_tokens(p_payer text)
 returns table (
-  id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz, revoked_at timestamptz
+  id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz,
+  revoked_at timestamptz, methods text[], prefix text, allowance json
 )
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select id, payer, scopes, name, created_at, expires_at, revoked_at
+  select id, payer, scopes, name, created_at, expires_at, revoked_at, methods, prefix,
+      auth.shown_allowance(payer, allowance)
     from auth.tokens
     where p_payer is null or payer = p_payer
     order by payer, created_at
@@ -114,7 +132,7 @@ begin
   end if;
   perform auth.revoke_all(v_payer, p_id);
   if v_revoked_at is null then
-    perform auth.note(v_payer, 'token-revoked', p_id, null, null, null);
+    perform auth.note(v_payer, 'token-revoked', jsonb_build_object('token', p_id));
   end if;
   return true;
 end $$;
@@ -137,12 +155,14 @@ begin
   if not found then
     return null;
   end if;
-  perform auth.note(p_payer, 'signed-in', p_id, null, p_scopes, p_network);
+  perform auth.note(
+    p_payer, 'signed-in', jsonb_build_object('token', p_id, 'scopes', p_scopes, 'network', p_network));
   return v_expires_at;
 end $$;
 
 grant execute on function
-  auth.tokens_with_limits(text[]), auth.tokens_by_id(text[]), auth.token_by_id(text), auth.revoked_lately(),
+  auth.tokens_with_allowances(text[]), auth.tokens_with_limits(text[]), auth.tokens_by_id(text[]),
+  auth.token_by_id(text), auth.revoked_lately(),
   auth.sign_in(text, bytea, text, text[], double precision, text)
   to payerbase_app;
 grant execute on function

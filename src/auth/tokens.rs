@@ -1,4 +1,4 @@
-//! Token look-ups: a cache in front of `auth.tokens_with_limits`. A poll removes revoked tokens from it.
+//! Token look-ups: a cache in front of `auth.tokens_with_allowances`. A poll removes revoked tokens from it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use super::allowance::AllowanceOf;
 use super::cache_metrics::CacheMetrics;
 use super::look_ups::{LOOK_UP_TIMEOUT, LookUps, Source};
 use super::scope::Scope;
@@ -41,6 +42,8 @@ pub struct Grant {
     pub scopes: Vec<Scope>,
     /// Its limits beside the scopes.
     pub limits: TokenLimits,
+    /// What it may do in all. `None`: anything.
+    pub allowance: Option<AllowanceOf>,
     /// The public part of the token.
     pub token: TokenId,
     /// Name of the token.
@@ -61,6 +64,7 @@ impl Grant {
         let payer: String = row.try_get("payer")?;
         let scopes: Vec<String> = row.try_get("scopes")?;
         let prefix: Option<String> = row.try_get("prefix")?;
+        let (allowance, assets): (Option<String>, _) = (row.try_get("allowance")?, row.try_get("allowance_assets")?);
         let left_ms: i64 = row.try_get("expires_in_ms")?;
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
         let grant = Self {
@@ -71,6 +75,7 @@ impl Grant {
                 methods: row.try_get("methods")?,
                 prefix: prefix.map(Name::try_from).transpose().map_err(decode)?,
             },
+            allowance: allowance.map(|id| AllowanceOf { id, assets }),
             token: TokenId::stored(id.clone()),
             name: row.try_get("name")?,
             expires_at: row.try_get("expires_at")?,
@@ -106,7 +111,7 @@ impl Tokens {
         let look_ups = LookUps::start(Source {
             database: database.clone(),
             pool: Database::auth,
-            statement: "select * from auth.tokens_with_limits($1)",
+            statement: "select * from auth.tokens_with_allowances($1)",
             read: Grant::from_row,
             statements_max: usize::try_from(AUTH_CONNECTIONS).unwrap_or(1),
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::conditions::{Conditions, IdempotencyKey};
+use super::conditions::{Conditions, IdempotencyKey, Rights};
 use super::plan::Plan;
 use super::tenant::Tenant;
 use crate::pay::{Price, Tier};
@@ -71,15 +71,26 @@ impl Tenant {
         }
     }
 
-    /// Runs a read, and meters its price. A read that fails costs nothing.
+    /// Runs a read, takes it from the allowance of the caller, and meters its price. A read that fails costs nothing, but
+    /// counts in the allowance.
     pub(super) async fn metered<T>(
         &self,
-        price: &Price,
+        price: Option<&Price>,
+        rights: Option<Rights>,
         read: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        let metered = self.engine.meter.admit(self.payer(), price).await?;
+        let metered = match price {
+            Some(price) => Some(self.engine.meter.admit(self.payer(), price).await?),
+            None => None,
+        };
+        if let Some(rights) = rights {
+            let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
+            self.use_rights(&rights, paid_with).await?;
+        }
         let answer = read.await?;
-        metered.charge();
+        if let Some(metered) = metered {
+            metered.charge();
+        }
         Ok(answer)
     }
 }

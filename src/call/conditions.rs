@@ -87,6 +87,15 @@ pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     digest.finalize().into()
 }
 
+/// What calls use of the rights of their caller (`auth.check_rights`).
+#[derive(Clone, Serialize)]
+pub struct Rights {
+    /// Id of the allowance.
+    pub(super) allowance: String,
+    /// Number of calls.
+    pub(super) calls: usize,
+}
+
 /// The conditions of one call, of which only a write can have a key or a guard.
 #[derive(Clone, Default)]
 pub struct Conditions {
@@ -96,12 +105,14 @@ pub struct Conditions {
     pub guard: Option<Guard>,
     /// SHA-256 of the request, if a payment came with it.
     pub request_sha256: Option<Box<[u8; 32]>>,
+    /// What the call uses of the rights of its caller.
+    pub rights: Option<Box<Rights>>,
 }
 
 impl Conditions {
     /// The conditions as JSON for `rpc.write_with_conditions`. `None` if there are none, as for most calls.
     pub(super) fn to_json(&self) -> Option<String> {
-        if self.key.is_none() && self.guard.is_none() {
+        if self.key.is_none() && self.guard.is_none() && self.rights.is_none() {
             return None;
         }
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -112,6 +123,9 @@ impl Conditions {
         }
         if let Some(guard) = &self.guard {
             members.insert("guard".into(), serde_json::json!(guard));
+        }
+        if let Some(rights) = &self.rights {
+            members.insert("rights".into(), serde_json::json!(rights));
         }
         Some(serde_json::Value::Object(members).to_string())
     }

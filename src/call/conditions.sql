@@ -80,9 +80,14 @@ begin
   end if;
 end $$;
 
--- Runs a write under its conditions. Its effect and its idempotency record are in one transaction.
---   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}}; key and request are SHA-256 in hex
-create function rpc.write_with_conditions(p_payer text, p_method text, p_params jsonb, p_conditions jsonb) returns json
+-- Runs a write under its conditions. Its effect, its idempotency record and what it takes from the allowance of its
+-- caller are in one transaction.
+--   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}, "rights": ..}; key and request are
+--                 SHA-256 in hex; rights as in auth.check_rights
+--   p_asset       the asset in which the call was paid; NULL: it was not
+create function rpc.write_with_conditions(
+  p_payer text, p_method text, p_params jsonb, p_conditions jsonb, p_asset text, p_price bigint
+) returns json
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -90,6 +95,7 @@ declare
   v_now timestamptz := rpc.now();
   v_key bytea := decode(p_conditions->>'key', 'hex');
   v_request bytea := decode(p_conditions->>'request', 'hex');
+  v_rights jsonb := p_conditions->'rights';
   v_params jsonb := p_params;
   v_seen record;
   v_answer json;
@@ -106,6 +112,9 @@ begin
     end if;
   end if;
   v_answer := rpc.check_guard(p_payer, p_conditions->'guard');
+  if v_answer is null and v_rights is not null then
+    v_answer := auth.check_rights(v_rights, p_asset, p_price);
+  end if;
   if v_answer is null and v_key is not null then
     v_answer := rpc.check_kept_answers(p_payer, p_method);
     if p_method = 'popJobs' then
@@ -115,11 +124,34 @@ begin
   if v_answer is null then
     v_answer := rpc.dispatch_write(p_payer, p_method, v_params);
   end if;
-  -- A problem and an empty pop are not recorded: a retry runs again.
-  if v_key is not null and json_typeof(v_answer->'ok') is not null then
+  if json_typeof(v_answer->'ok') is null then
+    -- A problem and an empty pop are not recorded: a retry runs again. They take nothing from an allowance.
+    return v_answer;
+  end if;
+  if v_rights is not null then
+    perform auth.use_rights(v_rights, p_asset, p_price);
+  end if;
+  if v_key is not null then
     perform rpc.keep_answer(p_payer, p_method, v_key, v_request, v_answer->'ok', v_seen.large_bytes, v_now);
   end if;
   return v_answer;
+end $$;
+
+-- Takes a call from the allowance of its caller before it runs: a read, or a call for another payer.
+--   p_params  "rights", "asset" and "price" as in auth.check_rights; "isCheck": whether nothing is taken
+create function rpc.use_rights(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+declare
+  v_rights jsonb := p_params->'rights';
+  v_asset text := p_params->>'asset';
+  v_price bigint := p_params->>'price';
+  v_problem json := auth.check_rights(v_rights, v_asset, v_price);
+begin
+  if v_problem is null and not p_params @> '{"isCheck":true}' then
+    perform auth.use_rights(v_rights, v_asset, v_price);
+  end if;
+  return coalesce(v_problem, '{"ok":null}');
 end $$;
 
 -- Deletes idempotency records that are past their retention, a limited number per call. Returns the number deleted.

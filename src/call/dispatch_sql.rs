@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::method::{Entry, Operation as _};
 use super::pipeline::HAS_ANSWER;
+use super::rights::USE_RIGHTS;
 use super::spec::Spec;
 use super::transaction::Transaction;
 use crate::payments;
@@ -27,7 +28,8 @@ create function rpc.dispatch_run(p_payer text, p_method text, p_params jsonb) re
 /// The dispatchers, for these methods and for those of this room.
 pub(crate) fn dispatch_sql(methods: &[Entry]) -> String {
     let of_payments = payments::METHODS.map(Spec::write);
-    let specs = methods.iter().map(|entry| entry.spec).chain([Transaction::SPEC, HAS_ANSWER]).chain(of_payments);
+    let specs =
+        methods.iter().map(|entry| entry.spec).chain([Transaction::SPEC, HAS_ANSWER, USE_RIGHTS]).chain(of_payments);
     let (writes, reads): (Vec<Spec>, Vec<Spec>) = specs.partition(|spec| spec.access == Access::Write);
     let runs: Vec<Spec> = writes.iter().copied().filter(|spec| spec.has_run).collect();
     let vector = |spec: &Spec| if spec.binds_vector { ", p_vector" } else { "" };

@@ -14,6 +14,7 @@ use super::request::Answer;
 use super::spec::Spec;
 use crate::auth::{DatabaseKey, Grant, Proof, Scope, TokenId};
 use crate::parse;
+use crate::pay::Prices;
 use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::vector::Vector;
@@ -121,6 +122,8 @@ pub struct Context<'a> {
     pub language: &'a str,
     /// All methods.
     pub methods: &'a [Entry],
+    /// What calls cost.
+    pub prices: &'a Prices,
     /// Whether the server has a model that makes vectors.
     pub can_embed: bool,
 }

@@ -53,18 +53,28 @@ impl Tenant {
             let weight = tenant.prepare(&mut plan, &given, servers.as_ref())?;
             Ok((plan, Work { bytes, weight }))
         };
-        let (plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
+        let (mut plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
+        let rights = self.rights_used(&mut plan);
         let price = plan.price(&self.engine.prices);
         let price = match &self.purchase {
             Some(_) => Box::pin(self.pay::<P>(&conditions, price)).await?,
             None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
             None => price,
         };
+        let taken = match (&rights, &price) {
+            (Some(_), Some(price)) if self.paid().is_none() => Some(self.price_within_rights(price)),
+            _ => price.clone(),
+        };
         let mut reserved = Vec::new();
-        let attempt = self.attempt(plan, &conditions, price.clone(), work, &mut reserved);
-        let answer = match price.as_deref().filter(|_| P::SPEC.access == Access::Read) {
-            Some(price) => Box::pin(self.metered(price, attempt)).await,
-            None => attempt.await,
+        let answer = match P::SPEC.access {
+            Access::Read if rights.is_some() || taken.is_some() => {
+                let attempt = self.attempt(plan, &conditions, None, work, &mut reserved);
+                Box::pin(self.metered(taken.as_deref(), rights, attempt)).await
+            }
+            Access::Read | Access::Write => {
+                conditions.rights = rights.map(Box::new);
+                self.attempt(plan, &conditions, taken, work, &mut reserved).await
+            }
         };
         let answer = answer.map_err(|problem| self.of_purchase(price.as_ref(), problem));
         self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
@@ -82,7 +92,8 @@ impl Tenant {
     ) -> Result<(P, Answer<P::Output>), Problem> {
         let mut held = None;
         if self.admit(&mut plan, conditions).await? {
-            if let Some(price) = price.as_deref().filter(|_| P::SPEC.access == Access::Write) {
+            Box::pin(self.check_rights(conditions)).await?;
+            if let Some(price) = &price {
                 // Work outside costs, so the price is held meanwhile. The turn takes it.
                 held = Some(Box::new(Box::pin(self.engine.meter.admit(self.payer(), price)).await?));
             }
@@ -159,6 +170,7 @@ impl Tenant {
                 site: &self.engine.site,
                 language: &self.engine.language,
                 methods: self.engine.methods,
+                prices: &self.engine.prices,
                 can_embed: self.engine.outside.embeddings.is_some(),
             };
             step.method.prepare(&context).map_err(|problem| step.position.of_params(problem))?;
@@ -223,7 +235,7 @@ impl Tenant {
         }
     }
 
-    async fn send<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
         spec: &Spec,
         command: Command,
@@ -270,7 +282,8 @@ fn unanswered(spec: &Spec) -> Code {
     }
 }
 
-fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
+/// The command of a method.
+pub(super) fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
     let Spec { name, access, batching, is_visit, .. } = *spec;
     Command {
         method: name,

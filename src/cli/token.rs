@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::{Outcome, print};
@@ -134,7 +134,7 @@ async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
         sqlx::query("select * from auth.list_tokens($1)").bind(payer.map(Payer::as_str)).fetch_all(admin).await?;
     let (created, expires) = ("created", "expires");
     let mut table =
-        format!("{:<16}  {:<42}  {created:<27}  {expires:<27}  {:<7}  scopes  name\n", "id", "payer", "state");
+        format!("{:<16}  {:<42}  {created:<27}  {expires:<27}  {:<7}  scopes  limits  name\n", "id", "payer", "state");
     for token in tokens {
         let (created_at, expires_at): (DateTime<Utc>, DateTime<Utc>) =
             (token.try_get("created_at")?, token.try_get("expires_at")?);
@@ -147,10 +147,22 @@ async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
         let (id, payer): (String, String) = (token.try_get("id")?, token.try_get("payer")?);
         let (scopes, name): (Vec<String>, Option<String>) = (token.try_get("scopes")?, token.try_get("name")?);
         let (created, expires, name) = (rfc3339(created_at), rfc3339(expires_at), name.unwrap_or_default());
-        let scopes = scopes.join(",");
-        table += &format!("{id:<16}  {payer:<42}  {created:<27}  {expires:<27}  {state:<7}  {scopes}  {name}\n");
+        let (scopes, limits) = (scopes.join(","), limits(&token)?);
+        table +=
+            &format!("{id:<16}  {payer:<42}  {created:<27}  {expires:<27}  {state:<7}  {scopes}  {limits}  {name}\n");
     }
     print(&table)
+}
+
+/// The limits of a token beside its scopes, such as `pushJob jobs-* {"calls":..}`; `-` for none.
+fn limits(token: &PgRow) -> sqlx::Result<String> {
+    let (methods, prefix): (Option<Vec<String>>, Option<String>) =
+        (token.try_get("methods")?, token.try_get("prefix")?);
+    let allowance: Option<serde_json::Value> = token.try_get("allowance")?;
+    let methods = methods.map(|methods| methods.join(","));
+    let prefix = prefix.map(|prefix| format!("{prefix}*"));
+    let limits: Vec<String> = [methods, prefix, allowance.map(|left| left.to_string())].into_iter().flatten().collect();
+    Ok(if limits.is_empty() { "-".to_owned() } else { limits.join(" ") })
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {

@@ -58,7 +58,7 @@ pub(super) fn conditions<M: Operation>(
         let key = IdempotencyKey::parse(key, of_request()).map(Box::new);
         key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
     });
-    Ok(Conditions { key: key.transpose()?, guard, request_sha256 })
+    Ok(Conditions { key: key.transpose()?, guard, request_sha256, ..Conditions::default() })
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -11,6 +11,7 @@ pub mod headers;
 mod members;
 pub mod metrics;
 pub mod openapi;
+mod operation_problems;
 pub mod pages;
 mod parameters;
 pub mod paywall;

@@ -2,76 +2,20 @@
 
 #![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: a missing member reads as null, or is inserted")]
 
-use std::collections::BTreeMap;
-
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method as Verb;
 use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::OpenApi;
 
+use super::operation_problems::{self, costs, example};
 use super::problem_schema::{ProblemBody, ProblemCode, StoredVectors};
 use super::schemas;
-use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
+use crate::call::{Entry, Operation as _, Spec, Transaction};
 use crate::limits::Named;
 use crate::page::{Cursor, Limit};
-use crate::pay::Tier;
-use crate::problem::{Code, InvalidField, Problem};
+use crate::problem::{Code, InvalidField};
 use crate::turn::Access;
-
-/// Problems of the operations that are not methods.
-const PUBLIC: &[(&str, &[Code])] = &[
-    ("readyz", &[Code::DatabaseUnavailable, Code::ServerStopping]),
-    (
-        "followLink",
-        &[
-            Code::NotFound,
-            Code::RateLimited,
-            Code::LinkGone,
-            Code::Internal,
-            Code::Overloaded,
-            Code::PayerBusy,
-            Code::DatabaseUnavailable,
-            Code::DatabaseExhausted,
-            Code::OutcomeUnknown,
-        ],
-    ),
-    ("linkQr", &[Code::NotFound, Code::RateLimited]),
-    ("createChallenge", &[Code::RateLimited]),
-    ("verifyChallenge", &[Code::SignInFailed, Code::RateLimited]),
-    ("openapi", &[Code::RateLimited]),
-    ("problems", &[Code::RateLimited]),
-    ("listPaidRoutes", &[Code::RateLimited]),
-];
-
-/// Problems of such operations if they take a body.
-const OF_PUBLIC_BODY: &[Code] = &[
-    Code::InvalidJson,
-    Code::InvalidValue,
-    Code::InvalidText,
-    Code::InvalidHeader,
-    Code::RequestTimeout,
-    Code::PayloadTooLarge,
-    Code::UnsupportedMediaType,
-    Code::Internal,
-    Code::Overloaded,
-    Code::DatabaseUnavailable,
-    Code::DatabaseExhausted,
-];
-
-/// Problems of operations that cost something.
-const OF_PRICE: &[Code] = &[
-    Code::PaymentRequired,
-    Code::PaymentNotOffered,
-    Code::PaymentExpired,
-    Code::PaymentInvalid,
-    Code::InsufficientFunds,
-    Code::PaymentMalformed,
-    Code::PaymentUsed,
-    Code::FacilitatorUnavailable,
-    Code::FacilitatorMismatch,
-    Code::PaymentUnknown,
-];
 
 /// The document, and the paths of the server.
 pub struct Document {
@@ -251,18 +195,13 @@ fn relax_body(operation: &mut Value, schemas: &Value) {
 
 /// Adds the scope, the problems and the headers of an operation.
 fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
-    let name = operation["operationId"].as_str().unwrap_or_default();
-    let public = PUBLIC.iter().find(|(public, _)| *public == name);
-    if let Some((_, problems)) = public {
-        let of_body = if operation.get("requestBody").is_some() { OF_PUBLIC_BODY } else { &[] };
-        add_problems(operation, &[problems, of_body].concat());
-    } else if name == Transaction::SPEC.name {
-        let mut problems = problems_of(verb, &Transaction::SPEC);
-        problems.extend([Code::MissingScope, Code::TokenLimited]);
-        problems.extend(OF_PRICE);
-        problems.extend(methods.iter().flat_map(|method| method.spec.problems));
+    let name = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    if operation_problems::add_to_public(operation, &name) {
+        return;
+    }
+    if name == Transaction::SPEC.name {
         operation["x-price-tier"] = "sum".into();
-        add_problems(operation, &problems);
+        operation_problems::add_to_transaction(operation, methods);
         add_payment(operation, false);
         add_headers(operation, false);
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
@@ -270,7 +209,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
             operation["x-scope"] = scope.as_str().into();
         }
         operation["x-price-tier"] = method.spec.tier.as_str().into();
-        add_problems(operation, &problems_of(verb, &method.spec));
+        operation_problems::add_to_method(operation, verb, &method.spec);
         if costs(&method.spec) {
             add_payment(operation, method.spec.tops_up);
         }
@@ -278,11 +217,6 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
             add_headers(operation, method.spec.shows_secret_once);
         }
     }
-}
-
-/// Whether an operation costs something on a server with prices.
-pub(super) fn costs(spec: &Spec) -> bool {
-    spec.tier != Tier::Free || spec.tops_up
 }
 
 /// Adds what a caller needs to know who pays for the operation. Credit is only paid, and not spent.
@@ -343,102 +277,4 @@ fn add_headers(operation: &mut Value, shows_secret_once: bool) {
             });
         }
     }
-}
-
-/// The problems of a method: its own, and those that all methods share.
-fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
-    let takes_body = matches!(verb, "post" | "put" | "patch");
-    let of_form: &[Code] = match takes_body {
-        true => &[
-            Code::InvalidPath,
-            Code::InvalidJson,
-            Code::RequestTimeout,
-            Code::PayloadTooLarge,
-            Code::UnsupportedMediaType,
-        ],
-        false => &[Code::InvalidPath, Code::InvalidQuery],
-    };
-    let of_write: &[Code] = match spec.access {
-        Access::Write => &[Code::OutcomeUnknown, Code::PayerBusy, Code::IdempotencyMismatch, Code::StaleFence],
-        Access::Read => &[],
-    };
-    let of_scope: &[Code] = if spec.scope.is_some() { &[Code::MissingScope, Code::TokenLimited] } else { &[] };
-    let of_all = [
-        Code::TokenMissing,
-        Code::TokenMalformed,
-        Code::TokenInvalid,
-        Code::TokenExpired,
-        Code::TokenRevoked,
-        Code::RateLimited,
-        Code::InvalidHeader,
-        Code::InvalidValue,
-        Code::InvalidText,
-        Code::Internal,
-        Code::Overloaded,
-        Code::DatabaseUnavailable,
-        Code::DatabaseExhausted,
-    ];
-    let of_price: &[Code] = if costs(spec) { OF_PRICE } else { &[] };
-    [&of_all, of_form, of_write, of_scope, of_price, spec.problems].concat()
-}
-
-fn add_problems(operation: &mut Value, codes: &[Code]) {
-    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in codes {
-        let codes = by_status.entry(code.status().as_u16()).or_default();
-        if !codes.contains(code) {
-            codes.push(*code);
-        }
-    }
-    for (status, codes) in by_status {
-        let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.slug(), code.title())).collect();
-        let reference = |slug: &str| json!({"$ref": format!("#/components/examples/{slug}")});
-        let examples: Map<String, Value> =
-            codes.iter().map(|code| (code.slug().to_owned(), reference(code.slug()))).collect();
-        let mut response = json!({
-            "description": lines.join("\n\n"),
-            "content": {"application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples,
-            }},
-        });
-        if codes.iter().any(|code| code.retry_after_s().is_some()) {
-            response["headers"] = json!({"Retry-After": {
-                "description": "Time to wait before the next attempt, in seconds.", "schema": {"type": "integer"},
-            }});
-        }
-        if codes.contains(&Code::RateLimited) {
-            add_rate_headers(&mut response);
-        }
-        operation["responses"][status.to_string()] = response;
-    }
-}
-
-/// Adds the headers of an answer whose request was counted.
-fn add_rate_headers(response: &mut Value) {
-    let of_draft = "(draft-ietf-httpapi-ratelimit-headers-11)";
-    response["headers"]["RateLimit-Policy"] = json!({
-        "description": format!("The limit that counted the request: `\"payer\";q=<requests>;w=<seconds>` {of_draft}."),
-        "schema": {"type": "string"},
-    });
-    response["headers"]["RateLimit"] = json!({
-        "description": format!("What is left of the limit: `\"payer\";r=<requests>;t=<seconds until more>` {of_draft}."),
-        "schema": {"type": "string"},
-    });
-}
-
-/// The example of a problem with this code.
-fn example(code: Code) -> Value {
-    let mut example = Problem::new(code);
-    if code == Code::InvalidValue {
-        example = example.field("/name", "must be 1 to 256 bytes of UTF-8");
-    } else if code == Code::MissingScope {
-        example = example.member("scope", "counters:write");
-    } else if code == Code::PayloadTooLarge {
-        example = example.member("limitBytes", BODY_BYTES_MAX);
-    } else if code == Code::CounterOutOfBounds {
-        example = example.member("value", 3).member("min", 0).member("max", Value::Null);
-    } else if code == Code::CounterOverflow {
-        example = example.member("value", i64::MAX);
-    }
-    Value::Object(example.body(Some("019ab1c2-6f3e-7d10-9c55-2f4d8e1b7a90".to_owned())))
 }

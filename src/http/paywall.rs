@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::bazaar::bazaar;
-use super::openapi::{Document, costs};
+use super::openapi::Document;
+use super::operation_problems::costs;
 use super::verbs::WasHead;
 use crate::auth::{Proof, RequestLine, SignIn};
 use crate::call::{Operation as _, Spec, Transaction};

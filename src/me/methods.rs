@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::types::{AuditEntry, Usage};
+use super::types::{Account, AuditEntry};
 use crate::auth::Scope;
-use crate::call::{Entry, Spec, method};
+use crate::call::{Context, Entry, Method, Spec, method};
 use crate::page::{Cursor, CursorOf, Limit, Page};
 use crate::pay::Tier;
+use crate::problem::Problem;
 
 /// All methods of the account.
 pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
@@ -16,9 +17,21 @@ pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
 /// Gets the usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GetMe {}
+pub struct GetMe {
+    /// The allowance of the token of the caller.
+    #[serde(skip_deserializing)]
+    pub allowance: Option<String>,
+}
 
-method!(GetMe => Usage, Spec::slow_read("getMe").tier(Tier::Free));
+impl Method for GetMe {
+    type Output = Account;
+    const SPEC: Spec = Spec::slow_read("getMe").tier(Tier::Free);
+
+    fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
+        self.allowance = context.grant()?.allowance.as_ref().map(|allowance| allowance.id.clone());
+        Ok(())
+    }
+}
 
 /// Lists the events of the account, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]

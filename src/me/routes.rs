@@ -5,7 +5,7 @@ use actix_web::web::{Json, ReqData};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::methods::{GetMe, ListAudit};
-use super::types::{AuditEntry, Limits, Me, RateUsage};
+use super::types::{Account, AuditEntry, Limits, Me, RateUsage};
 use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
 use crate::name::NAME_BYTES_MAX;
 use crate::page::Page;
@@ -26,7 +26,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
     responses((status = 200, description = "The account.", body = Me)))]
 #[get("/me")]
 async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rated>>) -> Result<Json<Me>, Problem> {
-    let usage = tenant.call(call).await?.output;
+    let Account { usage, allowance } = tenant.call(call).await?.output;
     // `authenticate` ran before, so a grant exists.
     let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(Json(Me {
@@ -36,6 +36,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rate
         token_name: grant.name.clone(),
         token_expires_at: Time(grant.expires_at),
         token_limits: grant.limits.clone(),
+        token_allowance: allowance,
         usage,
         rate: rated.filter(|rated| rated.kind == Kind::Payer).map(|rated| rate_usage(&rated)),
         limits: Limits {

@@ -1,6 +1,6 @@
 -- Methods of the account. Owned by payerbase_rpc.
 
--- The usage of the payer.
+-- The usage of the payer, and what is left of the allowance of the caller.
 create function rpc.get_me(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -25,7 +25,8 @@ begin
     from tenant.memory_spaces
     where payer = p_payer;
   return json_build_object('ok', json_build_object(
-    'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs, 'memories', v_memories));
+    'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs, 'memories', v_memories,
+    'allowance', auth.own_allowance(p_params->>'allowance')));
 end $$;
 
 -- A page of the payer's log.

@@ -4,9 +4,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::auth::{Scope, TokenId, TokenLimits};
+use crate::auth::{AllowanceLeft, Scope, TokenId, TokenLimits};
 use crate::payer::Payer;
 use crate::time::Time;
+
+/// What the database knows of the account of the caller.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// Usage of the payer.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// What is left of the allowance of the token.
+    #[serde(default)]
+    pub allowance: Option<AllowanceLeft>,
+}
 
 /// Usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -83,6 +94,9 @@ pub struct Me {
     pub token_expires_at: Time,
     /// Limits of the token beside the scopes.
     pub token_limits: TokenLimits,
+    /// What is left of the allowance of the token; `null` if it has none.
+    #[schema(required)]
+    pub token_allowance: Option<AllowanceLeft>,
     /// Usage of the payer.
     pub usage: Usage,
     /// The rate limit of the payer, as in the headers `RateLimit` and `RateLimit-Policy`; `null` if there is no limit.
@@ -136,4 +150,7 @@ pub struct AuditEntry {
     /// Network of the wallet that signed in, or of the payment, by its CAIP-2 id; `null` for other events.
     #[schema(required, example = "eip155:8453")]
     pub network: Option<String>,
+    /// Limits of the token; `null` if the event does not concern them.
+    #[serde(flatten)]
+    pub limits: TokenLimits,
 }

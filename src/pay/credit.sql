@@ -89,7 +89,9 @@ begin
   end if;
   v_answer := case
     when p_conditions is null then rpc.dispatch_write(p_payer, p_method, p_params::jsonb)
-    else rpc.write_with_conditions(p_payer, p_method, p_params::jsonb, p_conditions::jsonb)
+    else rpc.write_with_conditions(
+      p_payer, p_method, p_params::jsonb, p_conditions::jsonb, p_assets[v_place],
+      p_prices[(v_place - 1) * p_calls + p_at])
   end;
   if v_place > 0 and not starts_with(v_answer::text, '{"ok"') then
     perform rpc.refund(p_payer, p_assets[v_place], p_prices[(v_place - 1) * p_calls + p_at]);

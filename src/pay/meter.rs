@@ -132,6 +132,11 @@ pub struct Metered {
 }
 
 impl Metered {
+    /// The asset, as the database names it, and the amount of a price that was admitted.
+    pub fn paid_with(&self, price: &Price) -> Option<(String, i64)> {
+        price.assets.get(self.place).map(|asset| (asset.clone(), self.amount))
+    }
+
     /// The read has succeeded: its price is owed.
     pub fn charge(mut self) {
         self.is_charged = true;

@@ -71,6 +71,16 @@ pub struct Price {
     pub(crate) amounts: Box<[i64]>,
 }
 
+impl Price {
+    /// The same price, which can be paid only in these assets: nobody has enough of the others.
+    #[must_use]
+    pub fn only_in(&self, assets: &[String]) -> Self {
+        let amounts = self.assets.iter().zip(&self.amounts);
+        let amounts = amounts.map(|(asset, amount)| if assets.contains(asset) { *amount } else { i64::MAX });
+        Self { assets: Arc::clone(&self.assets), amounts: amounts.collect() }
+    }
+}
+
 impl Prices {
     /// Prices in these assets. A caller who has credit in several pays in the first one. Without assets, calls are free.
     #[must_use]
@@ -110,6 +120,13 @@ impl Prices {
             .collect();
         let is_free = amounts.iter().all(|amount| *amount == 0);
         (!is_free).then(|| Arc::new(Price { assets: Arc::clone(&any.assets), amounts }))
+    }
+
+    /// An asset in which calls can be paid, by its network and its id in any spelling.
+    #[must_use]
+    pub fn asset(&self, network: &str, id: &str) -> Option<&Asset> {
+        let mut assets = self.assets.iter().map(|prices| &prices.asset);
+        assets.find(|asset| asset.network().to_string() == network && asset.is(id))
     }
 
     /// The assets in which calls can be paid, as the database names them.

@@ -77,6 +77,8 @@ catalogue! {
         "Use a token with the scope named in `scope`."
     TokenLimited FORBIDDEN "token-limited" "The token is limited to other calls."
         "Nothing was changed. `detail` says which methods or names the token may use (`getMe`). Use a token without this limit."
+    AllowanceExceeded FORBIDDEN "allowance-exceeded" "The allowance of the token is used up."
+        "Nothing was changed. `detail` says what is left (`listTokens`). Ask the one who made the token for another one."
     QuotaExceeded FORBIDDEN "quota-exceeded" "The payer has as much of this as it may have."
         "`limit` is the quota, `detail` names what there is too much of. Nothing was changed. Delete some first."
     NotFound NOT_FOUND "not-found" "The resource or the path does not exist."

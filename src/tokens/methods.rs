@@ -4,8 +4,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::limits::{Wish, narrow};
 use super::types::{CreatedToken, ListedToken};
-use crate::auth::{Scope, Token, TokenId, TokenLimits, TokenMs, scopes};
+use crate::auth::{Allowance, Scope, Token, TokenId, TokenMs, scopes};
 use crate::call::{Context, Entry, Method, Spec, method};
 use crate::name::Name;
 use crate::number::Bounded;
@@ -19,8 +20,6 @@ use crate::waiting::Wake;
 pub const METHODS: &[Entry] =
     &[Entry::of::<CreateToken>(), Entry::of::<ListTokens>(), Entry::of::<RotateToken>(), Entry::of::<RevokeToken>()];
 
-/// Methods to which a token can be limited.
-const METHODS_MAX: usize = 100;
 /// 24 hours.
 const OVERLAP_MS_MAX: i64 = 86_400_000;
 
@@ -79,35 +78,9 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>, example = "jobs-")]
     pub prefix: Option<Name>,
-}
-
-impl CreateToken {
-    /// Completes the limits, and checks that the token that asks has none narrower.
-    fn limit(&mut self, by: &TokenLimits, known: &[Entry]) -> Result<(), Problem> {
-        let invalid = |member, detail: String| Problem::new(Code::InvalidValue).field(member, detail);
-        if let Some(methods) = &self.methods {
-            if methods.is_empty() || methods.len() > METHODS_MAX {
-                return Err(invalid("/methods", format!("must be 1 to {METHODS_MAX} methods")));
-            }
-            let is_known = |name: &String| known.iter().any(|entry| entry.spec.name == name);
-            if let Some(unknown) = methods.iter().position(|name| !is_known(name)) {
-                return Err(invalid(&format!("/methods/{unknown}"), "must be the operationId of a method".to_owned()));
-            }
-            if let Some(other) = methods.iter().position(|name| !by.allows_method(name)) {
-                let detail = "must be a method that the token that asks may call";
-                return Err(invalid(&format!("/methods/{other}"), detail.to_owned()));
-            }
-        }
-        match (&self.prefix, &by.prefix) {
-            (Some(prefix), Some(own)) if !by.allows_name(prefix.as_str()) => {
-                return Err(invalid("/prefix", format!("must begin with `{}`", own.as_str())));
-            }
-            _ => {}
-        }
-        self.methods = self.methods.take().or_else(|| by.methods.clone());
-        self.prefix = self.prefix.take().or_else(|| by.prefix.clone());
-        Ok(())
-    }
+    /// What the token may do in all. Default: anything, or the allowance of the calling token, which it then shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
 }
 
 impl Method for CreateToken {
@@ -123,7 +96,9 @@ impl Method for CreateToken {
         let grant = context.grant()?;
         let scopes = self.scopes.get_or_insert_with(|| grant.scopes.clone());
         scopes.iter().try_for_each(|scope| context.require(*scope))?;
-        self.limit(&grant.limits, context.methods)?;
+        let wish = Wish { methods: self.methods.take(), prefix: self.prefix.take(), allowance: self.allowance.take() };
+        let narrowed = narrow(grant, wish, context)?;
+        (self.methods, self.prefix, self.allowance) = (narrowed.methods, narrowed.prefix, narrowed.allowance);
         self.secret = Secret::generate(&grant.token);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A token makes only tokens with at most its own rights and lifetime, and they are revoked with it. The functions behind
 //! the methods are in `src/auth/account.sql`: only `payerbase_auth` reaches tokens.
 
+mod limits;
 pub mod methods;
 pub mod routes;
 pub mod types;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::{TokenId, TokenLimits};
+use crate::auth::{AllowanceLeft, TokenId, TokenLimits};
 use crate::name::Name;
 use crate::time::Time;
 
@@ -33,6 +33,10 @@ pub struct ListedToken {
     /// Its limits beside the scopes.
     #[serde(flatten)]
     pub limits: TokenLimits,
+    /// What is left of its allowance, which the tokens that it has made share; `null` if it has none.
+    #[serde(default)]
+    #[schema(required)]
+    pub allowance: Option<AllowanceLeft>,
 }
 
 /// A new token.

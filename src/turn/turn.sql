@@ -85,8 +85,7 @@ begin
         v_all_paid_in[v_at] := v_paid_in;
       end if;
     end if;
-    if v_at <= v_run_end and results[v_at] is not null then
-      null;
+    if v_at <= v_run_end and results[v_at] is not null then null;
     elsif not v_locked then
       results[v_at] := '{"busy":null}';
     elsif v_has_run and clock_timestamp() - v_started > v_budget then
@@ -106,7 +105,8 @@ begin
         when v_paid_in is null then rpc.write_if_paid(
           v_payer, p_methods[v_at], p_params[v_at], p_conditions[v_at], p_assets, p_prices, v_calls, v_at)
         when p_conditions[v_at] is null then rpc.dispatch_write(v_payer, p_methods[v_at], p_params[v_at]::jsonb)
-        else rpc.write_with_conditions(v_payer, p_methods[v_at], p_params[v_at]::jsonb, p_conditions[v_at]::jsonb)
+        else rpc.write_with_conditions(v_payer, p_methods[v_at], p_params[v_at]::jsonb, p_conditions[v_at]::jsonb,
+          p_assets[v_paid_in], p_prices[(v_paid_in - 1) * v_calls + v_at])
       end;
       ended[v_at] := clock_timestamp() - v_started;
       v_has_run := true;

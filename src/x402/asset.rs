@@ -80,7 +80,8 @@ impl Asset {
     }
 
     /// Whether a text is the id of this asset, in any spelling.
-    pub(super) fn is(&self, id: &str) -> bool {
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
         match &self.token {
             Token::Eip3009 { contract, .. } => id.parse().as_ref() == Ok(contract),
             Token::Stx => id == STX,

@@ -10,6 +10,7 @@
     reason = "these are tests"
 )]
 
+mod allowances;
 mod auth;
 mod backup;
 mod checker;

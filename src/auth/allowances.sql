@@ -1,0 +1,105 @@
+-- Allowances: what tokens may do in all, in calls and in assets. Installed as payerbase_auth. The functions take the
+-- payer of the turn, so an allowance changes under the payer's lock.
+
+-- Stores the allowance of a new token.
+--   p_allowance  {"calls": .., "spend": [{"network": .., "asset": .., "amount": ".."}]}
+create function auth.allow(p_payer text, p_id text, p_allowance jsonb) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_given record;
+begin
+  for v_given in
+    select 'calls' as unit, (p_allowance->>'calls')::bigint as amount
+    union all
+    select network || '/' || asset, amount
+      from jsonb_to_recordset(p_allowance->'spend') as spend (network text, asset text, amount bigint)
+  loop
+    if v_given.amount is not null then
+      insert into auth.allowances (payer, id, unit, total, remaining)
+        values (p_payer, p_id, v_given.unit, v_given.amount, v_given.amount);
+    end if;
+  end loop;
+end $$;
+
+-- An allowance as its payer sees it; NULL if there is none.
+create function auth.shown_allowance(p_payer text, p_id text) returns json
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_calls json;
+  v_spend json;
+begin
+  if p_id is null then
+    return null;
+  end if;
+  select json_build_object('total', total, 'remaining', remaining) into v_calls
+    from auth.allowances
+    where payer = p_payer and id = p_id and unit = 'calls';
+  select json_agg(json_build_object(
+      'network', split_part(unit, '/', 1), 'asset', substring(unit from position('/' in unit) + 1),
+      'total', total::text, 'remaining', remaining::text) order by unit) into v_spend
+    from auth.allowances
+    where payer = p_payer and id = p_id and unit <> 'calls';
+  return json_build_object('calls', v_calls, 'spend', v_spend);
+end $$;
+
+create function auth.own_allowance(p_id text) returns json
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+begin
+  return auth.shown_allowance(v_payer, p_id);
+end $$;
+
+-- The problem of calls that are more than the rights of their caller; NULL if they are not.
+--   p_rights  "allowance": id of the allowance; "calls": the number of calls
+--   p_asset   the asset in which the calls are paid; NULL: they are free
+create function auth.check_rights(p_rights jsonb, p_asset text, p_price bigint) returns json
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_id text := p_rights->>'allowance';
+  v_calls bigint := (p_rights->>'calls')::bigint;
+  v_unit text;
+  v_remaining bigint;
+begin
+  select unit, remaining into v_unit, v_remaining
+    from auth.allowances
+    where payer = v_payer and id = v_id
+      and remaining < case unit when 'calls' then v_calls when p_asset then p_price else 0 end
+    limit 1;
+  if not found then
+    return null;
+  end if;
+  return json_build_object('problem', json_build_object(
+    'code', 'allowance-exceeded',
+    'detail', format('Nothing was changed: the allowance of the token has %s left.', case v_unit
+      when 'calls' then format('%s calls', v_remaining)
+      else format('%s of %s', v_remaining, v_unit) end)));
+end $$;
+
+-- Takes calls and their price from an allowance in which there is enough (auth.check_rights).
+create function auth.use_rights(p_rights jsonb, p_asset text, p_price bigint) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_id text := p_rights->>'allowance';
+  v_calls bigint := (p_rights->>'calls')::bigint;
+begin
+  update auth.allowances
+    set remaining = remaining - case unit when 'calls' then v_calls else p_price end
+    where payer = v_payer and id = v_id and unit in ('calls', p_asset);
+end $$;
+
+grant execute on function
+  auth.own_allowance(text), auth.check_rights(jsonb, text, bigint), auth.use_rights(jsonb, text, bigint)
+  to payerbase_rpc;
