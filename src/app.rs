@@ -13,7 +13,7 @@ use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, DatabaseKeys, SignIn, Slugs, Tokens, register_caches};
+use crate::auth::{Authenticator, DatabaseKeys, Grants, SignIn, Slugs, Tokens, register_caches};
 use crate::call::{CallSettings, Engine, Services};
 use crate::db::Database;
 use crate::db::readiness::Readiness;
@@ -123,7 +123,7 @@ impl Application {
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
         let tokens = Tokens::measured(database.clone(), token_cache);
-        let authenticator = web::Data::new(Authenticator::new(tokens));
+        let authenticator = web::Data::new(Authenticator::new(tokens, Grants::new(database.clone())));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), &document));

@@ -8,7 +8,7 @@ create type auth.shown_token as (
 );
 create type auth.shown_entry as (
   id uuid, at timestamptz, event text, "tokenId" text, "byTokenId" text, scopes text[], network text, "paymentId" uuid,
-  methods text[], prefix text
+  methods text[], prefix text, grantee text, code text, calls bigint
 );
 
 -- A UUID of version 7 for a time, with the rest of another UUID. They sort by time.
@@ -40,10 +40,11 @@ declare
   v_tokens text[];
   v_allowances text[];
 begin
-  insert into auth.audit (payer, id, at, event, token, by_token, scopes, network, payment, methods, prefix)
+  insert into auth.audit (
+      payer, id, at, event, token, by_token, scopes, network, payment, methods, prefix, grantee, code, calls)
     values (
       p_payer, v_id, v_now, p_event, v_entry.token, v_entry.by_token, v_entry.scopes, v_entry.network, v_entry.payment,
-      v_entry.methods, v_entry.prefix);
+      v_entry.methods, v_entry.prefix, v_entry.grantee, v_entry.code, v_entry.calls);
   v_entries := array(
     select id
       from auth.audit
@@ -173,7 +174,7 @@ as $$
 $$;
 
 -- Stores a token that another one made. Returns it.
-create function auth.make(p_token auth.tokens) returns json
+create function auth.keep(p_token auth.tokens) returns auth.tokens
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -184,11 +185,12 @@ begin
   p_token.created_at := v_now;
   insert into auth.tokens (
       payer, id, secret_sha256, scopes, name, created_at, expires_at, parent, methods, prefix, allowance,
-      allowance_assets)
+      allowance_assets, grantee, grantee_pays)
     values (
       v_payer, p_token.id, p_token.secret_sha256, p_token.scopes, p_token.name, v_now, p_token.expires_at,
-      p_token.parent, p_token.methods, p_token.prefix, p_token.allowance, p_token.allowance_assets);
-  return json_build_object('ok', auth.shown(p_token));
+      p_token.parent, p_token.methods, p_token.prefix, p_token.allowance, p_token.allowance_assets,
+      p_token.grantee, p_token.grantee_pays);
+  return p_token;
 end $$;
 
 -- What an entry of the log says of a token.
@@ -199,31 +201,32 @@ set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'token', p_token.id, 'by_token', p_by, 'scopes', p_token.scopes, 'methods', p_token.methods,
-    'prefix', p_token.prefix)
+    'prefix', p_token.prefix, 'grantee', p_token.grantee)
 $$;
 
--- Makes a token.
+-- The token that a caller wishes to make, with its allowance, which is stored; or the problem.
 --   p_params  "secret": the new token, and "by", the token of the caller; "scopes", at most those of "by"; "name";
 --             "lifetimeMs"; "methods" and "prefix", at least as narrow as those of "by"; "allowance" (auth.allow), only
 --             if "by" has none to share
-create function auth.create_own_token(p_params jsonb) returns json
-language plpgsql security definer
+create function auth.wish(p_payer text, p_params jsonb, out token auth.tokens, out problem json)
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_payer text := tenant.current_payer();
   v_secret jsonb := p_params->'secret';
   v_token auth.tokens := jsonb_populate_record(null::auth.tokens, p_params);
-  v_maker record := auth.check_maker(v_payer, v_secret->>'by');
+  v_maker record := auth.check_maker(p_payer, v_secret->>'by');
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := v_now + make_interval(secs => (p_params->>'lifetimeMs')::bigint / 1000.0);
 begin
-  if v_maker.problem is not null then
-    return v_maker.problem;
-  elsif v_expires_at > v_maker.until then
-    return auth.invalid_value('/lifetimeMs', 'must end before the token of the caller expires');
+  problem := v_maker.problem;
+  if problem is null and v_expires_at > v_maker.until then
+    problem := auth.invalid_value('/lifetimeMs', 'must end before the token of the caller expires');
   end if;
-  v_token.payer := v_payer;
+  if problem is not null then
+    return;
+  end if;
+  v_token.payer := p_payer;
   v_token.id := v_secret->>'id';
   v_token.secret_sha256 := decode(v_secret->>'sha256', 'hex');
   v_token.expires_at := coalesce(v_expires_at, least(v_maker.until, v_now + {{token_lifetime}}));
@@ -233,14 +236,31 @@ begin
     v_token.allowance_assets := nullif(array(
       select network || '/' || asset
         from jsonb_to_recordset(p_params->'allowance'->'spend') as spend (network text, asset text)), '{}');
-    perform auth.allow(v_payer, v_token.id, p_params->'allowance');
+    perform auth.allow(p_payer, v_token.id, p_params->'allowance');
   else
     select allowance, allowance_assets into v_token.allowance, v_token.allowance_assets
       from auth.tokens
-      where payer = v_payer and id = v_token.parent;
+      where payer = p_payer and id = v_token.parent;
+  end if;
+  token := v_token;
+end $$;
+
+-- Makes a token.
+create function auth.create_own_token(p_params jsonb) returns json
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_wished record := auth.wish(v_payer, p_params);
+  v_token auth.tokens := v_wished.token;
+begin
+  if v_wished.problem is not null then
+    return v_wished.problem;
   end if;
   perform auth.note(v_payer, 'token-created', auth.about(v_token, v_token.parent));
-  return auth.make(v_token);
+  v_token := auth.keep(v_token);
+  return json_build_object('ok', auth.shown(v_token));
 end $$;
 
 -- Whether a token was made with another one, directly or not, or is the same.
@@ -280,7 +300,7 @@ begin
   end if;
   select * into v_token
     from auth.tokens
-    where payer = v_payer and id = v_id and revoked_at is null and expires_at > v_now
+    where payer = v_payer and id = v_id and grantee is null and revoked_at is null and expires_at > v_now
     for update;
   if not found then
     return '{"problem":{"code":"not-found"}}';
@@ -294,13 +314,14 @@ begin
   v_token.id := v_secret->>'id';
   v_token.secret_sha256 := decode(v_secret->>'sha256', 'hex');
   v_token.parent := v_id;
-  return auth.make(v_token);
+  v_token := auth.keep(v_token);
+  return json_build_object('ok', auth.shown(v_token));
 end $$;
 
--- Revokes a token and all that were made with it. A token with limits revokes only those that were made with it.
+-- Revokes a token, or a grant, and all that were made with it. A token with limits revokes only those that it made.
 --   p_params  "id"; "by": the token of the caller
-create function auth.revoke_own_token(p_params jsonb) returns json
-language plpgsql security definer
+create function auth.revoke_own(p_params jsonb, p_is_grant boolean) returns json
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -315,20 +336,30 @@ begin
     where payer = v_payer and id = v_by;
   select revoked_at into v_revoked_at
     from auth.tokens
-    where payer = v_payer and id = v_id;
+    where payer = v_payer and id = v_id and (grantee is not null) = p_is_grant;
   if not found or (v_is_limited and not auth.descends(v_payer, v_id, v_by)) then
     return '{"problem":{"code":"not-found"}}';
   end if;
   perform auth.revoke_all(v_payer, v_id);
   if v_revoked_at is null then
-    perform auth.note(v_payer, 'token-revoked', jsonb_build_object('token', v_id, 'by_token', v_by));
+    perform auth.note(
+      v_payer, case when p_is_grant then 'grant-revoked' else 'token-revoked' end,
+      jsonb_build_object('token', v_id, 'by_token', v_by));
   end if;
   return '{"ok":null}';
 end $$;
 
--- A page of the payer's tokens, newest first. The cursor is the last token of the previous page.
-create function auth.list_own_tokens(p_params jsonb) returns json
-language plpgsql stable security definer
+create function auth.revoke_own_token(p_params jsonb) returns json
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return auth.revoke_own(p_params, false);
+end $$;
+
+-- A page of the payer's tokens, or of its grants, newest first. The cursor is the last one of the previous page.
+create function auth.page_of_own(p_params jsonb, p_is_grant boolean) returns json
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -336,23 +367,39 @@ declare
   v_limit integer := (p_params->>'limit')::integer;
   v_last text := p_params->>'cursor';
   v_last_at timestamptz;
-  v_items auth.shown_token[];
+  v_tokens auth.tokens[];
+  v_items json[] := '{}';
 begin
   select created_at into v_last_at
     from auth.tokens
-    where payer = v_payer and id = v_last;
+    where payer = v_payer and id = v_last and (grantee is not null) = p_is_grant;
   if v_last is not null and not found then
     return auth.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
   end if;
-  v_items := array(
-    select auth.shown(tokens)
+  v_tokens := array(
+    select tokens
       from auth.tokens
-      where payer = v_payer and (v_last is null or (created_at, id) < (v_last_at, v_last))
+      where payer = v_payer and (grantee is not null) = p_is_grant
+        and (v_last is null or (created_at, id) < (v_last_at, v_last))
       order by created_at desc, id desc
       limit v_limit + 1);
+  for i in 1 .. least(cardinality(v_tokens), v_limit) loop
+    v_items[i] := case
+      when p_is_grant then to_json(auth.show_grant(v_tokens[i]))
+      else to_json(auth.shown(v_tokens[i]))
+    end;
+  end loop;
   return json_build_object('ok', json_build_object(
-    'items', to_json(v_items[:v_limit]),
-    'nextCursor', case when cardinality(v_items) > v_limit then v_items[v_limit].id end));
+    'items', array_to_json(v_items),
+    'nextCursor', case when cardinality(v_tokens) > v_limit then v_tokens[v_limit].id end));
+end $$;
+
+create function auth.list_own_tokens(p_params jsonb) returns json
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return auth.page_of_own(p_params, false);
 end $$;
 
 -- A page of the payer's log, newest first. The cursor is the last entry of the previous page.
@@ -367,7 +414,8 @@ declare
   v_items auth.shown_entry[];
 begin
   v_items := array(
-    select row(id, at, event, token, by_token, scopes, network, payment, methods, prefix)::auth.shown_entry
+    select row(id, at, event, token, by_token, scopes, network, payment, methods, prefix, grantee, code,
+        calls)::auth.shown_entry
       from auth.audit
       where payer = v_payer and id < v_last
       order by id desc

@@ -56,8 +56,8 @@ begin
   return auth.shown_allowance(v_payer, p_id);
 end $$;
 
--- The problem of calls that are more than the rights of their caller; NULL if they are not.
---   p_rights  "allowance": id of the allowance; "calls": the number of calls
+-- The problem of calls that the rights of their caller do not allow; NULL if they do.
+--   p_rights  "grant": id of the grant that they use; "allowance": id of the allowance; "calls": the number of calls
 --   p_asset   the asset in which the calls are paid; NULL: they are free
 create function auth.check_rights(p_rights jsonb, p_asset text, p_price bigint) returns json
 language plpgsql stable security definer
@@ -67,9 +67,18 @@ declare
   v_payer text := tenant.current_payer();
   v_id text := p_rights->>'allowance';
   v_calls bigint := (p_rights->>'calls')::bigint;
+  v_grant text := p_rights->>'grant';
   v_unit text;
   v_remaining bigint;
 begin
+  -- The lock of the payer is held, so a grant that is revoked now has ended.
+  if v_grant is not null and not exists (
+    select
+      from auth.tokens
+      where payer = v_payer and id = v_grant and revoked_at is null and expires_at > clock_timestamp())
+  then
+    return '{"problem":{"code":"not-granted","detail":"Nothing was changed: the grant has ended."}}';
+  end if;
   select unit, remaining into v_unit, v_remaining
     from auth.allowances
     where payer = v_payer and id = v_id
@@ -80,7 +89,7 @@ begin
   end if;
   return json_build_object('problem', json_build_object(
     'code', 'allowance-exceeded',
-    'detail', format('Nothing was changed: the allowance of the token has %s left.', case v_unit
+    'detail', format('Nothing was changed: the allowance has %s left.', case v_unit
       when 'calls' then format('%s calls', v_remaining)
       else format('%s of %s', v_remaining, v_unit) end)));
 end $$;

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use secrecy::SecretString;
 
+use super::grants::Grants;
 use super::proof::Proof;
 use super::token::Token;
 use super::tokens::Tokens;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
 /// Authenticates requests.
 pub struct Authenticator {
     tokens: Arc<Tokens>,
+    grants: Grants,
 }
 
 /// A credential of a request. Another kind of credential will be another variant.
@@ -40,10 +43,25 @@ impl Credential {
 }
 
 impl Authenticator {
-    /// Verifies tokens with `tokens`.
+    /// Verifies tokens with `tokens`, and looks up what payers have granted.
     #[must_use]
-    pub fn new(tokens: Arc<Tokens>) -> Self {
-        Self { tokens }
+    pub fn new(tokens: Arc<Tokens>, grants: Grants) -> Self {
+        Self { tokens, grants }
+    }
+
+    /// The proof of a caller who acts for another payer.
+    ///
+    /// # Errors
+    /// `not-granted` if the payer has granted nothing to the caller; `overloaded`, `database-unavailable`.
+    pub async fn act_for(&self, payer: &Payer, caller: Proof) -> Result<Proof, Problem> {
+        if payer == caller.payer() {
+            return Ok(caller);
+        }
+        let given = self.grants.of(payer, caller.payer()).await?;
+        match given.is_empty() {
+            true => Err(Problem::new(Code::NotGranted)),
+            false => Ok(Proof::of_grantee(caller, payer.clone(), given)),
+        }
     }
 
     /// The proof that a request carries.

@@ -10,6 +10,8 @@ limits! {
     TOKEN_LIFETIME: time = Duration::from_hours(24);
     /// Valid tokens of a payer that were made with other tokens.
     TOKENS_MAX: number = 1_000;
+    /// Valid grants of a payer to the same grantee.
+    GRANTS_MAX: number = 16;
     /// How long an expired token is listed.
     TOKENS_KEPT: time = Duration::from_hours(30 * 24);
     /// How long an entry of the log of an account is kept.

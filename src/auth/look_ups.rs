@@ -25,7 +25,7 @@ pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Source<T> {
     pub database: Database,
     pub pool: fn(&Database) -> &Pool,
-    /// Takes an array of keys, and returns a row for each key that exists.
+    /// Takes an array of keys, and returns rows for each key that exists.
     pub statement: &'static str,
     /// The key and the value of a row.
     pub read: fn(&PgRow) -> sqlx::Result<(String, T)>,
@@ -33,10 +33,10 @@ pub(super) struct Source<T> {
     pub statements_max: usize,
 }
 
-/// A look-up that waits. `None`: the key does not exist. `Err`: why the database did not answer.
+/// A look-up that waits. Without values, the key does not exist. `Err`: why the database did not answer.
 struct Wanted<T> {
     key: String,
-    reply: oneshot::Sender<Result<Option<T>, String>>,
+    reply: oneshot::Sender<Result<Vec<T>, String>>,
 }
 
 /// Looks up values by their keys.
@@ -52,11 +52,11 @@ impl<T: Clone + Send + Sync + 'static> LookUps<T> {
         Self { waiting }
     }
 
-    /// The value of a key. `None` if the key does not exist.
+    /// The values of a key, one for each row. Empty if the key does not exist.
     ///
     /// # Errors
     /// `overloaded` if too many look-ups wait, `database-unavailable`.
-    pub async fn find(&self, key: &str) -> Result<Option<T>, Problem> {
+    pub async fn find(&self, key: &str) -> Result<Vec<T>, Problem> {
         let (reply, found) = oneshot::channel();
         let wanted = Wanted { key: key.to_owned(), reply };
         self.waiting.try_send(wanted).map_err(|_full| {
@@ -64,7 +64,7 @@ impl<T: Clone + Send + Sync + 'static> LookUps<T> {
             Problem::new(Code::Overloaded)
         })?;
         let cause = match tokio::time::timeout(LOOK_UP_TIMEOUT, found).await {
-            Ok(Ok(Ok(value))) => return Ok(value),
+            Ok(Ok(Ok(values))) => return Ok(values),
             Ok(Ok(Err(cause))) => cause,
             Ok(Err(_panicked)) => "the task panicked".to_owned(),
             Err(_elapsed) => "the database did not reply in time".to_owned(),
@@ -101,14 +101,21 @@ async fn answer<T: Clone>(source: &Source<T>, batch: Vec<Wanted<T>>) {
         sqlx::query(source.statement).bind(keys).fetch_all(&mut *connection).await
     };
     let found = in_time(LOOK_UP_TIMEOUT, rows).await;
-    let found: sqlx::Result<HashMap<String, T>> = found.and_then(|rows| rows.iter().map(source.read).collect());
+    let found = found.and_then(|rows| {
+        let mut by_key: HashMap<String, Vec<T>> = HashMap::new();
+        for row in &rows {
+            let (key, value) = (source.read)(row)?;
+            by_key.entry(key).or_default().push(value);
+        }
+        Ok(by_key)
+    });
     let found = match found {
         Ok(found) => Ok(found),
         Err(error) => Err(source.database.why(&error).await),
     };
     for Wanted { key, reply } in batch {
-        let value = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Clone::clone);
+        let values = found.as_ref().map(|found| found.get(&key).cloned().unwrap_or_default()).map_err(Clone::clone);
         // The caller may have gone.
-        let _gone = reply.send(value);
+        let _gone = reply.send(values);
     }
 }

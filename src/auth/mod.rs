@@ -7,6 +7,7 @@ mod authenticator;
 mod cache_metrics;
 mod challenge;
 mod database_key;
+mod grants;
 pub mod limits;
 mod look_ups;
 mod proof;
@@ -22,6 +23,7 @@ pub use allowance::{Allowance, AllowanceLeft, AllowanceOf, SpendMax};
 pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
 pub use database_key::{DatabaseKey, DatabaseKeys};
+pub use grants::{Given, Grants};
 pub use limits::TokenMs;
 pub use proof::Proof;
 pub use request_sign_in::{NotSignedIn, RequestLine, SignedRequest};
@@ -34,4 +36,5 @@ pub use token_limits::TokenLimits;
 pub use tokens::{Grant, Tokens, create_token};
 
 /// The functions of this room.
-pub(crate) const SQL: &[&str] = &[include_str!("allowances.sql"), include_str!("rpc.sql"), include_str!("account.sql")];
+pub(crate) const SQL: &[&str] =
+    &[include_str!("allowances.sql"), include_str!("rpc.sql"), include_str!("account.sql"), include_str!("grants.sql")];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::grants::Given;
 use super::scope::Scope;
 use super::tokens::Grant;
 use crate::payer::Payer;
@@ -26,11 +27,24 @@ enum Kind {
     /// The caller has signed a payment, or a sign-in for the request. It may run what a wallet would pay for, but nothing of the
     /// account.
     Signature(Payer),
+    /// The caller acts for another payer, who has granted it rights.
+    Grantee(Arc<Grantee>),
     /// No token: a visitor follows a link, or the sweeper works. Only calls without a scope may run.
     NoToken(Payer),
 }
 
+struct Grantee {
+    caller: Proof,
+    payer: Payer,
+    given: Arc<[Arc<Given>]>,
+}
+
 impl Proof {
+    /// The proof of a caller who acts for a payer with one of these grants.
+    pub(super) fn of_grantee(caller: Self, payer: Payer, given: Arc<[Arc<Given>]>) -> Self {
+        Self(Kind::Grantee(Arc::new(Grantee { caller, payer, given })))
+    }
+
     pub(super) fn of_grant(grant: Arc<Grant>) -> Self {
         Self(Kind::Grant(grant))
     }
@@ -54,7 +68,26 @@ impl Proof {
     pub fn payer(&self) -> &Payer {
         match &self.0 {
             Kind::Grant(grant) => &grant.payer,
+            Kind::Grantee(grantee) => &grantee.payer,
             Kind::Signature(payer) | Kind::NoToken(payer) => payer,
+        }
+    }
+
+    /// The payer who sends the call: another one than that of the call if it acts for that one.
+    #[must_use]
+    pub fn caller(&self) -> &Payer {
+        match &self.0 {
+            Kind::Grantee(grantee) => grantee.caller.payer(),
+            Kind::Grant(_) | Kind::Signature(_) | Kind::NoToken(_) => self.payer(),
+        }
+    }
+
+    /// The grants with which the caller acts for the payer, the oldest first. `None`: it is the payer.
+    #[must_use]
+    pub fn given(&self) -> Option<&[Arc<Given>]> {
+        match &self.0 {
+            Kind::Grantee(grantee) => Some(&grantee.given),
+            Kind::Grant(_) | Kind::Signature(_) | Kind::NoToken(_) => None,
         }
     }
 
@@ -63,16 +96,26 @@ impl Proof {
     pub fn grant(&self) -> Option<&Grant> {
         match &self.0 {
             Kind::Grant(grant) => Some(grant),
+            Kind::Grantee(grantee) => grantee.caller.grant(),
             Kind::Signature(_) | Kind::NoToken(_) => None,
         }
     }
 
-    /// Checks that the token has a scope.
+    /// Whether the caller has signed the request, and has no token.
+    fn is_signed(&self) -> bool {
+        match &self.0 {
+            Kind::Signature(_) => true,
+            Kind::Grantee(grantee) => grantee.caller.is_signed(),
+            Kind::Grant(_) | Kind::NoToken(_) => false,
+        }
+    }
+
+    /// Checks that the caller's token has a scope. What it may do for another payer is not checked here.
     ///
     /// # Errors
     /// `missing-scope`, also for visitors.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
-        let is_signed = matches!(self.0, Kind::Signature(_)) && !needed.is_of_account();
+        let is_signed = self.is_signed() && !needed.is_of_account();
         if is_signed || self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }

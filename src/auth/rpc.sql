@@ -16,7 +16,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null, methods, prefix, allowance, allowance_assets
     from auth.tokens
-    where id = any (p_ids)
+    where id = any (p_ids) and grantee is null
 $$;
 
 -- The same for servers that do not know allowances: tokens with an allowance are unknown to them.
@@ -32,7 +32,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null, methods, prefix
     from auth.tokens
-    where id = any (p_ids) and allowance is null
+    where id = any (p_ids) and allowance is null and grantee is null
 $$;
 
 -- The same for servers that do not know limits: tokens with limits are unknown to them.
@@ -48,7 +48,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = any (p_ids) and methods is null and prefix is null and allowance is null
+    where id = any (p_ids) and methods is null and prefix is null and allowance is null and grantee is null
 $$;
 
 -- The token with this id. Servers that run while the database is upgraded call it.
@@ -64,7 +64,7 @@ as $$
       (extract(epoch from expires_at - clock_timestamp()) * 1000)::bigint,
       revoked_at is not null
     from auth.tokens
-    where id = p_id and methods is null and prefix is null and allowance is null
+    where id = p_id and methods is null and prefix is null and allowance is null and grantee is null
 $$;
 
 -- Ids of the tokens that were revoked, or whose time of expiry was brought forward, in the last minute. Each server
@@ -103,13 +103,13 @@ end $$;
 create function auth.list_tokens(p_payer text)
 returns table (
   id text, payer text, scopes text[], name text, created_at timestamptz, expires_at timestamptz,
-  revoked_at timestamptz, methods text[], prefix text, allowance json
+  revoked_at timestamptz, methods text[], prefix text, allowance json, grantee text
 )
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select id, payer, scopes, name, created_at, expires_at, revoked_at, methods, prefix,
-      auth.shown_allowance(payer, allowance)
+      auth.shown_allowance(payer, allowance), grantee
     from auth.tokens
     where p_payer is null or payer = p_payer
     order by payer, created_at

@@ -170,7 +170,7 @@ impl Slugs {
     }
 
     async fn owner(&self, slug: &Slug) -> Result<Payer, Problem> {
-        self.look_ups.find(slug.as_str()).await?.ok_or_else(|| Problem::new(Code::NotFound))
+        self.look_ups.find(slug.as_str()).await?.into_iter().next().ok_or_else(|| Problem::new(Code::NotFound))
     }
 
     async fn failed(&self, error: &sqlx::Error) -> Problem {

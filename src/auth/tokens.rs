@@ -58,7 +58,12 @@ pub struct Grant {
 }
 
 impl Grant {
-    fn from_row(row: &PgRow) -> Result<(String, Arc<Self>), sqlx::Error> {
+    fn from_row(row: &PgRow) -> sqlx::Result<(String, Arc<Self>)> {
+        let grant = Self::read(row)?;
+        Ok((grant.token.as_str().to_owned(), Arc::new(grant)))
+    }
+
+    pub(super) fn read(row: &PgRow) -> sqlx::Result<Self> {
         let decode = |error: String| sqlx::Error::Decode(error.into());
         let id: String = row.try_get("id")?;
         let payer: String = row.try_get("payer")?;
@@ -67,7 +72,7 @@ impl Grant {
         let (allowance, assets): (Option<String>, _) = (row.try_get("allowance")?, row.try_get("allowance_assets")?);
         let left_ms: i64 = row.try_get("expires_in_ms")?;
         let left = u64::try_from(left_ms).ok().filter(|left| *left > 0).map(Duration::from_millis);
-        let grant = Self {
+        Ok(Self {
             payer: payer.parse().map_err(|error: crate::payer::NotAnAddress| decode(error.to_string()))?,
             // Ignore scopes of newer versions.
             scopes: scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
@@ -76,14 +81,18 @@ impl Grant {
                 prefix: prefix.map(Name::try_from).transpose().map_err(decode)?,
             },
             allowance: allowance.map(|id| AllowanceOf { id, assets }),
-            token: TokenId::stored(id.clone()),
+            token: TokenId::stored(id),
             name: row.try_get("name")?,
             expires_at: row.try_get("expires_at")?,
             secret_sha256: row.try_get("secret_sha256")?,
             ends: left.and_then(|left| Instant::now().checked_add(left)),
             revoked: row.try_get("revoked")?,
-        };
-        Ok((id, Arc::new(grant)))
+        })
+    }
+
+    /// Whether it has not expired.
+    pub(super) fn is_valid(&self) -> bool {
+        !self.revoked && self.ends.is_some_and(|ends| ends > Instant::now())
     }
 }
 
@@ -193,7 +202,7 @@ impl Tokens {
         if grant.revoked {
             return Err(Problem::new(Code::TokenRevoked));
         }
-        if grant.ends.is_none_or(|ends| ends <= Instant::now()) {
+        if !grant.is_valid() {
             return Err(Problem::new(Code::TokenExpired));
         }
         Ok(grant)
@@ -213,7 +222,7 @@ impl Tokens {
 
     async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
         self.metrics.misses.inc();
-        match self.look_ups.find(id.as_str()).await {
+        match self.look_ups.find(id.as_str()).await.map(|found| found.into_iter().next()) {
             Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(grant)),
             Ok(Some(grant)) => Ok(grant),
             Ok(None) => Err(Uncached::Unknown),

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::conditions::{Conditions, IdempotencyKey, Rights};
+use super::conditions::{Conditions, IdempotencyKey};
 use super::plan::Plan;
+use super::request::Answer;
+use super::rights::Used;
 use super::tenant::Tenant;
 use crate::pay::{Price, Tier};
+use crate::payer::Payer;
 use crate::payments::Paid;
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
@@ -52,7 +55,7 @@ impl Tenant {
         let settled = self.engine.payments.settle(paid, P::SPEC.name, *request).await;
         purchase.ended(&settled);
         let receipt = settled.map_err(|problem| self.of_purchase(price.as_ref(), problem))?;
-        self.engine.meter.forget(self.payer());
+        self.engine.meter.forget(self.proof.caller());
         let is_free = P::SPEC.tier == Tier::Read && (1..=FREE_REPEATS).contains(&receipt.repeats);
         Ok(price.filter(|_| !is_free))
     }
@@ -71,26 +74,33 @@ impl Tenant {
         }
     }
 
-    /// Runs a read, takes it from the allowance of the caller, and meters its price. A read that fails costs nothing, but
-    /// counts in the allowance.
-    pub(super) async fn metered<T>(
+    /// Runs a call whose turn does not take all that it costs: takes it from allowances before, and meters its price. A call that
+    /// does nothing costs nothing, but counts in an allowance.
+    pub(super) async fn metered<P, T>(
         &self,
         price: Option<&Price>,
-        rights: Option<Rights>,
-        read: impl Future<Output = Result<T, Problem>>,
-    ) -> Result<T, Problem> {
+        used: &Used,
+        call: impl Future<Output = Result<(P, Answer<T>), Problem>>,
+    ) -> Result<(P, Answer<T>), Problem> {
         let metered = match price {
-            Some(price) => Some(self.engine.meter.admit(self.payer(), price).await?),
+            Some(price) => Some(self.engine.meter.admit(&used.pays, price).await?),
             None => None,
         };
-        if let Some(rights) = rights {
-            let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
-            self.use_rights(&rights, paid_with).await?;
-        }
-        let answer = read.await?;
-        if let Some(metered) = metered {
+        let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
+        self.use_rights(used, paid_with).await?;
+        let answer = call.await?;
+        if let Some(metered) = metered.filter(|_| !answer.1.is_free) {
             metered.charge();
         }
         Ok(answer)
+    }
+
+    /// A problem of a call that somebody pays for. The caller cannot mend it with a payment that another one has too little credit.
+    pub(super) fn of_payer(&self, pays: &Payer, price: Option<&Arc<Price>>, problem: Problem) -> Problem {
+        if problem.code() == Code::PaymentRequired && pays != self.proof.caller() {
+            let detail = "Nothing was changed: the payer who granted this has too little credit.";
+            return Problem::new(Code::AllowanceExceeded).detail(detail);
+        }
+        self.of_purchase(price, problem)
     }
 }

@@ -52,11 +52,17 @@ impl IdempotencyKey {
         Self { key: format!("payment {id}"), request_sha256 }
     }
 
+    /// The key of a caller who acts for a payer: the answers under its keys are its own.
+    #[must_use]
+    pub(super) fn of_caller(&self, caller: &str) -> Self {
+        Self { key: format!("\n{caller}\n{}", self.key), request_sha256: self.request_sha256 }
+    }
+
     /// A secret for a resource that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
     /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key can be guessed,
     /// and the id of a payment is public, so the secret depends on the key of the database.
     pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize, resource: &str) -> [u8; 24] {
-        // Neither a payer, nor a key, nor a name has the end of a line.
+        // Neither a payer, nor a name has the end of a line. A key has none, or two: that of a caller who acts for the payer.
         let data = format!("{payer}\n{index}\n{}\n{resource}", self.key);
         let code = servers.mac().chain_update(OF_LOCK).chain_update(data);
         first_bytes(code.finalize().into_bytes())
@@ -90,8 +96,12 @@ pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 /// What calls use of the rights of their caller (`auth.check_rights`).
 #[derive(Clone, Serialize)]
 pub struct Rights {
+    /// Id of the grant, if the caller acts for the payer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) grant: Option<String>,
     /// Id of the allowance.
-    pub(super) allowance: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) allowance: Option<String>,
     /// Number of calls.
     pub(super) calls: usize,
 }

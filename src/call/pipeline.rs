@@ -12,10 +12,11 @@ use super::plan::Plan;
 use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
-use super::token_limits;
+use super::token_limits::{self, Holder};
 use crate::aside::LARGE_BYTES;
 use crate::auth::{DatabaseKey, Reservation};
 use crate::pay::Price;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
 use crate::turn::{Access, CallResult, Command};
@@ -44,39 +45,37 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(&mut plan, &conditions)?;
         self.once_for_its_payment::<P>(&mut conditions);
+        if let Some(key) = conditions.key.as_mut().filter(|_| self.proof.given().is_some()) {
+            **key = key.of_caller(self.proof.caller().as_str());
+        }
         let servers = match conditions.key.is_some() && plan.steps().any(|step| step.spec.secret.is_some()) {
             true => Some(Box::pin(self.engine.keys.get()).await?.clone()),
             false => None,
         };
         let (tenant, given) = (self.clone(), conditions.clone());
         let prepare = move || {
+            let grant = tenant.choose_grant(&mut plan, &given)?;
             let weight = tenant.prepare(&mut plan, &given, servers.as_ref())?;
-            Ok((plan, Work { bytes, weight }))
+            Ok((plan, Work { bytes, weight }, grant))
         };
-        let (mut plan, work) = self.aside(bytes, Code::Overloaded, prepare).await?;
-        let rights = self.rights_used(&mut plan);
+        let (mut plan, work, grant) = self.aside(bytes, Code::Overloaded, prepare).await?;
+        let mut used = self.rights_used(&mut plan, grant.as_deref());
+        conditions.rights = used.in_turn.take();
         let price = plan.price(&self.engine.prices);
         let price = match &self.purchase {
             Some(_) => Box::pin(self.pay::<P>(&conditions, price)).await?,
             None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
             None => price,
         };
-        let taken = match (&rights, &price) {
-            (Some(_), Some(price)) if self.paid().is_none() => Some(self.price_within_rights(price)),
-            _ => price.clone(),
-        };
+        let spent = price.as_ref().map(|price| used.price(price));
+        let (metered, spent) = if used.is_metered(&P::SPEC, self.payer()) { (spent, None) } else { (None, spent) };
         let mut reserved = Vec::new();
-        let answer = match P::SPEC.access {
-            Access::Read if rights.is_some() || taken.is_some() => {
-                let attempt = self.attempt(plan, &conditions, None, work, &mut reserved);
-                Box::pin(self.metered(taken.as_deref(), rights, attempt)).await
-            }
-            Access::Read | Access::Write => {
-                conditions.rights = rights.map(Box::new);
-                self.attempt(plan, &conditions, taken, work, &mut reserved).await
-            }
+        let attempt = self.attempt(plan, &conditions, spent, work, &mut reserved);
+        let answer = match metered.is_some() || !used.before.is_empty() {
+            true => Box::pin(self.metered(metered.as_deref(), &used, attempt)).await,
+            false => attempt.await,
         };
-        let answer = answer.map_err(|problem| self.of_purchase(price.as_ref(), problem));
+        let answer = answer.map_err(|problem| self.of_payer(&used.pays, price.as_ref(), problem));
         self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
         let (plan, answer) = answer?;
         self.after_commit(plan, answer).await
@@ -127,17 +126,19 @@ impl Tenant {
     fn authorize<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
         let grant = self.proof.grant();
         if let Some(grant) = grant {
-            token_limits::check_guard(&grant.limits, conditions.guard.as_ref())?;
+            token_limits::check_guard(Holder::Token, &grant.limits, conditions.guard.as_ref())?;
         }
         plan.steps().try_for_each(|step| {
-            let guarded = grant.map_or(Ok(()), |grant| token_limits::check_guard(&grant.limits, step.guard));
+            let guarded =
+                grant.map_or(Ok(()), |grant| token_limits::check_guard(Holder::Token, &grant.limits, step.guard));
             guarded.map_err(|problem| step.position.of_step(problem))?;
             if grant.is_some_and(|grant| step.method.is_about(&grant.token)) {
                 return Ok(());
             }
             let allowed = step.spec.scope.map_or(Ok(()), |scope| self.proof.require(scope));
-            let allowed =
-                allowed.and_then(|()| grant.map_or(Ok(()), |grant| token_limits::check_method(&grant.limits, &step)));
+            let allowed = allowed.and_then(|()| {
+                grant.map_or(Ok(()), |grant| token_limits::check_method(Holder::Token, &grant.limits, &step))
+            });
             allowed.map_err(|problem| step.position.of_step(problem))
         })
     }
@@ -153,7 +154,7 @@ impl Tenant {
         let grant = self.proof.grant();
         for step in plan.steps() {
             if let Some(grant) = grant.filter(|grant| !step.method.is_about(&grant.token)) {
-                let allowed = token_limits::check_names(&grant.limits, &step);
+                let allowed = token_limits::check_names(Holder::Token, &grant.limits, &step);
                 allowed.map_err(|problem| step.position.of_step(problem))?;
             }
             if step.spec.shows_secret_once && conditions.key.is_some() {
@@ -185,7 +186,7 @@ impl Tenant {
         match conditions.to_json().filter(|_| has_needs && conditions.key.is_some()) {
             Some(params) => {
                 let ask = command(&HAS_ANSWER, params, 1, &Conditions::default());
-                Ok(!self.send::<bool>(&HAS_ANSWER, ask).await?.output)
+                Ok(!self.send::<bool>(self.payer(), &HAS_ANSWER, ask).await?.output)
             }
             None => Ok(has_needs),
         }
@@ -202,7 +203,7 @@ impl Tenant {
     /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
     /// is tried once, or refused if others wait.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
-        let Some(wait) = plan.wait() else { return self.send(&P::SPEC, command).await };
+        let Some(wait) = plan.wait() else { return self.send(self.payer(), &P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;
         let full = || {
             because("too many calls wait");
@@ -212,7 +213,7 @@ impl Tenant {
             Ok(waiter) => waiter,
             Err(NoPlace::BehindOthers) => return Err(full()),
             Err(NoPlace::First) => {
-                let answer = self.send(&P::SPEC, command).await;
+                let answer = self.send(self.payer(), &P::SPEC, command).await;
                 return match (wait.retry_after)(&answer) {
                     Some(_busy) => Err(full()),
                     None => answer,
@@ -227,7 +228,7 @@ impl Tenant {
         };
         let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
         loop {
-            let answer = self.send(&P::SPEC, command.clone()).await;
+            let answer = self.send(self.payer(), &P::SPEC, command.clone()).await;
             match (wait.retry_after)(&answer) {
                 Some(delay) if is_in_time => is_in_time = ready(delay).await,
                 _ => return answer,
@@ -235,12 +236,14 @@ impl Tenant {
         }
     }
 
+    /// Runs a command in a turn of a payer.
     pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
+        payer: &Payer,
         spec: &Spec,
         command: Command,
     ) -> Result<Answer<T>, Problem> {
-        let CallResult { json, held } = self.engine.turns.dispatch(self.payer().clone(), command).await?;
+        let CallResult { json, held } = self.engine.turns.dispatch(payer.clone(), command).await?;
         let (spec, bytes) = (*spec, json.len());
         let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
         answer.held = held;

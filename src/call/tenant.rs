@@ -81,7 +81,7 @@ impl Tenant {
         refusal: Code,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let done = self.engine.aside().run(self.payer(), bytes, work).await;
+        let done = self.engine.aside().run(self.proof.caller(), bytes, work).await;
         done.unwrap_or_else(|_not_done| Err(Problem::new(refusal)))
     }
 

@@ -1,4 +1,6 @@
-//! Whether the limits of a token allow a call. Single calls and those of a transaction are checked here, and nowhere else.
+//! Whether the limits of a token or a grant allow a call. Single calls and those of a transaction are checked here, and nowhere else.
+
+use std::fmt;
 
 use serde_json::Value;
 
@@ -8,35 +10,51 @@ use super::plan::Step;
 use crate::auth::TokenLimits;
 use crate::problem::{Code, Problem};
 
-fn refused(detail: String) -> Problem {
-    Problem::new(Code::TokenLimited).detail(format!("Nothing was changed: {detail}."))
+/// What has the limits.
+#[derive(Clone, Copy)]
+pub(super) enum Holder {
+    /// The token of the caller.
+    Token,
+    /// A grant with which the caller acts for another payer.
+    Grant,
 }
 
-/// Checks that a token may call the method of a step.
+impl Holder {
+    /// The problem of a call that is not allowed.
+    pub fn refused(self, detail: impl fmt::Display) -> Problem {
+        let (code, noun) = match self {
+            Self::Token => (Code::TokenLimited, "token"),
+            Self::Grant => (Code::NotGranted, "grant"),
+        };
+        Problem::new(code).detail(format!("Nothing was changed: the {noun} {detail}."))
+    }
+}
+
+/// Checks that a token or a grant allows the method of a step.
 ///
 /// # Errors
-/// `token-limited`
-pub(super) fn check_method(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
+/// `token-limited`, `not-granted`
+pub(super) fn check_method(holder: Holder, limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
     // `getMe` and `topUp` have no scope: every token may call them.
     if step.spec.scope.is_none() {
         return Ok(());
     }
     if !limits.allows_method(step.spec.name) {
         let methods = limits.methods.as_deref().unwrap_or_default().join(", ");
-        return Err(refused(format!("the token may call only {methods}")));
+        return Err(holder.refused(format_args!("may call only {methods}")));
     }
     Ok(())
 }
 
-/// Checks that a token may use the names of a step. It reads all parameters of a step if the token has a prefix.
+/// Checks that a token or a grant allows the names of a step. It reads all parameters of a step if there is a prefix.
 ///
 /// # Errors
-/// `token-limited`
-pub(super) fn check_names(limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
+/// `token-limited`, `not-granted`
+pub(super) fn check_names(holder: Holder, limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
     let Some(prefix) = limits.prefix.as_ref().filter(|_| step.spec.scope.is_some()) else { return Ok(()) };
     let Some(names) = step.spec.names else {
-        return Err(refused(format!(
-            "the token may use only names that begin with `{}`, and `{}` does not say by name what it uses",
+        return Err(holder.refused(format_args!(
+            "may use only names that begin with `{}`, and `{}` does not say by name what it uses",
             prefix.as_str(),
             step.spec.name
         )));
@@ -51,22 +69,22 @@ pub(super) fn check_names(limits: &TokenLimits, step: &Step<'_>) -> Result<(), P
     let are_known = !step.refers_to_name && !used.is_empty();
     match are_known && used.iter().all(|name| name.as_str().is_some_and(|name| limits.allows_name(name))) {
         true => Ok(()),
-        false => Err(refused(format!(
-            "the token may use only names that begin with `{}`: send `{}` as such a text; a `$ref` is not allowed there",
+        false => Err(holder.refused(format_args!(
+            "may use only names that begin with `{}`: send `{}` as such a text; a `$ref` is not allowed there",
             prefix.as_str(),
             names.join("`, `")
         ))),
     }
 }
 
-/// Checks that a token may use the lock of a guard.
+/// Checks that a token or a grant allows the lock of a guard.
 ///
 /// # Errors
-/// `token-limited`
-pub(super) fn check_guard(limits: &TokenLimits, guard: Option<&Guard>) -> Result<(), Problem> {
+/// `token-limited`, `not-granted`
+pub(super) fn check_guard(holder: Holder, limits: &TokenLimits, guard: Option<&Guard>) -> Result<(), Problem> {
     match guard.is_none_or(|guard| limits.allows_name(guard.lock.as_str())) {
         true => Ok(()),
-        false => Err(refused("the token may not use the lock of the guard".to_owned())),
+        false => Err(holder.refused("may not use the lock of the guard")),
     }
 }
 

@@ -10,6 +10,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
+use super::headers;
 use super::paywall::{Paywall, Toll};
 use super::rate_limits::RateLimits;
 use crate::auth::{Authenticator, Proof};
@@ -32,7 +33,8 @@ pub async fn authenticate(
     let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
     let limits = request.app_data::<web::Data<RateLimits>>().cloned();
     let limits = limits.as_ref().map(|limits| limits.get_ref());
-    let mut response = match prove(&request, toll.as_ref(), paid, limits).await {
+    let proof = prove(&request, toll.as_ref(), paid, limits).await;
+    let mut response = match Box::pin(act_for(&request, proof)).await {
         Ok(proof) => {
             paid_by(proof.payer());
             request.extensions_mut().insert(proof);
@@ -78,6 +80,15 @@ async fn prove(
             Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))
         }
         None => admit_payer(proof.payer()).map(|()| proof),
+    }
+}
+
+/// The proof of a caller who acts for the payer in its header.
+async fn act_for(request: &ServiceRequest, proof: Result<Proof, Problem>) -> Result<Proof, Problem> {
+    let proof = proof?;
+    match (headers::act_for(request.headers())?, request.app_data::<web::Data<Authenticator>>()) {
+        (Some(payer), Some(authenticator)) => authenticator.act_for(&payer, proof).await,
+        _ => Ok(proof),
     }
 }
 

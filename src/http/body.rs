@@ -36,7 +36,7 @@ pub(super) struct Caller {
 
 impl Caller {
     pub fn of(request: &HttpRequest) -> Option<Self> {
-        let payer = request.extensions().get::<Proof>()?.payer().clone();
+        let payer = request.extensions().get::<Proof>()?.caller().clone();
         Some(Self { payer, engine: request.app_data::<web::Data<Engine>>()?.clone() })
     }
 }

@@ -6,6 +6,7 @@ use super::parameters::{Parameters, decode};
 use super::paywall::PAYMENT_SIGNATURE;
 use crate::call::{Conditions, Guard, IdempotencyKey, Operation, digest_of};
 use crate::name::Name;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
 
@@ -13,6 +14,9 @@ use crate::turn::Access;
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Header with the lock that a write must hold: `name; fence=12`.
 pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
+
+/// Header with the payer for which the caller acts.
+pub const ACT_FOR: HeaderName = HeaderName::from_static("payerbase-act-for");
 
 /// The prefix of the headers that only payerbase knows.
 const OWN_PREFIX: &str = "payerbase-";
@@ -24,7 +28,7 @@ pub(super) fn of_conditions(headers: &HeaderMap) -> Result<HeaderMap, Problem> {
     for (name, value) in headers {
         if [IDEMPOTENCY_KEY, GUARD, PAYMENT_SIGNATURE].contains(name) {
             found.append(name.clone(), value.clone());
-        } else if name.as_str().starts_with(OWN_PREFIX) {
+        } else if name.as_str().starts_with(OWN_PREFIX) && *name != ACT_FOR {
             return Err(invalid_header(name, "this version does not know it"));
         }
     }
@@ -59,6 +63,13 @@ pub(super) fn conditions<M: Operation>(
         key.ok_or_else(|| invalid_header(&IDEMPOTENCY_KEY, "must be 8 to 128 characters of printable ASCII"))
     });
     Ok(Conditions { key: key.transpose()?, guard, request_sha256, ..Conditions::default() })
+}
+
+/// The payer for which the caller acts.
+pub(super) fn act_for(headers: &HeaderMap) -> Result<Option<Payer>, Problem> {
+    let payer = sole_header(headers, &ACT_FOR)?;
+    let payer = payer.map(|payer| payer.trim().parse());
+    payer.transpose().map_err(|_no_address| invalid_header(&ACT_FOR, "must be the address of a payer"))
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

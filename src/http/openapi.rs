@@ -203,6 +203,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         operation["x-price-tier"] = "sum".into();
         operation_problems::add_to_transaction(operation, methods);
         add_payment(operation, false);
+        add_act_for(operation);
         add_headers(operation, false);
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
         if let Some(scope) = method.spec.scope {
@@ -212,6 +213,9 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         operation_problems::add_to_method(operation, verb, &method.spec);
         if costs(&method.spec) {
             add_payment(operation, method.spec.tops_up);
+        }
+        if method.spec.scope.is_some_and(|scope| !scope.is_of_account()) {
+            add_act_for(operation);
         }
         if method.spec.access == Access::Write {
             add_headers(operation, method.spec.shows_secret_once);
@@ -242,6 +246,26 @@ fn add_payment(operation: &mut Value, tops_up: bool) {
     }
 }
 
+/// Adds the header of a caller who acts for another payer.
+fn add_act_for(operation: &mut Value) {
+    add_parameters(
+        operation,
+        vec![json!({
+            "name": "Payerbase-Act-For", "in": "header",
+            "description": "Address of another payer, who has granted the call to the caller (`createGrant`). The call runs \
+                on the data of that payer.",
+            "schema": {"type": "string"},
+        })],
+    );
+}
+
+fn add_parameters(operation: &mut Value, more: Vec<Value>) {
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.extend(more),
+        None => operation["parameters"] = more.into(),
+    }
+}
+
 /// Adds the headers of every write: those of the request, and `Idempotent-Replay` in its success responses. A write that shows a
 /// secret once takes no idempotency key.
 fn add_headers(operation: &mut Value, shows_secret_once: bool) {
@@ -265,10 +289,7 @@ fn add_headers(operation: &mut Value, shows_secret_once: bool) {
     if shows_secret_once {
         headers.remove(0);
     }
-    match operation["parameters"].as_array_mut() {
-        Some(parameters) => parameters.extend(headers),
-        None => operation["parameters"] = headers.into_iter().collect(),
-    }
+    add_parameters(operation, headers);
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') && !shows_secret_once {
             response["headers"]["Idempotent-Replay"] = json!({

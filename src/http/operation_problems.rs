@@ -52,7 +52,7 @@ const OF_PUBLIC_BODY: &[Code] = &[
 ];
 
 /// Problems of operations that need a scope.
-const OF_SCOPE: &[Code] = &[Code::MissingScope, Code::TokenLimited, Code::AllowanceExceeded];
+const OF_SCOPE: &[Code] = &[Code::MissingScope, Code::TokenLimited, Code::AllowanceExceeded, Code::NotGranted];
 
 /// Problems of operations that cost something.
 const OF_PRICE: &[Code] = &[

@@ -118,6 +118,12 @@ pub enum Event {
     TokenRotated,
     /// The token was revoked, with those that were made with it.
     TokenRevoked,
+    /// The grant was made. Its id is that of the token.
+    GrantCreated,
+    /// The grant was revoked.
+    GrantRevoked,
+    /// Calls with the token, or with the grant, were refused.
+    CallsRefused,
     /// The payment has arrived, and is credit.
     PaymentSettled,
     /// The payment moved no money.
@@ -153,4 +159,13 @@ pub struct AuditEntry {
     /// Limits of the token; `null` if the event does not concern them.
     #[serde(flatten)]
     pub limits: TokenLimits,
+    /// The payer who has the grant; `null` if the event is not about a grant.
+    #[schema(required, value_type = Option<Payer>, example = json!(null))]
+    pub grantee: Option<Payer>,
+    /// Code of the problem of calls that were refused; `null` for other events.
+    #[schema(required, example = json!(null))]
+    pub code: Option<String>,
+    /// Number of calls that were refused, in about a minute; `null` for other events.
+    #[schema(required, example = json!(null))]
+    pub calls: Option<i64>,
 }

@@ -1,12 +1,13 @@
 //! Methods of tokens, with their parameters.
 
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::grants::{CreateGrant, ListGrants, RevokeGrant};
 use super::limits::{Wish, narrow};
+use super::secret::Secret;
 use super::types::{CreatedToken, ListedToken};
-use crate::auth::{Allowance, Scope, Token, TokenId, TokenMs, scopes};
+use crate::auth::{Allowance, Scope, TokenId, TokenMs, scopes};
 use crate::call::{Context, Entry, Method, Spec, method};
 use crate::name::Name;
 use crate::number::Bounded;
@@ -16,35 +17,19 @@ use crate::problem::{Code, Problem};
 use crate::site::Site;
 use crate::waiting::Wake;
 
-/// All methods of tokens.
-pub const METHODS: &[Entry] =
-    &[Entry::of::<CreateToken>(), Entry::of::<ListTokens>(), Entry::of::<RotateToken>(), Entry::of::<RevokeToken>()];
+/// All methods of tokens and grants.
+pub const METHODS: &[Entry] = &[
+    Entry::of::<CreateToken>(),
+    Entry::of::<ListTokens>(),
+    Entry::of::<RotateToken>(),
+    Entry::of::<RevokeToken>(),
+    Entry::of::<CreateGrant>(),
+    Entry::of::<ListGrants>(),
+    Entry::of::<RevokeGrant>(),
+];
 
 /// 24 hours.
 const OVERLAP_MS_MAX: i64 = 86_400_000;
-
-/// A new token. Only the hash of its secret goes to the database.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Secret {
-    id: String,
-    sha256: String,
-    /// The token of the caller.
-    by: String,
-    #[serde(skip)]
-    text: SecretString,
-}
-
-impl Secret {
-    fn generate(by: &TokenId) -> Self {
-        let (token, text) = Token::generate();
-        let id = token.id.as_str().to_owned();
-        Self { id, sha256: hex::encode(token.secret.as_bytes()), by: by.as_str().to_owned(), text }
-    }
-
-    fn show_in(&self, token: &mut CreatedToken) {
-        self.text.expose_secret().clone_into(&mut token.token);
-    }
-}
 
 /// Makes a token with at most the rights of the one that asks.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

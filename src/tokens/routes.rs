@@ -3,6 +3,7 @@
 use actix_web::{delete, get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::grant_routes;
 use super::methods::{CreateToken, ListTokens, RevokeToken, RotateToken};
 use super::types::{CreatedToken, ListedToken};
 use crate::auth::TokenId;
@@ -10,9 +11,10 @@ use crate::call::{Answer, Created, Request, Tenant};
 use crate::page::Page;
 use crate::problem::Problem;
 
-/// Adds the routes of tokens.
+/// Adds the routes of tokens and grants.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service.service(create_token).service(list_tokens).service(rotate_token).service(revoke_token);
+    grant_routes::configure(service);
 }
 
 /// Make a token.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::auth::{AllowanceLeft, TokenId, TokenLimits};
 use crate::name::Name;
+use crate::payer::Payer;
 use crate::time::Time;
 
 /// A token, without its secret.
@@ -34,6 +35,51 @@ pub struct ListedToken {
     #[serde(flatten)]
     pub limits: TokenLimits,
     /// What is left of its allowance, which the tokens that it has made share; `null` if it has none.
+    #[serde(default)]
+    #[schema(required)]
+    pub allowance: Option<AllowanceLeft>,
+}
+
+/// Who pays for the calls of a grantee.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pays {
+    /// The payer who has given the grant, from its credit.
+    Payer,
+    /// The grantee, from its credit or with a payment.
+    #[default]
+    Grantee,
+}
+
+/// Rights that a payer has given to another one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Id of the grant.
+    pub id: TokenId,
+    /// The payer who has the rights.
+    pub grantee: Payer,
+    /// Who pays for the calls of the grantee.
+    pub pays: Pays,
+    /// Name of the grant; `null` if it has none.
+    #[schema(required, example = "mail agent")]
+    pub name: Option<Name>,
+    /// Scopes of the grant.
+    #[schema(example = json!(["queues:write"]))]
+    pub scopes: Vec<String>,
+    /// Time at which the grant was made.
+    pub created_at: Time,
+    /// Time at which the grant expires.
+    pub expires_at: Time,
+    /// Time at which the grant was revoked; `null` if it was not.
+    #[schema(required, example = json!(null))]
+    pub revoked_at: Option<Time>,
+    /// Id of the token that made it.
+    pub created_by: TokenId,
+    /// Its limits beside the scopes.
+    #[serde(flatten)]
+    pub limits: TokenLimits,
+    /// What is left of its allowance; `null` if it has none.
     #[serde(default)]
     #[schema(required)]
     pub allowance: Option<AllowanceLeft>,

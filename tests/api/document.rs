@@ -77,6 +77,7 @@ fn pages_refer_to_their_items() {
         [
             "AuditEntryPage",
             "CounterPage",
+            "GrantPage",
             "JobPage",
             "LedgerEntryPage",
             "LinkPage",
@@ -114,9 +115,9 @@ fn no_parameter_has_an_example_that_makes_a_first_try_fail() {
                 let schema = parameter["schema"]["$ref"].as_str().unwrap_or("#");
                 let schema = DOCUMENT.pointer(schema.trim_start_matches('#')).unwrap();
                 let example = parameter.get("example").or_else(|| schema.get("example"));
-                let is_free = ["cursor", "slug", "Payerbase-Guard", "Idempotency-Key"]
+                let is_free = ["cursor", "slug", "Payerbase-Guard", "Payerbase-Act-For", "Idempotency-Key"]
                     .contains(&parameter["name"].as_str().unwrap());
-                let of_ids = ["/v1/jobs/{id}", "/v1/tokens/{id}", "/v1/payments/{id}"];
+                let of_ids = ["/v1/jobs/{id}", "/v1/tokens/{id}", "/v1/grants/{id}", "/v1/payments/{id}"];
                 let is_free = is_free || of_ids.iter().any(|begin| path.starts_with(begin));
                 assert!(!is_free || example.is_none(), "{path}: {parameter}");
                 assert!(is_free || parameter["in"] != "path" || example.is_some(), "{path}: {parameter}");
@@ -129,8 +130,9 @@ fn no_parameter_has_an_example_that_makes_a_first_try_fail() {
 #[derive(Default)]
 struct Made {
     slug: String,
-    /// Id of a token.
+    /// Ids of a token and of a grant.
     token: String,
+    grant: String,
     /// Ids and leases of running jobs.
     running: Vec<(String, String)>,
 }
@@ -140,7 +142,9 @@ impl Made {
         if let Some(slug) = answer["slug"].as_str() {
             self.slug = slug.to_owned();
         }
-        if answer["createdBy"].is_string() {
+        if answer["grantee"].is_string() {
+            self.grant = answer["id"].as_str().unwrap().to_owned();
+        } else if answer["createdBy"].is_string() {
             self.token = answer["id"].as_str().unwrap().to_owned();
         }
         for job in answer["jobs"].as_array().into_iter().flatten().chain([answer]) {
@@ -163,6 +167,7 @@ async fn try_out(
     let name = operation["operationId"].as_str().unwrap();
     let mut body = example.clone();
     let mut at = path.replace("{slug}", &made.slug).replace("tokens/{id}", &format!("tokens/{}", made.token));
+    at = at.replace("grants/{id}", &format!("grants/{}", made.grant));
     if path.contains("/jobs/{id}") {
         let (id, lease) = made.running.last().cloned().expect("a running job");
         if name != "extendJob" {

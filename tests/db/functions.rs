@@ -10,6 +10,7 @@ const ENTRIES: &[&str] = &[
     "auth.sign_in",
     "auth.token_by_id",
     "auth.tokens_by_id",
+    "auth.tokens_granted",
     "auth.tokens_with_allowances",
     "auth.tokens_with_limits",
     "rpc.debit_reads",

@@ -39,8 +39,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an increment is not recorded under its key",
         functions: "rpc.write_with_conditions",
-        from: "json_typeof(v_answer->'ok') is not null",
-        to: "json_typeof(v_answer->'ok') is not null and p_method <> 'increment'",
+        from: "if v_key is not null then\n    perform",
+        to: "if v_key is not null and p_method <> 'increment' then\n    perform",
     },
     Mutant {
         name: "a transaction keeps the calls before the one that was refused",

@@ -60,6 +60,8 @@ pub struct Things {
     pub token: String,
     /// Id of a token that was made with another one.
     pub token_id: String,
+    /// Id of a grant.
+    pub grant_id: String,
 }
 
 impl Things {
@@ -73,6 +75,7 @@ impl Things {
             lease: uuid(),
             token: format!("{:032x}", rand::random::<u128>()),
             token_id: format!("{:016x}", rand::random::<u64>()),
+            grant_id: format!("{:016x}", rand::random::<u64>()),
         }
     }
 
@@ -99,6 +102,10 @@ impl Things {
         caller.post("/v1/links", link).await.ok();
         let token = caller.post("/v1/tokens", json!({"name": "theirs"})).await.ok();
         things.token_id = token["id"].as_str().unwrap().to_owned();
+        let grantee = format!("0x{:040x}", rand::random::<u128>());
+        let grant = json!({"name": "theirs", "grantee": grantee, "scopes": ["counters:read"]});
+        let grant = caller.post("/v1/grants", grant).await.ok();
+        things.grant_id = grant["id"].as_str().unwrap().to_owned();
         things
     }
 
@@ -113,6 +120,7 @@ impl Things {
             "storeMemory" | "recallMemory" | "updateMemory" | "forgetMemory" => &self.name,
             "completeJob" | "failJob" | "extendJob" => &self.running,
             "rotateToken" | "revokeToken" => &self.token_id,
+            "revokeGrant" => &self.grant_id,
             _ => &self.pending,
         };
         let all = [
@@ -151,8 +159,8 @@ impl Things {
         mine.iter().zip(theirs).fold(text.to_owned(), |text, (mine, theirs)| text.replace(*mine, theirs))
     }
 
-    fn all(&self) -> [&str; 7] {
-        [&self.name, &self.slug, &self.pending, &self.running, &self.lease, &self.token, &self.token_id]
+    fn all(&self) -> [&str; 8] {
+        [&self.name, &self.slug, &self.pending, &self.running, &self.lease, &self.token, &self.token_id, &self.grant_id]
     }
 }
 
