@@ -18,6 +18,8 @@ pub mod embeddings;
 pub mod endpoint;
 pub mod facilitator;
 pub mod folders;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 mod id;
 pub mod json;

@@ -19,12 +19,12 @@ pub struct Authenticator {
 }
 
 /// A credential of a request. Another kind of credential will be another variant.
-enum Credential {
+pub(super) enum Credential {
     Bearer(Token),
 }
 
 impl Credential {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let mut values = headers.get_all(AUTHORIZATION);
         let Some(value) = values.next() else {
             return Err(Problem::new(Code::TokenMissing));

@@ -8,6 +8,8 @@ mod cache_metrics;
 mod challenge;
 mod database_key;
 mod grants;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod limits;
 mod look_ups;
 mod proof;

@@ -81,7 +81,7 @@ impl RequestLine<'_> {
     }
 
     /// A nonce of this time: hexadecimal digits.
-    fn nonce(&self, key: &DatabaseKey, site: &Site, issued_at: DateTime<Utc>) -> Option<String> {
+    pub(super) fn nonce(&self, key: &DatabaseKey, site: &Site, issued_at: DateTime<Utc>) -> Option<String> {
         let random: [u8; RANDOM_BYTES] = rand::rng().random();
         let fields = [u32::try_from(issued_at.timestamp()).ok()?.to_be_bytes().as_slice(), &random].concat();
         let code = self.code(key, site, &fields).finalize().into_bytes();
@@ -115,7 +115,7 @@ impl RequestLine<'_> {
     }
 
     /// Who signed in for this request.
-    fn verify(
+    pub(super) fn verify(
         &self,
         key: &DatabaseKey,
         site: &Site,

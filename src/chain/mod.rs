@@ -5,6 +5,8 @@
 
 mod chain_error;
 mod evm;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod node;
 mod question;
 mod stacks;

@@ -125,7 +125,7 @@ fn unsent_or_missing(error: reqwest::Error) -> Settled {
 }
 
 /// What an answer says, and the reason for the log.
-fn understand(status: u16, body: &[u8], network: &str, payer: &Payer) -> (Outcome, String) {
+pub(super) fn understand(status: u16, body: &[u8], network: &str, payer: &Payer) -> (Outcome, String) {
     let settlement: Option<SettlementResponse> = read_answer(body).ok();
     let outcome = outcome(status, body);
     let Some(settlement) = settlement else {
@@ -151,7 +151,7 @@ fn understand(status: u16, body: &[u8], network: &str, payer: &Payer) -> (Outcom
 }
 
 /// The time in `Retry-After`: a number of seconds or a date.
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let asked = if is_number {

@@ -6,6 +6,8 @@
 mod authentication;
 mod cdp;
 mod client;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod settled;
 
 pub use authentication::{Authentication, InvalidHeader};

@@ -85,7 +85,7 @@ fn invalid_header(name: &HeaderName, detail: &str) -> Problem {
     Problem::new(Code::InvalidHeader).member("header", name.as_str()).detail(format!("{name}: {detail}."))
 }
 
-fn parse_guard(text: &str) -> Result<Guard, Problem> {
+pub(super) fn parse_guard(text: &str) -> Result<Guard, Problem> {
     let parsed = text.rsplit_once(';').and_then(|(lock, fence)| {
         let fence = fence.trim().strip_prefix("fence=")?;
         let is_number = !fence.is_empty() && fence.bytes().all(|byte| byte.is_ascii_digit());

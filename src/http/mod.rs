@@ -7,6 +7,8 @@ mod bazaar;
 mod body;
 pub mod drain;
 pub mod edge;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod headers;
 mod members;
 pub mod metrics;

@@ -5,6 +5,8 @@
 //! connection after the first, reads the rest of the connection as the body if the offer is `websocket`, and refuses the
 //! second. So the offer is left out, and the length is filled in, before actix reads the head.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod heads;
 
 use std::io;

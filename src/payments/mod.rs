@@ -5,6 +5,8 @@
 //! transaction that notes that it has arrived; calls are paid from the credit.
 
 mod finish;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod limits;
 mod metrics;
 mod offers;
