@@ -45,6 +45,11 @@ lint:
     cargo fmt --check
     cargo clippy --locked --all-targets -- -D warnings
 
+# Fuzz a parser for ten minutes (nightly Rust, cargo-fuzz): just fuzz payment_header
+fuzz target:
+    mkdir -p fuzz/corpus/{{ target }}
+    cargo +nightly fuzz run {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time=600
+
 # Build the documentation of the code
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
