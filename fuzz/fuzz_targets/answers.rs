@@ -122,13 +122,16 @@ fn evm(kind: u8, answers: &[u8]) {
     match verdict {
         Some(Verdict::Settled { transaction }) => assert!(
             receipts.any(|receipt| {
-                is(&receipt["transactionHash"], &transaction)
-                    && any_log(receipt, &|log| topics(log, [USED, EVM_PAYER, NONCE]))
-                    && any_log(receipt, &|log| {
-                        topics(log, [TRANSFER, EVM_PAYER, EVM_PAY_TO]) && is(&log["data"], &word("3e8"))
-                    })
+                let is_paid = |logs: &[&Value]| {
+                    topics(logs[0], [USED, EVM_PAYER, NONCE])
+                        && topics(logs[1], [TRANSFER, EVM_PAYER, EVM_PAY_TO])
+                        && is(&logs[1]["data"], &word("3e8"))
+                };
+                let logs = receipt["logs"].as_array().into_iter().flatten();
+                let of_token = logs.filter(|log| is(&log["address"], TOKEN) && log["removed"] != true);
+                is(&receipt["transactionHash"], &transaction) && of_token.collect::<Vec<_>>().windows(2).any(is_paid)
             }),
-            "settled by a transfer: {given:?}"
+            "settled by the transfer that follows: {given:?}"
         ),
         Some(Verdict::Canceled) => assert!(
             receipts.any(|receipt| any_log(receipt, &|log| topics(log, [CANCELED, EVM_PAYER, NONCE]))),

@@ -25,6 +25,8 @@ thread_local! {
     static CONFIG: ServiceConfig = actix_web::rt::System::new().block_on(async { ServiceConfig::default() });
 }
 
+/// Larger inputs are not read byte by byte, which takes long.
+const SMALL_BYTES: usize = 2 << 10;
 /// A head is refused from here on.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
@@ -32,7 +34,8 @@ fuzz_target!(|input: Input<'_>| {
     let Input { lengths, repeat, bytes } = input;
     let mut bytes = bytes.to_vec();
     if repeat > 240 {
-        let long = bytes.iter().rev().take(64).rev().copied().collect::<Vec<_>>().repeat(usize::from(repeat - 240) * 32);
+        let long =
+            bytes.iter().rev().take(64).rev().copied().collect::<Vec<_>>().repeat(usize::from(repeat - 240) * 32);
         bytes.extend(long);
     }
     let whole = heads(&[&bytes], false);
@@ -47,7 +50,9 @@ fuzz_target!(|input: Input<'_>| {
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
     for is_passed in [false, true] {
         assert_eq!(heads(&parts, is_passed), whole, "in parts");
-        assert_eq!(heads(&single, is_passed), whole, "byte by byte");
+        if bytes.len() < SMALL_BYTES {
+            assert_eq!(heads(&single, is_passed), whole, "byte by byte");
+        }
         assert_eq!(heads(&[&bytes], is_passed), whole, "past");
     }
     if bytes.len() < HEAD_BYTES_MAX / 2 {
@@ -57,7 +62,9 @@ fuzz_target!(|input: Input<'_>| {
         let most = 2 * bytes.len() + lines * "Content-Length: 0\r\n".len();
         assert!(whole.0.len() <= most);
     }
-    requests(&bytes, &whole.0);
+    if bytes.len() < SMALL_BYTES {
+        requests(&bytes, &whole.0);
+    }
 });
 
 /// A request that actix finds elsewhere could be hidden in the body of another one, behind a proxy.
