@@ -48,7 +48,7 @@ lint:
 # Fuzz a parser for ten minutes (nightly Rust, cargo-fuzz): just fuzz payment_header
 fuzz target:
     mkdir -p fuzz/corpus/{{ target }}
-    cargo +nightly fuzz run {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time=600
+    cargo +nightly fuzz run --dev -s none {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time=600
 
 # Build the documentation of the code
 doc:
