@@ -7,9 +7,9 @@ mod authenticator;
 mod cache_metrics;
 mod challenge;
 mod database_key;
-mod grants;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grants;
 pub mod limits;
 mod look_ups;
 mod proof;
