@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::conditions::{Conditions, IdempotencyKey};
+use super::conditions::{Conditions, IdempotencyKey, Rights};
 use super::plan::Plan;
 use super::request::Answer;
-use super::rights::Used;
 use super::tenant::Tenant;
 use crate::pay::{Price, Tier};
 use crate::payer::Payer;
@@ -79,15 +78,16 @@ impl Tenant {
     pub(super) async fn metered<P, T>(
         &self,
         price: Option<&Price>,
-        used: &Used,
+        pays: &Payer,
+        before: &[(Payer, Rights)],
         call: impl Future<Output = Result<(P, Answer<T>), Problem>>,
     ) -> Result<(P, Answer<T>), Problem> {
         let metered = match price {
-            Some(price) => Some(self.engine.meter.admit(&used.pays, price).await?),
+            Some(price) => Some(self.engine.meter.admit(pays, price).await?),
             None => None,
         };
         let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
-        self.use_rights(used, paid_with).await?;
+        self.use_rights(before, pays, paid_with).await?;
         let answer = call.await?;
         if let Some(metered) = metered.filter(|_| !answer.1.is_free) {
             metered.charge();

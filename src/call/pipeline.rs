@@ -60,22 +60,29 @@ impl Tenant {
         };
         let (mut plan, work, grant) = self.aside(bytes, Code::Overloaded, prepare).await?;
         let mut used = self.rights_used(&mut plan, grant.as_deref());
-        conditions.rights = used.in_turn.take();
+        conditions.rights = used.as_mut().and_then(|used| used.in_turn.take());
         let price = plan.price(&self.engine.prices);
         let price = match &self.purchase {
             Some(_) => Box::pin(self.pay::<P>(&conditions, price)).await?,
             None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
             None => price,
         };
-        let spent = price.as_ref().map(|price| used.price(price));
-        let (metered, spent) = if used.is_metered(&P::SPEC, self.payer()) { (spent, None) } else { (None, spent) };
+        let spent = match (&used, &price) {
+            (Some(used), Some(price)) => Some(used.price(price)),
+            _ => price.clone(),
+        };
+        let pays = used.as_ref().map_or_else(|| self.payer(), |used| &used.pays);
+        // What the turn of the call does not take.
+        let is_metered = P::SPEC.access == Access::Read || pays != self.payer();
+        let (metered, spent) = if is_metered { (spent, None) } else { (None, spent) };
+        let before = used.as_ref().map_or(&[][..], |used| &used.before);
         let mut reserved = Vec::new();
         let attempt = self.attempt(plan, &conditions, spent, work, &mut reserved);
-        let answer = match metered.is_some() || !used.before.is_empty() {
-            true => Box::pin(self.metered(metered.as_deref(), &used, attempt)).await,
+        let answer = match metered.is_some() || !before.is_empty() {
+            true => Box::pin(self.metered(metered.as_deref(), pays, before, attempt)).await,
             false => attempt.await,
         };
-        let answer = answer.map_err(|problem| self.of_payer(&used.pays, price.as_ref(), problem));
+        let answer = answer.map_err(|problem| self.of_payer(pays, price.as_ref(), problem));
         self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
         let (plan, answer) = answer?;
         self.after_commit(plan, answer).await

@@ -39,11 +39,6 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// Whether the price of the call is metered: its turn does not take it.
-    pub fn is_metered(&self, spec: &Spec, payer: &Payer) -> bool {
-        spec.access == Access::Read || self.pays != *payer
-    }
-
     /// The price of the call, in the assets that may be spent.
     pub fn price(&self, price: &Arc<Price>) -> Arc<Price> {
         self.assets.as_ref().map_or_else(|| Arc::clone(price), |assets| Arc::new(price.only_in(assets)))
@@ -71,10 +66,13 @@ impl Tenant {
         Err(refusal)
     }
 
-    /// What a plan uses of the rights of its caller.
+    /// What a plan uses of the rights of its caller. `None` for most calls: the token has no allowance, and is that of the payer.
     ///   given  the grant with which the caller acts for the payer
-    pub(super) fn rights_used<P: Plan>(&self, plan: &mut P, given: Option<&Given>) -> Box<Used> {
+    pub(super) fn rights_used<P: Plan>(&self, plan: &mut P, given: Option<&Given>) -> Option<Box<Used>> {
         let token = self.proof.grant();
+        if given.is_none() && token.is_none_or(|token| token.allowance.is_none()) {
+            return None;
+        }
         // Every token may ask who it is, and end itself.
         let is_own = |step: &Step<'_>| token.is_some_and(|token| step.method.is_about(&token.token));
         let calls = plan.steps().filter(|step| step.spec.scope.is_some() && !is_own(step)).count();
@@ -106,8 +104,7 @@ impl Tenant {
             (Access::Write, Some(_)) => (of_grant, [of_token.map(|of| (caller, of)), None]),
         };
         let before = before.into_iter().flatten().collect();
-        // Boxed, as the future of a call is moved several times.
-        Box::new(Used { pays: pays.clone(), in_turn: in_turn.map(Box::new), before, assets })
+        Some(Box::new(Used { pays: pays.clone(), in_turn: in_turn.map(Box::new), before, assets }))
     }
 
     /// Checks that the rights of the caller allow a write, before work outside of its turn.
@@ -126,9 +123,14 @@ impl Tenant {
     ///
     /// # Errors
     /// `allowance-exceeded`, and those of the lanes.
-    pub(super) async fn use_rights(&self, used: &Used, paid_with: Option<PaidWith>) -> Result<(), Problem> {
-        for (payer, rights) in &used.before {
-            let paid_with = paid_with.clone().filter(|_| *payer == used.pays);
+    pub(super) async fn use_rights(
+        &self,
+        before: &[(Payer, Rights)],
+        pays: &Payer,
+        paid_with: Option<PaidWith>,
+    ) -> Result<(), Problem> {
+        for (payer, rights) in before {
+            let paid_with = paid_with.clone().filter(|_| payer == pays);
             self.send_rights(payer, rights, paid_with, false).await?;
         }
         Ok(())
