@@ -27,7 +27,7 @@ enum Kind {
     /// The caller has signed a payment, or a sign-in for the request. It may run what a wallet would pay for, but nothing of the
     /// account.
     Signature(Payer),
-    /// The caller acts for another payer, who has granted it rights.
+    /// The caller uses grants of another payer. The call runs on the data of that payer.
     Grantee(Arc<Grantee>),
     /// No token: a visitor follows a link, or the sweeper works. Only calls without a scope may run.
     NoToken(Payer),
@@ -110,7 +110,7 @@ impl Proof {
         }
     }
 
-    /// Checks that the caller's token has a scope. What it may do for another payer is not checked here.
+    /// Checks that the token of the caller has a scope. Grants are checked elsewhere (`call/rights.rs`).
     ///
     /// # Errors
     /// `missing-scope`, also for visitors.

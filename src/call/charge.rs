@@ -73,8 +73,8 @@ impl Tenant {
         }
     }
 
-    /// Runs a call whose turn does not take all that it costs: takes it from allowances before, and meters its price. A call that
-    /// does nothing costs nothing, but counts in an allowance.
+    /// Runs a call that its turn does not charge: uses allowances first, holds the price, and charges it if the call succeeded and did
+    /// something.
     pub(super) async fn metered<P, T>(
         &self,
         price: Option<&Price>,
@@ -86,8 +86,10 @@ impl Tenant {
             Some(price) => Some(self.engine.meter.admit(pays, price).await?),
             None => None,
         };
-        let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
-        self.use_rights(before, pays, paid_with).await?;
+        if !before.is_empty() {
+            let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
+            Box::pin(self.use_rights(before, pays, paid_with)).await?;
+        }
         let answer = call.await?;
         if let Some(metered) = metered.filter(|_| !answer.1.is_free) {
             metered.charge();
@@ -95,7 +97,7 @@ impl Tenant {
         Ok(answer)
     }
 
-    /// A problem of a call that somebody pays for. The caller cannot mend it with a payment that another one has too little credit.
+    /// The problem of a call. If another payer pays, the caller cannot solve `payment-required` with a payment.
     pub(super) fn of_payer(&self, pays: &Payer, price: Option<&Arc<Price>>, problem: Problem) -> Problem {
         if problem.code() == Code::PaymentRequired && pays != self.proof.caller() {
             let detail = "Nothing was changed: the payer who granted this has too little credit.";

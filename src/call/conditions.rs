@@ -62,7 +62,7 @@ impl IdempotencyKey {
     /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key can be guessed,
     /// and the id of a payment is public, so the secret depends on the key of the database.
     pub(super) fn secret(&self, servers: &DatabaseKey, payer: &str, index: usize, resource: &str) -> [u8; 24] {
-        // Neither a payer, nor a name has the end of a line. A key has none, or two: that of a caller who acts for the payer.
+        // Line ends separate the parts. Payers and names have none. A key has none, or two if the caller acts for the payer.
         let data = format!("{payer}\n{index}\n{}\n{resource}", self.key);
         let code = servers.mac().chain_update(OF_LOCK).chain_update(data);
         first_bytes(code.finalize().into_bytes())

@@ -31,6 +31,7 @@ impl Outside {
     pub async fn provide(
         &self,
         payer: &Payer,
+        caller: &Payer,
         needs: Vec<(Position, Needs<'_>)>,
         reserved: &mut Vec<Reservation>,
     ) -> Result<(), Problem> {
@@ -40,7 +41,7 @@ impl Outside {
             vectors.extend(needs.vectors.into_iter().map(|vector| (position, vector)));
             slugs.extend(needs.slug.map(|slug| (position, slug)));
         }
-        self.embed(payer, vectors).await?;
+        self.embed(caller, vectors).await?;
         for (position, slug) in slugs {
             let reservation = self.reserve(payer, slug).await.map_err(|problem| position.of_step(problem))?;
             reserved.extend(reservation);

@@ -190,7 +190,8 @@ impl Tenant {
     /// that answer.
     async fn admit<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<bool, Problem> {
         let has_needs = plan.steps().any(|step| !step.method.needs().is_empty());
-        match conditions.to_json().filter(|_| has_needs && conditions.key.is_some()) {
+        let is_keyed = has_needs && conditions.key.is_some();
+        match is_keyed.then(|| conditions.to_json()).flatten() {
             Some(params) => {
                 let ask = command(&HAS_ANSWER, params, 1, &Conditions::default());
                 Ok(!self.send::<bool>(self.payer(), &HAS_ANSWER, ask).await?.output)
@@ -203,7 +204,7 @@ impl Tenant {
     async fn work_outside<P: Plan>(&self, plan: &mut P, reserved: &mut Vec<Reservation>) -> Result<(), Problem> {
         let needs = plan.steps().map(|step| (step.position, step.method.needs()));
         let needs = needs.filter(|(_, needs)| !needs.is_empty()).collect();
-        self.engine.outside.provide(self.payer(), needs, reserved).await
+        self.engine.outside.provide(self.payer(), self.proof.caller(), needs, reserved).await
     }
 
     /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line

@@ -1,8 +1,7 @@
-//! What calls use of the rights of their caller that are counted or may end at any time: the allowance of its token, and the
-//! grant with which it acts for another payer.
+//! The rights that a call uses up, or that may end while it runs: the allowance of the token, and the grant of another payer.
 //!
-//! A write uses them in its own turn, together with its effect. What is not of the payer of that turn, and what reads use, is
-//! taken in a turn before the call runs.
+//! A write uses the rights of the payer of its turn in that turn, after it succeeded. A read uses its rights in a turn of its own
+//! before it runs. So does a write for another payer with the allowance of the caller's token.
 
 use std::sync::Arc;
 
@@ -146,7 +145,11 @@ impl Tenant {
         let (asset, price) = paid_with.unzip();
         let params = json!({"rights": rights, "asset": asset, "price": price, "isCheck": is_check}).to_string();
         let ask = command(&USE_RIGHTS, params, 1, &Conditions::default());
-        self.send::<()>(payer, &USE_RIGHTS, ask).await.map(|_used| ())
+        self.send::<()>(payer, &USE_RIGHTS, ask).await.map(drop).map_err(|problem| match problem.code() {
+            // The call itself has not begun.
+            Code::OutcomeUnknown => Problem::new(Code::DatabaseUnavailable),
+            _ => problem,
+        })
     }
 }
 

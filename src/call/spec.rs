@@ -80,6 +80,12 @@ impl Spec {
         }
     }
 
+    /// Whether it costs something on a server with prices.
+    #[must_use]
+    pub fn costs(&self) -> bool {
+        self.tier != Tier::Free || self.tops_up
+    }
+
     /// A write.
     #[must_use]
     pub const fn write(name: &'static str) -> Self {

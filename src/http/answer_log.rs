@@ -61,10 +61,11 @@ impl AnswerLog {
         let cause = facts.cause.as_deref().filter(|_| status >= 500);
         let cause = cause.or_else(|| facts.code.filter(|_| status >= 500).map(Code::title));
         let payer = facts.payer.as_ref().map(|payer| payer.as_str());
+        let caller = facts.caller.as_ref().map(|caller| caller.as_str());
         let duration_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(parent: None, id, method, route, status, code, duration_ms, payer, cause, "answered")
+                tracing::$level!(parent: None, id, method, route, status, code, duration_ms, payer, caller, cause, "answered")
             };
         }
         match facts.code {

@@ -18,7 +18,7 @@ use crate::call::{Engine, Tenant};
 use crate::payer::Payer;
 use crate::payments::{Paid, Purchase};
 use crate::problem::{Code, Problem};
-use crate::telemetry::{because, paid_by};
+use crate::telemetry::{because, called_by};
 
 /// Lets a request pass when its payer is proven, with the [`Proof`] in its extensions.
 ///
@@ -33,10 +33,14 @@ pub async fn authenticate(
     let purchase = Arc::new(Purchase::with(paid.as_ref().ok().cloned().flatten()));
     let limits = request.app_data::<web::Data<RateLimits>>().cloned();
     let limits = limits.as_ref().map(|limits| limits.get_ref());
-    let proof = prove(&request, toll.as_ref(), paid, limits).await;
-    let mut response = match Box::pin(act_for(&request, proof)).await {
+    let proof = match (prove(&request, toll.as_ref(), paid, limits).await, headers::act_for(request.headers())) {
+        (Ok(caller), Ok(Some(payer))) => Box::pin(act_for(&request, &payer, caller)).await,
+        (Ok(_), Err(problem)) => Err(problem),
+        (proof, _) => proof,
+    };
+    let mut response = match proof {
         Ok(proof) => {
-            paid_by(proof.payer());
+            called_by(proof.caller(), proof.payer());
             request.extensions_mut().insert(proof);
             if toll.is_some() {
                 request.extensions_mut().insert(Arc::clone(&purchase));
@@ -69,12 +73,8 @@ async fn prove(
             return signed_in.ok_or_else(|| Problem::new(Code::PaymentRequired));
         }
     }
-    let Some(authenticator) = request.app_data::<web::Data<Authenticator>>().cloned() else {
-        because("the application has no authenticator");
-        return Err(Problem::new(Code::Internal));
-    };
     let admit = || limits.map_or(Ok(()), |limits| limits.admit_look_up(request));
-    let proof = authenticator.prove(request.headers(), admit).await?;
+    let proof = authenticator(request)?.prove(request.headers(), admit).await?;
     match paid.filter(|paid| paid.payer() != proof.payer()) {
         Some(_stranger) => {
             Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))
@@ -83,13 +83,18 @@ async fn prove(
     }
 }
 
-/// The proof of a caller who acts for the payer in its header.
-async fn act_for(request: &ServiceRequest, proof: Result<Proof, Problem>) -> Result<Proof, Problem> {
-    let proof = proof?;
-    match (headers::act_for(request.headers())?, request.app_data::<web::Data<Authenticator>>()) {
-        (Some(payer), Some(authenticator)) => authenticator.act_for(&payer, proof).await,
-        _ => Ok(proof),
-    }
+/// The proof of a caller who acts for another payer.
+async fn act_for(request: &ServiceRequest, payer: &Payer, caller: Proof) -> Result<Proof, Problem> {
+    called_by(caller.payer(), payer);
+    authenticator(request)?.act_for(payer, caller).await
+}
+
+fn authenticator(request: &ServiceRequest) -> Result<&Authenticator, Problem> {
+    let authenticator = request.app_data::<web::Data<Authenticator>>();
+    authenticator.map(|authenticator| authenticator.get_ref()).ok_or_else(|| {
+        because("the application has no authenticator");
+        Problem::new(Code::Internal)
+    })
 }
 
 /// The tenant of an authenticated request.

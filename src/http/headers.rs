@@ -26,9 +26,9 @@ const OWN_PREFIX: &str = "payerbase-";
 pub(super) fn of_conditions(headers: &HeaderMap) -> Result<HeaderMap, Problem> {
     let mut found = HeaderMap::new();
     for (name, value) in headers {
-        if [IDEMPOTENCY_KEY, GUARD, PAYMENT_SIGNATURE].contains(name) {
+        if [IDEMPOTENCY_KEY, GUARD, ACT_FOR, PAYMENT_SIGNATURE].contains(name) {
             found.append(name.clone(), value.clone());
-        } else if name.as_str().starts_with(OWN_PREFIX) && *name != ACT_FOR {
+        } else if name.as_str().starts_with(OWN_PREFIX) {
             return Err(invalid_header(name, "this version does not know it"));
         }
     }
@@ -44,10 +44,11 @@ pub(super) fn conditions<M: Operation>(
     let guard_text = sole_header(headers, &GUARD)?;
     let guard = guard_text.map(parse_guard).transpose()?;
     let key_text = sole_header(headers, &IDEMPOTENCY_KEY)?;
+    let act_for = sole_header(headers, &ACT_FOR)?.map(str::as_bytes);
     let of_request = || {
         let parameters = parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let parts = [M::SPEC.name.as_bytes(), guard_text.unwrap_or_default().as_bytes()];
-        parts.into_iter().chain(parameters).chain(body)
+        parts.into_iter().chain(parameters).chain(body).chain(act_for)
     };
     let is_paid = headers.contains_key(PAYMENT_SIGNATURE);
     let request_sha256 = is_paid.then(|| Box::new(digest_of(of_request().chain(key_text.map(str::as_bytes)))));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::OpenApi;
 
-use super::operation_problems::{self, costs, example};
+use super::operation_problems::{self, example};
 use super::problem_schema::{ProblemBody, ProblemCode, StoredVectors};
 use super::schemas;
 use crate::call::{Entry, Operation as _, Spec, Transaction};
@@ -211,7 +211,7 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
         }
         operation["x-price-tier"] = method.spec.tier.as_str().into();
         operation_problems::add_to_method(operation, verb, &method.spec);
-        if costs(&method.spec) {
+        if method.spec.costs() {
             add_payment(operation, method.spec.tops_up);
         }
         if method.spec.scope.is_some_and(|scope| !scope.is_of_account()) {

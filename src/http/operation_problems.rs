@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::call::{BODY_BYTES_MAX, Entry, Operation as _, Spec, Transaction};
-use crate::pay::Tier;
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
 
@@ -52,7 +51,7 @@ const OF_PUBLIC_BODY: &[Code] = &[
 ];
 
 /// Problems of operations that need a scope.
-const OF_SCOPE: &[Code] = &[Code::MissingScope, Code::TokenLimited, Code::AllowanceExceeded, Code::NotGranted];
+const OF_SCOPE: &[Code] = &[Code::MissingScope, Code::TokenLimited, Code::AllowanceExceeded];
 
 /// Problems of operations that cost something.
 const OF_PRICE: &[Code] = &[
@@ -92,11 +91,6 @@ pub(super) fn add_to_method(operation: &mut Value, verb: &str, spec: &Spec) {
     add_problems(operation, &problems_of(verb, spec));
 }
 
-/// Whether an operation costs something on a server with prices.
-pub(super) fn costs(spec: &Spec) -> bool {
-    spec.tier != Tier::Free || spec.tops_up
-}
-
 /// The problems of a method: its own, and those that all methods share.
 fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
     let takes_body = matches!(verb, "post" | "put" | "patch");
@@ -121,6 +115,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::TokenInvalid,
         Code::TokenExpired,
         Code::TokenRevoked,
+        Code::NotGranted,
         Code::RateLimited,
         Code::InvalidHeader,
         Code::InvalidValue,
@@ -130,7 +125,7 @@ fn problems_of(verb: &str, spec: &Spec) -> Vec<Code> {
         Code::DatabaseUnavailable,
         Code::DatabaseExhausted,
     ];
-    let of_price: &[Code] = if costs(spec) { OF_PRICE } else { &[] };
+    let of_price: &[Code] = if spec.costs() { OF_PRICE } else { &[] };
     [&of_all, of_form, of_write, of_scope, of_price, spec.problems].concat()
 }
 

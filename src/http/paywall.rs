@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 
 use super::bazaar::bazaar;
 use super::openapi::Document;
-use super::operation_problems::costs;
 use super::verbs::WasHead;
 use crate::auth::{Proof, RequestLine, SignIn};
 use crate::call::{Operation as _, Spec, Transaction};
@@ -115,7 +114,7 @@ impl Paywall {
             let extensions = payments.offers().extensions(|| bazaar(&json, verb.as_str(), path));
             ((verb.clone(), path.clone()), Route { spec: *spec, extensions: Arc::new(extensions) })
         };
-        let routes = document.operations().iter().filter(|(_, _, spec)| costs(spec)).map(route).collect();
+        let routes = document.operations().iter().filter(|(_, _, spec)| spec.costs()).map(route).collect();
         Self { payments, sign_in, routes }
     }
 

@@ -26,8 +26,10 @@ pub(crate) struct Facts {
     pub code: Option<Code>,
     /// The cause of the problem. Only the log has it.
     pub cause: Option<Cow<'static, str>>,
-    /// The payer, once it is proven.
+    /// The payer whose data the request is about, once it is proven.
     pub payer: Option<Payer>,
+    /// The payer who acts for that one.
+    pub caller: Option<Payer>,
     /// How long the call waited for a lock or a job because it asked for it.
     pub waited: Duration,
 }
@@ -79,9 +81,13 @@ pub(crate) fn refused(code: Code) {
     let _none = CURRENT.try_with(|current| current.facts().code = Some(code));
 }
 
-/// The payer of the current request.
-pub(crate) fn paid_by(payer: &Payer) {
-    let _none = CURRENT.try_with(|current| current.facts().payer = Some(payer.clone()));
+/// The current request is about the data of a payer, who sends it or for whom the caller acts.
+pub(crate) fn called_by(caller: &Payer, payer: &Payer) {
+    let _none = CURRENT.try_with(|current| {
+        let mut facts = current.facts();
+        facts.payer = Some(payer.clone());
+        facts.caller = (caller != payer).then(|| caller.clone());
+    });
 }
 
 /// The current request waited for so long because it asked to wait.

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-pub(crate) use current::{Current, Facts, because, current_id, paid_by, refused, waited};
+pub(crate) use current::{Current, Facts, because, called_by, current_id, refused, waited};
 pub(crate) use process::process_registry;
 
 /// Filters of libraries that would log per connection or per request, or that log what payerbase logs itself. A filter of the

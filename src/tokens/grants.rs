@@ -50,8 +50,8 @@ pub struct CreateGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>, example = "jobs-")]
     pub prefix: Option<Name>,
-    /// What the grantee may do in all. `spend` is of the credit of the payer, so only if the payer pays. Default: anything, or the
-    /// allowance of the calling token, which the grant then shares.
+    /// Maximum number of calls, and maximum amounts that the grantee spends from the credit of the payer; amounts only if the payer
+    /// pays. Default: the allowance of the calling token, shared; without one, no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowance: Option<Allowance>,
 }
@@ -122,7 +122,7 @@ pub struct RevokeGrant {
 impl Method for RevokeGrant {
     type Output = ();
     const SPEC: Spec =
-        Spec::write("revokeGrant").tier(Tier::Free).scope(Scope::TokensWrite).problems(&[Code::NotFound]);
+        Spec::write("revokeGrant").tier(Tier::Free).scope(Scope::TokensWrite).names(&[]).problems(&[Code::NotFound]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         self.by = Some(context.grant()?.token.clone());

@@ -63,7 +63,8 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>, example = "jobs-")]
     pub prefix: Option<Name>,
-    /// What the token may do in all. Default: anything, or the allowance of the calling token, which it then shares.
+    /// Maximum number of calls, and maximum amounts that the token spends. Default: the allowance of the calling token, shared;
+    /// without one, no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowance: Option<Allowance>,
 }
@@ -136,6 +137,7 @@ impl Method for RotateToken {
     const SPEC: Spec = Spec::write("rotateToken")
         .tier(Tier::Free)
         .scope(Scope::TokensWrite)
+        .names(&[])
         .with_secret_once("token")
         .problems(&[Code::QuotaExceeded, Code::NotFound]);
 
@@ -169,7 +171,7 @@ pub struct RevokeToken {
 impl Method for RevokeToken {
     type Output = ();
     const SPEC: Spec =
-        Spec::write("revokeToken").tier(Tier::Free).scope(Scope::TokensWrite).problems(&[Code::NotFound]);
+        Spec::write("revokeToken").tier(Tier::Free).scope(Scope::TokensWrite).names(&[]).problems(&[Code::NotFound]);
 
     fn is_about(&self, token: &TokenId) -> bool {
         self.id == *token
