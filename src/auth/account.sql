@@ -403,6 +403,7 @@ begin
 end $$;
 
 -- A page of the payer's log, newest first. The cursor is the last entry of the previous page.
+--   p_params  "knowsGrants": whether the server knows the events of grants; those of earlier versions do not
 create function auth.list_own_audit(p_params jsonb) returns json
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -411,13 +412,14 @@ declare
   v_payer text := tenant.current_payer();
   v_limit integer := (p_params->>'limit')::integer;
   v_last uuid := coalesce((p_params->>'cursor')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_knows_grants boolean := p_params @> '{"knowsGrants":true}';
   v_items auth.shown_entry[];
 begin
   v_items := array(
     select row(id, at, event, token, by_token, scopes, network, payment, methods, prefix, grantee, code,
         calls)::auth.shown_entry
       from auth.audit
-      where payer = v_payer and id < v_last
+      where payer = v_payer and id < v_last and (v_knows_grants or event not in ('grant-created', 'grant-revoked'))
       order by id desc
       limit v_limit + 1);
   return json_build_object('ok', json_build_object(

@@ -1,4 +1,4 @@
-//! Allowances: what a token may do in all.
+//! Allowances: how many calls a token makes, and how much it spends, at most.
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -10,21 +10,22 @@ use crate::number::Bounded;
 /// Assets in an allowance.
 const ASSETS_MAX: usize = 8;
 
-/// What a token may do in all. Tokens that it makes share it.
+/// Limits on the number of calls of a token and on the amounts that it spends. The tokens that it makes share the limits.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Allowance {
-    /// Number of calls, 1 to 1,000,000,000. A transaction counts as its calls. Absent: any number.
+    /// Number of calls, 1 to 1,000,000,000. A transaction counts as its calls. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1000000000, example = 1000)]
     pub calls: Option<Bounded<1, 1_000_000_000>>,
-    /// What it may spend of the credit of the payer, 1 to 8 assets. It spends no other asset. Absent: any amount.
+    /// Maximum amounts that it spends from the credit of the payer, one for each of 1 to 8 assets. It cannot spend another asset.
+    /// Absent: no limit.
     #[serde(default, deserialize_with = "spend", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<SpendMax>>, min_items = 1, max_items = 8)]
     pub spend: Option<Vec<SpendMax>>,
 }
 
-/// What a token may spend of an asset.
+/// Maximum amount of an asset.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SpendMax {
@@ -40,7 +41,7 @@ pub struct SpendMax {
 }
 
 impl SpendMax {
-    /// The amount as a number. `None` if it is none.
+    /// The amount. `None` if the text is not a number from 1 to 2^63 - 1.
     #[must_use]
     pub fn units(&self) -> Option<i64> {
         let is_digits = self.amount.bytes().all(|byte| byte.is_ascii_digit()) && !self.amount.starts_with('0');
@@ -62,29 +63,29 @@ fn spend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<SpendM
     Ok(Option::<List>::deserialize(deserializer)?.map(|list| list.0))
 }
 
-/// What is left of an allowance.
+/// A remaining allowance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AllowanceLeft {
-    /// The calls; `null`: any number.
+    /// Remaining calls; `null`: no limit.
     #[schema(required)]
     pub calls: Option<CallsLeft>,
-    /// The assets; `null`: any amount.
+    /// Remaining amounts; `null`: no limit.
     #[schema(required)]
     pub spend: Option<Vec<SpendLeft>>,
 }
 
-/// What is left of the calls of an allowance.
+/// Remaining calls of an allowance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CallsLeft {
     /// Number of calls of the allowance.
     #[schema(example = 1000)]
     pub total: i64,
-    /// Number of calls that are left.
+    /// Number of remaining calls.
     #[schema(example = 987)]
     pub remaining: i64,
 }
 
-/// What is left of an asset of an allowance.
+/// Remaining amount of an asset of an allowance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SpendLeft {
     /// Network of the asset, by its CAIP-2 id.
@@ -96,7 +97,7 @@ pub struct SpendLeft {
     /// Amount of the allowance, in the smallest unit of the asset.
     #[schema(example = "1000000")]
     pub total: String,
-    /// What is left, in the smallest unit of the asset.
+    /// Remaining amount, in the smallest unit of the asset.
     #[schema(example = "987000")]
     pub remaining: String,
 }

@@ -1,4 +1,4 @@
--- Allowances: what tokens may do in all, in calls and in assets. Installed as payerbase_auth. The functions take the
+-- Allowances: how many calls and which amounts tokens may use. Installed as payerbase_auth. The functions take the
 -- payer of the turn, so an allowance changes under the payer's lock.
 
 -- Stores the allowance of a new token.
@@ -82,15 +82,19 @@ begin
   select unit, remaining into v_unit, v_remaining
     from auth.allowances
     where payer = v_payer and id = v_id
-      and remaining < case unit when 'calls' then v_calls when p_asset then p_price else 0 end
+    order by remaining < case unit when 'calls' then v_calls when p_asset then p_price else 0 end desc
     limit 1;
-  if not found then
+  -- An allowance without a row is lost, and allows nothing.
+  if v_id is null
+    or v_remaining >= (case v_unit when 'calls' then v_calls when p_asset then p_price else 0 end)
+  then
     return null;
   end if;
   return json_build_object('problem', json_build_object(
     'code', 'allowance-exceeded',
-    'detail', format('Nothing was changed: the allowance has %s left.', case v_unit
-      when 'calls' then format('%s calls', v_remaining)
+    'detail', format('Nothing was changed: the allowance has %s left.', case
+      when v_unit is null then 'nothing'
+      when v_unit = 'calls' then format('%s calls', v_remaining)
       else format('%s of %s', v_remaining, v_unit) end)));
 end $$;
 

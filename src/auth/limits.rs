@@ -8,7 +8,7 @@ use crate::number::Bounded;
 limits! {
     /// Lifetime of a token whose maker says nothing else.
     TOKEN_LIFETIME: time = Duration::from_hours(24);
-    /// Valid tokens of a payer that were made with other tokens.
+    /// Valid tokens and grants of a payer that were made with other tokens.
     TOKENS_MAX: number = 1_000;
     /// Valid grants of a payer to the same grantee.
     GRANTS_MAX: number = 16;

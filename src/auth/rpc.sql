@@ -122,9 +122,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_payer text;
+  v_grantee text;
   v_revoked_at timestamptz;
 begin
-  select payer, revoked_at into v_payer, v_revoked_at
+  select payer, grantee, revoked_at into v_payer, v_grantee, v_revoked_at
     from auth.tokens
     where id = p_id;
   if v_payer is null then
@@ -132,7 +133,9 @@ begin
   end if;
   perform auth.revoke_all(v_payer, p_id);
   if v_revoked_at is null then
-    perform auth.note(v_payer, 'token-revoked', jsonb_build_object('token', p_id));
+    perform auth.note(
+      v_payer, case when v_grantee is null then 'token-revoked' else 'grant-revoked' end,
+      jsonb_build_object('token', p_id));
   end if;
   return true;
 end $$;

@@ -42,7 +42,7 @@ pub struct Grant {
     pub scopes: Vec<Scope>,
     /// Its limits beside the scopes.
     pub limits: TokenLimits,
-    /// What it may do in all. `None`: anything.
+    /// Its allowance. `None`: no limit.
     pub allowance: Option<AllowanceOf>,
     /// The public part of the token.
     pub token: TokenId,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::conditions::{Conditions, IdempotencyKey, Rights};
+use super::conditions::{Conditions, IdempotencyKey};
 use super::plan::Plan;
-use super::request::Answer;
+use super::rights::Used;
 use super::tenant::Tenant;
 use crate::pay::{Price, Tier};
 use crate::payer::Payer;
@@ -36,6 +36,7 @@ impl Tenant {
     pub(super) async fn pay<P: Plan>(
         &self,
         conditions: &Conditions,
+        used: Option<&Used>,
         price: Option<Arc<Price>>,
     ) -> Result<Option<Arc<Price>>, Problem> {
         let Some((purchase, paid)) = self.purchase.as_ref().zip(self.paid()) else {
@@ -43,6 +44,12 @@ impl Tenant {
         };
         let (place, amount) = paid.amount();
         let needed = price.as_ref().and_then(|price| price.amounts.get(place)).copied().unwrap_or_default();
+        if let Some(used) = used
+            && !Box::pin(self.is_answered(conditions)).await?
+        {
+            let asset = price.as_ref().and_then(|price| price.assets.get(place)).cloned();
+            self.check_rights(used, asset.map(|asset| (asset, needed))).await?;
+        }
         if needed > amount {
             let detail = format!(
                 "Nothing was paid: the call costs {needed}, in the smallest unit of the asset. Pay one of the new offers in `PAYMENT-REQUIRED`, top up the credit, or send fewer calls."
@@ -73,25 +80,23 @@ impl Tenant {
         }
     }
 
-    /// Runs a call that its turn does not charge: uses allowances first, holds the price, and charges it if the call succeeded and did
-    /// something.
-    pub(super) async fn metered<P, T>(
+    /// Runs a read: holds its price, uses allowances, and charges the price if the read succeeded.
+    pub(super) async fn metered<T>(
         &self,
         price: Option<&Price>,
-        pays: &Payer,
-        before: &[(Payer, Rights)],
-        call: impl Future<Output = Result<(P, Answer<T>), Problem>>,
-    ) -> Result<(P, Answer<T>), Problem> {
+        used: Option<&Used>,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
         let metered = match price {
-            Some(price) => Some(self.engine.meter.admit(pays, price).await?),
+            Some(price) => Some(self.engine.meter.admit(self.pays(used), price).await?),
             None => None,
         };
-        if !before.is_empty() {
+        if let Some(used) = used {
             let paid_with = price.zip(metered.as_ref()).and_then(|(price, metered)| metered.paid_with(price));
-            Box::pin(self.use_rights(before, pays, paid_with)).await?;
+            Box::pin(self.use_rights(used, paid_with)).await?;
         }
-        let answer = call.await?;
-        if let Some(metered) = metered.filter(|_| !answer.1.is_free) {
+        let answer = read.await?;
+        if let Some(metered) = metered {
             metered.charge();
         }
         Ok(answer)

@@ -106,6 +106,26 @@ pub struct Rights {
     pub(super) calls: usize,
 }
 
+/// What a turn takes from a caller who acts for the payer (`rpc.charge_caller`).
+#[derive(Clone, Serialize)]
+pub struct CallerCharge {
+    pub(super) payer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rights: Option<Rights>,
+    /// The assets in which the caller can pay, as the database names them. Empty: it does not pay.
+    pub(super) assets: Vec<String>,
+    pub(super) prices: Vec<i64>,
+}
+
+/// What a turn uses of the rights of the caller.
+#[derive(Clone)]
+pub struct Uses {
+    /// Of the token or the grant of the payer.
+    pub(super) rights: Option<Rights>,
+    /// Of a caller who acts for the payer.
+    pub(super) caller: Option<CallerCharge>,
+}
+
 /// The conditions of one call, of which only a write can have a key or a guard.
 #[derive(Clone, Default)]
 pub struct Conditions {
@@ -115,14 +135,14 @@ pub struct Conditions {
     pub guard: Option<Guard>,
     /// SHA-256 of the request, if a payment came with it.
     pub request_sha256: Option<Box<[u8; 32]>>,
-    /// What the call uses of the rights of its caller.
-    pub rights: Option<Box<Rights>>,
+    /// What its turn uses of the rights of its caller.
+    pub uses: Option<Box<Uses>>,
 }
 
 impl Conditions {
     /// The conditions as JSON for `rpc.write_with_conditions`. `None` if there are none, as for most calls.
     pub(super) fn to_json(&self) -> Option<String> {
-        if self.key.is_none() && self.guard.is_none() && self.rights.is_none() {
+        if self.key.is_none() && self.guard.is_none() && self.uses.is_none() {
             return None;
         }
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -134,8 +154,9 @@ impl Conditions {
         if let Some(guard) = &self.guard {
             members.insert("guard".into(), serde_json::json!(guard));
         }
-        if let Some(rights) = &self.rights {
-            members.insert("rights".into(), serde_json::json!(rights));
+        if let Some(uses) = &self.uses {
+            members.insert("rights".into(), serde_json::json!(uses.rights));
+            members.insert("caller".into(), serde_json::json!(uses.caller));
         }
         Some(serde_json::Value::Object(members).to_string())
     }

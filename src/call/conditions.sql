@@ -82,9 +82,9 @@ end $$;
 
 -- Runs a write under its conditions. Its effect, its idempotency record and what it takes from the allowance of its
 -- caller are in one transaction.
---   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}, "rights": ..}; key and request are
---                 SHA-256 in hex; rights as in auth.check_rights
---   p_asset       the asset in which the call was paid; NULL: it was not
+--   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}, "rights": .., "caller": ..}; key and
+--                 request are SHA-256 in hex; rights as in auth.check_rights; caller as in rpc.charge_caller
+--   p_asset       the asset in which the payer paid for the call; NULL: it did not
 create function rpc.write_with_conditions(
   p_payer text, p_method text, p_params jsonb, p_conditions jsonb, p_asset text, p_price bigint
 ) returns json
@@ -95,7 +95,10 @@ declare
   v_now timestamptz := rpc.now();
   v_key bytea := decode(p_conditions->>'key', 'hex');
   v_request bytea := decode(p_conditions->>'request', 'hex');
-  v_rights jsonb := p_conditions->'rights';
+  v_rights jsonb := nullif(p_conditions->'rights', 'null');
+  v_caller jsonb := nullif(p_conditions->'caller', 'null');
+  v_charged record;
+  v_place integer;
   v_params jsonb := p_params;
   v_seen record;
   v_answer json;
@@ -121,8 +124,16 @@ begin
       v_params := p_params || '{"isKept":true}';
     end if;
   end if;
+  if v_answer is null and v_caller is not null then
+    v_charged := rpc.charge_caller(p_payer, v_caller);
+    v_answer := v_charged.problem;
+    v_place := v_charged.place;
+  end if;
   if v_answer is null then
     v_answer := rpc.dispatch_write(p_payer, p_method, v_params);
+  end if;
+  if v_place is not null then
+    perform rpc.settle_caller(p_payer, v_caller, v_place, json_typeof(v_answer->'ok') is not null);
   end if;
   if json_typeof(v_answer->'ok') is null then
     -- A problem and an empty pop are not recorded: a retry runs again. They take nothing from an allowance.
@@ -137,7 +148,65 @@ begin
   return v_answer;
 end $$;
 
--- Takes a call from the allowance of its caller before it runs: a read, or a call for another payer.
+-- Charges a caller who acts for the payer of the turn. A transaction may hold the locks of several payers, so it does
+-- not wait for that of the caller: the problem is `payer-busy`, and the server tries again.
+--   p_caller  "payer": the caller; "rights" that the call uses of it (auth.check_rights), and "assets" and "prices", if
+--             it pays (rpc.debit)
+--   place     the place of the asset; 0 if it does not pay; NULL with a problem
+create function rpc.charge_caller(p_payer text, p_caller jsonb, out place integer, out problem json)
+language plpgsql
+as $$
+declare
+  v_caller text := p_caller->>'payer';
+  v_rights jsonb := p_caller->'rights';
+  v_assets text[] := array(select jsonb_array_elements_text(p_caller->'assets'));
+  v_prices bigint[] := array(select jsonb_array_elements_text(p_caller->'prices')::bigint);
+begin
+  if (tenant.has_old_turns() and not pg_try_advisory_xact_lock(hashtextextended(v_caller, 0)))
+    or not pg_try_advisory_xact_lock(tenant.payer_lock(v_caller))
+  then
+    problem := rpc.problem('payer-busy');
+    return;
+  end if;
+  v_caller := set_config('payerbase.payer', v_caller, true);
+  place := 0;
+  if cardinality(v_assets) > 0 then
+    place := rpc.debit(v_caller, v_assets, v_prices, 1, 1);
+  end if;
+  if v_rights is not null then
+    problem := auth.check_rights(v_rights, v_assets[place], v_prices[place]);
+  end if;
+  if place is null and problem is null then
+    problem := rpc.problem('payment-required');
+  elsif problem is not null and place > 0 then
+    perform rpc.refund(v_caller, v_assets[place], v_prices[place]);
+  end if;
+  if problem is not null then
+    place := null;
+  end if;
+  v_caller := set_config('payerbase.payer', p_payer, true);
+end $$;
+
+-- Ends what rpc.charge_caller began: takes the call from the allowance of the caller, or gives its price back.
+--   p_is_ok  whether the call succeeded
+create function rpc.settle_caller(p_payer text, p_caller jsonb, p_place integer, p_is_ok boolean) returns void
+language plpgsql
+as $$
+declare
+  v_caller text := set_config('payerbase.payer', p_caller->>'payer', true);
+  v_rights jsonb := p_caller->'rights';
+  v_asset text := p_caller->'assets'->>(p_place - 1);
+  v_price bigint := p_caller->'prices'->>(p_place - 1);
+begin
+  if not p_is_ok and p_place > 0 then
+    perform rpc.refund(v_caller, v_asset, v_price);
+  elsif p_is_ok and v_rights is not null then
+    perform auth.use_rights(v_rights, v_asset, v_price);
+  end if;
+  v_caller := set_config('payerbase.payer', p_payer, true);
+end $$;
+
+-- Takes a read from an allowance before it runs.
 --   p_params  "rights", "asset" and "price" as in auth.check_rights; "isCheck": whether nothing is taken
 create function rpc.use_rights(p_payer text, p_params jsonb) returns json
 language plpgsql

@@ -19,12 +19,13 @@ mod plan;
 mod references;
 mod request;
 mod rights;
+mod send;
 mod spec;
 mod tenant;
 mod token_limits;
 mod transaction;
 
-pub use conditions::{Conditions, Guard, IdempotencyKey, Rights, digest_of};
+pub use conditions::{Conditions, Guard, IdempotencyKey, digest_of};
 pub(crate) use dispatch_sql::dispatch_sql;
 pub use engine::{CallSettings, Engine, Services};
 pub(crate) use method::method;

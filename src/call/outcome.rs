@@ -25,13 +25,11 @@ enum Outcome<T> {
 
 /// Reads the result of a method.
 pub(super) fn read<T: DeserializeOwned>(spec: &Spec, result: &str) -> Result<Answer<T>, Problem> {
-    let (output, is_replay, is_free) = match serde_json::from_str(result).map_err(|error| unreadable(spec, &error))? {
-        Outcome::Ok(output) => (output, false, false),
-        Outcome::Empty(output) => (output, false, true),
-        Outcome::Replay(output) => (output, true, true),
-        Outcome::Problem(members) => return Err(Problem::from_sql(members)),
-    };
-    Ok(Answer { output, is_replay, is_free, held: None, json: None })
+    match serde_json::from_str(result).map_err(|error| unreadable(spec, &error))? {
+        Outcome::Ok(output) | Outcome::Empty(output) => Ok(Answer { output, is_replay: false, held: None, json: None }),
+        Outcome::Replay(output) => Ok(Answer { output, is_replay: true, held: None, json: None }),
+        Outcome::Problem(members) => Err(Problem::from_sql(members)),
+    }
 }
 
 /// The result of a call that ran cannot be read: a bug in payerbase. A write is committed.

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
-
 use super::conditions::Conditions;
 use super::method::Context;
-use super::outcome::{self, mismatch};
+use super::outcome::mismatch;
 use super::plan::Plan;
 use super::request::Answer;
+use super::rights::Used;
+use super::send::{command, unanswered};
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
 use crate::aside::LARGE_BYTES;
 use crate::auth::{DatabaseKey, Reservation};
 use crate::pay::Price;
-use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
-use crate::turn::{Access, CallResult, Command};
+use crate::turn::{Access, Command};
 use crate::waiting::NoPlace;
 
 /// Whether a write was answered under its key, so that it does not run again.
@@ -56,34 +55,34 @@ impl Tenant {
         let prepare = move || {
             let grant = tenant.choose_grant(&mut plan, &given)?;
             let weight = tenant.prepare(&mut plan, &given, servers.as_ref())?;
-            Ok((plan, Work { bytes, weight }, grant))
+            let used = tenant.rights_used(&mut plan, grant.as_deref());
+            Ok((plan, weight, used))
         };
-        let (mut plan, work, grant) = self.aside(bytes, Code::Overloaded, prepare).await?;
-        let mut used = self.rights_used(&mut plan, grant.as_deref());
-        conditions.rights = used.as_mut().and_then(|used| used.in_turn.take());
+        let (plan, weight, used) = self.aside(bytes, Code::Overloaded, prepare).await?;
         let price = plan.price(&self.engine.prices);
         let price = match &self.purchase {
-            Some(_) => Box::pin(self.pay::<P>(&conditions, price)).await?,
+            Some(_) => Box::pin(self.pay::<P>(&conditions, used.as_deref(), price)).await?,
             None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
             None => price,
         };
-        let spent = match (&used, &price) {
-            (Some(used), Some(price)) => Some(used.price(price)),
-            _ => price.clone(),
-        };
-        let pays = used.as_ref().map_or_else(|| self.payer(), |used| &used.pays);
-        // What the turn of the call does not take.
-        let is_metered = P::SPEC.access == Access::Read || pays != self.payer();
-        let (metered, spent) = if is_metered { (spent, None) } else { (None, spent) };
-        let before = used.as_ref().map_or(&[][..], |used| &used.before);
+        let spent = used.as_ref().zip(price.as_ref()).map(|(used, price)| used.price(price)).or_else(|| price.clone());
         let mut reserved = Vec::new();
-        let attempt = self.attempt(plan, &conditions, spent, work, &mut reserved);
-        let answer = match metered.is_some() || !before.is_empty() {
-            true => Box::pin(self.metered(metered.as_deref(), pays, before, attempt)).await,
-            false => attempt.await,
+        let answer = match P::SPEC.access {
+            Access::Read if used.is_some() || spent.is_some() => {
+                let attempt = self.attempt(plan, &conditions, None, None, Work { bytes, weight }, &mut reserved);
+                Box::pin(self.metered(spent.as_deref(), used.as_deref(), attempt)).await
+            }
+            Access::Read | Access::Write => {
+                if let Some(used) = &used {
+                    conditions.uses = used.in_turn(self.payer(), self.proof.caller(), spent.as_deref());
+                }
+                self.attempt(plan, &conditions, used.as_deref(), spent, Work { bytes, weight }, &mut reserved).await
+            }
         };
-        let answer = answer.map_err(|problem| self.of_payer(pays, price.as_ref(), problem));
-        self.settle(reserved, answer.as_ref().map(|(_, answer)| answer)).await;
+        let answer = answer.map_err(|problem| self.of_payer(self.pays(used.as_deref()), price.as_ref(), problem));
+        if !reserved.is_empty() {
+            Box::pin(self.settle(reserved, answer.as_ref().map(|(_, answer)| answer))).await;
+        }
         let (plan, answer) = answer?;
         self.after_commit(plan, answer).await
     }
@@ -92,16 +91,20 @@ impl Tenant {
         &self,
         mut plan: P,
         conditions: &Conditions,
+        used: Option<&Used>,
         price: Option<Arc<Price>>,
         work: Work,
         reserved: &mut Vec<Reservation>,
     ) -> Result<(P, Answer<P::Output>), Problem> {
         let mut held = None;
         if self.admit(&mut plan, conditions).await? {
-            Box::pin(self.check_rights(conditions)).await?;
             if let Some(price) = &price {
                 // Work outside costs, so the price is held meanwhile. The turn takes it.
-                held = Some(Box::new(Box::pin(self.engine.meter.admit(self.payer(), price)).await?));
+                held = Some(Box::new(Box::pin(self.engine.meter.admit(self.pays(used), price)).await?));
+            }
+            if let Some(used) = used {
+                let paid_with = price.as_deref().zip(held.as_ref()).and_then(|(price, held)| held.paid_with(price));
+                Box::pin(self.check_rights(used, paid_with)).await?;
             }
             Box::pin(self.work_outside(&mut plan, reserved)).await?;
         }
@@ -110,7 +113,8 @@ impl Tenant {
             self.aside(work.bytes, Code::Overloaded, move || plan.params(&site).map(|params| (plan, params))).await?;
         let mut command = command(&P::SPEC, params, work.weight, conditions);
         command.vector = plan.vector().cloned();
-        command.price = price;
+        // What a caller pays who acts for the payer is in the conditions.
+        command.price = price.filter(|_| self.pays(used) == self.payer());
         let answer = self.execute(&plan, command).await?;
         drop(held);
         Ok((plan, answer))
@@ -190,13 +194,17 @@ impl Tenant {
     /// that answer.
     async fn admit<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<bool, Problem> {
         let has_needs = plan.steps().any(|step| !step.method.needs().is_empty());
-        let is_keyed = has_needs && conditions.key.is_some();
-        match is_keyed.then(|| conditions.to_json()).flatten() {
+        Ok(has_needs && !Box::pin(self.is_answered(conditions)).await?)
+    }
+
+    /// Whether a write was answered under its key.
+    pub(super) async fn is_answered(&self, conditions: &Conditions) -> Result<bool, Problem> {
+        match conditions.key.as_ref().and_then(|_| conditions.to_json()) {
             Some(params) => {
                 let ask = command(&HAS_ANSWER, params, 1, &Conditions::default());
-                Ok(!self.send::<bool>(self.payer(), &HAS_ANSWER, ask).await?.output)
+                Ok(self.send::<bool>(self.payer(), &HAS_ANSWER, ask).await?.output)
             }
-            None => Ok(has_needs),
+            None => Ok(false),
         }
     }
 
@@ -211,23 +219,24 @@ impl Tenant {
     /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
     /// is tried once, or refused if others wait.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
-        let Some(wait) = plan.wait() else { return self.send(self.payer(), &P::SPEC, command).await };
+        let Some(wait) = plan.wait() else { return self.send_turn(&P::SPEC, command).await };
         let deadline = Instant::now() + wait.wanted.patience;
         let full = || {
             because("too many calls wait");
             Problem::new(Code::Overloaded)
         };
-        let waiter = match self.engine.waiters.join(self.payer(), wait.wanted.kind, &wait.wanted.name) {
-            Ok(waiter) => waiter,
-            Err(NoPlace::BehindOthers) => return Err(full()),
-            Err(NoPlace::First) => {
-                let answer = self.send(self.payer(), &P::SPEC, command).await;
-                return match (wait.retry_after)(&answer) {
-                    Some(_busy) => Err(full()),
-                    None => answer,
-                };
-            }
-        };
+        let waiter =
+            match self.engine.waiters.join(self.payer(), self.proof.caller(), wait.wanted.kind, &wait.wanted.name) {
+                Ok(waiter) => waiter,
+                Err(NoPlace::BehindOthers) => return Err(full()),
+                Err(NoPlace::First) => {
+                    let answer = self.send_turn(&P::SPEC, command).await;
+                    return match (wait.retry_after)(&answer) {
+                        Some(_busy) => Err(full()),
+                        None => answer,
+                    };
+                }
+            };
         let ready = async |delay| {
             let started = Instant::now();
             let is_in_time = waiter.ready(delay, deadline).await;
@@ -236,26 +245,12 @@ impl Tenant {
         };
         let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
         loop {
-            let answer = self.send(self.payer(), &P::SPEC, command.clone()).await;
+            let answer = self.send_turn(&P::SPEC, command.clone()).await;
             match (wait.retry_after)(&answer) {
                 Some(delay) if is_in_time => is_in_time = ready(delay).await,
                 _ => return answer,
             }
         }
-    }
-
-    /// Runs a command in a turn of a payer.
-    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
-        &self,
-        payer: &Payer,
-        spec: &Spec,
-        command: Command,
-    ) -> Result<Answer<T>, Problem> {
-        let CallResult { json, held } = self.engine.turns.dispatch(payer.clone(), command).await?;
-        let (spec, bytes) = (*spec, json.len());
-        let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
-        answer.held = held;
-        Ok(answer)
     }
 
     /// Completes the result with what the database does not know, and wakes waiting calls. A large result becomes JSON here.
@@ -282,29 +277,5 @@ impl Tenant {
             self.engine.waiters.wake_everywhere(self.payer(), wake);
         }
         Ok(answer)
-    }
-}
-
-/// The problem of a call that ran and whose result cannot be sent.
-fn unanswered(spec: &Spec) -> Code {
-    match spec.access {
-        Access::Write => Code::OutcomeUnknown,
-        Access::Read => Code::Overloaded,
-    }
-}
-
-/// The command of a method.
-pub(super) fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
-    let Spec { name, access, batching, is_visit, .. } = *spec;
-    Command {
-        method: name,
-        access,
-        batching,
-        params,
-        conditions: conditions.to_json(),
-        weight,
-        is_visit,
-        vector: None,
-        price: None,
     }
 }

@@ -28,8 +28,6 @@ pub struct Answer<T> {
     pub output: T,
     /// Whether an earlier call with the same idempotency key made this result.
     pub is_replay: bool,
-    /// Whether the call did nothing that costs: its answer was kept, or there was no job.
-    pub(crate) is_free: bool,
     /// The part of a large result in the budget of answers.
     pub(crate) held: Option<Held>,
     /// A large result as JSON, which is written aside.

@@ -1,15 +1,14 @@
 //! The rights that a call uses up, or that may end while it runs: the allowance of the token, and the grant of another payer.
 //!
-//! A write uses the rights of the payer of its turn in that turn, after it succeeded. A read uses its rights in a turn of its own
-//! before it runs. So does a write for another payer with the allowance of the caller's token.
+//! A write uses them in its own turn, after it succeeded. A read uses them in turns of its own, before it runs.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::conditions::{Conditions, Guard, Rights};
-use super::pipeline::command;
+use super::conditions::{CallerCharge, Conditions, Guard, Rights, Uses};
 use super::plan::{Plan, Step};
+use super::send::command;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
@@ -28,11 +27,9 @@ pub(super) type PaidWith = (String, i64);
 /// What a call uses of the rights of its caller.
 pub(super) struct Used {
     /// The payer who pays for the call.
-    pub pays: Payer,
-    /// What the turn of the call uses.
-    pub in_turn: Option<Box<Rights>>,
-    /// What is taken before, in a turn of each payer.
-    pub before: Vec<(Payer, Rights)>,
+    pays: Payer,
+    /// What it uses of a token or a grant, each with its payer.
+    rights: Vec<(Payer, Rights)>,
     /// The assets that may be spent, as the database names them. `None`: any.
     assets: Option<Vec<String>>,
 }
@@ -41,6 +38,25 @@ impl Used {
     /// The price of the call, in the assets that may be spent.
     pub fn price(&self, price: &Arc<Price>) -> Arc<Price> {
         self.assets.as_ref().map_or_else(|| Arc::clone(price), |assets| Arc::new(price.only_in(assets)))
+    }
+
+    fn of(&self, payer: &Payer) -> Option<Rights> {
+        self.rights.iter().find(|(of, _)| of == payer).map(|(_, rights)| rights.clone())
+    }
+
+    /// What the turn of a write uses.
+    ///   price  the price of the call
+    pub fn in_turn(&self, payer: &Payer, caller: &Payer, price: Option<&Price>) -> Option<Box<Uses>> {
+        let rights = self.of(payer);
+        let of_caller = (caller != payer).then(|| self.of(caller)).flatten();
+        let price = price.filter(|_| caller != payer && self.pays == *caller);
+        let caller = (of_caller.is_some() || price.is_some()).then(|| CallerCharge {
+            payer: caller.as_str().to_owned(),
+            rights: of_caller,
+            assets: price.map(|price| price.assets.to_vec()).unwrap_or_default(),
+            prices: price.map(|price| price.amounts.to_vec()).unwrap_or_default(),
+        });
+        (rights.is_some() || caller.is_some()).then(|| Box::new(Uses { rights, caller }))
     }
 }
 
@@ -80,76 +96,64 @@ impl Tenant {
             let is_used = calls > 0 && (grant.is_some() || allowance.is_some());
             is_used.then_some(Rights { grant, allowance, calls })
         };
-        let of_token = token.and_then(|token| rights(None, token));
-        let of_grant = given.and_then(|given| {
-            let is_write = P::SPEC.access == Access::Write;
-            let id = is_write.then(|| given.rights.token.as_str().to_owned());
-            rights(id, &given.rights)
-        });
-        let caller_pays = given.is_none_or(|given| given.grantee_pays || self.paid().is_some());
-        let (pays, paying) = match given.filter(|_| !caller_pays) {
-            Some(given) => (self.payer(), Some(&given.rights)),
-            None => (self.proof.caller(), token),
-        };
+        let caller = self.proof.caller();
+        let of_token = token.and_then(|token| rights(None, token)).map(|rights| (caller.clone(), rights));
+        // The turn of a write checks that the grant is valid.
+        let id = |given: &Given| (P::SPEC.access == Access::Write).then(|| given.rights.token.as_str().to_owned());
+        let of_grant = given.and_then(|given| rights(id(given), &given.rights));
+        let of_grant = of_grant.map(|rights| (self.payer().clone(), rights));
         // A payment that came with the request is new money of the caller.
-        let allowance = paying.filter(|_| self.paid().is_none()).and_then(|paying| paying.allowance.as_ref());
-        let assets = allowance.and_then(|allowance| allowance.assets.clone());
-        let caller = self.proof.caller().clone();
-        let (in_turn, before) = match (P::SPEC.access, given) {
-            (Access::Read, _) => {
-                (None, [of_token.map(|of| (caller, of)), of_grant.map(|of| (self.payer().clone(), of))])
-            }
-            (Access::Write, None) => (of_token, [None, None]),
-            (Access::Write, Some(_)) => (of_grant, [of_token.map(|of| (caller, of)), None]),
+        let is_paid = self.paid().is_some();
+        let (pays, paying) = match given.filter(|given| !given.grantee_pays && !is_paid) {
+            Some(given) => (self.payer(), Some(&given.rights)),
+            None => (caller, token),
         };
-        let before = before.into_iter().flatten().collect();
-        Some(Box::new(Used { pays: pays.clone(), in_turn: in_turn.map(Box::new), before, assets }))
+        let allowance = paying.filter(|_| !is_paid).and_then(|paying| paying.allowance.as_ref());
+        let assets = allowance.and_then(|allowance| allowance.assets.clone());
+        let rights = of_token.into_iter().chain(of_grant).collect();
+        Some(Box::new(Used { pays: pays.clone(), rights, assets }))
     }
 
-    /// Checks that the rights of the caller allow a write, before work outside of its turn.
+    /// The payer who pays for a call.
+    pub(super) fn pays<'a>(&'a self, used: Option<&'a Used>) -> &'a Payer {
+        used.map_or_else(|| self.payer(), |used| &used.pays)
+    }
+
+    /// Checks that rights allow a call, before money moves or work is done outside of its turn.
+    ///   paid_with  what the call will be paid with, if it is known
     ///
     /// # Errors
     /// `allowance-exceeded`, `not-granted`, and those of the lanes.
-    pub(super) async fn check_rights(&self, conditions: &Conditions) -> Result<(), Problem> {
-        match &conditions.rights {
-            Some(rights) => self.send_rights(self.payer(), rights, None, true).await,
-            None => Ok(()),
-        }
+    pub(super) async fn check_rights(&self, used: &Used, paid_with: Option<PaidWith>) -> Result<(), Problem> {
+        self.send_rights(used, paid_with, true).await
     }
 
-    /// Takes what a call uses before it runs.
-    ///   paid_with  what the call was paid with, if it is metered
+    /// Takes a read from allowances.
+    ///   paid_with  what the call is paid with
     ///
     /// # Errors
     /// `allowance-exceeded`, and those of the lanes.
-    pub(super) async fn use_rights(
-        &self,
-        before: &[(Payer, Rights)],
-        pays: &Payer,
-        paid_with: Option<PaidWith>,
-    ) -> Result<(), Problem> {
-        for (payer, rights) in before {
-            let paid_with = paid_with.clone().filter(|_| payer == pays);
-            self.send_rights(payer, rights, paid_with, false).await?;
+    pub(super) async fn use_rights(&self, used: &Used, paid_with: Option<PaidWith>) -> Result<(), Problem> {
+        if used.rights.len() > 1 {
+            // Nothing is taken from the first if the second has too little.
+            self.send_rights(used, paid_with.clone(), true).await?;
         }
-        Ok(())
+        self.send_rights(used, paid_with, false).await
     }
 
-    async fn send_rights(
-        &self,
-        payer: &Payer,
-        rights: &Rights,
-        paid_with: Option<PaidWith>,
-        is_check: bool,
-    ) -> Result<(), Problem> {
-        let (asset, price) = paid_with.unzip();
-        let params = json!({"rights": rights, "asset": asset, "price": price, "isCheck": is_check}).to_string();
-        let ask = command(&USE_RIGHTS, params, 1, &Conditions::default());
-        self.send::<()>(payer, &USE_RIGHTS, ask).await.map(drop).map_err(|problem| match problem.code() {
-            // The call itself has not begun.
-            Code::OutcomeUnknown => Problem::new(Code::DatabaseUnavailable),
-            _ => problem,
-        })
+    async fn send_rights(&self, used: &Used, paid_with: Option<PaidWith>, is_check: bool) -> Result<(), Problem> {
+        for (payer, rights) in &used.rights {
+            let (asset, price) = paid_with.clone().filter(|_| *payer == used.pays).unzip();
+            let params = json!({"rights": rights, "asset": asset, "price": price, "isCheck": is_check}).to_string();
+            let ask = command(&USE_RIGHTS, params, 1, &Conditions::default());
+            let used = self.send::<()>(payer, &USE_RIGHTS, ask).await;
+            used.map_err(|problem| {
+                // The call itself has not begun.
+                let is_lost = problem.code() == Code::OutcomeUnknown;
+                if is_lost { Problem::new(Code::DatabaseUnavailable) } else { problem }
+            })?;
+        }
+        Ok(())
     }
 }
 

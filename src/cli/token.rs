@@ -154,14 +154,17 @@ async fn list(admin: &mut PgConnection, payer: Option<&Payer>) -> Outcome {
     print(&table)
 }
 
-/// The limits of a token beside its scopes, such as `pushJob jobs-* {"calls":..}`; `-` for none.
+/// The grantee of a grant, and the limits beside the scopes, such as `pushJob jobs-* {"calls":..}`; `-` for none.
 fn limits(token: &PgRow) -> sqlx::Result<String> {
     let (methods, prefix): (Option<Vec<String>>, Option<String>) =
         (token.try_get("methods")?, token.try_get("prefix")?);
     let allowance: Option<serde_json::Value> = token.try_get("allowance")?;
     let methods = methods.map(|methods| methods.join(","));
     let prefix = prefix.map(|prefix| format!("{prefix}*"));
-    let limits: Vec<String> = [methods, prefix, allowance.map(|left| left.to_string())].into_iter().flatten().collect();
+    let grantee: Option<String> = token.try_get("grantee")?;
+    let grantee = grantee.map(|grantee| format!("grantee={grantee}"));
+    let allowance = allowance.map(|left| left.to_string());
+    let limits: Vec<String> = [grantee, methods, prefix, allowance].into_iter().flatten().collect();
     Ok(if limits.is_empty() { "-".to_owned() } else { limits.join(" ") })
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::types::{Account, AuditEntry};
 use crate::auth::Scope;
-use crate::call::{Context, Entry, Method, Spec, method};
+use crate::call::{Context, Entry, Method, Spec};
 use crate::page::{Cursor, CursorOf, Limit, Page};
 use crate::pay::Tier;
 use crate::problem::Problem;
@@ -18,7 +18,7 @@ pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetMe {
-    /// The allowance of the token of the caller.
+    /// Id of the allowance of the calling token.
     #[serde(skip_deserializing)]
     pub allowance: Option<String>,
 }
@@ -46,6 +46,18 @@ pub struct ListAudit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<CursorOf<Uuid>>,
+    /// That this server knows the events of grants.
+    #[serde(skip_deserializing)]
+    #[param(ignore)]
+    pub knows_grants: bool,
 }
 
-method!(ListAudit => Page<AuditEntry>, Spec::slow_read("listAudit").tier(Tier::Free).scope(Scope::AuditRead));
+impl Method for ListAudit {
+    type Output = Page<AuditEntry>;
+    const SPEC: Spec = Spec::slow_read("listAudit").tier(Tier::Free).scope(Scope::AuditRead);
+
+    fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
+        self.knows_grants = true;
+        Ok(())
+    }
+}

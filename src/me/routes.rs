@@ -58,7 +58,7 @@ fn rate_usage(rated: &Rated) -> RateUsage {
 
 /// List the events of the account.
 ///
-/// Newest first: sign-ins, and what happened to tokens and payments. Entries are kept for {{audit_kept}}, at least.
+/// Newest first: sign-ins, and what happened to tokens, grants and payments. Entries are kept for {{audit_kept}}, at least.
 #[utoipa::path(operation_id = "listAudit", tag = "account", params(ListAudit),
     responses((status = 200, description = "A page of events.", body = Page<AuditEntry>)))]
 #[get("/audit")]

@@ -14,7 +14,7 @@ pub struct Account {
     /// Usage of the payer.
     #[serde(flatten)]
     pub usage: Usage,
-    /// What is left of the allowance of the token.
+    /// Remaining allowance of the token.
     #[serde(default)]
     pub allowance: Option<AllowanceLeft>,
 }
@@ -94,7 +94,7 @@ pub struct Me {
     pub token_expires_at: Time,
     /// Limits of the token beside the scopes.
     pub token_limits: TokenLimits,
-    /// What is left of the allowance of the token; `null` if it has none.
+    /// Remaining allowance of the token; `null` if it has none.
     #[schema(required)]
     pub token_allowance: Option<AllowanceLeft>,
     /// Usage of the payer.
@@ -118,7 +118,7 @@ pub enum Event {
     TokenRotated,
     /// The token was revoked, with those that were made with it.
     TokenRevoked,
-    /// The grant was made. Its id is that of the token.
+    /// The grant was made. `tokenId` is the id of the grant.
     GrantCreated,
     /// The grant was revoked.
     GrantRevoked,

@@ -85,7 +85,9 @@ declare
   v_answer json;
 begin
   if v_place is null and rpc.has_answer(p_payer, p_conditions::jsonb)->>'ok' = 'false' then
-    return rpc.problem('payment-required');
+    -- Nobody pays for a call that is not allowed.
+    return coalesce(
+      auth.check_rights(p_conditions::jsonb->'rights', null, null), rpc.problem('payment-required'));
   end if;
   v_answer := case
     when p_conditions is null then rpc.dispatch_write(p_payer, p_method, p_params::jsonb)

@@ -19,8 +19,8 @@ pub(super) fn configure(service: &mut ServiceConfig<'_>) {
 ///
 /// The grantee calls with its own token, or pays, and sends the header `Payerbase-Act-For` with the address of the payer.
 /// It can do what the grant and its own token allow, on the data of the payer. Methods of the account cannot be granted.
-/// With several grants, the oldest that allows the whole call is used. A grant ends with the token that made it. Other servers
-/// know a new grant within 2 seconds. A payer has at most {{grants_max}} valid grants for the same grantee.
+/// With several grants, the oldest that allows the whole call is used. A grant is revoked with the token that made it. Servers
+/// use a new grant within 2 seconds. A payer has at most {{grants_max}} valid grants for the same grantee.
 #[utoipa::path(operation_id = "createGrant", tag = "account",
     request_body(content = CreateGrant, examples(
         ("jobs" = (summary = "An agent pushes jobs to some queues, and pays its own way", value = json!({
@@ -47,8 +47,8 @@ async fn list_grants(tenant: Tenant, call: Request<ListGrants>) -> Result<Answer
 
 /// Revoke a grant.
 ///
-/// After the answer, no write of the grantee takes effect. Reads of the grantee are refused within 2 seconds. To revoke a second
-/// time changes nothing.
+/// After the answer, no write that uses the grant takes effect. Reads are refused within 2 seconds. A token with limits revokes
+/// only the grants that it made. To revoke a second time changes nothing.
 #[utoipa::path(operation_id = "revokeGrant", tag = "account",
     params(("id" = TokenId, Path, description = "Id of the grant.")),
     responses((status = 204, description = "No content: the grant is revoked.")))]

@@ -48,7 +48,7 @@ async fn list_tokens(tenant: Tenant, call: Request<ListTokens>) -> Result<Answer
 
 /// Replace a token.
 ///
-/// Returns a new token with the name, the scopes and the time of expiry of the old one. The old one is valid for
+/// Returns a new token with the name, the scopes, the limits, the allowance and the time of expiry of the old one. The old one is valid for
 /// `overlapMs` more, so that its users can be switched; within 5 seconds, all servers know. A token can replace itself, without
 /// the scope `tokens:write`, and those that were made with it. Tokens that the old one has made stay: if it leaked, revoke it.
 /// Like `createToken`, the call takes no `Idempotency-Key`.
@@ -65,7 +65,7 @@ async fn rotate_token(tenant: Tenant, call: Request<RotateToken>) -> Result<Crea
 /// Revoke a token.
 ///
 /// Every server refuses it within 5 seconds. The tokens that were made with it, by `createToken` or `rotateToken`, directly
-/// or not, are revoked too. A token can revoke itself without the scope `tokens:write`. To revoke a second time changes
+/// or not, are revoked too. A token with limits revokes only itself and the tokens that it made: others are `not-found`. A token can revoke itself without the scope `tokens:write`. To revoke a second time changes
 /// nothing.
 #[utoipa::path(operation_id = "revokeToken", tag = "account",
     params(("id" = TokenId, Path, description = "Public id of the token.")),

@@ -34,7 +34,7 @@ pub struct ListedToken {
     /// Its limits beside the scopes.
     #[serde(flatten)]
     pub limits: TokenLimits,
-    /// What is left of its allowance, which the tokens that it has made share; `null` if it has none.
+    /// Remaining allowance, which the tokens that it made share; `null` if it has none.
     #[serde(default)]
     #[schema(required)]
     pub allowance: Option<AllowanceLeft>,
@@ -79,7 +79,7 @@ pub struct Grant {
     /// Its limits beside the scopes.
     #[serde(flatten)]
     pub limits: TokenLimits,
-    /// What is left of its allowance; `null` if it has none.
+    /// Remaining allowance; `null` if it has none.
     #[serde(default)]
     #[schema(required)]
     pub allowance: Option<AllowanceLeft>,

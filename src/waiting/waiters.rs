@@ -19,7 +19,7 @@ use crate::payer::Payer;
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of calls that wait in this process.
 pub const WAITING_MAX: usize = 10_000;
-/// Number of calls of one payer that wait in this process.
+/// Number of calls of one caller that wait in this process.
 pub const WAITING_PAYER_MAX: usize = 1_000;
 /// A payer has at most this part of the free places, so that some payers cannot take them all.
 const FREE_PART: usize = 8;
@@ -54,7 +54,7 @@ pub(crate) struct Waiters {
 #[derive(Default)]
 struct State {
     lines: HashMap<Key, VecDeque<Arc<Notify>>>,
-    by_payer: HashMap<Payer, usize>,
+    by_caller: HashMap<Payer, usize>,
     count: usize,
     is_closed: bool,
 }
@@ -71,23 +71,23 @@ impl Waiters {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the end of a line.
-    pub fn join(self: &Arc<Self>, payer: &Payer, kind: Awaited, name: &str) -> Result<Waiter, NoPlace> {
+    /// Joins the end of a line of a payer. The place is one of the caller's, who may act for the payer.
+    pub fn join(self: &Arc<Self>, payer: &Payer, caller: &Payer, kind: Awaited, name: &str) -> Result<Waiter, NoPlace> {
         let key = (payer.clone(), kind, name.to_owned());
         let mut state = self.state();
-        let of_payer = state.by_payer.get(payer).copied().unwrap_or_default();
+        let of_caller = state.by_caller.get(caller).copied().unwrap_or_default();
         let free = WAITING_MAX.saturating_sub(state.count);
-        if free == 0 || of_payer >= WAITING_PAYER_MAX.min((free / FREE_PART).max(1)) {
+        if free == 0 || of_caller >= WAITING_PAYER_MAX.min((free / FREE_PART).max(1)) {
             let has_waiters = state.lines.contains_key(&key);
             return Err(if has_waiters { NoPlace::BehindOthers } else { NoPlace::First });
         }
         state.count += 1;
         self.waiting.inc();
-        state.by_payer.insert(payer.clone(), of_payer + 1);
+        state.by_caller.insert(caller.clone(), of_caller + 1);
         let woken = Arc::new(Notify::new());
         state.lines.entry(key.clone()).or_default().push_back(Arc::clone(&woken));
         drop(state);
-        Ok(Waiter { waiters: Arc::clone(self), key, woken })
+        Ok(Waiter { waiters: Arc::clone(self), caller: caller.clone(), key, woken })
     }
 
     /// Ends all waiting, now and later: the server stops.
@@ -128,6 +128,7 @@ pub(crate) enum NoPlace {
 /// A call in a line. Dropping it leaves the line.
 pub(crate) struct Waiter {
     waiters: Arc<Waiters>,
+    caller: Payer,
     key: Key,
     woken: Arc<Notify>,
 }
@@ -169,10 +170,10 @@ impl Drop for Waiter {
         let mut state = self.waiters.state();
         state.count -= 1;
         self.waiters.waiting.dec();
-        if let Some(count) = state.by_payer.get_mut(&self.key.0) {
+        if let Some(count) = state.by_caller.get_mut(&self.caller) {
             *count -= 1;
             if *count == 0 {
-                state.by_payer.remove(&self.key.0);
+                state.by_caller.remove(&self.caller);
             }
         }
         let Some(line) = state.lines.get_mut(&self.key) else { return };
@@ -200,7 +201,7 @@ mod tests {
         let payer: Payer = format!("0x{payer:040x}").parse().unwrap();
         let mut joined = Vec::new();
         loop {
-            match waiters.join(&payer, Awaited::Queue, "q") {
+            match waiters.join(&payer, &payer, Awaited::Queue, "q") {
                 Ok(waiter) => joined.push(waiter),
                 Err(full) => return (joined, full),
             }
@@ -224,6 +225,6 @@ mod tests {
         let (_joined, full) = fill(&waiters, 1);
         assert_eq!(full, NoPlace::BehindOthers);
         let payer: Payer = format!("0x{:040x}", 1).parse().unwrap();
-        assert_eq!(waiters.join(&payer, Awaited::Lock, "free").err(), Some(NoPlace::First));
+        assert_eq!(waiters.join(&payer, &payer, Awaited::Lock, "free").err(), Some(NoPlace::First));
     }
 }

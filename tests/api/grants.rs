@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::support::shop::{Shop, WRITE, pay};
+use crate::support::shop::{MINIMUM, Shop, WRITE, pay, with};
 use crate::support::world::{Things, operations};
 use crate::support::{Answer, Caller, Terms, TestApp, TestDatabase};
 
@@ -158,7 +158,9 @@ async fn no_write_takes_effect_after_a_grant_was_revoked() {
         owner.value("a").await
     };
     let (answers, at_the_end) = tokio::join!(running, revoke);
-    acts.increment("a", json!({})).await.problem(403, "not-granted");
+    // Not what a server remembers, but the turn refuses it.
+    let problem = acts.increment("a", json!({})).await.problem(403, "not-granted");
+    assert!(problem["detail"].as_str().unwrap().contains("has ended"), "{problem}");
     let done = answers.into_iter().filter(|answer| answer.status.is_success()).count();
     assert_eq!(owner.value("a").await, at_the_end);
     assert_eq!(at_the_end, 1 + done as i64);
@@ -233,12 +235,21 @@ async fn the_grantee_or_the_payer_pays_and_never_both() {
     .await;
     let acts = acting(&agent, &owner);
     acts.increment("mine-1", json!({})).await.ok();
-    shop.app.until(async || credit(&agent).await == 10_000 - WRITE).await;
-    assert_eq!(credit(&owner).await, 10_000);
+    assert_eq!((credit(&agent).await, credit(&owner).await), (10_000 - WRITE, 10_000));
+    // What fails, or was answered before, costs nothing.
+    acts.post("/v1/counters/mine-1/increment", json!({"max": 1, "onBound": "reject"}))
+        .await
+        .problem(409, "counter-out-of-bounds");
+    let mut keyed = acts.clone();
+    keyed.headers.insert("idempotency-key", "a key of mine".parse().unwrap());
+    for _ in 0..3 {
+        keyed.increment("mine-2", json!({})).await.ok();
+    }
+    assert_eq!(credit(&agent).await, 10_000 - 2 * WRITE);
     acts.increment("yours-1", json!({})).await.ok();
     acts.increment("yours-1", json!({})).await.ok();
     acts.increment("yours-1", json!({})).await.problem(403, "allowance-exceeded");
-    assert_eq!((credit(&owner).await, credit(&agent).await), (10_000 - 2 * WRITE, 10_000 - WRITE));
+    assert_eq!((credit(&owner).await, credit(&agent).await), (10_000 - 2 * WRITE, 10_000 - 2 * WRITE));
     // Who has no credit is asked to pay; nobody is asked to pay for another one.
     let poor_wallet = shop.wallet();
     let poor = shop.signed_in(&poor_wallet).await;
@@ -252,7 +263,14 @@ async fn the_grantee_or_the_payer_pays_and_never_both() {
     let (_, answer) =
         pay(&acting(&stranger, &owner), &poor_wallet, &terms, "/v1/counters/paid/increment", json!({})).await;
     answer.ok();
-    assert_eq!((owner.value("paid").await, credit(&owner).await >= 10_000 - 2 * WRITE - 100), (1, true));
+    // One payment is for one payer.
+    let (header, answer) =
+        pay(&acting(&stranger, &owner), &poor_wallet, &terms, "/v1/counters/paid/increment", json!({})).await;
+    answer.ok();
+    with(&stranger, &header).increment("paid", json!({})).await.problem(409, "payment-used");
+    with(&acting(&stranger, &owner), &header).increment("paid", json!({})).await.ok();
+    assert_eq!(credit(&owner).await, 10_000 - 2 * WRITE);
+    assert_eq!(owner.value("paid").await, 2);
     shop.assert_ledger_is_sound().await;
 }
 
@@ -267,6 +285,7 @@ async fn an_allowance_of_a_grant_and_that_of_the_token_both_count() {
     limited.get("/v1/counters/a").await.ok();
     limited.increment("a", json!({})).await.ok();
     limited.increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    limited.get("/v1/counters/a").await.problem(403, "allowance-exceeded");
     let acts = acting(&agent, &owner);
     acts.get("/v1/counters/a").await.ok();
     acts.get("/v1/counters/a").await.problem(403, "allowance-exceeded");
@@ -295,4 +314,102 @@ async fn a_payer_has_a_limited_number_of_grants_for_a_grantee() {
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["nextCursor"]), (7, &Value::Null));
     let verb = acting(&agent, &owner).send_json(Method::GET, "/v1/counters/none", Value::Null).await;
     assert_eq!(verb.status, StatusCode::NOT_FOUND, "the newest allows every name: {verb:?}");
+}
+
+/// Sends a call and hangs up before its answer.
+fn hang_up(caller: &Caller, path: &str) {
+    use std::io::Write as _;
+    let address = caller.url.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let token = secrecy::ExposeSecret::expose_secret(caller.token.as_ref().unwrap());
+    let payer = caller.headers["payerbase-act-for"].to_str().unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\npayerbase-act-for: {payer}\r\n\
+         content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(rand::random::<u64>() % 4));
+}
+
+#[tokio::test]
+async fn a_grantee_pays_for_each_effect_although_it_hangs_up_and_spends_elsewhere() {
+    let shop = Shop::open().await;
+    let (wallet, payer) = (shop.wallet(), shop.app.caller().await);
+    let agent = shop.signed_in(&wallet).await;
+    pay(&agent, &wallet, &Terms::default(), "/v1/credit/10000", json!({})).await.1.ok();
+    grant(&payer, &agent, json!({"scopes": ["counters:write"], "prefix": "a"})).await;
+    let acts = acting(&agent, &payer);
+    acts.increment("a", json!({})).await.ok();
+    let hanging = acts.clone();
+    let rude = tokio::task::spawn_blocking(move || (0..60).for_each(|_| hang_up(&hanging, "/v1/counters/a/increment")));
+    let own = join_all((0..40).map(|_| agent.increment("own", json!({}))));
+    let (rude, own) = tokio::join!(rude, own);
+    rude.unwrap();
+    // All that it can pay for, at another server too.
+    let other = shop.another();
+    let there = Caller { url: other.url.clone(), ..acts.clone() };
+    let more = (0..60).map(|place| if place % 2 == 0 { &acts } else { &there }.increment("a", json!({})));
+    let more = join_all(more).await;
+    assert!(more.iter().any(|answer| answer.status == 402), "the credit is used up");
+    let mut admin = shop.app.database.admin().await;
+    let effects = "select coalesce(sum(value), 0)::bigint from tenant.counters where payer in ($1, $2)";
+    let mut transaction = sqlx::Connection::begin(&mut admin).await.unwrap();
+    sqlx::query("set local role payerbase_backup").execute(&mut *transaction).await.unwrap();
+    let effects: i64 = sqlx::query_scalar(effects)
+        .bind(payer.payer.as_str())
+        .bind(agent.payer.as_str())
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    let credit = agent.get("/v1/credit").await.ok();
+    let balance: i64 = credit["items"][0]["balance"].as_str().unwrap().parse().unwrap();
+    assert_eq!(effects * WRITE + balance, 10_000);
+    assert!(effects > 1 + own.iter().filter(|answer| answer.status.is_success()).count() as i64);
+    shop.assert_ledger_is_sound().await;
+}
+
+#[tokio::test]
+async fn nobody_pays_for_a_call_that_is_not_allowed() {
+    let shop = Shop::open().await;
+    let wallet = shop.wallet();
+    let payer = shop.signed_in(&wallet).await;
+    pay(&payer, &wallet, &Terms::default(), "/v1/credit/1000", json!({})).await.1.ok();
+    let token = payer.post("/v1/tokens", json!({"allowance": {"calls": 1}})).await.json();
+    let limited = Caller { token: Some(token["token"].as_str().unwrap().into()), ..payer.clone() };
+    limited.increment("a", json!({})).await.ok();
+    for _ in 0..4 {
+        payer.increment("a", json!({})).await.ok();
+    }
+    // The credit is used up, and so is the allowance.
+    limited.increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    let required = crate::support::shop::required(&payer.increment("a", json!({})).await);
+    let header = wallet.pay(&required, &required["accepts"][0], &Terms::default());
+    with(&limited, &header).increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    let before = shop.stub.chain.balance_of(crate::support::shop::PAY_TO, crate::support::shop::USDC);
+    assert_eq!(before, 1_000);
+    with(&payer, &header).increment("a", json!({})).await.ok();
+    assert_eq!(payer.value("a").await, 6);
+    assert_eq!(
+        shop.stub.chain.balance_of(crate::support::shop::PAY_TO, crate::support::shop::USDC),
+        1_000 + MINIMUM as u128
+    );
+}
+
+#[tokio::test]
+async fn waiting_calls_of_a_grantee_take_its_own_places() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    grant(&owner, &agent, json!({"scopes": ["queues:write"], "prefix": "g-"})).await;
+    let acts = acting(&agent, &owner);
+    let waiting: Vec<_> = (0..1_100)
+        .map(|_| {
+            let acts = acts.clone();
+            tokio::spawn(async move { acts.post("/v1/queues/g-1/pop", json!({"waitMs": 20_000})).await.status })
+        })
+        .collect();
+    app.until(async || app.metric("payerbase_waiting").await >= 1_000).await;
+    let popped = owner.post("/v1/queues/own/pop", json!({"waitMs": 50})).await;
+    assert_eq!(popped.status, StatusCode::NO_CONTENT, "{popped:?}");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }

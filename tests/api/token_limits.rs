@@ -221,3 +221,23 @@ async fn limits_only_become_narrower_and_stay() {
     };
     assert_eq!((count(&mut admin, old).await, count(&mut admin, new).await), (0, 1));
 }
+
+#[tokio::test]
+async fn a_token_with_a_prefix_ends_only_what_it_made() {
+    let app = TestApp::spawn().await;
+    let owner = app.caller().await;
+    let maker = limited(&owner, json!({"prefix": "jobs-"})).await;
+    let id = |caller: &Caller| caller.token.as_ref().unwrap().expose_secret()[8..24].to_owned();
+    let (made, other) = (limited(&maker, json!({})).await, limited(&owner, json!({})).await);
+    let grantee = app.caller().await;
+    let wish = json!({"grantee": grantee.payer.as_str(), "scopes": ["counters:read"]});
+    let grant = async |caller: &Caller| caller.post("/v1/grants", wish.clone()).await.json()["id"].clone();
+    let (granted, of_owner) = (grant(&maker).await, grant(&owner).await);
+    maker.delete(&format!("/v1/tokens/{}", id(&other))).await.problem(404, "not-found");
+    maker.delete(&format!("/v1/tokens/{}", id(&owner))).await.problem(404, "not-found");
+    maker.delete(&format!("/v1/grants/{}", of_owner.as_str().unwrap())).await.problem(404, "not-found");
+    let rotated = maker.post(&format!("/v1/tokens/{}/rotate", id(&other)), json!({})).await;
+    rotated.problem(422, "invalid-value");
+    assert_eq!(maker.delete(&format!("/v1/grants/{}", granted.as_str().unwrap())).await.status, 204);
+    assert_eq!(maker.delete(&format!("/v1/tokens/{}", id(&made))).await.status, 204);
+}

@@ -1,0 +1,90 @@
+//! From a call to its turn, and from the result to an answer.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::Either;
+use serde::de::DeserializeOwned;
+
+use super::conditions::Conditions;
+use super::outcome;
+use super::request::Answer;
+use super::spec::Spec;
+use super::tenant::Tenant;
+use crate::payer::Payer;
+use crate::problem::{Code, Problem};
+use crate::turn::{Access, CallResult, Command};
+
+/// How long a call is tried again while another turn of its caller runs.
+const CALLER_PATIENCE: Duration = Duration::from_secs(3);
+/// Pause before it is tried again.
+const CALLER_PAUSE: Duration = Duration::from_millis(5);
+
+impl Tenant {
+    /// Runs the command of a call.
+    pub(super) fn send_turn<T: DeserializeOwned + Send + 'static>(
+        &self,
+        spec: &Spec,
+        command: Command,
+    ) -> impl Future<Output = Result<Answer<T>, Problem>> + Send {
+        match self.proof.given() {
+            None => Either::Left(self.send(self.payer(), spec, command)),
+            Some(_) => Either::Right(Box::pin(self.send_patiently(spec, command))),
+        }
+    }
+
+    /// Runs the command of a call for another payer. A turn that charges the caller does not wait for the lock of the caller, so
+    /// it is tried again.
+    async fn send_patiently<T: DeserializeOwned + Send + 'static>(
+        &self,
+        spec: &Spec,
+        command: Command,
+    ) -> Result<Answer<T>, Problem> {
+        let deadline = Instant::now() + CALLER_PATIENCE;
+        loop {
+            match self.send(self.payer(), spec, command.clone()).await {
+                Err(problem) if problem.code() == Code::PayerBusy && Instant::now() < deadline => {
+                    tokio::time::sleep(CALLER_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Runs a command in a turn of a payer.
+    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
+        &self,
+        payer: &Payer,
+        spec: &Spec,
+        command: Command,
+    ) -> Result<Answer<T>, Problem> {
+        let CallResult { json, held } = self.engine.turns.dispatch(payer.clone(), command).await?;
+        let (spec, bytes) = (*spec, json.len());
+        let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
+        answer.held = held;
+        Ok(answer)
+    }
+}
+
+/// The problem of a call that ran and whose result cannot be sent.
+pub(super) fn unanswered(spec: &Spec) -> Code {
+    match spec.access {
+        Access::Write => Code::OutcomeUnknown,
+        Access::Read => Code::Overloaded,
+    }
+}
+
+/// The command of a method.
+pub(super) fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
+    let Spec { name, access, batching, is_visit, .. } = *spec;
+    Command {
+        method: name,
+        access,
+        batching,
+        params,
+        conditions: conditions.to_json(),
+        weight,
+        is_visit,
+        vector: None,
+        price: None,
+    }
+}
