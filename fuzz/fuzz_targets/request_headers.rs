@@ -13,8 +13,6 @@ use payerbase::fuzzing::auth::{token_of, token_of_nonce};
 use payerbase::fuzzing::http::guard;
 use payerbase::links::visitor::Origins;
 use payerbase::locks::types::LockToken;
-use payerbase::rates::Key;
-use payerbase_fuzz::base64;
 use secrecy::ExposeSecret as _;
 
 #[derive(Arbitrary, Debug)]
@@ -115,7 +113,6 @@ fn secret(text: &str) {
     let token = LockToken::try_from(text.to_owned());
     assert_eq!(token.is_ok(), is_printable && (16..=128).contains(&text.len()));
     assert!(token.is_err() || !format!("{token:?}").contains(text), "a token is not shown");
-    assert!(!base64(text).is_empty() || text.is_empty());
 }
 
 impl Entry<'_> {
@@ -179,7 +176,6 @@ fn forwarded(is_proxy: bool, lines: &[Vec<Entry<'_>>], forged: &[u8]) {
         }
     }
     assert_eq!(found, expected);
-    assert_eq!(Key::of_address(found), Key::of_address(found.to_canonical()));
     // What a client writes before the entries of the proxies changes nothing.
     if !is_forgeable && let Some(other) = client(Some(forged)) {
         assert_eq!(other, found);

@@ -113,7 +113,6 @@ impl SignIn<'_> {
             0 => header["address"] = changed("address", header),
             1 => header["nonce"] = changed("nonce", header),
             2 => {
-                // A digit of the prefix 0x, or of the number before the last, may become the same digit.
                 let changed = changed("signature", header);
                 header["signature"] = changed;
             }

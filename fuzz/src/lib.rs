@@ -125,7 +125,7 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// An offer of [`PRICE`] for each asset that is known.
+/// An offer of [`PRICE`] in this asset.
 pub fn offer(symbol: &str, network: Network) -> Offer {
     let known = KNOWN_ASSETS.iter().find(|known| (known.symbol, known.network) == (symbol, network)).unwrap();
     let (pay_to, seconds) = match network {

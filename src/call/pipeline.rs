@@ -9,7 +9,7 @@ use super::outcome::mismatch;
 use super::plan::Plan;
 use super::request::Answer;
 use super::rights::Used;
-use super::send::{command, unanswered};
+use super::send::{CALLER_PAUSE_MAX, command, unanswered};
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
@@ -246,7 +246,10 @@ impl Tenant {
         let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
         loop {
             let answer = self.send_turn(&P::SPEC, command.clone()).await;
-            match (wait.retry_after)(&answer) {
+            // Another turn of the caller, who acts for the payer, holds its lock: the call waits on.
+            let is_busy =
+                self.proof.given().is_some() && answer.as_ref().is_err_and(|problem| problem.code() == Code::PayerBusy);
+            match (wait.retry_after)(&answer).or_else(|| is_busy.then_some(CALLER_PAUSE_MAX)) {
                 Some(delay) if is_in_time => is_in_time = ready(delay).await,
                 _ => return answer,
             }

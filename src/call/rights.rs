@@ -102,14 +102,17 @@ impl Tenant {
         let id = |given: &Given| (P::SPEC.access == Access::Write).then(|| given.rights.token.as_str().to_owned());
         let of_grant = given.and_then(|given| rights(id(given), &given.rights));
         let of_grant = of_grant.map(|rights| (self.payer().clone(), rights));
-        // A payment that came with the request is new money of the caller.
-        let is_paid = self.paid().is_some();
-        let (pays, paying) = match given.filter(|given| !given.grantee_pays && !is_paid) {
+        let paid_in = self.paid().and_then(|paid| self.engine.prices.assets().get(paid.amount().0).cloned());
+        let (pays, paying) = match given.filter(|given| !given.grantee_pays && paid_in.is_none()) {
             Some(given) => (self.payer(), Some(&given.rights)),
             None => (caller, token),
         };
-        let allowance = paying.filter(|_| !is_paid).and_then(|paying| paying.allowance.as_ref());
-        let assets = allowance.and_then(|allowance| allowance.assets.clone());
+        let allowance = paying.and_then(|paying| paying.allowance.as_ref());
+        let assets = match paid_in {
+            // A payment that came with the request is new money of the caller, in any asset.
+            Some(asset) => Some(vec![asset]),
+            None => allowance.and_then(|allowance| allowance.assets.clone()),
+        };
         let rights = of_token.into_iter().chain(of_grant).collect();
         Some(Box::new(Used { pays: pays.clone(), rights, assets }))
     }

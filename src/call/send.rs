@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::Either;
+use rand::RngExt as _;
 use serde::de::DeserializeOwned;
 
 use super::conditions::Conditions;
@@ -14,10 +15,15 @@ use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::turn::{Access, CallResult, Command};
 
-/// How long a call is tried again while another turn of its caller runs.
-const CALLER_PATIENCE: Duration = Duration::from_secs(3);
-/// Pause before it is tried again.
+/// How long a call is tried again while another turn of its caller runs. With the time of the last try, it takes no longer than a
+/// server that stops waits.
+const CALLER_PATIENCE: Duration = Duration::from_millis(1_500);
+/// Pause before it is tried again. It doubles with each try.
 const CALLER_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause. A call that waits for a resource pauses so long before its next try.
+pub(super) const CALLER_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How often a call of a caller with too little credit is tried.
+const POOR_TRIES: u32 = 3;
 
 impl Tenant {
     /// Runs the command of a call.
@@ -40,13 +46,24 @@ impl Tenant {
         command: Command,
     ) -> Result<Answer<T>, Problem> {
         let deadline = Instant::now() + CALLER_PATIENCE;
+        let (mut pause, mut poor_tries) = (CALLER_PAUSE, 0);
         loop {
-            match self.send(self.payer(), spec, command.clone()).await {
-                Err(problem) if problem.code() == Code::PayerBusy && Instant::now() < deadline => {
-                    tokio::time::sleep(CALLER_PAUSE).await;
+            let answer = self.send(self.payer(), spec, command.clone()).await;
+            let is_again = match answer.as_ref().err().map(Problem::code) {
+                Some(Code::PayerBusy) => true,
+                // Calls of the caller in the same batch may have held its credit, and given it back.
+                Some(Code::PaymentRequired) => {
+                    poor_tries += 1;
+                    poor_tries < POOR_TRIES
                 }
-                answer => return answer,
+                _ => false,
+            };
+            if !is_again || Instant::now() > deadline {
+                return answer;
             }
+            let jitter = rand::rng().random_range(0.5..1.0);
+            tokio::time::sleep(pause.mul_f64(jitter)).await;
+            pause = CALLER_PAUSE_MAX.min(pause * 2);
         }
     }
 

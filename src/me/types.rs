@@ -122,8 +122,6 @@ pub enum Event {
     GrantCreated,
     /// The grant was revoked.
     GrantRevoked,
-    /// Calls with the token, or with the grant, were refused.
-    CallsRefused,
     /// The payment has arrived, and is credit.
     PaymentSettled,
     /// The payment moved no money.
@@ -162,10 +160,4 @@ pub struct AuditEntry {
     /// The payer who has the grant; `null` if the event is not about a grant.
     #[schema(required, value_type = Option<Payer>, example = json!(null))]
     pub grantee: Option<Payer>,
-    /// Code of the problem of calls that were refused; `null` for other events.
-    #[schema(required, example = json!(null))]
-    pub code: Option<String>,
-    /// Number of calls that were refused, in about a minute; `null` for other events.
-    #[schema(required, example = json!(null))]
-    pub calls: Option<i64>,
 }

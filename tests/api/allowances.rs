@@ -1,8 +1,10 @@
 //! Allowances: what a token may do in all, in calls and in assets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use payerbase::auth::Scope;
 use payerbase::pay::{AssetPrices, Prices, give};
 use payerbase::wallet::Network;
 use payerbase::x402::{Asset, Domain};
@@ -10,7 +12,8 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::support::{Caller, TestApp, TestDatabase};
+use crate::support::shop::{MINIMUM, WRITE, base, paid_app, required, stacks, with};
+use crate::support::{Caller, PayingWallet, StubFacilitator, Terms, TestApp, TestDatabase};
 
 const USDC: &str = "0x036CbD53842c5426634e7929541eC2318f3dCF7e";
 
@@ -29,21 +32,24 @@ fn id(caller: &Caller) -> &str {
     &caller.token.as_ref().unwrap().expose_secret()[8..24]
 }
 
+fn usdc() -> Asset {
+    let domain = Domain { name: "USDC".to_owned(), version: "2".to_owned() };
+    Asset::new(Network::Evm { chain_id: 84_532 }, USDC, Some(domain)).unwrap()
+}
+
+fn stx() -> Asset {
+    Asset::new(Network::StacksTest, "STX", None).unwrap()
+}
+
 /// A server on which calls cost USDC, or three times as much STX.
 fn priced() -> impl FnOnce(TestDatabase) -> TestApp {
-    let domain = Domain { name: "USDC".to_owned(), version: "2".to_owned() };
-    let usdc = Asset::new(Network::Evm { chain_id: 84_532 }, USDC, Some(domain)).unwrap();
-    let stx = Asset::new(Network::StacksTest, "STX", None).unwrap();
     let prices = |asset, times| AssetPrices { asset, read: times, write: 10 * times, ai: 100 * times };
-    let prices = Arc::new(Prices::new(vec![prices(usdc, 1), prices(stx, 3)]));
+    let prices = Arc::new(Prices::new(vec![prices(usdc(), 1), prices(stx(), 3)]));
     move |database| TestApp::set(database, |settings| settings.calls.prices = prices)
 }
 
 async fn credit(app: &TestApp, caller: &Caller, amount: i64) {
-    let stx = Asset::new(Network::StacksTest, "STX", None).unwrap();
-    let domain = Domain { name: "USDC".to_owned(), version: "2".to_owned() };
-    let usdc = Asset::new(Network::Evm { chain_id: 84_532 }, USDC, Some(domain)).unwrap();
-    for asset in [stx, usdc] {
+    for asset in [stx(), usdc()] {
         give(&mut app.database.admin().await, &caller.payer, &asset, amount, &asset.to_string()).await.unwrap();
     }
 }
@@ -211,4 +217,42 @@ async fn earlier_servers_do_not_know_tokens_with_an_allowance_and_old_ones_are_d
     transaction.commit().await.unwrap();
     owner.post("/v1/tokens", json!({})).await;
     assert_eq!(count(&mut admin).await, 0);
+}
+
+#[tokio::test]
+async fn a_payment_pays_for_its_call_in_its_own_asset() {
+    let stub = StubFacilitator::start();
+    let networks = vec![base(&stub.url, &stub.rpc_url()), stacks(&stub.url, &stub.stacks_url())];
+    let app = paid_app(TestDatabase::own().await, networks);
+    let wallet = PayingWallet::from_seed(rand::random());
+    let address = wallet.stacks_address(crate::support::stacks::Network::Test);
+    stub.chain.mint(&address, "STX", 10_000);
+    let payer = address.parse().unwrap();
+    let token = app.token(&payer, &[Scope::Everything], Duration::from_secs(600)).await;
+    let owner = Caller { payer, token: Some(token), ..app.caller().await };
+    give(&mut app.database.admin().await, &owner.payer, &usdc(), 5_000, "gift").await.unwrap();
+    let pay = async |caller: &Caller| {
+        let required = required(&app.caller().await.post("/v1/counters/a/increment", json!({})).await);
+        let stx = required["accepts"].as_array().unwrap().iter().find(|offer| offer["asset"] == "STX").unwrap();
+        let header = wallet.pay(&required, stx, &Terms::default());
+        with(caller, &header).increment("a", json!({})).await
+    };
+    let spend = |network: &str, asset: &str| json!({"allowance": {"spend": [{"network": network, "asset": asset, "amount": "300"}]}});
+    // The payer has USDC, which is the first asset, but the payment is of STX.
+    let in_stx = agent(&owner, spend("stacks:2147483648", "STX")).await;
+    pay(&in_stx).await.ok();
+    assert_eq!(left(&in_stx).await["spend"][0]["remaining"], "100");
+    let in_usdc = agent(&owner, spend("eip155:84532", USDC)).await;
+    in_usdc.increment("a", json!({})).await.ok();
+    in_usdc.increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    // New money of the caller may be of any asset.
+    pay(&in_usdc).await.ok();
+    assert_eq!(left(&in_usdc).await["spend"][0]["remaining"], "100");
+    // What the allowance does not cover moves no money.
+    pay(&in_stx).await.problem(403, "allowance-exceeded");
+    let credit = owner.get("/v1/credit").await.ok();
+    let balances: Vec<&str> =
+        credit["items"].as_array().unwrap().iter().map(|item| item["balance"].as_str().unwrap()).collect();
+    let (usdc, stx) = ((5_000 - WRITE).to_string(), (2 * (MINIMUM - WRITE)).to_string());
+    assert!(balances.contains(&usdc.as_str()) && balances.contains(&stx.as_str()), "{credit}");
 }
