@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
 use super::headers;
+use super::openapi::Document;
 use super::paywall::{Paywall, Toll};
 use super::rate_limits::RateLimits;
 use crate::auth::{Authenticator, Proof};
@@ -35,6 +36,8 @@ pub async fn authenticate(
     let limits = limits.as_ref().map(|limits| limits.get_ref());
     let proof = match (prove(&request, toll.as_ref(), paid, limits).await, headers::act_for(request.headers())) {
         (Ok(caller), Ok(Some(payer))) => Box::pin(act_for(&request, &payer, caller)).await,
+        // The router refuses a verb that the path does not have, whatever the header says.
+        (Ok(caller), Err(_)) if !is_served(&request) => Ok(caller),
         (Ok(_), Err(problem)) => Err(problem),
         (proof, _) => proof,
     };
@@ -87,6 +90,13 @@ async fn prove(
 async fn act_for(request: &ServiceRequest, payer: &Payer, caller: Proof) -> Result<Proof, Problem> {
     called_by(caller.payer(), payer);
     authenticator(request)?.act_for(payer, caller).await
+}
+
+/// Whether the path has the verb.
+fn is_served(request: &ServiceRequest) -> bool {
+    let document = request.app_data::<web::Data<Document>>();
+    let verbs = document.and_then(|document| document.allow(request.path())).unwrap_or_default();
+    verbs.split(", ").any(|verb| verb == request.method().as_str())
 }
 
 fn authenticator(request: &ServiceRequest) -> Result<&Authenticator, Problem> {

@@ -13,8 +13,8 @@ use crate::links;
 /// Marks a request that was `HEAD`, and is answered like `GET`.
 pub(super) struct WasHead;
 
-/// Finds a short URL with too many slashes. Answers `HEAD` like `GET`; the body is then left out. Answers `OPTIONS` with the methods of the path; preflights of
-/// browsers were answered before.
+/// Finds a short URL with too many slashes. Answers `HEAD` like `GET`; the body is then left out. Answers `OPTIONS` with the
+/// methods of the path; preflights of browsers were answered before.
 ///
 /// # Errors
 /// Those of the inner service.

@@ -276,10 +276,16 @@ async fn unknown_paths_and_methods_get_problem_responses() {
         (Method::DELETE, "/healthz", "GET, HEAD"),
         (Method::POST, "/l/abc", "GET, HEAD"),
         (Method::POST, "/docs/", "GET, HEAD"),
+        (Method::TRACE, "/v1/counters/a/increment", "POST"),
+        (Method::from_bytes(b"QUERY").unwrap(), "/v1/counters", "GET, HEAD"),
     ] {
-        let answer = caller.send(method, path, None).await;
-        assert_eq!(answer.headers["allow"], allow);
-        answer.problem(405, "method-not-allowed");
+        let mut confused = caller.clone();
+        confused.headers.insert("payerbase-act-for", "no address".parse().unwrap());
+        for caller in [&caller, &confused] {
+            let answer = caller.send(method.clone(), path, None).await;
+            assert_eq!(answer.headers["allow"], allow);
+            answer.problem(405, "method-not-allowed");
+        }
     }
 }
 
