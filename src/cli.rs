@@ -24,7 +24,7 @@ use crate::db::migrate::{self, Login};
 use crate::embeddings::Embeddings;
 use crate::pip;
 use crate::slices::schema;
-use crate::sweeper::{SWEEP_INTERVAL, SweepSettings};
+use crate::sweeper::{SWEEP_INTERVAL, SweepSettings, WRITTEN_INTERVAL};
 use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
 use crate::wallet::MAIN_NETWORKS;
@@ -222,14 +222,24 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
         admin: config.admin,
         workers: config.workers,
         lanes: config.lanes,
-        calls: CallSettings { poll_interval: POLL_INTERVAL, language: config.language.clone(), embeddings, prices },
+        calls: CallSettings {
+            poll_interval: POLL_INTERVAL,
+            language: config.language.clone(),
+            embeddings,
+            prices,
+            quotas: config.quotas,
+        },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),
         networks: config.networks.clone().unwrap_or_else(|| MAIN_NETWORKS.to_vec()),
         payments,
         rates: config.rates,
         origins: config.origins.clone(),
-        sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: config.clicks_kept },
+        sweep: SweepSettings {
+            interval: SWEEP_INTERVAL,
+            clicks_kept: config.clicks_kept,
+            written_interval: WRITTEN_INTERVAL,
+        },
         log_requests: config.log_requests,
     })
 }

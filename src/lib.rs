@@ -39,6 +39,7 @@ pub mod payments;
 pub mod pip;
 pub mod problem;
 pub mod queues;
+pub mod quotas;
 pub mod rates;
 pub mod redis;
 pub mod search_text;

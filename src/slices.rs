@@ -6,7 +6,8 @@ use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
 use crate::{
-    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, sweeper, time, tokens, turn,
+    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, quotas, sweeper, time,
+    tokens, turn,
 };
 
 /// Every method that a payer can call.
@@ -45,6 +46,7 @@ fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
         ("tokens", auth::limits::limits()),
         ("credit", pay::limits::limits()),
         ("payments", payments::limits::limits()),
+        ("quotas", quotas::limits::limits()),
         ("sweeper", sweeper::limits::limits()),
     ]
 }
@@ -70,20 +72,22 @@ pub fn limits_markdown() -> String {
 pub fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let dispatched = [methods(), links::methods::INTERNAL, sweeper::METHODS].concat();
-        let (links, locks) = (links::limits::limits(), locks::limits::limits());
+        let (links, locks, quotas) = (links::limits::limits(), locks::limits::limits(), quotas::limits::limits());
         let memory_limits =
             [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end(), time::last_time()]].concat();
         let sweeper_limits =
-            [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits(), &pay::limits::limits()].concat();
+            [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits(), &pay::limits::limits(), &quotas]
+                .concat();
         let rpc = [
             (turn::SQL, Vec::new()),
             (call::SQL, call::limits::limits()),
+            (quotas::SQL, quotas.clone()),
             (pay::SQL, Vec::new()),
             (payments::SQL, payments::limits::limits()),
             (counters::SQL, vec![name::prefix_end()]),
             (links::SQL, [&links[..], &[time::last_time()]].concat()),
             (locks::SQL, locks),
-            (queues::SQL, [&queues::limits::limits()[..], &[time::last_time()]].concat()),
+            (queues::SQL, [&queues::limits::limits()[..], &quotas, &[time::last_time()]].concat()),
             (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
             (tokens::SQL, Vec::new()),

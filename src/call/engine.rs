@@ -16,6 +16,7 @@ use crate::embeddings::Embeddings;
 use crate::pay::{Meter, Prices};
 use crate::payer_limit::PayerLimit;
 use crate::payments::Payments;
+use crate::quotas::{Quotas, Written};
 use crate::site::Site;
 use crate::turn::Turns;
 use crate::waiting::Waiters;
@@ -36,6 +37,8 @@ pub struct CallSettings {
     pub embeddings: Option<Arc<Embeddings>>,
     /// What calls cost.
     pub prices: Arc<Prices>,
+    /// How much each payer may have.
+    pub quotas: Quotas,
 }
 
 /// What calls use.
@@ -63,6 +66,7 @@ pub struct Engine {
     pub(super) metrics: Arc<Metrics>,
     pub(super) prices: Arc<Prices>,
     pub(super) meter: Meter,
+    pub(super) written: Written,
     pub(super) payments: Arc<Payments>,
     pub(super) keys: Arc<DatabaseKeys>,
     aside: Aside,
@@ -89,7 +93,7 @@ impl Engine {
         };
         let (aside, requests) = (Aside::new(), Budget::new(REQUESTS_BYTES_MAX, REQUESTS_PAYER_SHARE));
         let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
-        let CallSettings { language, prices, .. } = settings;
+        let CallSettings { language, prices, quotas, .. } = settings;
         let meter = Meter::start(database, Arc::clone(&prices));
         Self {
             turns,
@@ -101,6 +105,7 @@ impl Engine {
             metrics,
             prices,
             meter,
+            written: Written::new(quotas),
             payments,
             keys,
             aside,
@@ -127,6 +132,11 @@ impl Engine {
     /// The payments of callers.
     pub(crate) fn payments(&self) -> &Arc<Payments> {
         &self.payments
+    }
+
+    /// What this server has written since it last noted it.
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// The waiting calls of this process.

@@ -1,7 +1,6 @@
 //! The pipeline: the steps of every call, whether it is a single method or a transaction.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::conditions::Conditions;
 use super::method::Context;
@@ -9,7 +8,7 @@ use super::outcome::mismatch;
 use super::plan::Plan;
 use super::request::Answer;
 use super::rights::Used;
-use super::send::{CALLER_PAUSE_MAX, command, unanswered};
+use super::send::{command, unanswered};
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
@@ -17,9 +16,8 @@ use crate::aside::LARGE_BYTES;
 use crate::auth::{DatabaseKey, Reservation};
 use crate::pay::Price;
 use crate::problem::{Code, Problem};
-use crate::telemetry::{because, waited};
+use crate::quotas::Count;
 use crate::turn::{Access, Command};
-use crate::waiting::NoPlace;
 
 /// Whether a write was answered under its key, so that it does not run again.
 pub(super) const HAS_ANSWER: Spec = Spec::read("hasAnswer");
@@ -87,13 +85,31 @@ impl Tenant {
         self.after_commit(plan, answer).await
     }
 
+    /// Remembers a payer that has as much as it may have: its next writes may be deletions.
+    fn note_refusal(&self, problem: &Problem) {
+        if problem.code() == Code::QuotaExceeded {
+            self.engine.written.refused(self.payer());
+        }
+    }
+
+    /// Counts what a call has written. Each step of a transaction counts with the bytes of all of them.
+    fn count_written<P: Plan>(&self, plan: &mut P, bytes: usize) {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        for step in plan.steps() {
+            if let Some(primitive) = step.spec.primitive {
+                let count = Count { writes: number(step.method.weight()), bytes: number(bytes) };
+                self.engine.written.add(self.payer(), primitive, count);
+            }
+        }
+    }
+
     async fn attempt<P: Plan>(
         &self,
         mut plan: P,
         conditions: &Conditions,
         used: Option<&Used>,
         price: Option<Arc<Price>>,
-        work: Work,
+        mut work: Work,
         reserved: &mut Vec<Reservation>,
     ) -> Result<(P, Answer<P::Output>), Problem> {
         let mut held = None;
@@ -109,14 +125,18 @@ impl Tenant {
             Box::pin(self.work_outside(&mut plan, reserved)).await?;
         }
         let site = self.engine.site.clone();
-        let (plan, params) =
+        let (mut plan, params) =
             self.aside(work.bytes, Code::Overloaded, move || plan.params(&site).map(|params| (plan, params))).await?;
+        work.bytes = params.len();
         let mut command = command(&P::SPEC, params, work.weight, conditions);
         command.vector = plan.vector().cloned();
         // What a caller pays who acts for the payer is in the conditions.
         command.price = price.filter(|_| self.pays(used) == self.payer());
-        let answer = self.execute(&plan, command).await?;
+        let answer = self.execute(&plan, command).await.inspect_err(|problem| self.note_refusal(problem))?;
         drop(held);
+        if P::SPEC.access == Access::Write && !answer.is_replay {
+            self.count_written(&mut plan, work.bytes);
+        }
         Ok((plan, answer))
     }
 
@@ -215,44 +235,11 @@ impl Tenant {
         self.engine.outside.provide(self.payer(), self.proof.caller(), needs, reserved).await
     }
 
-    /// Runs the statement. A call that waits repeats it until it returns something or the wait is over. It joins the line
-    /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
-    /// is tried once, or refused if others wait.
+    /// Runs the statement.
     async fn execute<P: Plan>(&self, plan: &P, command: Command) -> Result<Answer<P::Output>, Problem> {
-        let Some(wait) = plan.wait() else { return self.send_turn(&P::SPEC, command).await };
-        let deadline = Instant::now() + wait.wanted.patience;
-        let full = || {
-            because("too many calls wait");
-            Problem::new(Code::Overloaded)
-        };
-        let waiter =
-            match self.engine.waiters.join(self.payer(), self.proof.caller(), wait.wanted.kind, &wait.wanted.name) {
-                Ok(waiter) => waiter,
-                Err(NoPlace::BehindOthers) => return Err(full()),
-                Err(NoPlace::First) => {
-                    let answer = self.send_turn(&P::SPEC, command).await;
-                    return match (wait.retry_after)(&answer) {
-                        Some(_busy) => Err(full()),
-                        None => answer,
-                    };
-                }
-            };
-        let ready = async |delay| {
-            let started = Instant::now();
-            let is_in_time = waiter.ready(delay, deadline).await;
-            waited(started.elapsed());
-            is_in_time
-        };
-        let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
-        loop {
-            let answer = self.send_turn(&P::SPEC, command.clone()).await;
-            // Another turn of the caller, who acts for the payer, holds its lock: the call waits on.
-            let is_busy =
-                self.proof.given().is_some() && answer.as_ref().is_err_and(|problem| problem.code() == Code::PayerBusy);
-            match (wait.retry_after)(&answer).or_else(|| is_busy.then_some(CALLER_PAUSE_MAX)) {
-                Some(delay) if is_in_time => is_in_time = ready(delay).await,
-                _ => return answer,
-            }
+        match plan.wait() {
+            None => self.send_turn(&P::SPEC, command).await,
+            Some(wait) => Box::pin(self.execute_waiting(&P::SPEC, wait, command)).await,
         }
     }
 

@@ -7,13 +7,16 @@ use rand::RngExt as _;
 use serde::de::DeserializeOwned;
 
 use super::conditions::Conditions;
+use super::method::Wait;
 use super::outcome;
 use super::request::Answer;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
+use crate::telemetry::{because, waited};
 use crate::turn::{Access, CallResult, Command};
+use crate::waiting::NoPlace;
 
 /// How long a call is tried again while another turn of its caller runs. With the time of the last try, it takes no longer than a
 /// server that stops waits.
@@ -21,11 +24,56 @@ const CALLER_PATIENCE: Duration = Duration::from_millis(1_500);
 /// Pause before it is tried again. It doubles with each try.
 const CALLER_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause. A call that waits for a resource pauses so long before its next try.
-pub(super) const CALLER_PAUSE_MAX: Duration = Duration::from_millis(50);
+const CALLER_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How often a call of a caller with too little credit is tried.
 const POOR_TRIES: u32 = 3;
 
 impl Tenant {
+    /// Repeats the statement of a call that waits, until it returns something or the wait is over. The call joins the line
+    /// before its first attempt, so that it neither overtakes a waiter nor misses a wake-up. Without a place in the line, it
+    /// is tried once, or refused if others wait.
+    pub(super) async fn execute_waiting<T: DeserializeOwned + Send + 'static>(
+        &self,
+        spec: &Spec,
+        wait: Wait<T>,
+        command: Command,
+    ) -> Result<Answer<T>, Problem> {
+        let deadline = Instant::now() + wait.wanted.patience;
+        let full = || {
+            because("too many calls wait");
+            Problem::new(Code::Overloaded)
+        };
+        let waiter =
+            match self.engine.waiters.join(self.payer(), self.proof.caller(), wait.wanted.kind, &wait.wanted.name) {
+                Ok(waiter) => waiter,
+                Err(NoPlace::BehindOthers) => return Err(full()),
+                Err(NoPlace::First) => {
+                    let answer = self.send_turn(spec, command).await;
+                    return match (wait.retry_after)(&answer) {
+                        Some(_busy) => Err(full()),
+                        None => answer,
+                    };
+                }
+            };
+        let ready = async |delay| {
+            let started = Instant::now();
+            let is_in_time = waiter.ready(delay, deadline).await;
+            waited(started.elapsed());
+            is_in_time
+        };
+        let mut is_in_time = waiter.is_first() || ready(Duration::MAX).await;
+        loop {
+            let answer = self.send_turn(spec, command.clone()).await;
+            // Another turn of the caller, who acts for the payer, holds its lock: the call waits on.
+            let is_busy =
+                self.proof.given().is_some() && answer.as_ref().is_err_and(|problem| problem.code() == Code::PayerBusy);
+            match (wait.retry_after)(&answer).or_else(|| is_busy.then_some(CALLER_PAUSE_MAX)) {
+                Some(delay) if is_in_time => is_in_time = ready(delay).await,
+                _ => return answer,
+            }
+        }
+    }
+
     /// Runs the command of a call.
     pub(super) fn send_turn<T: DeserializeOwned + Send + 'static>(
         &self,

@@ -3,6 +3,7 @@
 use crate::auth::Scope;
 use crate::pay::Tier;
 use crate::problem::Code;
+use crate::quotas::Primitive;
 use crate::turn::{Access, Batching};
 
 /// Body size limit of most operations, in bytes: room for every documented value, and little memory for a slow sender.
@@ -25,6 +26,8 @@ pub struct Spec {
     pub scope: Option<Scope>,
     /// The tier of its price.
     pub tier: Tier,
+    /// The primitive whose rows it adds, changes or deletes. `None`: one without a quota.
+    pub primitive: Option<Primitive>,
     /// Whether its payment is all credit: it costs nothing, and needs a payment.
     pub tops_up: bool,
     /// The problems of this method. The problems of all methods are added to them.
@@ -65,6 +68,7 @@ impl Spec {
             batching,
             scope: None,
             tier,
+            primitive: None,
             tops_up: false,
             problems: &[],
             refs: &[],
@@ -129,6 +133,13 @@ impl Spec {
     #[must_use]
     pub const fn tier(mut self, tier: Tier) -> Self {
         self.tier = tier;
+        self
+    }
+
+    /// Adds, changes or deletes rows of this primitive.
+    #[must_use]
+    pub const fn primitive(mut self, primitive: Primitive) -> Self {
+        self.primitive = Some(primitive);
         self
     }
 

@@ -11,6 +11,7 @@ use crate::auth::{Grant, Proof};
 use crate::payer::Payer;
 use crate::payments::Purchase;
 use crate::problem::{Code, Problem};
+use crate::quotas::Quotas;
 
 /// A payer that is proven. This is the only way to data: every call runs through [`Tenant::call`] or [`Tenant::transact`],
 /// for this payer alone.
@@ -46,6 +47,12 @@ impl Tenant {
     #[must_use]
     pub fn grant(&self) -> Option<&Grant> {
         self.proof.grant()
+    }
+
+    /// How much each payer may have of each primitive.
+    #[must_use]
+    pub fn quotas(&self) -> Quotas {
+        self.engine.written.quotas()
     }
 
     /// Runs one method.

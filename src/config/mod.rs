@@ -20,12 +20,13 @@ use crate::embeddings;
 use crate::http::rate_limits::RateSettings;
 use crate::links::visitor::{Countries, Origins};
 use crate::payments::PaymentSettings;
+use crate::quotas::Quotas;
 use crate::redis::Redis;
 use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
 use crate::wallet::Network;
 
-use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python, rate};
+use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python, quota, rate};
 pub use variables::{VARIABLES, variables_markdown};
 
 /// Default of `PAYERBASE_PORT`.
@@ -66,6 +67,8 @@ pub struct Config {
     pub origins: Origins,
     /// `PAYERBASE_ADDRESS_RATE` and `PAYERBASE_PAYER_RATE`.
     pub rates: RateSettings,
+    /// `PAYERBASE_QUOTA_ROWS` and `PAYERBASE_QUOTA_BYTES`.
+    pub quotas: Quotas,
     /// How long single clicks are kept.
     pub clicks_kept: Duration,
     /// The embedding model.
@@ -150,6 +153,15 @@ fn embeddings_of(reader: &mut Reader<'_>) -> embeddings::Setting {
     setting.unwrap_or_default()
 }
 
+/// How much each payer may have.
+fn quotas_of(reader: &mut Reader<'_>) -> Quotas {
+    let Quotas { rows, bytes } = Quotas::default();
+    Quotas {
+        rows: reader.read("PAYERBASE_QUOTA_ROWS", quota).unwrap_or(rows),
+        bytes: reader.read("PAYERBASE_QUOTA_BYTES", quota).unwrap_or(bytes),
+    }
+}
+
 impl Config {
     /// Reads the environment of the process.
     ///
@@ -197,6 +209,7 @@ impl Config {
                     .unwrap_or_else(|| rate(ADDRESS_RATE).ok().flatten()),
                 payer: reader.read("PAYERBASE_PAYER_RATE", rate).unwrap_or_else(|| rate(PAYER_RATE).ok().flatten()),
             },
+            quotas: quotas_of(&mut reader),
             origins: Origins {
                 proxies: reader.read("PAYERBASE_TRUSTED_PROXIES", networks).unwrap_or_default(),
                 country_header: reader.read("PAYERBASE_COUNTRY_HEADER", |text| {
@@ -264,6 +277,7 @@ impl Config {
             payments = self.payments.to_string(),
             address_rate = self.rates.address.map_or_else(none, |rate| rate.to_string()),
             payer_rate = self.rates.payer.map_or_else(none, |rate| rate.to_string()),
+            quotas = %self.quotas,
             trusted_proxies = if proxies.is_empty() { none() } else { proxies.join(",") },
             country_header = origins.country_header.as_ref().map_or_else(none, ToString::to_string),
             countries = origins.countries.as_ref().map_or_else(none, ToString::to_string),
@@ -309,6 +323,9 @@ mod tests {
         assert_eq!(rates, [ADDRESS_RATE, PAYER_RATE]);
         let off = read(&[("PAYERBASE_PAYER_RATE", "off")]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(off.rates.payer, None);
+        assert_eq!(config.quotas, Quotas::default());
+        let quotas = read(&[("PAYERBASE_QUOTA_ROWS", "none"), ("PAYERBASE_QUOTA_BYTES", "5000000000")]);
+        assert_eq!(quotas.ok().unwrap().quotas, Quotas { rows: None, bytes: Some(5_000_000_000) });
     }
 
     #[test]
@@ -325,6 +342,8 @@ mod tests {
             ("PAYERBASE_PAYMENTS", "/dev/null/nothing"),
             ("PAYERBASE_ADDRESS_RATE", "0/60"),
             ("PAYERBASE_PAYER_RATE", "100 per minute"),
+            ("PAYERBASE_QUOTA_ROWS", "0"),
+            ("PAYERBASE_QUOTA_BYTES", "10 GiB"),
             ("PAYERBASE_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
             ("PAYERBASE_COUNTRY_HEADER", "a header"),
             ("PAYERBASE_MAXMIND_FILE", "/dev/null/nothing"),

@@ -45,6 +45,15 @@ pub(super) fn rate(text: &str) -> Result<Option<Rate>, String> {
     rate.map(Some).ok_or_else(|| "expected requests and seconds such as `6000/60`, or `off`".to_owned())
 }
 
+/// A number of rows or bytes. `None`: `none`.
+pub(super) fn quota(text: &str) -> Result<Option<i64>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let quota = text.parse().ok().filter(|quota| *quota > 0);
+    quota.map(Some).ok_or_else(|| "expected a number from 1, or `none`".to_owned())
+}
+
 /// An IP address, or the name of this machine.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     match text {

@@ -41,6 +41,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Maximum rate of requests of one payer, with all its tokens: `<requests>/<seconds>`, or `off`. Servers with the same `REDIS_URL` count together, also servers of other databases. Default `600000/60`.",
     ),
     (
+        "PAYERBASE_QUOTA_ROWS",
+        "Maximum number of rows of each payer, separately for counters, links, clicks of links, locks, jobs and memories; `none`: no maximum. Rows are counted from time to time, so a payer can exceed it ([OPERATIONS.md](OPERATIONS.md#size)). Servers of one database need the same value. Default `10000000`.",
+    ),
+    (
+        "PAYERBASE_QUOTA_BYTES",
+        "Maximum size of the rows of each payer, in bytes, separately for counters, links, clicks of links, locks, jobs and memories; `none`: no maximum. Indexes do not count. Rows are measured from time to time, so a payer can exceed it ([OPERATIONS.md](OPERATIONS.md#size)). Servers of one database need the same value. Default `10737418240` (10 GiB).",
+    ),
+    (
         "PAYERBASE_TRUSTED_PROXIES",
         "Networks of the proxies in front of the server, separated by commas: `10.0.0.0/8,fd00::/8`. The server trusts `X-Forwarded-For` only from these networks; an address in it may have a port. Default: none.",
     ),

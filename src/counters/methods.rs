@@ -10,6 +10,7 @@ use crate::name::{Name, addressable};
 use crate::number::int64_or;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Code;
+use crate::quotas::Primitive;
 
 /// All methods of counters.
 pub const METHODS: &[Entry] = &[
@@ -23,10 +24,10 @@ pub const METHODS: &[Entry] = &[
 
 const NAME: Ref = ("name", "\"a\"");
 const ADJUSTMENT: &[Ref] = &[NAME, ("amount", "0"), ("min", "null"), ("max", "null")];
-const ADJUSTMENT_PROBLEMS: &[Code] = &[Code::CounterOutOfBounds, Code::CounterOverflow];
+const ADJUSTMENT_PROBLEMS: &[Code] = &[Code::CounterOutOfBounds, Code::CounterOverflow, Code::QuotaExceeded];
 
 const fn write(name: &'static str) -> Spec {
-    Spec::write(name).scope(Scope::CountersWrite).names(&["name"])
+    Spec::write(name).scope(Scope::CountersWrite).names(&["name"]).primitive(Primitive::Counters)
 }
 
 /// Adds to a counter.
@@ -57,7 +58,7 @@ pub struct Reset {
     pub value: i64,
 }
 
-method!(Reset => ResetCounter, write("resetCounter").refs(&[NAME, ("value", "0")]));
+method!(Reset => ResetCounter, write("resetCounter").problems(&[Code::QuotaExceeded]).refs(&[NAME, ("value", "0")]));
 
 /// Gets a counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ declare
   v_sum numeric;
   v_new bigint;
   v_capped boolean := false;
+  v_problem json;
 begin
   select value, min, max, created_at into v_old, v_min, v_max, v_created_at
     from tenant.counters
@@ -64,6 +65,10 @@ begin
       set value = v_new, min = v_min, max = v_max, updated_at = p_now
       where payer = p_payer and name = v_name;
   else
+    v_problem := rpc.quota_problem(p_payer, 'counters');
+    if v_problem is not null then
+      return v_problem;
+    end if;
     insert into tenant.counters (payer, name, value, min, max, created_at, updated_at)
       values (p_payer, v_name, v_new, v_min, v_max, p_now, p_now);
   end if;
@@ -132,6 +137,7 @@ declare
   v_min bigint;
   v_max bigint;
   v_created_at timestamptz;
+  v_problem json;
 begin
   select value, min, max, created_at into v_old, v_min, v_max, v_created_at
     from tenant.counters
@@ -145,6 +151,10 @@ begin
       set value = v_new, updated_at = v_now
       where payer = p_payer and name = v_name;
   else
+    v_problem := rpc.quota_problem(p_payer, 'counters');
+    if v_problem is not null then
+      return v_problem;
+    end if;
     v_old := 0;
     v_created_at := v_now;
     insert into tenant.counters (payer, name, value, created_at, updated_at)

@@ -14,6 +14,7 @@ use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit, Page};
 use crate::pay::Tier;
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::site::Site;
 use crate::slug::Slug;
 use crate::time::Time;
@@ -34,7 +35,7 @@ pub const METHODS: &[Entry] = &[
 pub const INTERNAL: &[Entry] = &[Entry::of::<FollowLink>()];
 
 const fn write(name: &'static str) -> Spec {
-    Spec::write(name).scope(Scope::LinksWrite)
+    Spec::write(name).scope(Scope::LinksWrite).primitive(Primitive::Links)
 }
 
 impl Link {
@@ -83,8 +84,9 @@ pub struct CreateLink {
 
 impl Method for CreateLink {
     type Output = Link;
-    const SPEC: Spec =
-        write("createLink").problems(&[Code::SlugTaken, Code::UrlNotAllowed]).refs(&[("title", "\"a\"")]);
+    const SPEC: Spec = write("createLink")
+        .problems(&[Code::SlugTaken, Code::UrlNotAllowed, Code::QuotaExceeded])
+        .refs(&[("title", "\"a\"")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         if self.expires_at.is_some() && self.ttl_ms.is_some() {
@@ -154,7 +156,9 @@ pub struct UpdateLink {
 
 impl Method for UpdateLink {
     type Output = Link;
-    const SPEC: Spec = write("updateLink").problems(&[Code::NotFound, Code::UrlNotAllowed]).refs(&[("title", "\"a\"")]);
+    const SPEC: Spec = write("updateLink")
+        .problems(&[Code::NotFound, Code::UrlNotAllowed, Code::QuotaExceeded])
+        .refs(&[("title", "\"a\"")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         self.url = self.url.take().map(|url| check_url(&url, context.site)).transpose()?;
@@ -203,7 +207,7 @@ pub struct RecordClick {
 
 impl Method for RecordClick {
     type Output = RecordedClick;
-    const SPEC: Spec = write("recordClick").problems(&[Code::NotFound, Code::LinkGone]);
+    const SPEC: Spec = write("recordClick").primitive(Primitive::Clicks).problems(&[Code::NotFound, Code::LinkGone]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         self.referrer = self.referrer.take().and_then(|page| visitor::referrer_host(&page.0)).map(Text);
@@ -232,7 +236,7 @@ pub struct FollowLink {
     pub bot: bool,
 }
 
-method!(FollowLink => Target, Spec::write("followLink").of_visitors().tier(Tier::Free).problems(&[Code::NotFound, Code::LinkGone]));
+method!(FollowLink => Target, Spec::write("followLink").of_visitors().primitive(Primitive::Clicks).tier(Tier::Free).problems(&[Code::NotFound, Code::LinkGone]));
 
 /// Gets the click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]

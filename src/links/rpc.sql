@@ -19,7 +19,11 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_link tenant.links;
+  v_problem json := rpc.quota_problem(p_payer, 'links');
 begin
+  if v_problem is not null then
+    return v_problem;
+  end if;
   v_link.slug := p_params->>'slug';
   v_link.id := p_params->>'id';
   v_link.url := p_params->>'url';
@@ -69,6 +73,8 @@ declare
   v_now timestamptz := rpc.now();
   v_slug text := p_params->>'slug';
   v_link tenant.links;
+  v_bytes integer;
+  v_problem json;
 begin
   select * into v_link
     from tenant.links
@@ -76,6 +82,7 @@ begin
   if not found then
     return rpc.problem('not-found');
   end if;
+  v_bytes := octet_length(concat(v_link.url, v_link.title));
   v_link.url := coalesce(p_params->>'url', v_link.url);
   v_link.title := case when p_params ? 'title' then p_params->>'title' else v_link.title end;
   v_link.expires_at := case
@@ -87,6 +94,12 @@ begin
     else v_link.max_clicks
   end;
   v_link.updated_at := v_now;
+  if octet_length(concat(v_link.url, v_link.title)) > v_bytes then
+    v_problem := rpc.quota_problem(p_payer, 'links');
+    if v_problem is not null then
+      return v_problem;
+    end if;
+  end if;
   update tenant.links
     set url = v_link.url, title = v_link.title, expires_at = v_link.expires_at, max_clicks = v_link.max_clicks,
       updated_at = v_now
@@ -114,7 +127,7 @@ end $$;
 
 -- Counts one click. The update checks the expiry and the limit of clicks in the same statement, so that the limit
 -- holds. Bots are counted separately and do not count towards the limit. Returns the target URL and the number of
--- clicks, or a problem.
+-- clicks, or a problem. If the payer has as many clicks as it may have, the click is counted only in its link.
 create function rpc.click(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -138,7 +151,11 @@ begin
     returning url, clicks into v_url, v_clicks;
   if found then
     insert into tenant.clicks (payer, slug, clicked_at, id, referrer, country, browser, bot)
-      values (p_payer, v_slug, v_now, v_id, v_referrer, v_country, v_browser, v_bot);
+      select p_payer, v_slug, v_now, v_id, v_referrer, v_country, v_browser, v_bot
+        where not exists (
+          select
+            from tenant.full_primitives
+            where payer = p_payer and primitive = 'clicks');
     return json_build_object('ok', json_build_object('url', v_url, 'recorded', not v_bot, 'clicks', v_clicks));
   end if;
   select clicks into v_clicks

@@ -12,6 +12,7 @@ use crate::json::or_default;
 use crate::name::{Name, addressable};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::site::Site;
 use crate::waiting::{Awaited, WaitMs, Wake, Wanted};
 
@@ -67,8 +68,11 @@ pub struct AcquireLock {
 
 impl Method for AcquireLock {
     type Output = Lease;
-    const SPEC: Spec =
-        write("acquireLock").problems(&[Code::LockHeld]).with_secret("token").refs(&[("metadata", "null")]);
+    const SPEC: Spec = write("acquireLock")
+        .primitive(Primitive::Locks)
+        .problems(&[Code::LockHeld, Code::QuotaExceeded])
+        .with_secret("token")
+        .refs(&[("metadata", "null")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         self.is_coded = true;

@@ -32,6 +32,7 @@ declare
   v_metadata jsonb := nullif(p_params->'metadata', 'null');
   v_lock record;
   v_fence bigint;
+  v_problem json;
 begin
   -- Only a value from a $ref can be larger, or a request of an older server.
   if octet_length(v_metadata::text) > {{lease_metadata_stored_max}} then
@@ -58,6 +59,10 @@ begin
         metadata = v_metadata
       where payer = p_payer and name = v_name;
   else
+    v_problem := rpc.quota_problem(p_payer, 'locks');
+    if v_problem is not null then
+      return v_problem;
+    end if;
     select last + 1 into v_fence
       from tenant.fences
       where payer = p_payer;

@@ -1,15 +1,18 @@
 //! HTTP routes of the account.
 
+use std::collections::BTreeMap;
+
 use actix_web::get;
 use actix_web::web::{Json, ReqData};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::methods::{GetMe, ListAudit};
-use super::types::{Account, AuditEntry, Limits, Me, RateUsage};
+use super::types::{Account, AuditEntry, Limits, Me, Measured, Quota, QuotasOfPayer, RateUsage};
 use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
 use crate::name::NAME_BYTES_MAX;
 use crate::page::Page;
 use crate::problem::{Code, Problem};
+use crate::quotas::{Primitive, Quotas};
 use crate::rates::{Kind, Rated};
 use crate::time::Time;
 use crate::turn::CALL_TIMEOUT;
@@ -26,7 +29,7 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
     responses((status = 200, description = "The account.", body = Me)))]
 #[get("/me")]
 async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rated>>) -> Result<Json<Me>, Problem> {
-    let Account { usage, allowance } = tenant.call(call).await?.output;
+    let Account { usage, measured, allowance } = tenant.call(call).await?.output;
     // `authenticate` ran before, so a grant exists.
     let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(Json(Me {
@@ -37,6 +40,7 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rate
         token_expires_at: Time(grant.expires_at),
         token_limits: grant.limits.clone(),
         token_allowance: allowance,
+        quotas: quotas_of(&measured, tenant.quotas()),
         usage,
         rate: rated.filter(|rated| rated.kind == Kind::Payer).map(|rated| rate_usage(&rated)),
         limits: Limits {
@@ -46,6 +50,18 @@ async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rate
             embedding_ms_max: EMBEDDING_TIMEOUT.as_millis(),
         },
     }))
+}
+
+fn quotas_of(measured: &BTreeMap<Primitive, Measured>, quotas: Quotas) -> QuotasOfPayer {
+    let of = |primitive| Quota::new(quotas, measured.get(&primitive));
+    QuotasOfPayer {
+        counters: of(Primitive::Counters),
+        links: of(Primitive::Links),
+        clicks: of(Primitive::Clicks),
+        locks: of(Primitive::Locks),
+        jobs: of(Primitive::Jobs),
+        memories: of(Primitive::Memories),
+    }
 }
 
 fn rate_usage(rated: &Rated) -> RateUsage {

@@ -1,6 +1,17 @@
 -- Methods of the account. Owned by payerbase_rpc.
 
--- The usage of the payer, and what is left of the allowance of the caller.
+-- What was measured of each primitive, and which of them are full. A primitive that was never measured is absent.
+create function rpc.measured_usage(p_payer text) returns json
+language sql stable
+as $$
+  select coalesce(json_object_agg(u.primitive, json_build_object(
+      'rows', u.rows, 'bytes', u.bytes, 'measuredAt', u.measured_at, 'isFull', f.quota is not null)), '{}')
+    from tenant.usage u
+    left join tenant.full_primitives f on f.payer = p_payer and f.primitive = u.primitive
+    where u.payer = p_payer and u.measured_at is not null
+$$;
+
+-- The usage of the payer, what was measured of it, and what is left of the allowance of the caller.
 create function rpc.get_me(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -26,7 +37,7 @@ begin
     where payer = p_payer;
   return json_build_object('ok', json_build_object(
     'counters', v_counters, 'links', v_links, 'locks', v_locks, 'jobs', v_jobs, 'memories', v_memories,
-    'allowance', auth.own_allowance(p_params->>'allowance')));
+    'measured', rpc.measured_usage(p_payer), 'allowance', auth.own_allowance(p_params->>'allowance')));
 end $$;
 
 -- A page of the payer's log.

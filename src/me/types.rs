@@ -1,11 +1,14 @@
 //! Results of the account.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::{AllowanceLeft, Scope, TokenId, TokenLimits};
 use crate::payer::Payer;
+use crate::quotas::{Primitive, Quotas};
 use crate::time::Time;
 
 /// What the database knows of the account of the caller.
@@ -14,6 +17,8 @@ pub struct Account {
     /// Usage of the payer.
     #[serde(flatten)]
     pub usage: Usage,
+    /// What was measured. A primitive that was never measured is absent.
+    pub measured: BTreeMap<Primitive, Measured>,
     /// Remaining allowance of the token.
     #[serde(default)]
     pub allowance: Option<AllowanceLeft>,
@@ -38,6 +43,78 @@ pub struct Usage {
     /// Number of memories, including expired ones that are not deleted yet.
     #[schema(example = 40)]
     pub memories: i64,
+}
+
+/// A measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// Number of rows.
+    pub rows: i64,
+    /// Number of bytes.
+    pub bytes: i64,
+    /// Time of the measurement.
+    pub measured_at: Time,
+    /// Whether a quota is used up.
+    pub is_full: bool,
+}
+
+/// How much the payer has of a primitive, and how much it may have.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Number of rows, as measured; `null` if they were not measured yet.
+    #[schema(required, example = 12)]
+    pub rows: Option<i64>,
+    /// Size of the rows in the database, in bytes, as measured: that of their texts, JSON and vectors, and {{row_bytes}} for
+    /// each row; `null` if they were not measured yet.
+    #[schema(required, example = 3400)]
+    pub bytes: Option<i64>,
+    /// Maximum number of rows; `null`: no maximum.
+    #[schema(required, example = 10000000)]
+    pub rows_max: Option<i64>,
+    /// Maximum number of bytes; `null`: no maximum.
+    #[schema(required, example = 10737418240i64)]
+    pub bytes_max: Option<i64>,
+    /// Time of the measurement; `null` if there was none. After few writes, up to a day passes until the next one.
+    #[schema(required)]
+    pub measured_at: Option<Time>,
+    /// Whether calls that add rows are refused with `quota-exceeded`.
+    #[schema(example = false)]
+    pub is_full: bool,
+}
+
+impl Quota {
+    /// The quota of a primitive, and its measurement if there was one.
+    pub(super) fn new(quotas: Quotas, measured: Option<&Measured>) -> Self {
+        Self {
+            rows: measured.map(|measured| measured.rows),
+            bytes: measured.map(|measured| measured.bytes),
+            rows_max: quotas.rows,
+            bytes_max: quotas.bytes,
+            measured_at: measured.map(|measured| measured.measured_at),
+            is_full: measured.is_some_and(|measured| measured.is_full),
+        }
+    }
+}
+
+/// The quotas of the payer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PayerQuotas)]
+pub struct QuotasOfPayer {
+    /// Counters.
+    pub counters: Quota,
+    /// Links, without their clicks.
+    pub links: Quota,
+    /// Single clicks of links, and their totals: one for each day, and for each referrer, country and browser of a day. If
+    /// the payer has as many as it may have, clicks are counted only in `clicks` and `botClicks` of their links.
+    pub clicks: Quota,
+    /// Locks that are held or were held within about the last hour.
+    pub locks: Quota,
+    /// Jobs, including finished jobs that are still stored.
+    pub jobs: Quota,
+    /// Memories, including expired ones that are not deleted yet.
+    pub memories: Quota,
 }
 
 /// The rate limit of the payer.
@@ -99,6 +176,8 @@ pub struct Me {
     pub token_allowance: Option<AllowanceLeft>,
     /// Usage of the payer.
     pub usage: Usage,
+    /// The quotas of the payer, each with what was measured.
+    pub quotas: QuotasOfPayer,
     /// The rate limit of the payer, as in the headers `RateLimit` and `RateLimit-Policy`; `null` if there is no limit.
     #[schema(required)]
     pub rate: Option<RateUsage>,

@@ -12,6 +12,7 @@ use crate::call::{Entry, Ref, Spec, method};
 use crate::name::Name;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Code;
+use crate::quotas::Primitive;
 
 /// All methods of memories.
 pub const METHODS: &[Entry] = &[
@@ -55,7 +56,7 @@ pub struct ForgetMemory {
 
 method!(
     ForgetMemory => (),
-    Spec::write("forgetMemory").names(&["id"]).scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
+    Spec::write("forgetMemory").primitive(Primitive::Memories).names(&["id"]).scope(Scope::MemoriesWrite).problems(&[Code::NotFound]).refs(&[ID])
 );
 
 /// List memories in the order of their ids, one page per call.

@@ -152,11 +152,40 @@ begin
   return rpc.memory_json(v_memory) || jsonb_build_object('replaced', v_replaced);
 end $$;
 
+-- The problem of memories that would be new or larger than before, if the payer has as many as it may have. NULL if
+-- they may be stored.
+--   p_memories  parameters as in rpc.store
+create function rpc.store_problem(p_payer text, p_memories jsonb) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_problem json := rpc.quota_problem(p_payer, 'memories');
+  v_given jsonb;
+  v_id text;
+  v_bytes bigint;
+begin
+  for i in 0 .. case when v_problem is null then -1 else jsonb_array_length(p_memories) - 1 end loop
+    v_given := p_memories->i;
+    v_id := v_given->>'id';
+    select rpc.memory_bytes(memories) + 4 * dimensions into v_bytes
+      from tenant.memories
+      where payer = p_payer and id = v_id;
+    if not found or octet_length(v_given->>'content') + octet_length((v_given->'metadata')::text)
+      + coalesce(4 * public.vector_dims((v_given->>'embedding')::public.vector), 0) > v_bytes
+    then
+      return v_problem;
+    end if;
+  end loop;
+  return null;
+end $$;
+
 create function rpc.store_memory(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 declare
-  v_problem json := rpc.metadata_problem(p_params->'metadata', '');
+  v_problem json := coalesce(
+    rpc.metadata_problem(p_params->'metadata', ''), rpc.store_problem(p_payer, jsonb_build_array(p_params)));
 begin
   if v_problem is not null then
     return v_problem;
@@ -170,8 +199,11 @@ as $$
 declare
   v_now timestamptz := rpc.now();
   v_memories json[] := '{}';
-  v_problem json;
+  v_problem json := rpc.store_problem(p_payer, p_params->'memories');
 begin
+  if v_problem is not null then
+    return v_problem;
+  end if;
   for i in 0 .. jsonb_array_length(p_params->'memories') - 1 loop
     v_problem := rpc.metadata_problem(p_params->'memories'->i->'metadata', '/memories/' || i);
     if v_problem is not null then
@@ -240,6 +272,7 @@ declare
   v_old tenant.memories;
   v_memory tenant.memories;
   v_metadata jsonb;
+  v_problem json;
 begin
   select * into v_old
     from tenant.memories
@@ -282,6 +315,12 @@ begin
     v_memory.model := coalesce(p_params->>'embeddingModel', '');
     v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
     v_memory.is_made := p_params->>'isMade';
+  end if;
+  if rpc.memory_bytes(v_memory) + 4 * v_memory.dimensions > rpc.memory_bytes(v_old) + 4 * v_old.dimensions then
+    v_problem := rpc.quota_problem(p_payer, 'memories');
+    if v_problem is not null then
+      return v_problem;
+    end if;
   end if;
   perform rpc.put_memory(p_payer, v_memory, v_old);
   if p_params ? 'content' and not p_params->'searchText' ? 'parts' then

@@ -16,6 +16,7 @@ use crate::json::{self, or_default, patched};
 use crate::name::{Name, in_paths};
 use crate::pay::Tier;
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::search_text::{self, SearchText};
 use crate::time::Time;
 use crate::vector::Vector;
@@ -27,7 +28,7 @@ const BATCH_TEXT_BYTES_MAX: usize = 256 << 10;
 /// Size limit of the request body of a batch, in bytes. A hundred vectors of 1,536 dimensions are 3 MiB of JSON.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
-const PROBLEMS: &[Code] = &[Code::InvalidVector, Code::EmbeddingFailed];
+const PROBLEMS: &[Code] = &[Code::InvalidVector, Code::EmbeddingFailed, Code::QuotaExceeded];
 const REFS: &[call::Ref] = &[("id", "\"a\""), ("metadata", "{}")];
 
 /// Store a memory. It replaces the memory with the same id.
@@ -108,6 +109,7 @@ impl StoreMemory {
 impl Method for StoreMemory {
     type Output = StoredMemory;
     const SPEC: Spec = Spec::write("storeMemory")
+        .primitive(Primitive::Memories)
         .names(&["id", "namespace"])
         .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)
@@ -181,6 +183,7 @@ fn batch<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<StoreM
 impl Method for StoreMemories {
     type Output = StoredMemories;
     const SPEC: Spec = Spec::write("storeMemories")
+        .primitive(Primitive::Memories)
         .names(&["memories.id", "memories.namespace"])
         .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)

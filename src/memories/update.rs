@@ -11,6 +11,7 @@ use crate::json::patched;
 use crate::name::Name;
 use crate::pay::Tier;
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::search_text::{self, SearchText};
 use crate::time::Time;
 use crate::vector::Vector;
@@ -74,10 +75,11 @@ pub struct UpdateMemory {
 impl Method for UpdateMemory {
     type Output = Memory;
     const SPEC: Spec = Spec::write("updateMemory")
+        .primitive(Primitive::Memories)
         .names(&["id", "namespace"])
         .tier(Tier::Ai)
         .scope(Scope::MemoriesWrite)
-        .problems(&[Code::NotFound, Code::InvalidVector, Code::EmbeddingFailed])
+        .problems(&[Code::NotFound, Code::InvalidVector, Code::EmbeddingFailed, Code::QuotaExceeded])
         .refs(&[("id", "\"a\""), ("metadata", "{}")]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {

@@ -10,6 +10,7 @@ use super::types::{DelayMs, Id, Job, LeaseMs};
 use crate::call::{Context, Method, Ref, Spec, method};
 use crate::json::Json;
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::site::Site;
 use crate::waiting::Wake;
 
@@ -37,8 +38,12 @@ pub struct CompleteJob {
 
 impl Method for CompleteJob {
     type Output = Job;
-    const SPEC: Spec =
-        write("completeJob").names(BY_LEASE).with_run().problems(NOT_RUNNING).refs(&[ID, LEASE, ("result", "null")]);
+    const SPEC: Spec = write("completeJob")
+        .primitive(Primitive::Jobs)
+        .names(BY_LEASE)
+        .with_run()
+        .problems(&[Code::NotFound, Code::LeaseLost, Code::JobNotRunning, Code::QuotaExceeded])
+        .refs(&[ID, LEASE, ("result", "null")]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         check_size(&self.result, "/result")
@@ -82,7 +87,12 @@ pub struct FailJob {
 
 impl Method for FailJob {
     type Output = Job;
-    const SPEC: Spec = write("failJob").names(BY_LEASE).problems(NOT_RUNNING).refs(&[ID, LEASE]).takes_nul();
+    const SPEC: Spec = write("failJob")
+        .primitive(Primitive::Jobs)
+        .names(BY_LEASE)
+        .problems(NOT_RUNNING)
+        .refs(&[ID, LEASE])
+        .takes_nul();
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         wake_poppers(&job.queue, 1)

@@ -11,6 +11,7 @@ use crate::name::Name;
 use crate::number::Bounded;
 use crate::page::{Cursor, CursorOf, Limit, Page};
 use crate::problem::Code;
+use crate::quotas::Primitive;
 use crate::site::Site;
 use crate::waiting::Wake;
 
@@ -32,7 +33,7 @@ pub struct CancelJob {
     pub id: Id,
 }
 
-method!(CancelJob => (), write("cancelJob").problems(&[Code::NotFound, Code::JobNotPending]).refs(&[ID]));
+method!(CancelJob => (), write("cancelJob").primitive(Primitive::Jobs).problems(&[Code::NotFound, Code::JobNotPending]).refs(&[ID]));
 
 /// List the jobs of a queue, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
@@ -129,7 +130,7 @@ pub struct PurgeQueue {
 impl Method for PurgeQueue {
     type Output = Purged;
     // Deleting 1,000 jobs is as much work as pushing 100.
-    const SPEC: Spec = write("purgeQueue").names(QUEUE).weight(100);
+    const SPEC: Spec = write("purgeQueue").primitive(Primitive::Jobs).names(QUEUE).weight(100);
 
     fn after_commit(&self, purged: &mut Purged, _: &Site) -> Option<Wake> {
         // The next job of each group is ready.

@@ -11,6 +11,7 @@ use crate::call::{Context, Method, Spec};
 use crate::json::{self, Json};
 use crate::name::{Name, addressable};
 use crate::problem::{Code, Problem};
+use crate::quotas::Primitive;
 use crate::site::Site;
 use crate::time::Time;
 use crate::waiting::Wake;
@@ -80,11 +81,12 @@ new_job! {
 
 impl Method for PushJob {
     type Output = PushedJob;
-    const SPEC: Spec = write("pushJob").names(QUEUE).with_run().refs(&[
-        ("payload", "null"),
-        ("dedupKey", "\"a\""),
-        ("group", "\"a\""),
-    ]);
+    const SPEC: Spec = write("pushJob")
+        .primitive(Primitive::Jobs)
+        .names(QUEUE)
+        .with_run()
+        .problems(&[Code::QuotaExceeded])
+        .refs(&[("payload", "null"), ("dedupKey", "\"a\""), ("group", "\"a\"")]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         check_size(&self.payload, "/payload")?;
@@ -117,7 +119,7 @@ pub struct PushJobs {
 
 impl Method for PushJobs {
     type Output = PushedJobs;
-    const SPEC: Spec = write("pushJobs").names(QUEUE);
+    const SPEC: Spec = write("pushJobs").primitive(Primitive::Jobs).names(QUEUE).problems(&[Code::QuotaExceeded]);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
         let mut jobs = self.jobs.iter().enumerate();

@@ -1,7 +1,8 @@
 -- Methods that push jobs. state.sql has the functions that all queue methods share. Installed as payerbase_rpc; runs in
 -- a turn, which holds the payer's lock.
 
--- Adds jobs to a queue, in order, with one insert and one update of the queue's row. Returns one JSON per job.
+-- Adds jobs to a queue, in order, with one insert and one update of the queue's row. Returns one JSON per job; NULL if
+-- the payer has as many jobs as it may have.
 --   p_jobs  rows without a place
 create function rpc.insert_jobs(
   p_payer text, p_queue tenant.name, p_jobs tenant.jobs[], p_now timestamptz
@@ -16,6 +17,9 @@ declare
   v_place bigint;
   v_new record;
 begin
+  if rpc.quota_problem(p_payer, 'jobs') is not null then
+    return null;
+  end if;
   update tenant.queues
     set last_place = last_place + v_count
     where payer = p_payer and queue = p_queue
@@ -59,6 +63,7 @@ end $$;
 
 -- Adds jobs of which some have a deduplication key. If an unfinished job has the key of a job, the job is not added,
 -- and its result is the unfinished job, which may be an earlier one of the same call.
+-- NULL if a job must be added and the payer has as many as it may have.
 create function rpc.insert_jobs_by_key(
   p_payer text, p_queue tenant.name, p_jobs tenant.jobs[], p_now timestamptz
 ) returns json[]
@@ -98,6 +103,9 @@ begin
   end loop;
   if cardinality(v_new) > 0 then
     v_added := rpc.insert_jobs(p_payer, p_queue, v_new, p_now);
+    if v_added is null then
+      return null;
+    end if;
   end if;
   foreach v_twin_id in array v_twin_ids loop
     if v_twin_id is null then
@@ -114,7 +122,7 @@ begin
 end $$;
 
 -- Adds jobs to one queue, in order. Returns one JSON per job, as rpc.job_json does; it contains `deduplicated` if an
--- unfinished job has the key. NULL if a payload is too large.
+-- unfinished job has the key. NULL if a payload is too large, or the payer has as many jobs as it may have.
 create function rpc.push(p_payer text, p_queue text, p_jobs jsonb) returns json[]
 language plpgsql
 as $$
@@ -152,6 +160,13 @@ begin
   return rpc.insert_jobs(p_payer, v_queue, v_jobs, v_now);
 end $$;
 
+-- The problem of jobs that rpc.push did not add.
+create function rpc.push_problem(p_payer text) returns json
+language sql stable
+as $$
+  select coalesce(rpc.quota_problem(p_payer, 'jobs'), rpc.too_large())
+$$;
+
 -- Pushes one job. Most jobs are due at once and have neither a key nor a group; for them, two statements are enough.
 create function rpc.push_job(p_payer text, p_params jsonb) returns json
 language plpgsql
@@ -171,18 +186,28 @@ declare
   v_is_known boolean;
   v_before tenant.queues;
   v_pushed json[];
+  v_problem json;
 begin
   if rpc.is_too_large(v_payload) then
     return rpc.too_large();
   elsif p_params ?| '{dedupKey,group,delayMs,runAt}' then
     v_pushed := rpc.push(p_payer, v_name, jsonb_build_array(p_params));
-    return json_build_object('ok', v_pushed[1]);
+    return case when v_pushed is null then rpc.push_problem(p_payer) else json_build_object('ok', v_pushed[1]) end;
   end if;
+  -- The quota is checked in the same statement, which costs less than one more.
   update tenant.queues
     set last_place = last_place + 1
     where payer = p_payer and queue = v_name
+      and not exists (
+        select
+          from tenant.full_primitives
+          where payer = p_payer and primitive = 'jobs')
     returning queue, last_place, v_rank = any (ranks) into v_queue, v_place, v_is_known;
   if not found then
+    v_problem := rpc.quota_problem(p_payer, 'jobs');
+    if v_problem is not null then
+      return v_problem;
+    end if;
     v_place := 1;
     v_is_known := true;
     v_due_at := v_now + {{queue_visited}};
@@ -213,14 +238,14 @@ declare
   v_pushed json[] := rpc.push(p_payer, p_params->>'queue', p_params->'jobs');
 begin
   if v_pushed is null then
-    return rpc.too_large();
+    return rpc.push_problem(p_payer);
   end if;
   return json_build_object('ok', json_build_object('jobs', array_to_json(v_pushed)));
 end $$;
 
 -- A run of pushJob calls. If all have one queue, their jobs are added as a set. Returns one result per call, as
--- rpc.push_job does; NULL for all calls if they have several queues, or one payload is too large, because only its own
--- call may fail.
+-- rpc.push_job does; NULL for all calls if they have several queues, if the payer has as many jobs as it may have, or
+-- if one payload is too large, because only its own call may fail.
 --   p_params  the parameters of each call
 create function rpc.push_job_run(p_payer text, p_params jsonb) returns json[]
 language plpgsql

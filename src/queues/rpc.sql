@@ -19,6 +19,7 @@ begin
   return null;
 end $$;
 
+-- Completes a job. A large result is refused if the payer has as many jobs as it may have, because the job grows.
 create function rpc.complete_job(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
@@ -32,9 +33,14 @@ declare
   v_any boolean := not p_params ? 'lease';
   v_result jsonb := nullif(p_params->'result', 'null');
   v_job tenant.jobs;
+  v_problem json := case
+    when pg_column_size(v_result) > {{full_result_bytes}} then rpc.quota_problem(p_payer, 'jobs')
+  end;
 begin
   if rpc.is_too_large(v_result) then
     return rpc.too_large();
+  elsif v_problem is not null then
+    return v_problem;
   end if;
   -- Only a running job has a lease, so the condition does not name the state: with it, the planner may take the index
   -- of due jobs instead of the primary key.
@@ -83,7 +89,7 @@ begin
     end if;
     v_seen := v_seen || v_id;
     -- A call without a lease, or with a result that may be too large, is not part of the update.
-    if v_call ? 'lease' and pg_column_size(v_call) <= 4096 then
+    if v_call ? 'lease' and pg_column_size(v_call) <= {{full_result_bytes}} then
       v_ids[i] := v_id;
       v_leases[i] := v_call->>'lease';
       v_results[i] := nullif(v_call->'result', 'null');

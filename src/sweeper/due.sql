@@ -333,11 +333,46 @@ as $$
     limit {{walk_steps}}
 $$;
 
+-- The primitives to measure and the full ones among the next primitives, and the last one of the stretch. A primitive
+-- is due if it was never measured; if a tenth of a quota was written to it; if it was measured at or above a quota and
+-- is not marked as full; if its mark has another quota; and after some time, if something was written to it.
+--   p_rows_max, p_bytes_max  the quotas; NULL: none
+create function sweep.usage(p_payer text, p_primitive text, p_rows_max bigint, p_bytes_max bigint)
+returns table (payer text, primitive text, is_due boolean, is_full boolean, writes bigint, written_bytes bigint)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, primitive, is_due, is_full, writes, written_bytes
+    from (
+      select usage.*, quota is not null as is_full,
+          measured_at is null
+          or writes > 0 and (
+            coalesce(writes >= p_rows_max / 10 or written_bytes >= p_bytes_max / 10, false)
+            or measured_at <= clock_timestamp() - {{usage_measured}})
+          or quota is null and coalesce(rows >= p_rows_max or bytes >= p_bytes_max, false)
+          or quota is not null and (
+            quota is distinct from case unit when 'rows' then p_rows_max else p_bytes_max end
+            or writes > 0 and (writes >= rows / 100 or measured_at <= clock_timestamp() - {{full_measured}})) as is_due,
+          lead(payer) over (order by payer, primitive) is null as is_last
+        from (
+          select payer, primitive::text collate "C" as primitive, rows, bytes, writes, written_bytes, measured_at
+            from tenant.usage
+            where (usage.payer, usage.primitive) > (p_payer, p_primitive)
+            order by usage.payer, usage.primitive
+            limit {{walk_rows}}
+        ) usage
+        left join tenant.full_primitives using (payer, primitive)
+    ) walked
+    where is_due or is_full or is_last
+    order by payer, primitive
+$$;
+
 grant execute on function
   sweep.backlog(text, text), sweep.lead(text, integer),
   sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
   sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
   sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint),
   sweep.rewording(text, text, bigint), sweep.credit(text, text, bigint),
-  sweep.payments(text, text, bigint), sweep.unknown_payments()
+  sweep.payments(text, text, bigint), sweep.unknown_payments(),
+  sweep.usage(text, text, bigint, bigint)
   to payerbase_app;

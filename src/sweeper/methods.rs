@@ -1,11 +1,13 @@
 //! The methods of the sweeper. No payer can call them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::call::{Context, Entry, Method, Spec, method};
 use crate::pay::Tier;
 use crate::problem::Problem;
+use crate::quotas::Primitive;
 use crate::search_text::{self, SearchText};
 
 /// Assets whose usage one call books.
@@ -23,6 +25,9 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<UnwordedMemories>(),
     Entry::of::<RewordMemories>(),
     Entry::of::<PostUsage>(),
+    Entry::of::<AddWritten>(),
+    Entry::of::<MeasureRows>(),
+    Entry::of::<SaveUsage>(),
 ];
 
 const fn sweep(name: &'static str) -> Spec {
@@ -39,13 +44,13 @@ method!(SweepQueues => u64, sweep("sweepQueues"));
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepJobs {}
 
-method!(SweepJobs => u64, sweep("sweepJobs"));
+method!(SweepJobs => u64, sweep("sweepJobs").primitive(Primitive::Jobs));
 
 /// Deletes locks that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepLocks {}
 
-method!(SweepLocks => u64, sweep("sweepLocks"));
+method!(SweepLocks => u64, sweep("sweepLocks").primitive(Primitive::Locks));
 
 /// Deletes idempotency records that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +62,7 @@ method!(SweepIdempotency => u64, sweep("sweepIdempotency"));
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SweepMemories {}
 
-method!(SweepMemories => u64, sweep("sweepMemories"));
+method!(SweepMemories => u64, sweep("sweepMemories").primitive(Primitive::Memories));
 
 /// Puts vectors of a large space into its graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,7 +83,7 @@ pub(super) struct SweepLinks {
     pub keep_ms: i64,
 }
 
-method!(SweepLinks => u64, sweep("sweepLinks"));
+method!(SweepLinks => u64, sweep("sweepLinks").primitive(Primitive::Clicks));
 
 /// Reads the next memories whose words an earlier version made. `None` if the payer has none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,3 +141,54 @@ impl PostUsage {
 }
 
 method!(PostUsage => u64, sweep("postUsage"));
+
+/// Adds what a server has written for the payer since it last did so.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct AddWritten {
+    pub written: Vec<WrittenPart>,
+}
+
+method!(AddWritten => u64, Spec::write("addWritten").tier(Tier::Free));
+
+/// What was written to a primitive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WrittenPart {
+    pub primitive: Primitive,
+    pub writes: i64,
+    pub bytes: i64,
+}
+
+/// Counts the next rows of a primitive and their bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MeasureRows {
+    pub primitive: Primitive,
+    /// The end of the previous step. `None`: this is the first one.
+    pub after: Option<Value>,
+}
+
+method!(MeasureRows => MeasuredRows, Spec::slow_read("measureRows").tier(Tier::Free));
+
+/// A step of a measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MeasuredRows {
+    pub rows: i64,
+    pub bytes: i64,
+    /// The end of this step. `None`: it was the last one.
+    pub after: Option<Value>,
+}
+
+/// Saves a measurement, and marks the primitive as full if one of its quotas is used up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SaveUsage {
+    pub primitive: Primitive,
+    pub rows: i64,
+    pub bytes: i64,
+    pub rows_max: Option<i64>,
+    pub bytes_max: Option<i64>,
+    /// What was written before the measurement began.
+    pub writes: i64,
+    pub written_bytes: i64,
+}
+
+method!(SaveUsage => u64, Spec::write("saveUsage").tier(Tier::Free));

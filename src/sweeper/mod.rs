@@ -5,17 +5,23 @@
 //! it calls methods of its own, which run in turns like those of callers, a little work at a time. A round
 //! spends a quarter of a second on each kind, and the next round continues where it ended. Between two rounds it grows
 //! graphs, and makes the words of memories that an earlier version stored. It also walks over the queues and counts their
-//! jobs, for the metrics of the operator.
+//! jobs, for the metrics of the operator, and measures what payers have, for their quotas.
+//!
+//! Every server, leading or not, also notes what it has written for each payer (`written.rs`).
 
 mod backlog;
 pub mod limits;
+mod measure;
 mod methods;
 mod metrics;
 mod rounds;
+mod tenant;
 mod walk;
+mod written;
 
 pub(crate) use methods::METHODS;
-pub use rounds::{SWEEP_INTERVAL, SweepSettings, Sweeper};
+pub use rounds::{SWEEP_INTERVAL, SweepSettings, Sweeper, WRITTEN_INTERVAL};
+pub use written::note_all_written;
 
 /// SQL functions that find due work.
 pub(crate) const SQL: &str = include_str!("due.sql");

@@ -7,19 +7,23 @@ use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
 use super::backlog::Backlog;
+use super::measure::Measurements;
 use super::methods::{
-    GrowGraph, PostUsage, RewordMemories, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks, SweepMemories,
-    SweepQueues, Unworded, UnwordedMemories,
+    AddWritten, GrowGraph, PostUsage, RewordMemories, SaveUsage, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks,
+    SweepMemories, SweepQueues, Unworded, UnwordedMemories,
 };
 use super::metrics::Metrics;
+use super::tenant::tenant;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
-use crate::auth::Proof;
-use crate::call::{Engine, Method, Request, Tenant};
+use super::written::WrittenNotes;
+use crate::call::{Engine, Method, Request};
 use crate::db::{Database, POOL_SILENCE_MAX, in_time, reason};
 use crate::problem::Problem;
 
 /// Time between two rounds. A server that does not lead checks as often whether it may.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Time between two notes of what a server has written for a payer, if it is not much.
+pub const WRITTEN_INTERVAL: Duration = Duration::from_mins(1);
 /// Missed rounds after which another server takes over.
 const ROUNDS_MISSED_MAX: u32 = 4;
 /// Time that a round spends on each kind.
@@ -38,6 +42,8 @@ pub struct SweepSettings {
     pub interval: Duration,
     /// How long single clicks are kept.
     pub clicks_kept: Duration,
+    /// Time between two notes of what the server has written for a payer. It notes much at once.
+    pub written_interval: Duration,
 }
 
 /// The sweeper of one server.
@@ -51,6 +57,8 @@ pub struct Sweeper {
     graphs: Walk,
     backlog: Backlog,
     words: Walk,
+    measurements: Measurements,
+    written: WrittenNotes,
     leads: bool,
 }
 
@@ -68,6 +76,8 @@ impl Sweeper {
             graphs: Walk::over(Sweepable::Graphs),
             backlog: Backlog::register(registry),
             words: Walk::over(Sweepable::Words),
+            measurements: Measurements::register(registry),
+            written: WrittenNotes::every(settings.written_interval),
             leads: false,
         }
     }
@@ -88,6 +98,9 @@ impl Sweeper {
                 }
             };
             self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
+            for problem in self.written.note(&self.engine).await {
+                self.refused(&problem, AddWritten::SPEC.name);
+            }
             if self.leads
                 && let Err(error) = self.grow(started + self.settings.interval).await
             {
@@ -98,7 +111,22 @@ impl Sweeper {
             {
                 self.failed(&error, "the making of words").await;
             }
+            if self.leads
+                && let Err(error) = self.measure(Instant::now() + self.settings.interval).await
+            {
+                self.failed(&error, "the measurement of quotas").await;
+            }
         }
+    }
+
+    /// Measures primitives until the deadline, or until all that are due are measured.
+    async fn measure(&mut self, until: Instant) -> sqlx::Result<()> {
+        let (saved, problems) = self.measurements.go_on(&self.database, &self.engine, until).await?;
+        self.metrics.swept(SaveUsage::SPEC.name, saved);
+        for problem in problems {
+            self.refused(&problem, SaveUsage::SPEC.name);
+        }
+        Ok(())
     }
 
     /// Lets another server lead at once.
@@ -130,13 +158,14 @@ impl Sweeper {
 
     /// Returns whether there is more to do.
     async fn round(&mut self) -> sqlx::Result<bool> {
-        // The time of a round, and of the growth of graphs and the making of words after it.
+        // The time of a round, and of what is done after it: graphs, words, measurements.
         let kinds = u32::try_from(self.walks.len()).unwrap_or(u32::MAX);
-        let leads = self.lead_for((self.settings.interval * 3 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
+        let leads = self.lead_for((self.settings.interval * 4 + KIND_TIME_MAX * kinds) * ROUNDS_MISSED_MAX).await;
         self.leads = matches!(leads, Ok(true));
         self.metrics.leads.set(i64::from(self.leads));
         if !leads? {
             self.backlog.forget();
+            self.measurements.forget();
             self.metrics.forget_payments();
             return Ok(false);
         }
@@ -231,7 +260,7 @@ impl Sweeper {
 
     /// Calls a method for one payer until there is no more work, or its time is over. Returns whether there was some.
     async fn sweep<M: Method<Output = u64> + Clone>(&self, payer: &str, method: &M) -> bool {
-        let Some(tenant) = self.tenant(payer) else { return false };
+        let Some(tenant) = tenant(&self.engine, payer) else { return false };
         let until = Instant::now() + PAYER_TIME_MAX;
         let mut has_swept = false;
         while Instant::now() < until {
@@ -248,11 +277,6 @@ impl Sweeper {
             }
         }
         has_swept
-    }
-
-    fn tenant(&self, payer: &str) -> Option<Tenant> {
-        let proof = Proof::of_sweeper(payer.parse().ok()?);
-        Some(Tenant::new(proof, Arc::clone(&self.engine)))
     }
 
     /// Frees a slug that has no link. Returns whether it is free now.
@@ -286,7 +310,7 @@ impl Sweeper {
     }
 
     async fn grow_graph(&self, payer: &str, grow: &GrowGraph, until: Instant) {
-        let Some(tenant) = self.tenant(payer) else { return };
+        let Some(tenant) = tenant(&self.engine, payer) else { return };
         while Instant::now() < until {
             let started = Instant::now();
             match tenant.call(Request::of(grow.clone())).await {
@@ -322,7 +346,7 @@ impl Sweeper {
     }
 
     async fn reword_payer(&self, payer: &str, until: Instant) {
-        let Some(tenant) = self.tenant(payer) else { return };
+        let Some(tenant) = tenant(&self.engine, payer) else { return };
         while Instant::now() < until {
             let started = Instant::now();
             let reworded = match tenant.call(Request::of(UnwordedMemories {})).await {

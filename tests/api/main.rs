@@ -50,6 +50,7 @@ mod proxies;
 mod queues;
 mod queues_faults;
 mod queues_model;
+mod quotas;
 mod rate_limits;
 mod real_chain;
 mod replicas;

@@ -197,12 +197,13 @@ async fn roles_have_only_the_rights_that_they_need() {
     .await;
 }
 
-/// Columns of tenant tables that the sweeper may read: times, keys, names, positions and amounts of money, but no content of a
-/// payer.
+/// Columns of tenant tables that the sweeper may read: times, keys, names, positions, sizes and amounts of money, but no
+/// content of a payer.
 const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "amount",
     "asset",
     "balance",
+    "bytes",
     "clicked_at",
     "created_at",
     "dimensions",
@@ -214,6 +215,7 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "key_sha256",
     "last_click_at",
     "last_place",
+    "measured_at",
     "memories",
     "model",
     "name",
@@ -221,15 +223,21 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "place",
     "posted",
     "posted_at",
+    "primitive",
     "queue",
+    "quota",
     "rank",
     "ranks",
     "received_at",
     "rolled_until",
+    "rows",
     "run_at",
     "slug",
     "state",
     "to_account",
+    "unit",
+    "writes",
+    "written_bytes",
 ];
 
 #[tokio::test]

@@ -39,6 +39,7 @@ const ENTRIES: &[&str] = &[
     "sweep.rewording",
     "sweep.slugs",
     "sweep.unknown_payments",
+    "sweep.usage",
     "tenant.challenge_key",
     "tenant.routes",
 ];
@@ -55,6 +56,7 @@ const ALLOWED_IN_WRITES: &[&str] = &[
     "in",
     "and",
     "any",
+    "exists",
     "conflict",
     "where",
     "sum",

@@ -11,6 +11,7 @@ mod migrate;
 mod migrate_refused;
 mod plan;
 mod plans;
+mod quotas;
 mod secret;
 mod sweep;
 

@@ -32,7 +32,7 @@ const ORDER: &[&[&str]] = &[
     &["db"],
     &["pip"],
     // Values and services that do not depend on calls.
-    &["aside", "rates"],
+    &["aside", "quotas", "rates"],
     &["budget", "payer_limit", "redis", "telemetry", "folders"],
     &["chain", "facilitator"],
     &["parse", "x402"],
@@ -230,6 +230,6 @@ fn only_the_sweeper_and_payments_create_proofs_without_a_token() {
         let found = files().into_values().filter(|source| code(source).iter().any(|line| line.contains(maker)));
         found.map(|source| source.path).collect()
     };
-    assert_eq!(makers("of_sweeper"), ["src/auth/proof.rs", "src/sweeper/rounds.rs"]);
+    assert_eq!(makers("of_sweeper"), ["src/auth/proof.rs", "src/sweeper/tenant.rs"]);
     assert_eq!(makers("Proof::of_signature"), ["src/payments/paid.rs", "src/payments/sign_in.rs"]);
 }

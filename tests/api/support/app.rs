@@ -14,8 +14,9 @@ use payerbase::http::rate_limits::RateSettings;
 use payerbase::links::visitor::Origins;
 use payerbase::payer::Payer;
 use payerbase::payments::PaymentSettings;
+use payerbase::quotas::Quotas;
 use payerbase::redis::Redis;
-use payerbase::sweeper::SweepSettings;
+use payerbase::sweeper::{SweepSettings, WRITTEN_INTERVAL};
 use payerbase::turn::LaneCounts;
 use payerbase::waiting::POLL_INTERVAL;
 use payerbase::wallet::{MAIN_NETWORKS, TEST_NETWORKS};
@@ -79,7 +80,8 @@ impl TestApp {
     /// Starts a server with changed settings.
     pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         let (language, prices) = ("english".to_owned(), Arc::default());
-        let calls = CallSettings { poll_interval: POLL_INTERVAL, language, embeddings: None, prices };
+        let quotas = Quotas::default();
+        let calls = CallSettings { poll_interval: POLL_INTERVAL, language, embeddings: None, prices, quotas };
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,
@@ -92,7 +94,11 @@ impl TestApp {
             payments: PaymentSettings::default(),
             rates: RateSettings::default(),
             origins: Origins::default(),
-            sweep: SweepSettings { interval: SWEEP_INTERVAL, clicks_kept: Duration::from_hours(24 * 90) },
+            sweep: SweepSettings {
+                interval: SWEEP_INTERVAL,
+                clicks_kept: Duration::from_hours(24 * 90),
+                written_interval: WRITTEN_INTERVAL,
+            },
             log_requests: false,
         };
         change(&mut settings);

@@ -1,0 +1,159 @@
+//! What this server has written since it last noted it in the database.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::quota::{Primitive, Quotas};
+use crate::payer::Payer;
+
+/// The part of a quota that is noted at once.
+const URGENT_PART: i64 = 20;
+/// Number of payers that are noted at once.
+const PAYERS_MAX: usize = 100_000;
+/// How long the writes of a payer that was refused are noted at once: it may be deleting.
+const REFUSED_FOR: Duration = Duration::from_mins(10);
+/// Number of payers that are remembered as refused.
+const REFUSED_MAX: usize = 10_000;
+
+/// Writes to a primitive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// About how many rows were written or deleted.
+    pub writes: i64,
+    /// Bytes of the parameters.
+    pub bytes: i64,
+}
+
+/// The writes of one payer.
+pub type Counts = BTreeMap<Primitive, Count>;
+
+#[derive(Default)]
+struct Payers {
+    written: HashMap<Payer, Counts>,
+    /// Payers that were refused because of a quota, and when.
+    refused: HashMap<Payer, Instant>,
+}
+
+/// What this server has written since it last noted it.
+pub struct Written {
+    quotas: Quotas,
+    payers: Mutex<Payers>,
+}
+
+impl Written {
+    /// Counts nothing if there are no quotas.
+    #[must_use]
+    pub fn new(quotas: Quotas) -> Self {
+        Self { quotas, payers: Mutex::default() }
+    }
+
+    /// The quotas of each payer.
+    #[must_use]
+    pub fn quotas(&self) -> Quotas {
+        self.quotas
+    }
+
+    /// Adds writes.
+    pub fn add(&self, payer: &Payer, primitive: Primitive, count: Count) {
+        if self.quotas.are_off() {
+            return;
+        }
+        let mut payers = self.payers();
+        let counts = match payers.written.get_mut(payer) {
+            Some(counts) => counts,
+            None => payers.written.entry(payer.clone()).or_default(),
+        };
+        let sum = counts.entry(primitive).or_default();
+        sum.writes = sum.writes.saturating_add(count.writes);
+        sum.bytes = sum.bytes.saturating_add(count.bytes);
+    }
+
+    /// A call of the payer was refused because of a quota.
+    pub fn refused(&self, payer: &Payer) {
+        let mut payers = self.payers();
+        if payers.refused.len() < REFUSED_MAX || payers.refused.contains_key(payer) {
+            payers.refused.insert(payer.clone(), Instant::now());
+        }
+    }
+
+    /// Takes what must be noted now; everything if `all`.
+    #[must_use]
+    pub fn take(&self, all: bool) -> Vec<(Payer, Counts)> {
+        let mut payers = self.payers();
+        let Payers { written, refused } = &mut *payers;
+        refused.retain(|_, at| at.elapsed() < REFUSED_FOR);
+        if all || written.len() >= PAYERS_MAX {
+            return std::mem::take(written).into_iter().collect();
+        }
+        written.extract_if(|payer, counts| refused.contains_key(payer) || self.is_urgent(counts)).collect()
+    }
+
+    fn is_urgent(&self, counts: &Counts) -> bool {
+        let is_much = |count: i64, quota: Option<i64>| quota.is_some_and(|quota| count >= quota / URGENT_PART);
+        counts.values().any(|count| is_much(count.writes, self.quotas.rows) || is_much(count.bytes, self.quotas.bytes))
+    }
+
+    fn payers(&self) -> MutexGuard<'_, Payers> {
+        self.payers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payer(digit: u8) -> Payer {
+        format!("0x{digit:040x}").parse().unwrap()
+    }
+
+    fn count(writes: i64, bytes: i64) -> Count {
+        Count { writes, bytes }
+    }
+
+    fn written() -> Written {
+        Written::new(Quotas { rows: Some(1_000), bytes: Some(10_000) })
+    }
+
+    #[test]
+    fn writes_are_added_up_for_each_payer_and_primitive() {
+        let written = written();
+        written.add(&payer(1), Primitive::Jobs, count(2, 20));
+        written.add(&payer(1), Primitive::Jobs, count(3, 30));
+        written.add(&payer(1), Primitive::Links, count(1, 10));
+        written.add(&payer(2), Primitive::Jobs, count(1, 10));
+        assert_eq!(written.take(false), []);
+        let mut taken = written.take(true);
+        taken.sort_by(|one, other| one.0.cmp(&other.0));
+        let of_one = Counts::from([(Primitive::Links, count(1, 10)), (Primitive::Jobs, count(5, 50))]);
+        assert_eq!(taken, [(payer(1), of_one), (payer(2), Counts::from([(Primitive::Jobs, count(1, 10))]))]);
+        assert_eq!(written.take(true), []);
+    }
+
+    #[test]
+    fn much_of_a_quota_is_noted_at_once() {
+        for much in [count(50, 0), count(0, 500)] {
+            let written = written();
+            written.add(&payer(1), Primitive::Jobs, count(49, 499));
+            written.add(&payer(2), Primitive::Jobs, much);
+            let payers: Vec<_> = written.take(false).into_iter().map(|(payer, _)| payer).collect();
+            assert_eq!(payers, [payer(2)]);
+        }
+    }
+
+    #[test]
+    fn each_write_of_a_refused_payer_is_noted_at_once() {
+        let written = written();
+        written.refused(&payer(1));
+        written.add(&payer(1), Primitive::Jobs, count(1, 1));
+        written.add(&payer(2), Primitive::Jobs, count(1, 1));
+        assert_eq!(written.take(false), [(payer(1), Counts::from([(Primitive::Jobs, count(1, 1))]))]);
+    }
+
+    #[test]
+    fn without_quotas_nothing_is_counted() {
+        let written = Written::new(Quotas { rows: None, bytes: None });
+        written.add(&payer(1), Primitive::Jobs, count(1, 1));
+        assert_eq!(written.take(true), []);
+    }
+}
