@@ -122,8 +122,8 @@ impl Application {
         let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(engine.waiters()), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
-        let tokens = Tokens::measured(database.clone(), token_cache);
-        let authenticator = web::Data::new(Authenticator::new(tokens, Grants::new(database.clone())));
+        let (tokens, grants) = (Tokens::measured(database.clone(), token_cache), Grants::new(database.clone()));
+        let authenticator = web::Data::new(Authenticator::new(tokens, grants, Arc::clone(engine.refusals())));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), &document));

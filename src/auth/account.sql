@@ -98,6 +98,30 @@ begin
   perform auth.note(v_payer, p_event, jsonb_build_object('payment', p_payment, 'network', p_network));
 end $$;
 
+-- Notes calls of the payer of the turn, or of its grantees, that a server has refused. Returns the number of entries.
+--   p_refused  per kind of refusal the token or grant, or null, the code of the problem, and the number of calls
+create function auth.note_refusals(p_refused jsonb) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_refused record;
+  v_grantee text;
+begin
+  for v_refused in
+    select token, code, calls
+      from jsonb_to_recordset(p_refused) as given (token text, code text, calls bigint)
+  loop
+    select grantee into v_grantee
+      from auth.tokens
+      where payer = v_payer and id = v_refused.token;
+    perform auth.note(v_payer, 'calls-refused', jsonb_build_object(
+      'token', v_refused.token, 'grantee', v_grantee, 'code', v_refused.code, 'calls', v_refused.calls));
+  end loop;
+  return jsonb_array_length(p_refused);
+end $$;
+
 -- Revokes a token and all that were made with it, directly or not; a second time changes nothing.
 create function auth.revoke_all(p_payer text, p_id text) returns void
 language plpgsql
@@ -403,7 +427,7 @@ begin
 end $$;
 
 -- A page of the payer's log, newest first. The cursor is the last entry of the previous page.
---   p_params  "knowsGrants": whether the server knows the events of grants; those of earlier versions do not
+--   p_params  "events": those that the server knows; a server of an earlier version does not say so
 create function auth.list_own_audit(p_params jsonb) returns json
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -412,14 +436,17 @@ declare
   v_payer text := tenant.current_payer();
   v_limit integer := (p_params->>'limit')::integer;
   v_last uuid := coalesce((p_params->>'cursor')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
-  v_knows_grants boolean := p_params @> '{"knowsGrants":true}';
+  v_events text[] := case
+    when p_params ? 'events' then array(select jsonb_array_elements_text(p_params->'events'))
+    else '{signed-in,token-created,token-rotated,token-revoked,payment-settled,payment-rejected}'
+  end;
   v_items auth.shown_entry[];
 begin
   v_items := array(
     select row(id, at, event, token, by_token, scopes, network, payment, methods, prefix, grantee, code,
         calls)::auth.shown_entry
       from auth.audit
-      where payer = v_payer and id < v_last and (v_knows_grants or event not in ('grant-created', 'grant-revoked'))
+      where payer = v_payer and id < v_last and event = any (v_events)
       order by id desc
       limit v_limit + 1);
   return json_build_object('ok', json_build_object(
@@ -428,6 +455,7 @@ begin
 end $$;
 
 grant execute on function
-  auth.note_payment(text, uuid, text), auth.create_own_token(jsonb), auth.rotate_own_token(jsonb),
+  auth.note_payment(text, uuid, text), auth.note_refusals(jsonb), auth.create_own_token(jsonb),
+  auth.rotate_own_token(jsonb),
   auth.revoke_own_token(jsonb), auth.list_own_tokens(jsonb), auth.list_own_audit(jsonb)
   to payerbase_rpc;

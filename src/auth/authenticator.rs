@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::grants::Grants;
 use super::proof::Proof;
+use super::refusals::Refusals;
 use super::token::Token;
 use super::tokens::Tokens;
 use crate::payer::Payer;
@@ -16,6 +17,7 @@ use crate::problem::{Code, Problem};
 pub struct Authenticator {
     tokens: Arc<Tokens>,
     grants: Grants,
+    refusals: Arc<Refusals>,
 }
 
 /// A credential of a request. Another kind of credential will be another variant.
@@ -45,8 +47,14 @@ impl Credential {
 impl Authenticator {
     /// Verifies tokens with `tokens`, and looks up what payers have granted.
     #[must_use]
-    pub fn new(tokens: Arc<Tokens>, grants: Grants) -> Self {
-        Self { tokens, grants }
+    pub fn new(tokens: Arc<Tokens>, grants: Grants, refusals: Arc<Refusals>) -> Self {
+        Self { tokens, grants, refusals }
+    }
+
+    /// The calls that were refused.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// The proof of a caller who acts for another payer.
@@ -59,7 +67,11 @@ impl Authenticator {
         }
         let given = self.grants.of(payer, caller.payer()).await?;
         match given.is_empty() {
-            true => Err(Problem::new(Code::NotGranted)),
+            true => {
+                let problem = Problem::new(Code::NotGranted);
+                self.refusals.add_call(&caller, &problem);
+                Err(problem)
+            }
             false => Ok(Proof::of_grantee(caller, payer.clone(), given)),
         }
     }
@@ -75,7 +87,12 @@ impl Authenticator {
             false => Err(problem),
         });
         match credential? {
-            Credential::Bearer(token) => self.tokens.verify(&token, admit).await.map(Proof::of_grant),
+            Credential::Bearer(token) => {
+                let grant = self.tokens.recognize(&token, admit).await?;
+                let valid = grant.check_valid();
+                valid.inspect_err(|problem| self.refusals.add(&grant.payer, Some(&grant.token), problem))?;
+                Ok(Proof::of_grant(grant))
+            }
         }
     }
 }

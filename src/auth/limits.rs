@@ -14,6 +14,8 @@ limits! {
     GRANTS_MAX: number = 16;
     /// How long an expired token is listed.
     TOKENS_KEPT: time = Duration::from_hours(30 * 24);
+    /// Refused calls of one kind are put into the log of an account once in this time.
+    REFUSALS_NOTED: time = Duration::from_hours(1);
     /// How long an entry of the log of an account is kept.
     AUDIT_KEPT: time = Duration::from_hours(366 * 24);
 }

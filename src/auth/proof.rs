@@ -102,7 +102,7 @@ impl Proof {
     }
 
     /// Whether the caller has signed the request, and has no token.
-    fn is_signed(&self) -> bool {
+    pub(super) fn is_signed(&self) -> bool {
         match &self.0 {
             Kind::Signature(_) => true,
             Kind::Grantee(grantee) => grantee.caller.is_signed(),

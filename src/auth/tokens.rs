@@ -90,9 +90,23 @@ impl Grant {
         })
     }
 
-    /// Whether it has not expired.
+    /// Whether it has not ended.
     pub(super) fn is_valid(&self) -> bool {
-        !self.revoked && self.ends.is_some_and(|ends| ends > Instant::now())
+        self.check_valid().is_ok()
+    }
+
+    /// Checks that it has not ended.
+    ///
+    /// # Errors
+    /// `token-revoked`, `token-expired`.
+    pub(super) fn check_valid(&self) -> Result<(), Problem> {
+        if self.revoked {
+            return Err(Problem::new(Code::TokenRevoked));
+        }
+        match self.ends.is_some_and(|ends| ends > Instant::now()) {
+            true => Ok(()),
+            false => Err(Problem::new(Code::TokenExpired)),
+        }
     }
 }
 
@@ -175,12 +189,26 @@ impl Tokens {
     }
 
     /// Verifies a token and returns its grant.
-    ///   admit  checks whether the token may be looked up in the database
     ///
     /// # Errors
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
-    /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up; those of `admit`.
-    pub async fn verify(&self, token: &Token, admit: impl Fn() -> Result<(), Problem>) -> Result<Arc<Grant>, Problem> {
+    /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up.
+    pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
+        let grant = self.recognize(token, || Ok(())).await?;
+        grant.check_valid().map(|()| grant)
+    }
+
+    /// The grant of a token, also of one that has ended.
+    ///   admit  checks whether the token may be looked up in the database
+    ///
+    /// # Errors
+    /// `token-invalid` if the id or the secret is wrong; `database-unavailable`; `overloaded` if too many unknown tokens are
+    /// looked up; those of `admit`.
+    pub(super) async fn recognize(
+        &self,
+        token: &Token,
+        admit: impl Fn() -> Result<(), Problem>,
+    ) -> Result<Arc<Grant>, Problem> {
         self.metrics.lookups.inc();
         // While the database does not answer, good tokens are looked up too.
         let is_fresh = self.silence() < REVOCATION_FRESH;
@@ -198,12 +226,6 @@ impl Tokens {
         };
         if !token.secret.matches(&grant.secret_sha256) {
             return Err(Problem::new(Code::TokenInvalid));
-        }
-        if grant.revoked {
-            return Err(Problem::new(Code::TokenRevoked));
-        }
-        if !grant.is_valid() {
-            return Err(Problem::new(Code::TokenExpired));
         }
         Ok(grant)
     }

@@ -9,7 +9,7 @@ use super::method::Entry;
 use super::metrics::Metrics;
 use super::outside::Outside;
 use crate::aside::Aside;
-use crate::auth::{DatabaseKeys, Slugs};
+use crate::auth::{DatabaseKeys, Refusals, Slugs};
 use crate::budget::Budget;
 use crate::db::Database;
 use crate::embeddings::Embeddings;
@@ -67,6 +67,7 @@ pub struct Engine {
     pub(super) prices: Arc<Prices>,
     pub(super) meter: Meter,
     pub(super) written: Written,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) payments: Arc<Payments>,
     pub(super) keys: Arc<DatabaseKeys>,
     aside: Aside,
@@ -106,6 +107,7 @@ impl Engine {
             prices,
             meter,
             written: Written::new(quotas),
+            refusals: Arc::default(),
             payments,
             keys,
             aside,
@@ -137,6 +139,11 @@ impl Engine {
     /// What this server has written since it last noted it.
     pub(crate) fn written(&self) -> &Written {
         &self.written
+    }
+
+    /// The calls that this server has refused.
+    pub(crate) fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// The waiting calls of this process.

@@ -95,6 +95,6 @@ impl Tenant {
     fn measured<T>(&self, method: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {
         let outcome = answer.as_ref().map_or_else(|problem| problem.code().slug(), |_output| "ok");
         self.engine.metrics.called(method, outcome);
-        answer
+        answer.inspect_err(|problem| self.engine.refusals.add_call(&self.proof, problem))
     }
 }

@@ -139,7 +139,7 @@ async fn demo_token(
     if let Ok(text) = fs::read_to_string(&file) {
         let text = SecretString::from(text);
         if let Some(token) = Token::parse(&text)
-            && Tokens::new(database.clone()).verify(&token, || Ok(())).await.is_ok()
+            && Tokens::new(database.clone()).verify(&token).await.is_ok()
         {
             return Ok(text);
         }

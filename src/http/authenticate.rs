@@ -67,7 +67,11 @@ async fn prove(
     limits: Option<&RateLimits>,
 ) -> Result<Proof, Problem> {
     let paid = paid?;
-    let admit_payer = |payer: &Payer| limits.map_or(Ok(()), |limits| limits.admit_payer(request, payer));
+    let authenticator = authenticator(request)?;
+    let admit_payer = |payer: &Payer| {
+        let admitted = limits.map_or(Ok(()), |limits| limits.admit_payer(request, payer));
+        admitted.inspect_err(|problem| authenticator.refusals().add(payer, None, problem))
+    };
     if !request.headers().contains_key(AUTHORIZATION) {
         if let Some(paid) = paid {
             return admit_payer(paid.payer()).map(|()| paid.proof());
@@ -77,7 +81,7 @@ async fn prove(
         }
     }
     let admit = || limits.map_or(Ok(()), |limits| limits.admit_look_up(request));
-    let proof = authenticator(request)?.prove(request.headers(), admit).await?;
+    let proof = authenticator.prove(request.headers(), admit).await?;
     match paid.filter(|paid| paid.payer() != proof.payer()) {
         Some(_stranger) => {
             Err(Problem::new(Code::PaymentInvalid).detail("Nothing was paid: the token is that of another payer."))

@@ -2,7 +2,7 @@
 //!
 //! 1. The server announces its end: `/readyz` answers 503, every answer closes its connection, and everything is served.
 //! 2. The listener closes. Connections that are open are served once more.
-//! 3. Idle connections are closed, requests in progress finish, and what the server has written is noted for the quotas.
+//! 3. Idle connections are closed, requests in progress finish, and what the server has written and refused is noted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Engine;
-use crate::sweeper::note_all_written;
+use crate::sweeper::note_all;
 
 /// Maximum number of connections.
 const CONNECTIONS_MAX: u32 = 25_000;
@@ -103,7 +103,7 @@ impl Stop {
             tracing::warn!("stopping although requests are in progress");
         }
         // The lanes run on the threads that end next.
-        let _elapsed = tokio::time::timeout_at(deadline, note_all_written(&self.engine)).await;
+        let _elapsed = tokio::time::timeout_at(deadline, note_all(&self.engine)).await;
         steps.ended.cancel();
     }
 

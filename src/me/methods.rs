@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::types::{Account, AuditEntry};
+use super::types::{Account, AuditEntry, Event};
 use crate::auth::Scope;
 use crate::call::{Context, Entry, Method, Spec};
 use crate::page::{Cursor, CursorOf, Limit, Page};
@@ -46,10 +46,10 @@ pub struct ListAudit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<Cursor>)]
     pub cursor: Option<CursorOf<Uuid>>,
-    /// That this server knows the events of grants.
+    /// The events that this server knows.
     #[serde(skip_deserializing)]
     #[param(ignore)]
-    pub knows_grants: bool,
+    pub events: &'static [Event],
 }
 
 impl Method for ListAudit {
@@ -57,7 +57,7 @@ impl Method for ListAudit {
     const SPEC: Spec = Spec::slow_read("listAudit").tier(Tier::Free).scope(Scope::AuditRead);
 
     fn prepare(&mut self, _: &Context<'_>) -> Result<(), Problem> {
-        self.knows_grants = true;
+        self.events = Event::ALL;
         Ok(())
     }
 }

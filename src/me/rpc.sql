@@ -40,6 +40,15 @@ begin
     'measured', rpc.measured_usage(p_payer), 'allowance', auth.own_allowance(p_params->>'allowance')));
 end $$;
 
+-- Adds calls that a server has refused to the payer's log. Returns the number of entries.
+--   p_params  "refused"
+create function rpc.note_refusals(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+begin
+  return json_build_object('ok', auth.note_refusals(p_params->'refused'));
+end $$;
+
 -- A page of the payer's log.
 create function rpc.list_audit(p_payer text, p_params jsonb) returns json
 language sql stable

@@ -205,6 +205,25 @@ pub enum Event {
     PaymentSettled,
     /// The payment moved no money.
     PaymentRejected,
+    /// Calls with the token or grant were refused, or any calls of the payer, because it calls too often. A server counts
+    /// calls that it refused with the same problem, and makes an entry of them: the first one at once, and further ones
+    /// after {{refusals_noted}}.
+    CallsRefused,
+}
+
+impl Event {
+    /// All events.
+    pub const ALL: &[Self] = &[
+        Self::SignedIn,
+        Self::TokenCreated,
+        Self::TokenRotated,
+        Self::TokenRevoked,
+        Self::GrantCreated,
+        Self::GrantRevoked,
+        Self::PaymentSettled,
+        Self::PaymentRejected,
+        Self::CallsRefused,
+    ];
 }
 
 /// An entry of the log of the account.
@@ -239,4 +258,10 @@ pub struct AuditEntry {
     /// The payer who has the grant; `null` if the event is not about a grant.
     #[schema(required, value_type = Option<Payer>, example = json!(null))]
     pub grantee: Option<Payer>,
+    /// Code of the problem of calls that were refused; `null` for other events.
+    #[schema(required, example = json!(null))]
+    pub code: Option<String>,
+    /// Number of calls that were refused; `null` for other events.
+    #[schema(required, example = json!(null))]
+    pub calls: Option<i64>,
 }

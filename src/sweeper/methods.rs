@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::auth::Refused;
 use crate::call::{Context, Entry, Method, Spec, method};
 use crate::pay::Tier;
 use crate::problem::Problem;
@@ -26,6 +27,7 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<RewordMemories>(),
     Entry::of::<PostUsage>(),
     Entry::of::<AddWritten>(),
+    Entry::of::<NoteRefusals>(),
     Entry::of::<MeasureRows>(),
     Entry::of::<SaveUsage>(),
 ];
@@ -157,6 +159,14 @@ pub(super) struct WrittenPart {
     pub writes: i64,
     pub bytes: i64,
 }
+
+/// Adds calls that a server has refused to the log of the payer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NoteRefusals {
+    pub refused: Vec<Refused>,
+}
+
+method!(NoteRefusals => u64, Spec::write("noteRefusals").tier(Tier::Free));
 
 /// Counts the next rows of a primitive and their bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]

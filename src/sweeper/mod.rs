@@ -7,21 +7,21 @@
 //! graphs, and makes the words of memories that an earlier version stored. It also walks over the queues and counts their
 //! jobs, for the metrics of the operator, and measures what payers have, for their quotas.
 //!
-//! Every server, leading or not, also notes what it has written for each payer (`written.rs`).
+//! Every server, leading or not, also notes what it has written and refused for each payer (`notes.rs`).
 
 mod backlog;
 pub mod limits;
 mod measure;
 mod methods;
 mod metrics;
+mod notes;
 mod rounds;
 mod tenant;
 mod walk;
-mod written;
 
 pub(crate) use methods::METHODS;
+pub use notes::note_all;
 pub use rounds::{SWEEP_INTERVAL, SweepSettings, Sweeper, WRITTEN_INTERVAL};
-pub use written::note_all_written;
 
 /// SQL functions that find due work.
 pub(crate) const SQL: &str = include_str!("due.sql");

@@ -9,13 +9,13 @@ use uuid::Uuid;
 use super::backlog::Backlog;
 use super::measure::Measurements;
 use super::methods::{
-    AddWritten, GrowGraph, PostUsage, RewordMemories, SaveUsage, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks,
+    GrowGraph, PostUsage, RewordMemories, SaveUsage, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks,
     SweepMemories, SweepQueues, Unworded, UnwordedMemories,
 };
 use super::metrics::Metrics;
+use super::notes::Notes;
 use super::tenant::tenant;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
-use super::written::WrittenNotes;
 use crate::call::{Engine, Method, Request};
 use crate::db::{Database, POOL_SILENCE_MAX, in_time, reason};
 use crate::problem::Problem;
@@ -58,7 +58,7 @@ pub struct Sweeper {
     backlog: Backlog,
     words: Walk,
     measurements: Measurements,
-    written: WrittenNotes,
+    notes: Notes,
     leads: bool,
 }
 
@@ -77,7 +77,7 @@ impl Sweeper {
             backlog: Backlog::register(registry),
             words: Walk::over(Sweepable::Words),
             measurements: Measurements::register(registry),
-            written: WrittenNotes::every(settings.written_interval),
+            notes: Notes::every(settings.written_interval),
             leads: false,
         }
     }
@@ -98,8 +98,8 @@ impl Sweeper {
                 }
             };
             self.metrics.busy.inc_by(started.elapsed().as_secs_f64());
-            for problem in self.written.note(&self.engine).await {
-                self.refused(&problem, AddWritten::SPEC.name);
+            for (method, problem) in self.notes.note(&self.engine).await {
+                self.refused(&problem, method);
             }
             if self.leads
                 && let Err(error) = self.grow(started + self.settings.interval).await

@@ -53,6 +53,7 @@ mod queues_model;
 mod quotas;
 mod rate_limits;
 mod real_chain;
+mod refusals;
 mod replicas;
 mod schemathesis;
 mod sign_in;

@@ -1,0 +1,176 @@
+//! The calls that this server has refused, until they are in the logs of their payers.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::REFUSALS_NOTED;
+use super::proof::Proof;
+use super::token::TokenId;
+use crate::payer::Payer;
+use crate::problem::{Code, Problem};
+
+/// The problems that a payer finds in its log.
+const NOTED: &[Code] = &[
+    Code::TokenExpired,
+    Code::TokenRevoked,
+    Code::MissingScope,
+    Code::TokenLimited,
+    Code::NotGranted,
+    Code::AllowanceExceeded,
+    Code::PaymentRequired,
+    Code::QuotaExceeded,
+    Code::RateLimited,
+];
+/// Those of them that the payer of a grant finds in its log too, if the grantee was refused.
+const NOTED_TO_GIVER: &[Code] = &[Code::NotGranted, Code::AllowanceExceeded, Code::QuotaExceeded];
+/// Number of kinds of refusals that are remembered. Further kinds are forgotten.
+const KINDS_MAX: usize = 10_000;
+
+/// Refused calls of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The token that was used; `None`: none, or the caller has too high a rate, with any of its tokens.
+    pub token: Option<TokenId>,
+    /// Code of the problem.
+    pub code: String,
+    /// Number of calls.
+    pub calls: i64,
+}
+
+/// What refused calls have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
+    payer: Payer,
+    token: Option<TokenId>,
+    code: Code,
+}
+
+#[derive(Default)]
+struct Count {
+    /// Those that are not in the log.
+    calls: i64,
+    /// When the last ones were put into it.
+    noted: Option<Instant>,
+}
+
+/// The calls that this server has refused since it last put them into the logs of their payers.
+#[derive(Default)]
+pub struct Refusals {
+    kinds: Mutex<HashMap<Kind, Count>>,
+}
+
+impl Refusals {
+    /// Counts a call that was refused before it had a proof.
+    pub fn add(&self, payer: &Payer, token: Option<&TokenId>, problem: &Problem) {
+        let code = problem.code();
+        if NOTED.contains(&code) {
+            self.count(Kind { payer: payer.clone(), token: token.cloned(), code }, 1);
+        }
+    }
+
+    /// Counts a refused call. Those of visitors do not count.
+    pub fn add_call(&self, proof: &Proof, problem: &Problem) {
+        let token = proof.grant().map(|grant| &grant.token);
+        if token.is_some() || proof.is_signed() {
+            self.add(proof.caller(), token, problem);
+        }
+        let grant = proof.given().and_then(<[_]>::first);
+        if let Some(grant) = grant.filter(|_| NOTED_TO_GIVER.contains(&problem.code())) {
+            self.add(proof.payer(), Some(&grant.rights.token), problem);
+        }
+    }
+
+    /// Takes what must be put into the logs now: kinds that are new, and those that were not put there for a while. Everything
+    /// if `all`.
+    #[must_use]
+    pub fn take(&self, all: bool) -> Vec<(Payer, Vec<Refused>)> {
+        let mut taken: HashMap<Payer, Vec<Refused>> = HashMap::new();
+        let mut kinds = self.kinds();
+        kinds.retain(|kind, count| {
+            let is_due = count.noted.is_none_or(|noted| noted.elapsed() >= REFUSALS_NOTED);
+            if count.calls > 0 && (is_due || all) {
+                let refused =
+                    Refused { token: kind.token.clone(), code: kind.code.slug().to_owned(), calls: count.calls };
+                taken.entry(kind.payer.clone()).or_default().push(refused);
+                *count = Count { calls: 0, noted: Some(Instant::now()) };
+                return true;
+            }
+            count.calls > 0 || !is_due
+        });
+        taken.into_iter().collect()
+    }
+
+    /// Counts again what could not be put into the log.
+    pub fn put_back(&self, payer: &Payer, refused: Vec<Refused>) {
+        for Refused { token, code, calls } in refused {
+            if let Some(code) = NOTED.iter().copied().find(|noted| noted.slug() == code) {
+                self.count(Kind { payer: payer.clone(), token, code }, calls);
+            }
+        }
+    }
+
+    fn count(&self, kind: Kind, calls: i64) {
+        let mut kinds = self.kinds();
+        if kinds.len() < KINDS_MAX || kinds.contains_key(&kind) {
+            let count = kinds.entry(kind).or_default();
+            count.calls = count.calls.saturating_add(calls);
+        }
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payer(digit: u8) -> Payer {
+        format!("0x{digit:040x}").parse().unwrap()
+    }
+
+    fn refused(code: Code, calls: i64) -> Refused {
+        Refused { token: None, code: code.slug().to_owned(), calls }
+    }
+
+    #[test]
+    fn a_kind_is_taken_at_once_and_then_once_in_a_while() {
+        let refusals = Refusals::default();
+        let limited = Problem::new(Code::RateLimited);
+        refusals.add(&payer(1), None, &limited);
+        refusals.add(&payer(1), None, &limited);
+        assert_eq!(refusals.take(false), [(payer(1), vec![refused(Code::RateLimited, 2)])]);
+        refusals.add(&payer(1), None, &limited);
+        assert_eq!(refusals.take(false), []);
+        refusals.add(&payer(1), None, &Problem::new(Code::TokenExpired));
+        assert_eq!(refusals.take(false), [(payer(1), vec![refused(Code::TokenExpired, 1)])]);
+        assert_eq!(refusals.take(true), [(payer(1), vec![refused(Code::RateLimited, 1)])]);
+    }
+
+    #[test]
+    fn what_is_put_back_is_taken_again() {
+        let refusals = Refusals::default();
+        refusals.add(&payer(1), None, &Problem::new(Code::RateLimited));
+        for (payer, refused) in refusals.take(false) {
+            refusals.put_back(&payer, refused);
+        }
+        assert_eq!(refusals.take(true), [(payer(1), vec![refused(Code::RateLimited, 1)])]);
+        assert_eq!(refusals.take(true), []);
+    }
+
+    #[test]
+    fn other_problems_do_not_count_and_neither_do_too_many_kinds() {
+        let refusals = Refusals::default();
+        refusals.add(&payer(1), None, &Problem::new(Code::NotFound));
+        assert_eq!(refusals.take(true), []);
+        for number in 0..=KINDS_MAX {
+            let payer = format!("0x{number:040x}").parse().unwrap();
+            refusals.add(&payer, None, &Problem::new(Code::RateLimited));
+        }
+        assert_eq!(refusals.take(true).len(), KINDS_MAX);
+    }
+}
