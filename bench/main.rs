@@ -10,6 +10,7 @@
 //! - `cargo bench -- two` compares two server processes on one database with one process.
 //! - `cargo bench -- fairness` measures what the neighbours of a demanding payer notice, and the memory of the server.
 //! - `cargo bench -- prices` compares calls that are paid from credit with free ones.
+//! - `cargo bench -- rates` compares calls with limits of rates and a Redis with calls without them. It needs `redis-server`.
 //! - `cargo bench -- memories` searches a million (`BENCH_MEMORIES`) memories of a thousand payers.
 //! - `cargo bench --features local-embeddings -- embeddings` embeds texts. If `BENCH_PYTHON` is a Python with
 //!   sentence-transformers, it compares the two.
@@ -33,8 +34,8 @@ mod embeddings;
 mod fairness;
 mod load;
 mod memories;
+mod pairs;
 mod pgbench;
-mod prices;
 mod proc;
 mod stage;
 mod wrk;
@@ -57,7 +58,9 @@ async fn main() {
     } else if wants("fairness") {
         fairness::run().await;
     } else if wants("prices") {
-        prices::run().await;
+        pairs::prices().await;
+    } else if wants("rates") {
+        pairs::rates().await;
     } else if wants("memories") {
         memories::run().await;
     } else if wants("embeddings") || wants("relevance") {

@@ -1,8 +1,9 @@
 //! Sharing: the servers that use the same Redis tell each other what they let through.
 //!
 //! Every [`INTERVAL`] this server adds what it took to the shared time at which a key is full, and takes over that time
-//! for its own decisions. No request waits for it. A server learns of a key only when it takes something of it itself.
-//! So at most the burst per server is let through too much in an interval.
+//! for its own decisions. No request waits for it. A server tells of a key, and learns of it, only when it has itself taken a
+//! hundredth of the burst. So at most the burst per server is let through too much in an interval, and a hundredth of it
+//! besides.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -85,7 +86,8 @@ impl<'a> Told<'a> {
     }
 
     fn give_back(self, now: Instant) {
-        let must_queue = self.queued.1.lock().give_back(self.unshared, self.limiter.since_start(now));
+        let must_queue =
+            self.queued.1.lock().give_back(self.limiter.rate(), self.unshared, self.limiter.since_start(now));
         if must_queue {
             self.limiter.queue(self.queued);
         }

@@ -117,6 +117,7 @@ async fn a_grant_is_not_wider_than_its_maker() {
         (json!({"grantee": grantee, "scopes": []}), "/scopes"),
         (json!({"grantee": grantee, "scopes": ["queues:write"], "methods": ["pushjob"]}), "/methods/0"),
         (json!({"grantee": "0x12", "scopes": ["queues:write"]}), "/grantee"),
+        (json!({"grantee": grantee, "scopes": ["queues:write"], "allowance": {"spend": []}}), "/allowance/spend"),
         (json!({"grantee": grantee, "scopes": ["queues:write"], "lifetimeMs": 31_622_400_000_i64}), "/lifetimeMs"),
     ] {
         let problem = owner.post("/v1/grants", wish.clone()).await.problem(422, "invalid-value");
@@ -412,4 +413,62 @@ async fn waiting_calls_of_a_grantee_take_its_own_places() {
     let popped = owner.post("/v1/queues/own/pop", json!({"waitMs": 50})).await;
     assert_eq!(popped.status, StatusCode::NO_CONTENT, "{popped:?}");
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_grant_that_has_expired_allows_nothing() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    let made = grant(&owner, &agent, json!({"scopes": ["counters:write"], "lifetimeMs": 60_000})).await;
+    let acts = acting(&agent, &owner);
+    acts.increment("a", json!({})).await.ok();
+    let mut admin = app.database.admin().await;
+    let end = "update auth.tokens set expires_at = clock_timestamp() where id = $1";
+    sqlx::query(end).bind(made["id"].as_str().unwrap()).execute(&mut admin).await.unwrap();
+    // The server has it in memory.
+    acts.increment("a", json!({})).await.problem(403, "not-granted");
+    assert_eq!(owner.value("a").await, 1);
+    app.until(async || acts.get("/v1/counters/a").await.status == StatusCode::FORBIDDEN).await;
+}
+
+#[tokio::test]
+async fn a_call_acts_for_one_payer_whose_address_it_names() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    grant(&owner, &agent, json!({"scopes": ["counters:write"]})).await;
+    for addresses in [&["", ""][..], &["me"], &["*"], &[owner.payer.as_str(), agent.payer.as_str()], &["0x12"]] {
+        let mut acts = agent.clone();
+        for address in addresses {
+            acts.headers.append("payerbase-act-for", address.parse().unwrap());
+        }
+        let problem = acts.increment("a", json!({})).await.problem(400, "invalid-header");
+        assert_eq!(problem["header"], "payerbase-act-for");
+    }
+    // The payer itself needs no grant.
+    acting(&owner, &owner).increment("own", json!({})).await.ok();
+    for caller in [&owner, &agent] {
+        caller.get("/v1/counters/a").await.problem(404, "not-found");
+    }
+}
+
+#[tokio::test]
+async fn the_log_shows_what_a_grant_allows() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    let wish =
+        json!({"scopes": ["queues:write"], "methods": ["pushJob"], "prefix": "jobs-", "allowance": {"calls": 5}});
+    let made = grant(&owner, &agent, wish).await;
+    let log = owner.get("/v1/audit?limit=1").await.ok();
+    let entry = &log["items"][0];
+    for (member, value) in [
+        ("event", json!("grant-created")),
+        ("tokenId", made["id"].clone()),
+        ("scopes", json!(["queues:write"])),
+        ("methods", json!(["pushJob"])),
+        ("prefix", json!("jobs-")),
+        ("grantee", made["grantee"].clone()),
+        ("code", Value::Null),
+    ] {
+        assert_eq!(entry[member], value, "{member}: {entry}");
+    }
 }
