@@ -65,14 +65,14 @@ impl Authenticator {
         if payer == caller.payer() {
             return Ok(caller);
         }
-        let given = self.grants.of(payer, caller.payer()).await?;
-        match given.is_empty() {
+        let grants = self.grants.of(payer, caller.payer()).await?;
+        match grants.is_empty() {
             true => {
                 let problem = Problem::new(Code::NotGranted);
                 self.refusals.add_call(&caller, &problem);
                 Err(problem)
             }
-            false => Ok(Proof::of_grantee(caller, payer.clone(), given)),
+            false => Ok(Proof::of_grantee(caller, payer.clone(), grants)),
         }
     }
 
@@ -88,10 +88,10 @@ impl Authenticator {
         });
         match credential? {
             Credential::Bearer(token) => {
-                let grant = self.tokens.recognize(&token, admit).await?;
-                let valid = grant.check_valid();
-                valid.inspect_err(|problem| self.refusals.add(&grant.payer, Some(&grant.token), problem))?;
-                Ok(Proof::of_grant(grant))
+                let rights = self.tokens.recognize(&token, admit).await?;
+                let valid = rights.check_valid();
+                valid.inspect_err(|problem| self.refusals.add(&rights.payer, Some(&rights.token), problem))?;
+                Ok(Proof::of_token(rights))
             }
         }
     }

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::look_ups::{LookUps, Source};
-use super::tokens::Grant;
+use super::tokens::TokenRights;
 use crate::db::Database;
 use crate::payer::Payer;
 use crate::problem::Problem;
@@ -20,20 +20,20 @@ const CACHED_MAX: u64 = 10_000;
 /// Statements that look grants up at the same time.
 const STATEMENTS_MAX: usize = 1;
 
-/// A right that a payer has given to another one.
+/// Rights that a payer has given to another one.
 #[derive(Debug)]
-pub struct Given {
+pub struct Grant {
     /// The rights.
-    pub rights: Grant,
+    pub rights: TokenRights,
     /// Whether the grantee pays for its calls.
     pub grantee_pays: bool,
 }
 
 /// Looks grants up.
 pub struct Grants {
-    look_ups: LookUps<Arc<Given>>,
+    look_ups: LookUps<Arc<Grant>>,
     /// By payer and grantee, with a space between.
-    known: Cache<String, Arc<[Arc<Given>]>>,
+    known: Cache<String, Arc<[Arc<Grant>]>>,
 }
 
 impl Grants {
@@ -44,7 +44,7 @@ impl Grants {
             database,
             pool: Database::auth,
             statement: "select * from auth.tokens_granted($1)",
-            read: given,
+            read: read_grant,
             statements_max: STATEMENTS_MAX,
         });
         Self { look_ups, known: Cache::builder().max_capacity(CACHED_MAX).time_to_live(FRESH).build() }
@@ -54,16 +54,16 @@ impl Grants {
     ///
     /// # Errors
     /// `overloaded`, `database-unavailable`
-    pub(super) async fn of(&self, payer: &Payer, grantee: &Payer) -> Result<Arc<[Arc<Given>]>, Problem> {
+    pub(super) async fn of(&self, payer: &Payer, grantee: &Payer) -> Result<Arc<[Arc<Grant>]>, Problem> {
         let key = format!("{payer} {grantee}");
         let look_up = async { self.look_ups.find(&key).await.map(Arc::from) };
-        let given = self.known.try_get_with_by_ref(&key, look_up).await;
-        let given: Arc<[Arc<Given>]> = given.map_err(|problem| Problem::clone(&problem))?;
-        Ok(given.iter().filter(|given| given.rights.is_valid()).cloned().collect())
+        let grants = self.known.try_get_with_by_ref(&key, look_up).await;
+        let grants: Arc<[Arc<Grant>]> = grants.map_err(|problem| Problem::clone(&problem))?;
+        Ok(grants.iter().filter(|grant| grant.rights.is_valid()).cloned().collect())
     }
 }
 
-fn given(row: &PgRow) -> sqlx::Result<(String, Arc<Given>)> {
-    let given = Given { rights: Grant::read(row)?, grantee_pays: row.try_get("grantee_pays")? };
-    Ok((row.try_get("key")?, Arc::new(given)))
+fn read_grant(row: &PgRow) -> sqlx::Result<(String, Arc<Grant>)> {
+    let grant = Grant { rights: TokenRights::read(row)?, grantee_pays: row.try_get("grantee_pays")? };
+    Ok((row.try_get("key")?, Arc::new(grant)))
 }

@@ -26,7 +26,7 @@ pub use allowance::{Allowance, AllowanceLeft, AllowanceOf, SpendMax};
 pub use authenticator::Authenticator;
 pub(crate) use cache_metrics::register as register_caches;
 pub use database_key::{DatabaseKey, DatabaseKeys};
-pub use grants::{Given, Grants};
+pub use grants::{Grant, Grants};
 pub use limits::TokenMs;
 pub use proof::Proof;
 pub use refusals::{Refusals, Refused};
@@ -37,7 +37,7 @@ pub use sign_in::{SignIn, SignedIn, ToSign};
 pub use slugs::{Reservation, Reserved, Slugs};
 pub use token::{SecretHash, Token, TokenId};
 pub use token_limits::TokenLimits;
-pub use tokens::{Grant, Tokens, create_token};
+pub use tokens::{TokenRights, Tokens, create_token};
 
 /// The functions of this room.
 pub(crate) const SQL: &[&str] =

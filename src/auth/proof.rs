@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::grants::Given;
+use super::grants::Grant;
 use super::scope::Scope;
-use super::tokens::Grant;
+use super::tokens::TokenRights;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -15,7 +15,7 @@ use crate::problem::{Code, Problem};
 /// ```
 ///
 /// ```compile_fail
-/// let proof = payerbase::auth::Proof::of_grant(todo!());
+/// let proof = payerbase::auth::Proof::of_token(todo!());
 /// ```
 #[derive(Clone)]
 pub struct Proof(Kind);
@@ -23,7 +23,7 @@ pub struct Proof(Kind);
 #[derive(Clone)]
 enum Kind {
     /// The caller holds a token of the payer.
-    Grant(Arc<Grant>),
+    Token(Arc<TokenRights>),
     /// The caller has signed a payment, or a sign-in for the request. It may run what a wallet would pay for, but nothing of the
     /// account.
     Signature(Payer),
@@ -36,17 +36,17 @@ enum Kind {
 struct Grantee {
     caller: Proof,
     payer: Payer,
-    given: Arc<[Arc<Given>]>,
+    grants: Arc<[Arc<Grant>]>,
 }
 
 impl Proof {
     /// The proof of a caller who acts for a payer with one of these grants.
-    pub(super) fn of_grantee(caller: Self, payer: Payer, given: Arc<[Arc<Given>]>) -> Self {
-        Self(Kind::Grantee(Arc::new(Grantee { caller, payer, given })))
+    pub(super) fn of_grantee(caller: Self, payer: Payer, grants: Arc<[Arc<Grant>]>) -> Self {
+        Self(Kind::Grantee(Arc::new(Grantee { caller, payer, grants })))
     }
 
-    pub(super) fn of_grant(grant: Arc<Grant>) -> Self {
-        Self(Kind::Grant(grant))
+    pub(super) fn of_token(rights: Arc<TokenRights>) -> Self {
+        Self(Kind::Token(rights))
     }
 
     pub(super) fn of_visitor(payer: Payer) -> Self {
@@ -67,7 +67,7 @@ impl Proof {
     #[must_use]
     pub fn payer(&self) -> &Payer {
         match &self.0 {
-            Kind::Grant(grant) => &grant.payer,
+            Kind::Token(rights) => &rights.payer,
             Kind::Grantee(grantee) => &grantee.payer,
             Kind::Signature(payer) | Kind::NoToken(payer) => payer,
         }
@@ -78,25 +78,25 @@ impl Proof {
     pub fn caller(&self) -> &Payer {
         match &self.0 {
             Kind::Grantee(grantee) => grantee.caller.payer(),
-            Kind::Grant(_) | Kind::Signature(_) | Kind::NoToken(_) => self.payer(),
+            Kind::Token(_) | Kind::Signature(_) | Kind::NoToken(_) => self.payer(),
         }
     }
 
     /// The grants with which the caller acts for the payer, the oldest first. `None`: it is the payer.
     #[must_use]
-    pub fn given(&self) -> Option<&[Arc<Given>]> {
+    pub fn grants(&self) -> Option<&[Arc<Grant>]> {
         match &self.0 {
-            Kind::Grantee(grantee) => Some(&grantee.given),
-            Kind::Grant(_) | Kind::Signature(_) | Kind::NoToken(_) => None,
+            Kind::Grantee(grantee) => Some(&grantee.grants),
+            Kind::Token(_) | Kind::Signature(_) | Kind::NoToken(_) => None,
         }
     }
 
-    /// The grant of the caller's token. `None` without a token: a signature, a visitor, the sweeper.
+    /// The rights of the caller's token. `None` without a token: a signature, a visitor, the sweeper.
     #[must_use]
-    pub fn grant(&self) -> Option<&Grant> {
+    pub fn rights(&self) -> Option<&TokenRights> {
         match &self.0 {
-            Kind::Grant(grant) => Some(grant),
-            Kind::Grantee(grantee) => grantee.caller.grant(),
+            Kind::Token(rights) => Some(rights),
+            Kind::Grantee(grantee) => grantee.caller.rights(),
             Kind::Signature(_) | Kind::NoToken(_) => None,
         }
     }
@@ -106,7 +106,7 @@ impl Proof {
         match &self.0 {
             Kind::Signature(_) => true,
             Kind::Grantee(grantee) => grantee.caller.is_signed(),
-            Kind::Grant(_) | Kind::NoToken(_) => false,
+            Kind::Token(_) | Kind::NoToken(_) => false,
         }
     }
 
@@ -116,7 +116,7 @@ impl Proof {
     /// `missing-scope`, also for visitors.
     pub fn require(&self, needed: Scope) -> Result<(), Problem> {
         let is_signed = self.is_signed() && !needed.is_of_account();
-        if is_signed || self.grant().is_some_and(|grant| grant.scopes.iter().any(|scope| scope.allows(needed))) {
+        if is_signed || self.rights().is_some_and(|rights| rights.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }
         Err(Problem::new(Code::MissingScope).member("scope", needed.as_str()))

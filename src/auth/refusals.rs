@@ -73,11 +73,11 @@ impl Refusals {
 
     /// Counts a refused call. Those of visitors do not count.
     pub fn add_call(&self, proof: &Proof, problem: &Problem) {
-        let token = proof.grant().map(|grant| &grant.token);
+        let token = proof.rights().map(|rights| &rights.token);
         if token.is_some() || proof.is_signed() {
             self.add(proof.caller(), token, problem);
         }
-        let grant = proof.given().and_then(<[_]>::first);
+        let grant = proof.grants().and_then(<[_]>::first);
         if let Some(grant) = grant.filter(|_| NOTED_TO_GIVER.contains(&problem.code())) {
             self.add(proof.payer(), Some(&grant.rights.token), problem);
         }

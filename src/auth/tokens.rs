@@ -35,7 +35,7 @@ const REVOCATION_WINDOW: Duration = Duration::from_secs(30);
 
 /// The rights of a token, and its validity.
 #[derive(Debug)]
-pub struct Grant {
+pub struct TokenRights {
     /// The payer of the token.
     pub payer: Payer,
     /// The scopes of the token.
@@ -57,10 +57,10 @@ pub struct Grant {
     revoked: bool,
 }
 
-impl Grant {
+impl TokenRights {
     fn from_row(row: &PgRow) -> sqlx::Result<(String, Arc<Self>)> {
-        let grant = Self::read(row)?;
-        Ok((grant.token.as_str().to_owned(), Arc::new(grant)))
+        let rights = Self::read(row)?;
+        Ok((rights.token.as_str().to_owned(), Arc::new(rights)))
     }
 
     pub(super) fn read(row: &PgRow) -> sqlx::Result<Self> {
@@ -113,8 +113,8 @@ impl Grant {
 /// Verifies tokens.
 pub struct Tokens {
     database: Database,
-    look_ups: LookUps<Arc<Grant>>,
-    known: Cache<TokenId, Arc<Grant>>,
+    look_ups: LookUps<Arc<TokenRights>>,
+    known: Cache<TokenId, Arc<TokenRights>>,
     epoch: Instant,
     /// Time of the last successful poll for revoked tokens, in milliseconds after `epoch`; 0 if none.
     polled_ms: AtomicU64,
@@ -135,7 +135,7 @@ impl Tokens {
             database: database.clone(),
             pool: Database::auth,
             statement: "select * from auth.tokens_with_allowances($1)",
-            read: Grant::from_row,
+            read: TokenRights::from_row,
             statements_max: usize::try_from(AUTH_CONNECTIONS).unwrap_or(1),
         });
         let tokens = Arc::new(Self {
@@ -188,17 +188,17 @@ impl Tokens {
         }
     }
 
-    /// Verifies a token and returns its grant.
+    /// Verifies a token and returns its rights.
     ///
     /// # Errors
     /// `token-invalid` if the id or the secret is wrong; `token-revoked` and `token-expired` only if the secret is
     /// right; `database-unavailable`; `overloaded` if too many unknown tokens are looked up.
-    pub async fn verify(&self, token: &Token) -> Result<Arc<Grant>, Problem> {
-        let grant = self.recognize(token, || Ok(())).await?;
-        grant.check_valid().map(|()| grant)
+    pub async fn verify(&self, token: &Token) -> Result<Arc<TokenRights>, Problem> {
+        let rights = self.recognize(token, || Ok(())).await?;
+        rights.check_valid().map(|()| rights)
     }
 
-    /// The grant of a token, also of one that has ended.
+    /// The rights of a token, also of one that has ended.
     ///   admit  checks whether the token may be looked up in the database
     ///
     /// # Errors
@@ -208,15 +208,15 @@ impl Tokens {
         &self,
         token: &Token,
         admit: impl Fn() -> Result<(), Problem>,
-    ) -> Result<Arc<Grant>, Problem> {
+    ) -> Result<Arc<TokenRights>, Problem> {
         self.metrics.lookups.inc();
         // While the database does not answer, good tokens are looked up too.
         let is_fresh = self.silence() < REVOCATION_FRESH;
         if !is_fresh {
             self.known.invalidate(&token.id).await;
         }
-        let grant = match self.known.get(&token.id).await {
-            Some(grant) => grant,
+        let rights = match self.known.get(&token.id).await {
+            Some(rights) => rights,
             None => {
                 if is_fresh {
                     admit()?;
@@ -224,29 +224,29 @@ impl Tokens {
                 self.find(&token.id).await?
             }
         };
-        if !token.secret.matches(&grant.secret_sha256) {
+        if !token.secret.matches(&rights.secret_sha256) {
             return Err(Problem::new(Code::TokenInvalid));
         }
-        Ok(grant)
+        Ok(rights)
     }
 
-    /// The grant of a token, also of a revoked one. Concurrent requests with one token share one look-up.
-    async fn find(&self, id: &TokenId) -> Result<Arc<Grant>, Problem> {
+    /// The rights of a token, also of a revoked one. Concurrent requests with one token share one look-up.
+    async fn find(&self, id: &TokenId) -> Result<Arc<TokenRights>, Problem> {
         match self.known.try_get_with_by_ref(id, self.look_up(id)).await {
-            Ok(grant) => Ok(grant),
+            Ok(rights) => Ok(rights),
             Err(uncached) => match &*uncached {
-                Uncached::Revoked(grant) => Ok(Arc::clone(grant)),
+                Uncached::Revoked(rights) => Ok(Arc::clone(rights)),
                 Uncached::Unknown => Err(Problem::new(Code::TokenInvalid)),
                 Uncached::NoAnswer(problem) => Err(problem.clone()),
             },
         }
     }
 
-    async fn look_up(&self, id: &TokenId) -> Result<Arc<Grant>, Uncached> {
+    async fn look_up(&self, id: &TokenId) -> Result<Arc<TokenRights>, Uncached> {
         self.metrics.misses.inc();
         match self.look_ups.find(id.as_str()).await.map(|found| found.into_iter().next()) {
-            Ok(Some(grant)) if grant.revoked => Err(Uncached::Revoked(grant)),
-            Ok(Some(grant)) => Ok(grant),
+            Ok(Some(rights)) if rights.revoked => Err(Uncached::Revoked(rights)),
+            Ok(Some(rights)) => Ok(rights),
             Ok(None) => Err(Uncached::Unknown),
             Err(problem) => Err(Uncached::NoAnswer(problem)),
         }
@@ -256,7 +256,7 @@ impl Tokens {
 /// The result of a look-up that is not cached.
 #[derive(Debug)]
 enum Uncached {
-    Revoked(Arc<Grant>),
+    Revoked(Arc<TokenRights>),
     Unknown,
     NoAnswer(Problem),
 }

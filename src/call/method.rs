@@ -12,7 +12,7 @@ use super::conditions::IdempotencyKey;
 use super::needs::Needs;
 use super::request::Answer;
 use super::spec::Spec;
-use crate::auth::{DatabaseKey, Grant, Proof, Scope, TokenId};
+use crate::auth::{DatabaseKey, Proof, Scope, TokenId, TokenRights};
 use crate::parse;
 use crate::pay::Prices;
 use crate::problem::{Code, Problem};
@@ -129,12 +129,12 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The grant of the caller's token.
+    /// The rights of the caller's token.
     ///
     /// # Errors
     /// `missing-scope` without a token.
-    pub fn grant(&self) -> Result<&Grant, Problem> {
-        self.proof.grant().ok_or_else(|| Problem::new(Code::MissingScope))
+    pub fn rights(&self) -> Result<&TokenRights, Problem> {
+        self.proof.rights().ok_or_else(|| Problem::new(Code::MissingScope))
     }
 
     /// Checks that the caller's token has a scope.

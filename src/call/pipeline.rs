@@ -42,7 +42,7 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         self.authorize(&mut plan, &conditions)?;
         self.once_for_its_payment::<P>(&mut conditions);
-        if let Some(key) = conditions.key.as_mut().filter(|_| self.proof.given().is_some()) {
+        if let Some(key) = conditions.key.as_mut().filter(|_| self.proof.grants().is_some()) {
             **key = key.of_caller(self.proof.caller().as_str());
         }
         let servers = match conditions.key.is_some() && plan.steps().any(|step| step.spec.secret.is_some()) {
@@ -155,20 +155,20 @@ impl Tenant {
 
     /// Checks that the caller may run every step.
     fn authorize<P: Plan>(&self, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
-        let grant = self.proof.grant();
-        if let Some(grant) = grant {
-            token_limits::check_guard(Holder::Token, &grant.limits, conditions.guard.as_ref())?;
+        let rights = self.proof.rights();
+        if let Some(rights) = rights {
+            token_limits::check_guard(Holder::Token, &rights.limits, conditions.guard.as_ref())?;
         }
         plan.steps().try_for_each(|step| {
             let guarded =
-                grant.map_or(Ok(()), |grant| token_limits::check_guard(Holder::Token, &grant.limits, step.guard));
+                rights.map_or(Ok(()), |rights| token_limits::check_guard(Holder::Token, &rights.limits, step.guard));
             guarded.map_err(|problem| step.position.of_step(problem))?;
-            if grant.is_some_and(|grant| step.method.is_about(&grant.token)) {
+            if rights.is_some_and(|rights| step.method.is_about(&rights.token)) {
                 return Ok(());
             }
             let allowed = step.spec.scope.map_or(Ok(()), |scope| self.proof.require(scope));
             let allowed = allowed.and_then(|()| {
-                grant.map_or(Ok(()), |grant| token_limits::check_method(Holder::Token, &grant.limits, &step))
+                rights.map_or(Ok(()), |rights| token_limits::check_method(Holder::Token, &rights.limits, &step))
             });
             allowed.map_err(|problem| step.position.of_step(problem))
         })
@@ -182,10 +182,10 @@ impl Tenant {
         conditions: &Conditions,
         servers: Option<&DatabaseKey>,
     ) -> Result<usize, Problem> {
-        let grant = self.proof.grant();
+        let rights = self.proof.rights();
         for step in plan.steps() {
-            if let Some(grant) = grant.filter(|grant| !step.method.is_about(&grant.token)) {
-                let allowed = token_limits::check_names(Holder::Token, &grant.limits, &step);
+            if let Some(rights) = rights.filter(|rights| !step.method.is_about(&rights.token)) {
+                let allowed = token_limits::check_names(Holder::Token, &rights.limits, &step);
                 allowed.map_err(|problem| step.position.of_step(problem))?;
             }
             if step.spec.shows_secret_once && conditions.key.is_some() {

@@ -12,7 +12,7 @@ use super::send::command;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
-use crate::auth::{Given, Grant, Scope};
+use crate::auth::{Grant, Scope, TokenRights};
 use crate::pay::Price;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
@@ -69,12 +69,12 @@ impl Tenant {
         &self,
         plan: &mut P,
         conditions: &Conditions,
-    ) -> Result<Option<Arc<Given>>, Problem> {
-        let Some(given) = self.proof.given() else { return Ok(None) };
+    ) -> Result<Option<Arc<Grant>>, Problem> {
+        let Some(grants) = self.proof.grants() else { return Ok(None) };
         let mut refusal = Problem::new(Code::NotGranted);
-        for given in given {
-            match check_grant(&given.rights, plan, conditions) {
-                Ok(()) => return Ok(Some(Arc::clone(given))),
+        for grant in grants {
+            match check_grant(&grant.rights, plan, conditions) {
+                Ok(()) => return Ok(Some(Arc::clone(grant))),
                 Err(problem) => refusal = problem,
             }
         }
@@ -82,29 +82,29 @@ impl Tenant {
     }
 
     /// What a plan uses of the rights of its caller. `None` for most calls: the token has no allowance, and is that of the payer.
-    ///   given  the grant with which the caller acts for the payer
-    pub(super) fn rights_used<P: Plan>(&self, plan: &mut P, given: Option<&Given>) -> Option<Box<Used>> {
-        let token = self.proof.grant();
-        if given.is_none() && token.is_none_or(|token| token.allowance.is_none()) {
+    ///   grant  that with which the caller acts for the payer
+    pub(super) fn rights_used<P: Plan>(&self, plan: &mut P, grant: Option<&Grant>) -> Option<Box<Used>> {
+        let token = self.proof.rights();
+        if grant.is_none() && token.is_none_or(|token| token.allowance.is_none()) {
             return None;
         }
         // Every token may ask who it is, and end itself.
         let is_own = |step: &Step<'_>| token.is_some_and(|token| step.method.is_about(&token.token));
         let calls = plan.steps().filter(|step| step.spec.scope.is_some() && !is_own(step)).count();
-        let rights = |grant: Option<String>, of: &Grant| {
+        let rights = |id: Option<String>, of: &TokenRights| {
             let allowance = of.allowance.as_ref().map(|allowance| allowance.id.clone());
-            let is_used = calls > 0 && (grant.is_some() || allowance.is_some());
-            is_used.then_some(Rights { grant, allowance, calls })
+            let is_used = calls > 0 && (id.is_some() || allowance.is_some());
+            is_used.then_some(Rights { grant: id, allowance, calls })
         };
         let caller = self.proof.caller();
         let of_token = token.and_then(|token| rights(None, token)).map(|rights| (caller.clone(), rights));
         // The turn of a write checks that the grant is valid.
-        let id = |given: &Given| (P::SPEC.access == Access::Write).then(|| given.rights.token.as_str().to_owned());
-        let of_grant = given.and_then(|given| rights(id(given), &given.rights));
+        let id = |grant: &Grant| (P::SPEC.access == Access::Write).then(|| grant.rights.token.as_str().to_owned());
+        let of_grant = grant.and_then(|grant| rights(id(grant), &grant.rights));
         let of_grant = of_grant.map(|rights| (self.payer().clone(), rights));
         let paid_in = self.paid().and_then(|paid| self.engine.prices.assets().get(paid.amount().0).cloned());
-        let (pays, paying) = match given.filter(|given| !given.grantee_pays && paid_in.is_none()) {
-            Some(given) => (self.payer(), Some(&given.rights)),
+        let (pays, paying) = match grant.filter(|grant| !grant.grantee_pays && paid_in.is_none()) {
+            Some(grant) => (self.payer(), Some(&grant.rights)),
             None => (caller, token),
         };
         let allowance = paying.and_then(|paying| paying.allowance.as_ref());
@@ -161,7 +161,7 @@ impl Tenant {
 }
 
 /// Checks that a grant allows all steps of a plan.
-fn check_grant<P: Plan>(grant: &Grant, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
+fn check_grant<P: Plan>(grant: &TokenRights, plan: &mut P, conditions: &Conditions) -> Result<(), Problem> {
     check_guard(grant, conditions.guard.as_ref())?;
     plan.steps().try_for_each(|step| {
         let position = step.position;
@@ -169,7 +169,7 @@ fn check_grant<P: Plan>(grant: &Grant, plan: &mut P, conditions: &Conditions) ->
     })
 }
 
-fn check_step(grant: &Grant, step: &Step<'_>) -> Result<(), Problem> {
+fn check_step(grant: &TokenRights, step: &Step<'_>) -> Result<(), Problem> {
     let holder = Holder::Grant;
     let Some(scope) = step.spec.scope.filter(|scope| !scope.is_of_account()) else {
         return Err(holder.refused(format_args!("does not allow `{}`, a method of the account", step.spec.name)));
@@ -181,7 +181,7 @@ fn check_step(grant: &Grant, step: &Step<'_>) -> Result<(), Problem> {
 }
 
 /// A guard tells whether a lock is held, so it needs the right to read locks.
-fn check_guard(grant: &Grant, guard: Option<&Guard>) -> Result<(), Problem> {
+fn check_guard(grant: &TokenRights, guard: Option<&Guard>) -> Result<(), Problem> {
     match guard {
         Some(_) => {
             check_scope(grant, Scope::LocksRead)?;
@@ -191,7 +191,7 @@ fn check_guard(grant: &Grant, guard: Option<&Guard>) -> Result<(), Problem> {
     }
 }
 
-fn check_scope(grant: &Grant, needed: Scope) -> Result<(), Problem> {
+fn check_scope(grant: &TokenRights, needed: Scope) -> Result<(), Problem> {
     match grant.scopes.iter().any(|scope| scope.allows(needed)) {
         true => Ok(()),
         false => Err(Holder::Grant.refused(format_args!("has no scope `{}`", needed.as_str()))),

@@ -65,8 +65,8 @@ impl Tenant {
         loop {
             let answer = self.send_turn(spec, command.clone()).await;
             // Another turn of the caller, who acts for the payer, holds its lock: the call waits on.
-            let is_busy =
-                self.proof.given().is_some() && answer.as_ref().is_err_and(|problem| problem.code() == Code::PayerBusy);
+            let is_busy = self.proof.grants().is_some()
+                && answer.as_ref().is_err_and(|problem| problem.code() == Code::PayerBusy);
             match (wait.retry_after)(&answer).or_else(|| is_busy.then_some(CALLER_PAUSE_MAX)) {
                 Some(delay) if is_in_time => is_in_time = ready(delay).await,
                 _ => return answer,
@@ -80,7 +80,7 @@ impl Tenant {
         spec: &Spec,
         command: Command,
     ) -> impl Future<Output = Result<Answer<T>, Problem>> + Send {
-        match self.proof.given() {
+        match self.proof.grants() {
             None => Either::Left(self.send(self.payer(), spec, command)),
             Some(_) => Either::Right(Box::pin(self.send_patiently(spec, command))),
         }

@@ -7,7 +7,7 @@ use super::method::{Method, Operation as _};
 use super::plan::Single;
 use super::request::{Answer, Request};
 use super::transaction::{Results, Transaction};
-use crate::auth::{Grant, Proof};
+use crate::auth::{Proof, TokenRights};
 use crate::payer::Payer;
 use crate::payments::Purchase;
 use crate::problem::{Code, Problem};
@@ -45,8 +45,8 @@ impl Tenant {
 
     /// The token of the caller, and its rights. `None` for visitors of links and for the sweeper.
     #[must_use]
-    pub fn grant(&self) -> Option<&Grant> {
-        self.proof.grant()
+    pub fn rights(&self) -> Option<&TokenRights> {
+        self.proof.rights()
     }
 
     /// How much each payer may have of each primitive.

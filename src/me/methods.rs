@@ -28,7 +28,7 @@ impl Method for GetMe {
     const SPEC: Spec = Spec::slow_read("getMe").tier(Tier::Free);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        self.allowance = context.grant()?.allowance.as_ref().map(|allowance| allowance.id.clone());
+        self.allowance = context.rights()?.allowance.as_ref().map(|allowance| allowance.id.clone());
         Ok(())
     }
 }

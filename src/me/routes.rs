@@ -30,15 +30,15 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 #[get("/me")]
 async fn get_me(tenant: Tenant, call: Request<GetMe>, rated: Option<ReqData<Rated>>) -> Result<Json<Me>, Problem> {
     let Account { usage, measured, allowance } = tenant.call(call).await?.output;
-    // `authenticate` ran before, so a grant exists.
-    let grant = tenant.grant().ok_or_else(|| Problem::new(Code::Internal))?;
+    // `authenticate` ran before, so there is a token.
+    let rights = tenant.rights().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(Json(Me {
-        payer: grant.payer.clone(),
-        scopes: grant.scopes.clone(),
-        token_id: grant.token.clone(),
-        token_name: grant.name.clone(),
-        token_expires_at: Time(grant.expires_at),
-        token_limits: grant.limits.clone(),
+        payer: rights.payer.clone(),
+        scopes: rights.scopes.clone(),
+        token_id: rights.token.clone(),
+        token_name: rights.name.clone(),
+        token_expires_at: Time(rights.expires_at),
+        token_limits: rights.limits.clone(),
         token_allowance: allowance,
         quotas: quotas_of(&measured, tenant.quotas()),
         usage,

@@ -70,7 +70,7 @@ impl Method for CreateGrant {
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
         let invalid = |pointer: &str, detail: &str| Problem::new(Code::InvalidValue).field(pointer, detail);
-        let by = context.grant()?;
+        let by = context.rights()?;
         if self.grantee == by.payer {
             return Err(invalid("/grantee", "must be another payer"));
         }
@@ -125,7 +125,7 @@ impl Method for RevokeGrant {
         Spec::write("revokeGrant").tier(Tier::Free).scope(Scope::TokensWrite).names(&[]).problems(&[Code::NotFound]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        self.by = Some(context.grant()?.token.clone());
+        self.by = Some(context.rights()?.token.clone());
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The limits that a caller wishes for a token: never wider than those of its own token.
 
-use crate::auth::{Allowance, Grant, TokenLimits};
+use crate::auth::{Allowance, TokenLimits, TokenRights};
 use crate::call::{Context, Entry};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
@@ -19,7 +19,7 @@ pub(super) struct Wish {
 ///
 /// # Errors
 /// `invalid-value`
-pub(super) fn narrow(by: &Grant, mut wish: Wish, context: &Context<'_>) -> Result<Wish, Problem> {
+pub(super) fn narrow(by: &TokenRights, mut wish: Wish, context: &Context<'_>) -> Result<Wish, Problem> {
     check_methods(&by.limits, wish.methods.as_deref(), context.methods)?;
     if let (Some(prefix), Some(own)) = (&wish.prefix, &by.limits.prefix)
         && !by.limits.allows_name(prefix.as_str())

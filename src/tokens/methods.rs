@@ -79,13 +79,13 @@ impl Method for CreateToken {
         .problems(&[Code::QuotaExceeded]);
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        let grant = context.grant()?;
-        let scopes = self.scopes.get_or_insert_with(|| grant.scopes.clone());
+        let rights = context.rights()?;
+        let scopes = self.scopes.get_or_insert_with(|| rights.scopes.clone());
         scopes.iter().try_for_each(|scope| context.require(*scope))?;
         let wish = Wish { methods: self.methods.take(), prefix: self.prefix.take(), allowance: self.allowance.take() };
-        let narrowed = narrow(grant, wish, context)?;
+        let narrowed = narrow(rights, wish, context)?;
         (self.methods, self.prefix, self.allowance) = (narrowed.methods, narrowed.prefix, narrowed.allowance);
-        self.secret = Secret::generate(&grant.token);
+        self.secret = Secret::generate(&rights.token);
         Ok(())
     }
 
@@ -146,8 +146,8 @@ impl Method for RotateToken {
     }
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        let grant = context.grant()?;
-        self.secret = Secret::generate(&grant.token);
+        let rights = context.rights()?;
+        self.secret = Secret::generate(&rights.token);
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Method for RevokeToken {
     }
 
     fn prepare(&mut self, context: &Context<'_>) -> Result<(), Problem> {
-        self.by = Some(context.grant()?.token.clone());
+        self.by = Some(context.rights()?.token.clone());
         Ok(())
     }
 }
