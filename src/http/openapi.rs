@@ -51,7 +51,7 @@ pub struct Document {
             description = "Job queues with priorities, retries, leases and dead letters. Delivery is at least once."),
         (name = "memories", description = "Texts for an agent to remember, with full-text, vector and hybrid search."),
         (name = "transactions", description = "Several calls in one transaction: all of them happen, or none."),
-        (name = "account", description = "Payer, tokens, credit, payments, usage and limits of the caller."),
+        (name = "account", description = "Payer, tokens, grants, credit, payments, log, usage and limits of the caller."),
         (name = "operations", description = "Health, metrics and documentation of the server."),
     ),
     components(schemas(ProblemBody, ProblemCode, StoredVectors, InvalidField, Limit, Cursor)),

@@ -76,7 +76,8 @@ pub struct Quota {
     /// Maximum number of bytes; `null`: no maximum.
     #[schema(required, example = 10737418240i64)]
     pub bytes_max: Option<i64>,
-    /// Time of the measurement; `null` if there was none. After few writes, up to a day passes until the next one.
+    /// Time of the measurement; `null` if there was none. After few writes, up to an hour passes until the
+    /// first one, and up to a day until the next one.
     #[schema(required)]
     pub measured_at: Option<Time>,
     /// Whether calls that add rows are refused with `quota-exceeded`.

@@ -153,7 +153,7 @@ catalogue! {
         "Nothing was paid. Send the same request with the same payment again after `Retry-After`."
     PaymentUnknown GATEWAY_TIMEOUT "payment-unknown" "Nobody knows yet whether the payment has arrived."
         "Nothing was changed. Do not pay again. Sign in and look at `getPayment` with the id in `payment`: when its state is `settled`, the money is credit of the payer."
-    PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Other calls of the same payer did not finish in time."
+    PayerBusy SERVICE_UNAVAILABLE "payer-busy" "Other calls of the payer, or of the caller who acts for it, did not finish in time."
         "Nothing was changed. Try again after `Retry-After`."
     DatabaseExhausted SERVICE_UNAVAILABLE "database-exhausted" "The database has no disk space or no memory left for this call."
         "Nothing was changed. Try again after `Retry-After`; the operator must make room. Reads may still succeed."

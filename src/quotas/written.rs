@@ -8,7 +8,7 @@ use super::quota::{Primitive, Quotas};
 use crate::payer::Payer;
 
 /// The part of a quota that is noted at once.
-const URGENT_PART: i64 = 20;
+const URGENT_PART: i64 = 100;
 /// Number of payers that are noted at once.
 const PAYERS_MAX: usize = 100_000;
 /// How long the writes of a payer that was refused are noted at once: it may be deleting.
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn much_of_a_quota_is_noted_at_once() {
-        for much in [count(50, 0), count(0, 500)] {
+        for much in [count(10, 0), count(0, 100)] {
             let written = written();
-            written.add(&payer(1), Primitive::Jobs, count(49, 499));
+            written.add(&payer(1), Primitive::Jobs, count(9, 99));
             written.add(&payer(2), Primitive::Jobs, much);
             let payers: Vec<_> = written.take(false).into_iter().map(|(payer, _)| payer).collect();
             assert_eq!(payers, [payer(2)]);

@@ -23,7 +23,7 @@ use crate::problem::Problem;
 /// Time between two rounds. A server that does not lead checks as often whether it may.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two notes of what a server has written for a payer, if it is not much.
-pub const WRITTEN_INTERVAL: Duration = Duration::from_mins(1);
+pub const WRITTEN_INTERVAL: Duration = Duration::from_hours(1);
 /// Missed rounds after which another server takes over.
 const ROUNDS_MISSED_MAX: u32 = 4;
 /// Time that a round spends on each kind.

@@ -1,4 +1,4 @@
-//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom, and the worker of README.md.
+//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom, and two parts of README.md.
 
 use std::collections::HashMap;
 
@@ -58,6 +58,34 @@ async fn the_worker_of_the_readme_works() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "{'to': 'ada@example.com'}");
     let id = job["id"].as_str().unwrap();
     assert_eq!(caller.get(&format!("/v1/jobs/{id}")).await.ok()["status"], "completed");
+}
+
+/// The curl lines of the README with which others call.
+#[tokio::test]
+async fn the_delegation_of_the_readme_works() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    let page = include_str!("../../README.md")
+        .replace("0x52908400098527886e0f7030069857d2e4169ee7", owner.payer.as_str())
+        .replace("0x8617e340b3d01fa5f11f306f4090fd50e238070d", agent.payer.as_str());
+    let (_, section) = page.split_once("### Let others call").unwrap();
+    let (section, _) = section.split_once("### ").unwrap();
+    let between = |text: &str, from: &str, to: &str| -> Option<String> {
+        Some(text.split_once(from)?.1.split_once(to)?.0.to_owned())
+    };
+    let mut sent = 0;
+    for (_, block) in blocks(section) {
+        let mut caller = if block.contains("$TOKEN") { owner.clone() } else { agent.clone() };
+        if let Some(payer) = between(block, "Payerbase-Act-For: ", "'") {
+            caller.headers.insert("payerbase-act-for", payer.parse().unwrap());
+        }
+        let path = between(block, "http://127.0.0.1:4402", " ").unwrap();
+        let body = serde_json::from_str(&between(block, "-d '", "'").unwrap()).unwrap();
+        let answer = caller.post(&path, body).await;
+        assert_eq!(answer.status, 201, "{block}: {answer:?}");
+        sent += 1;
+    }
+    assert_eq!((sent, &owner.get("/v1/queues/mails-today").await.ok()["pending"]), (3, &json!(1)));
 }
 
 /// Sends the requests of a page and compares the answers with those of the page. Returns the number of answers.
