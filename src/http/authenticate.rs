@@ -37,7 +37,7 @@ pub async fn authenticate(
     let proof = match (prove(&request, toll.as_ref(), paid, limits).await, headers::act_for(request.headers())) {
         (Ok(caller), Ok(Some(payer))) => Box::pin(act_for(&request, &payer, caller)).await,
         // The router refuses a verb that the path does not have, whatever the header says.
-        (Ok(caller), Err(_)) if !is_served(&request) => Ok(caller),
+        (Ok(caller), Err(_)) if lacks_verb(&request) => Ok(caller),
         (Ok(_), Err(problem)) => Err(problem),
         (proof, _) => proof,
     };
@@ -96,11 +96,11 @@ async fn act_for(request: &ServiceRequest, payer: &Payer, caller: Proof) -> Resu
     authenticator(request)?.act_for(payer, caller).await
 }
 
-/// Whether the path has the verb.
-fn is_served(request: &ServiceRequest) -> bool {
+/// Whether the path exists and does not have the verb.
+fn lacks_verb(request: &ServiceRequest) -> bool {
     let document = request.app_data::<web::Data<Document>>();
-    let verbs = document.and_then(|document| document.allow(request.path())).unwrap_or_default();
-    verbs.split(", ").any(|verb| verb == request.method().as_str())
+    let verbs = document.and_then(|document| document.allow(request.path()));
+    verbs.is_some_and(|verbs| verbs.split(", ").all(|verb| verb != request.method().as_str()))
 }
 
 fn authenticator(request: &ServiceRequest) -> Result<&Authenticator, Problem> {

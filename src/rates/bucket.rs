@@ -29,7 +29,7 @@ pub struct Bucket {
     full_at: u64,
     /// The units that other servers do not know of, as the time in which they come back.
     unshared: u64,
-    /// When it became so much that they have to be told. Until then: when the last of it was taken.
+    /// When the first of it was taken.
     unshared_since: u64,
 }
 
@@ -70,21 +70,14 @@ impl Bucket {
         }
     }
 
-    /// Notes units that were taken, and of which other servers do not know. Whether they now have to be told: once it is a
-    /// hundredth of the burst, without what has come back.
+    /// Notes that other servers do not know of these units. Whether it is the first note since they were told.
     pub(super) fn note(&mut self, rate: Rate, cost: u32, now: u64) -> bool {
-        let unshared = self.unshared.saturating_add(rate.cost_ns(cost));
-        if self.is_queued(rate) {
-            self.unshared = unshared;
-            return false;
+        let is_first = self.unshared == 0;
+        if is_first {
+            self.unshared_since = now;
         }
-        (self.unshared, self.unshared_since) = (unshared.min(self.full_at.saturating_sub(now)), now);
-        self.is_queued(rate)
-    }
-
-    /// Whether other servers will be told.
-    fn is_queued(&self, rate: Rate) -> bool {
-        self.unshared > 0 && self.unshared >= rate.told_ns()
+        self.unshared = self.unshared.saturating_add(rate.cost_ns(cost));
+        is_first
     }
 
     /// Other servers will not be told of what was taken.
@@ -99,11 +92,11 @@ impl Bucket {
 
     /// Other servers were not told: they will be, of what has not come back by then. Whether the key has to be queued
     /// for that.
-    pub(super) fn give_back(&mut self, rate: Rate, unshared: Unshared, now: u64) -> bool {
-        let was_queued = self.is_queued(rate);
+    pub(super) fn give_back(&mut self, unshared: Unshared, now: u64) -> bool {
+        let is_queued = self.unshared > 0;
         let taken = self.unshared.saturating_add(unshared.taken).min(self.full_at.saturating_sub(now));
         (self.unshared, self.unshared_since) = (taken, now);
-        !was_queued && self.is_queued(rate)
+        !is_queued && taken > 0
     }
 
     /// All servers together took so much that at `asked` the key was full only after `reset`.

@@ -180,10 +180,7 @@ mod tests {
         limiter.start_sharing();
         let entry = Arc::new(Entry::default());
         let queue = || {
-            let mut bucket = entry.lock();
-            bucket.take(rate(), 1, 0);
-            bucket.note(rate(), 1, 0);
-            drop(bucket);
+            entry.lock().note(rate(), 1, 0);
             limiter.queue((key(0), Arc::clone(&entry)));
             entry.lock().draw_unshared(0).taken
         };
