@@ -26,8 +26,10 @@ const NOTED: &[Code] = &[
 ];
 /// Those of them that the payer of a grant finds in its log too, if the grantee was refused.
 const NOTED_TO_GIVER: &[Code] = &[Code::NotGranted, Code::AllowanceExceeded, Code::QuotaExceeded];
-/// Number of kinds of refusals that are remembered. Further kinds are forgotten.
-const KINDS_MAX: usize = 10_000;
+/// Number of payers whose refusals are remembered. More: those whose refusals are in the log are forgotten.
+const PAYERS_MAX: usize = 10_000;
+/// Number of kinds of refusals of a payer that are remembered. Further kinds do not count.
+const KINDS_MAX: usize = 16;
 
 /// Refused calls of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +45,6 @@ pub struct Refused {
 /// What refused calls have in common.
 #[derive(PartialEq, Eq, Hash)]
 struct Kind {
-    payer: Payer,
     token: Option<TokenId>,
     code: Code,
 }
@@ -59,7 +60,7 @@ struct Count {
 /// The calls that this server has refused since it last put them into the logs of their payers.
 #[derive(Default)]
 pub struct Refusals {
-    kinds: Mutex<HashMap<Kind, Count>>,
+    payers: Mutex<HashMap<Payer, HashMap<Kind, Count>>>,
 }
 
 impl Refusals {
@@ -67,7 +68,7 @@ impl Refusals {
     pub fn add(&self, payer: &Payer, token: Option<&TokenId>, problem: &Problem) {
         let code = problem.code();
         if NOTED.contains(&code) {
-            self.count(Kind { payer: payer.clone(), token: token.cloned(), code }, 1);
+            self.count(payer, Kind { token: token.cloned(), code }, 1);
         }
     }
 
@@ -87,41 +88,58 @@ impl Refusals {
     /// if `all`.
     #[must_use]
     pub fn take(&self, all: bool) -> Vec<(Payer, Vec<Refused>)> {
-        let mut taken: HashMap<Payer, Vec<Refused>> = HashMap::new();
-        let mut kinds = self.kinds();
-        kinds.retain(|kind, count| {
-            let is_due = count.noted.is_none_or(|noted| noted.elapsed() >= REFUSALS_NOTED);
-            if count.calls > 0 && (is_due || all) {
-                let refused =
-                    Refused { token: kind.token.clone(), code: kind.code.slug().to_owned(), calls: count.calls };
-                taken.entry(kind.payer.clone()).or_default().push(refused);
-                *count = Count { calls: 0, noted: Some(Instant::now()) };
-                return true;
+        let mut taken = Vec::new();
+        self.payers().retain(|payer, kinds| {
+            let mut refused = Vec::new();
+            kinds.retain(|kind, count| {
+                let is_due = count.noted.is_none_or(|noted| noted.elapsed() >= REFUSALS_NOTED);
+                if count.calls > 0 && (is_due || all) {
+                    let (token, code) = (kind.token.clone(), kind.code.slug().to_owned());
+                    refused.push(Refused { token, code, calls: count.calls });
+                    *count = Count { calls: 0, noted: Some(Instant::now()) };
+                    return true;
+                }
+                count.calls > 0 || !is_due
+            });
+            if !refused.is_empty() {
+                taken.push((payer.clone(), refused));
             }
-            count.calls > 0 || !is_due
+            !kinds.is_empty()
         });
-        taken.into_iter().collect()
+        taken
     }
 
-    /// Counts again what could not be put into the log.
+    /// Counts again what could not be put into the log. It is taken the next time.
     pub fn put_back(&self, payer: &Payer, refused: Vec<Refused>) {
         for Refused { token, code, calls } in refused {
             if let Some(code) = NOTED.iter().copied().find(|noted| noted.slug() == code) {
-                self.count(Kind { payer: payer.clone(), token, code }, calls);
+                let again =
+                    |count: &mut Count| *count = Count { calls: count.calls.saturating_add(calls), noted: None };
+                self.counted(payer, Kind { token, code }, again);
             }
         }
     }
 
-    fn count(&self, kind: Kind, calls: i64) {
-        let mut kinds = self.kinds();
+    fn count(&self, payer: &Payer, kind: Kind, calls: i64) {
+        self.counted(payer, kind, |count| count.calls = count.calls.saturating_add(calls));
+    }
+
+    fn counted(&self, payer: &Payer, kind: Kind, change: impl FnOnce(&mut Count)) {
+        let mut payers = self.payers();
+        if payers.len() >= PAYERS_MAX && !payers.contains_key(payer) {
+            payers.retain(|_, kinds| kinds.values().any(|count| count.calls > 0));
+            if payers.len() >= PAYERS_MAX {
+                return;
+            }
+        }
+        let kinds = payers.entry(payer.clone()).or_default();
         if kinds.len() < KINDS_MAX || kinds.contains_key(&kind) {
-            let count = kinds.entry(kind).or_default();
-            count.calls = count.calls.saturating_add(calls);
+            change(kinds.entry(kind).or_default());
         }
     }
 
-    fn kinds(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn payers(&self) -> MutexGuard<'_, HashMap<Payer, HashMap<Kind, Count>>> {
+        self.payers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,19 +176,27 @@ mod tests {
         for (payer, refused) in refusals.take(false) {
             refusals.put_back(&payer, refused);
         }
-        assert_eq!(refusals.take(true), [(payer(1), vec![refused(Code::RateLimited, 1)])]);
+        assert_eq!(refusals.take(false), [(payer(1), vec![refused(Code::RateLimited, 1)])]);
         assert_eq!(refusals.take(true), []);
     }
 
     #[test]
-    fn other_problems_do_not_count_and_neither_do_too_many_kinds() {
+    fn other_problems_do_not_count_and_one_payer_hides_no_other_one() {
         let refusals = Refusals::default();
         refusals.add(&payer(1), None, &Problem::new(Code::NotFound));
         assert_eq!(refusals.take(true), []);
-        for number in 0..=KINDS_MAX {
-            let payer = format!("0x{number:040x}").parse().unwrap();
-            refusals.add(&payer, None, &Problem::new(Code::RateLimited));
+        let refuse = |payer: &Payer, number: usize| {
+            let token = TokenId::stored(number.to_string());
+            refusals.add(payer, Some(&token), &Problem::new(Code::TokenRevoked));
+        };
+        (0..=KINDS_MAX).for_each(|number| refuse(&payer(1), number));
+        assert_eq!(refusals.take(true)[0].1.len(), KINDS_MAX);
+        for number in 0..=PAYERS_MAX {
+            refuse(&format!("0x{:040x}", number + 2).parse().unwrap(), 0);
         }
-        assert_eq!(refusals.take(true).len(), KINDS_MAX);
+        assert_eq!(refusals.take(true).len(), PAYERS_MAX);
+        // Those in the log make room.
+        refuse(&payer(1), 0);
+        assert_eq!(refusals.take(true).len(), 1);
     }
 }
