@@ -14,6 +14,7 @@ RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --features "$FEATURES" --bin payerbase
 COPY migrations migrations
+COPY sqlite/sqlite.wasm sqlite/sqlite.wasm
 COPY src src
 # A checkout may be older than the empty program: cargo must see that the files changed.
 # Without debug information the binary is a fraction of the size; the names of functions stay for backtraces.

@@ -24,6 +24,7 @@ use crate::db::migrate::{self, Login};
 use crate::embeddings::Embeddings;
 use crate::pip;
 use crate::slices::schema;
+use crate::sqlite::worker;
 use crate::sweeper::{SWEEP_INTERVAL, SweepSettings, WRITTEN_INTERVAL};
 use crate::telemetry::Telemetry;
 use crate::waiting::POLL_INTERVAL;
@@ -109,11 +110,26 @@ enum Command {
         #[command(subcommand)]
         command: credit::LedgerCommand,
     },
+    /// Run SQL for a server, which starts this command itself.
+    #[command(hide = true)]
+    SqlWorker {
+        /// What the worker is for.
+        kind: worker::Kind,
+    },
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 impl Cli {
+    /// The kind of worker that this process is.
+    #[must_use]
+    pub fn worker(&self) -> Option<worker::Kind> {
+        match self.command {
+            Some(Command::SqlWorker { kind }) => Some(kind),
+            _ => None,
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -134,7 +150,7 @@ impl Cli {
             }
             Some(Command::Serve { port }) => serve(config, port).await,
             Some(Command::Migrate { dry_run }) => migrate_database(&config, dry_run).await,
-            Some(Command::Openapi) => Ok(()),
+            Some(Command::Openapi | Command::SqlWorker { .. }) => Ok(()),
             Some(Command::Fetch { embeddings }) => {
                 tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
                 if embeddings {
@@ -209,6 +225,14 @@ async fn serve_until(application: Application, stop: impl Future<Output = ()>, a
     }
 }
 
+/// The path of this program, also after a new version has replaced its file.
+fn this_program() -> std::io::Result<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok("/proc/self/exe".into()),
+        false => std::env::current_exe(),
+    }
+}
+
 async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dyn Error>> {
     let port = port.unwrap_or(config.listen.port());
     let setting = config.embeddings.clone();
@@ -228,6 +252,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
             embeddings,
             prices,
             quotas: config.quotas,
+            sql_program: this_program()?,
         },
         redis: config.redis.clone(),
         public_url: config.public_url.clone(),

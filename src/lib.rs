@@ -47,6 +47,8 @@ pub mod sign_in;
 pub mod site;
 mod slices;
 pub mod slug;
+pub mod sql;
+pub mod sqlite;
 pub mod sweeper;
 pub mod telemetry;
 pub mod time;

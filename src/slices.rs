@@ -6,8 +6,8 @@ use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
 use crate::{
-    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, quotas, sweeper, time,
-    tokens, turn,
+    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, quotas, sql, sqlite,
+    sweeper, time, tokens, turn,
 };
 
 /// Every method that a payer can call.
@@ -23,6 +23,7 @@ pub fn methods() -> &'static [Entry] {
             me::methods::METHODS,
             tokens::methods::METHODS,
             credit::methods::METHODS,
+            sql::methods::METHODS,
         ]
         .concat()
     });
@@ -42,6 +43,7 @@ fn limits_by_room() -> Vec<(&'static str, Vec<Named>)> {
         ("locks", locks::limits::limits()),
         ("queues", queues::limits::limits()),
         ("memories", memories::limits::limits()),
+        ("sql", sqlite::limits::limits()),
         ("account", me::limits::limits()),
         ("tokens", auth::limits::limits()),
         ("credit", pay::limits::limits()),
@@ -75,9 +77,16 @@ pub fn schema() -> &'static Schema {
         let (links, locks, quotas) = (links::limits::limits(), locks::limits::limits(), quotas::limits::limits());
         let memory_limits =
             [&memories::limits::limits()[..], &memories::repeated(), &[name::prefix_end(), time::last_time()]].concat();
-        let sweeper_limits =
-            [&sweeper::limits::limits()[..], &links, &locks, &call::limits::limits(), &pay::limits::limits(), &quotas]
-                .concat();
+        let sweeper_limits = [
+            &sweeper::limits::limits()[..],
+            &links,
+            &locks,
+            &call::limits::limits(),
+            &pay::limits::limits(),
+            &quotas,
+            &sqlite::limits::limits(),
+        ]
+        .concat();
         let rpc = [
             (turn::SQL, Vec::new()),
             (call::SQL, call::limits::limits()),
@@ -91,6 +100,7 @@ pub fn schema() -> &'static Schema {
             (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
             (tokens::SQL, Vec::new()),
+            (sql::SQL, sqlite::limits::limits()),
         ];
         let auth_limits = auth::limits::limits();
         let of_auth =

@@ -112,7 +112,7 @@ fn secret(text: &str) {
     assert_eq!(IdempotencyKey::parse(text, []).is_some(), is_printable && (8..=128).contains(&text.len()));
     let token = LockToken::try_from(text.to_owned());
     assert_eq!(token.is_ok(), is_printable && (16..=128).contains(&text.len()));
-    assert!(token.is_err() || !format!("{token:?}").contains(text), "a token is not shown");
+    assert!(token.is_err() || format!("{token:?}") == "Ok(LockToken(..))", "a token is not shown");
 }
 
 impl Entry<'_> {

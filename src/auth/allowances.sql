@@ -57,7 +57,8 @@ begin
 end $$;
 
 -- The problem of calls that the rights of their caller do not allow; NULL if they do.
---   p_rights  "grant": id of the grant that they use; "allowance": id of the allowance; "calls": the number of calls
+--   p_rights  "grant": id of the grant that they use; "allowance": id of the allowance, and "holder" of it: "token" or
+--             "grant"; "calls": the number of calls
 --   p_asset   the asset in which the calls are paid; NULL: they are free
 create function auth.check_rights(p_rights jsonb, p_asset text, p_price bigint) returns json
 language plpgsql stable security definer
@@ -91,8 +92,8 @@ begin
     return null;
   end if;
   return json_build_object('problem', json_build_object(
-    'code', 'allowance-exceeded',
-    'detail', format('Nothing was changed: the allowance has %s left.', case
+    'code', 'allowance-exceeded', 'holder', p_rights->>'holder',
+    'detail', format('Nothing was changed: the allowance of the %s has %s left.', p_rights->>'holder', case
       when v_unit is null then 'nothing'
       when v_unit = 'calls' then format('%s calls', v_remaining)
       else format('%s of %s', v_remaining, v_unit) end)));

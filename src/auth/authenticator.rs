@@ -68,7 +68,8 @@ impl Authenticator {
         let grants = self.grants.of(payer, caller.payer()).await?;
         match grants.is_empty() {
             true => {
-                let problem = Problem::new(Code::NotGranted);
+                let detail = "Nothing was changed: the payer has granted nothing to the caller. Ask it for a grant (`createGrant`), or call without `Payerbase-Act-For`.";
+                let problem = Problem::new(Code::NotGranted).detail(detail);
                 self.refusals.add_call(&caller, &problem);
                 Err(problem)
             }

@@ -24,9 +24,7 @@ const NOTED: &[Code] = &[
     Code::QuotaExceeded,
     Code::RateLimited,
 ];
-/// Those of them that the payer of a grant finds in its log too, if the grantee was refused.
-const NOTED_TO_GIVER: &[Code] = &[Code::NotGranted, Code::AllowanceExceeded, Code::QuotaExceeded];
-/// Number of payers whose refusals are remembered. More: those whose refusals are in the log are forgotten.
+/// Number of payers whose refusals are remembered. More: those who have an entry of each kind in the log are forgotten.
 const PAYERS_MAX: usize = 10_000;
 /// Number of kinds of refusals of a payer that are remembered. Further kinds do not count.
 const KINDS_MAX: usize = 16;
@@ -64,7 +62,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Counts a call that was refused before it had a proof.
+    /// Counts a refused call.
     pub fn add(&self, payer: &Payer, token: Option<&TokenId>, problem: &Problem) {
         let code = problem.code();
         if NOTED.contains(&code) {
@@ -72,15 +70,11 @@ impl Refusals {
         }
     }
 
-    /// Counts a refused call. Those of visitors do not count.
+    /// Counts a refused call of this caller. Those of visitors do not count.
     pub fn add_call(&self, proof: &Proof, problem: &Problem) {
         let token = proof.rights().map(|rights| &rights.token);
         if token.is_some() || proof.is_signed() {
             self.add(proof.caller(), token, problem);
-        }
-        let grant = proof.grants().and_then(<[_]>::first);
-        if let Some(grant) = grant.filter(|_| NOTED_TO_GIVER.contains(&problem.code())) {
-            self.add(proof.payer(), Some(&grant.rights.token), problem);
         }
     }
 
@@ -127,7 +121,7 @@ impl Refusals {
     fn counted(&self, payer: &Payer, kind: Kind, change: impl FnOnce(&mut Count)) {
         let mut payers = self.payers();
         if payers.len() >= PAYERS_MAX && !payers.contains_key(payer) {
-            payers.retain(|_, kinds| kinds.values().any(|count| count.calls > 0));
+            payers.retain(|_, kinds| kinds.values().any(|count| count.noted.is_none()));
             if payers.len() >= PAYERS_MAX {
                 return;
             }

@@ -48,6 +48,8 @@ scopes! {
     TokensWrite "tokens:write"
     AuditRead "audit:read"
     CreditRead "credit:read"
+    SqlRead "sql:read"
+    SqlWrite "sql:write"
 }
 
 impl Scope {

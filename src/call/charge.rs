@@ -6,6 +6,7 @@ use super::conditions::{Conditions, IdempotencyKey};
 use super::plan::Plan;
 use super::rights::Used;
 use super::tenant::Tenant;
+use super::token_limits::Holder;
 use crate::pay::{Price, Tier};
 use crate::payer::Payer;
 use crate::payments::Paid;
@@ -106,7 +107,7 @@ impl Tenant {
     pub(super) fn of_payer(&self, pays: &Payer, price: Option<&Arc<Price>>, problem: Problem) -> Problem {
         if problem.code() == Code::PaymentRequired && pays != self.proof.caller() {
             let detail = "Nothing was changed: the payer who granted this has too little credit.";
-            return Problem::new(Code::AllowanceExceeded).detail(detail);
+            return Problem::new(Code::AllowanceExceeded).member("holder", Holder::Grant.noun()).detail(detail);
         }
         self.of_purchase(price, problem)
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conditions::Guard;
-use super::limits::{TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
+use super::limits::{REFERENCED_BYTES_MAX, TRANSACTION_REFS_MAX, TRANSACTION_WEIGHT_MAX};
 use super::method::{AnyMethod, Entry, Operation as _, Wait};
 use super::outcome::{mismatch, unreadable};
 use super::plan::{Plan, Position, Step};
@@ -101,7 +101,7 @@ fn compile(
     }
     let pointer = format!("/calls/{index}/params");
     let mut finder = Finder { aliases, earlier, index, pointer, found: Vec::new() };
-    finder.replace(&mut params, &mut Vec::new(), spec.refs)?;
+    finder.replace(&mut params, &mut Vec::new(), &spec)?;
     let references = finder.found;
     let position = Position::InTransaction { index, method: spec.name };
     let method = parse(params).map_err(|problem| position.of_params(problem))?;
@@ -219,6 +219,10 @@ impl Plan for Compiled {
             guard: call.guard.as_ref(),
             refers_to_name: call.references.iter().any(|reference| reference.is_to(call.spec.names)),
         })
+    }
+
+    fn referenced_bytes_max(&self) -> usize {
+        if self.references() > 0 { REFERENCED_BYTES_MAX } else { 0 }
     }
 
     fn weight(&self) -> Result<usize, Problem> {

@@ -102,6 +102,8 @@ pub struct Rights {
     /// Id of the allowance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) allowance: Option<String>,
+    /// The holder of the allowance in problems: `token` or `grant`.
+    pub(super) holder: &'static str,
     /// Number of calls.
     pub(super) calls: usize,
 }
@@ -137,12 +139,14 @@ pub struct Conditions {
     pub request_sha256: Option<Box<[u8; 32]>>,
     /// What its turn uses of the rights of its caller.
     pub uses: Option<Box<Uses>>,
+    /// Look in the turn whether a quota of the payer is used up.
+    pub looks_for_quotas: bool,
 }
 
 impl Conditions {
     /// The conditions as JSON for `rpc.write_with_conditions`. `None` if there are none, as for most calls.
     pub(super) fn to_json(&self) -> Option<String> {
-        if self.key.is_none() && self.guard.is_none() && self.uses.is_none() {
+        if self.key.is_none() && self.guard.is_none() && self.uses.is_none() && !self.looks_for_quotas {
             return None;
         }
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -157,6 +161,9 @@ impl Conditions {
         if let Some(uses) = &self.uses {
             members.insert("rights".into(), serde_json::json!(uses.rights));
             members.insert("caller".into(), serde_json::json!(uses.caller));
+        }
+        if self.looks_for_quotas {
+            members.insert("quotas".into(), true.into());
         }
         Some(serde_json::Value::Object(members).to_string())
     }

@@ -17,7 +17,8 @@ $$;
 create function rpc.has_large_answer(p_method text) returns boolean
 language sql immutable
 as $$
-  select p_method in ('popJob', 'popJobs', 'completeJob', 'failJob', 'extendJob', 'updateMemory', 'transact')
+  select p_method in ('popJob', 'popJobs', 'completeJob', 'failJob', 'extendJob', 'updateMemory', 'transact',
+    'executeSql', 'batchSql')
 $$;
 
 -- The problem of a call whose answer would be kept although those that are kept take too much; NULL if there is room.
@@ -82,8 +83,9 @@ end $$;
 
 -- Runs a write under its conditions. Its effect, its idempotency record and what it takes from the allowance of its
 -- caller are in one transaction.
---   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}, "rights": .., "caller": ..}; key and
---                 request are SHA-256 in hex; rights as in auth.check_rights; caller as in rpc.charge_caller
+--   p_conditions  {"key": .., "request": .., "guard": {"lock": .., "fence": ..}, "rights": .., "caller": ..,
+--                 "quotas": true}; key and request are SHA-256 in hex; rights as in auth.check_rights; caller as in
+--                 rpc.charge_caller; quotas: a quota of the payer may be used up (rpc.quota_problem)
 --   p_asset       the asset in which the payer paid for the call; NULL: it did not
 create function rpc.write_with_conditions(
   p_payer text, p_method text, p_params jsonb, p_conditions jsonb, p_asset text, p_price bigint
@@ -130,6 +132,9 @@ begin
     v_place := v_charged.place;
   end if;
   if v_answer is null then
+    if p_conditions ? 'quotas' then
+      perform set_config('payerbase.full', p_payer, true);
+    end if;
     v_answer := rpc.dispatch_write(p_payer, p_method, v_params);
   end if;
   if v_place is not null then
@@ -195,8 +200,8 @@ as $$
 declare
   v_caller text := set_config('payerbase.payer', p_caller->>'payer', true);
   v_rights jsonb := p_caller->'rights';
-  v_asset text := p_caller->'assets'->>(p_place - 1);
-  v_price bigint := p_caller->'prices'->>(p_place - 1);
+  v_asset text := case when p_place > 0 then p_caller->'assets'->>(p_place - 1) end;
+  v_price bigint := case when p_place > 0 then p_caller->'prices'->>(p_place - 1) end;
 begin
   if not p_is_ok and p_place > 0 then
     perform rpc.refund(v_caller, v_asset, v_price);

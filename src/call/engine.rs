@@ -1,5 +1,6 @@
 //! Everything that calls go through in this process.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use crate::embeddings::Embeddings;
 use crate::pay::{Meter, Prices};
 use crate::payer_limit::PayerLimit;
 use crate::payments::Payments;
-use crate::quotas::{Quotas, Written};
+use crate::quotas::{FullPayers, Quotas, Written};
 use crate::site::Site;
+use crate::sqlite::Databases;
 use crate::turn::Turns;
 use crate::waiting::Waiters;
 
@@ -39,6 +41,8 @@ pub struct CallSettings {
     pub prices: Arc<Prices>,
     /// How much each payer may have.
     pub quotas: Quotas,
+    /// This program, which is also the worker of SQL.
+    pub sql_program: PathBuf,
 }
 
 /// What calls use.
@@ -67,9 +71,11 @@ pub struct Engine {
     pub(super) prices: Arc<Prices>,
     pub(super) meter: Meter,
     pub(super) written: Written,
+    pub(super) full: FullPayers,
     pub(super) refusals: Arc<Refusals>,
     pub(super) payments: Arc<Payments>,
     pub(super) keys: Arc<DatabaseKeys>,
+    pub(super) sql: Arc<Databases>,
     aside: Aside,
     requests: Arc<Budget>,
 }
@@ -94,7 +100,8 @@ impl Engine {
         };
         let (aside, requests) = (Aside::new(), Budget::new(REQUESTS_BYTES_MAX, REQUESTS_PAYER_SHARE));
         let waiters = Arc::new(Waiters::new(settings.poll_interval, registry));
-        let CallSettings { language, prices, quotas, .. } = settings;
+        let CallSettings { language, prices, quotas, sql_program, .. } = settings;
+        let sql = Arc::new(Databases::new(database.clone(), sql_program, registry));
         let meter = Meter::start(database, Arc::clone(&prices));
         Self {
             turns,
@@ -107,9 +114,11 @@ impl Engine {
             prices,
             meter,
             written: Written::new(quotas),
+            full: FullPayers::default(),
             refusals: Arc::default(),
             payments,
             keys,
+            sql,
             aside,
             requests,
         }
@@ -139,6 +148,11 @@ impl Engine {
     /// What this server has written since it last noted it.
     pub(crate) fn written(&self) -> &Written {
         &self.written
+    }
+
+    /// The payers that have as much of a primitive as they may have.
+    pub(crate) fn full(&self) -> &FullPayers {
+        &self.full
     }
 
     /// The calls that this server has refused.

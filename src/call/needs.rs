@@ -2,6 +2,7 @@
 
 use crate::name::Name;
 use crate::slug::Slug;
+use crate::sqlite::{File, Task, TaskResult, Turn};
 use crate::vector::Vector;
 
 /// The needs of one call. Most methods have none.
@@ -11,18 +12,37 @@ pub struct Needs<'a> {
     pub vectors: Vec<NeededVector<'a>>,
     /// A slug to reserve, or to keep.
     pub slug: Option<NeededSlug<'a>>,
+    /// SQL to run.
+    pub(crate) sql: Option<NeededSql<'a>>,
+    /// Takes the database of SQL as a file.
+    pub(crate) file: Option<PutFile<'a>>,
 }
+
+/// Takes a file.
+pub(crate) type PutFile<'a> = Box<dyn FnOnce(File) + Send + 'a>;
 
 impl<'a> Needs<'a> {
     /// The vectors of these texts.
     #[must_use]
     pub fn vectors(vectors: Vec<NeededVector<'a>>) -> Self {
-        Self { vectors, slug: None }
+        Self { vectors, ..Self::default() }
+    }
+
+    /// The results of this SQL.
+    #[must_use]
+    pub(crate) fn sql(sql: NeededSql<'a>) -> Self {
+        Self { sql: Some(sql), ..Self::default() }
+    }
+
+    /// The database of SQL as a file.
+    #[must_use]
+    pub(crate) fn file(put: PutFile<'a>) -> Self {
+        Self { file: Some(put), ..Self::default() }
     }
 
     /// Whether there is anything to make.
     pub(super) fn is_empty(&self) -> bool {
-        self.vectors.is_empty() && self.slug.is_none()
+        self.vectors.is_empty() && self.slug.is_none() && self.sql.is_none() && self.file.is_none()
     }
 }
 
@@ -40,6 +60,28 @@ pub struct Embedded {
     pub vector: Vector,
     /// The model that made it.
     pub model: Name,
+}
+
+/// SQL that runs before the turn.
+pub(crate) struct NeededSql<'a> {
+    /// Its tasks, in order.
+    pub tasks: &'a [Task],
+    /// Whether it may write.
+    pub may_write: bool,
+    /// The pointer to the statements of a task in the parameters; empty if they are none of a parameter.
+    pub at: fn(usize) -> String,
+    /// Takes the results.
+    pub put: Box<dyn FnOnce(RanSql) + Send + 'a>,
+}
+
+/// SQL that ran.
+pub(crate) struct RanSql {
+    /// The result of each task.
+    pub results: Vec<TaskResult>,
+    /// What the turn does for it.
+    pub turn: Turn,
+    /// Whether the call is one of a transaction.
+    pub is_in_transaction: bool,
 }
 
 /// A slug that must belong to the payer before the turn.

@@ -10,13 +10,15 @@ use super::request::Answer;
 use super::rights::Used;
 use super::send::{command, unanswered};
 use super::spec::Spec;
+use super::sql::WaitingSql;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
 use crate::aside::LARGE_BYTES;
 use crate::auth::{DatabaseKey, Reservation};
-use crate::pay::Price;
+use crate::pay::{Metered, Price};
 use crate::problem::{Code, Problem};
-use crate::quotas::Count;
+use crate::quotas::{Count, Counts};
+use crate::sqlite::Tries;
 use crate::turn::{Access, Command};
 
 /// Whether a write was answered under its key, so that it does not run again.
@@ -57,27 +59,32 @@ impl Tenant {
             Ok((plan, weight, used))
         };
         let (plan, weight, used) = self.aside(bytes, Code::Overloaded, prepare).await?;
+        let (used, work) = (used.as_deref(), Work { bytes, weight });
+        let tell_giver = |problem: &Problem| self.tell_giver(used, problem);
         let price = plan.price(&self.engine.prices);
         let price = match &self.purchase {
-            Some(_) => Box::pin(self.pay::<P>(&conditions, used.as_deref(), price)).await?,
+            Some(_) => Box::pin(self.pay::<P>(&conditions, used, price)).await.inspect_err(tell_giver)?,
             None if P::SPEC.tops_up => return Err(Problem::new(Code::NotFound).detail(CALLS_ARE_FREE)),
             None => price,
         };
-        let spent = used.as_ref().zip(price.as_ref()).map(|(used, price)| used.price(price)).or_else(|| price.clone());
+        let spent = used.zip(price.as_ref()).map(|(used, price)| used.price(price)).or_else(|| price.clone());
         let mut reserved = Vec::new();
         let answer = match P::SPEC.access {
             Access::Read if used.is_some() || spent.is_some() => {
-                let attempt = self.attempt(plan, &conditions, None, None, Work { bytes, weight }, &mut reserved);
-                Box::pin(self.metered(spent.as_deref(), used.as_deref(), attempt)).await
+                let attempt = self.attempt(plan, &conditions, None, None, work, &mut reserved);
+                Box::pin(self.metered(spent.as_deref(), used, attempt)).await
             }
             Access::Read | Access::Write => {
-                if let Some(used) = &used {
+                if let Some(used) = used {
                     conditions.uses = used.in_turn(self.payer(), self.proof.caller(), spent.as_deref());
                 }
-                self.attempt(plan, &conditions, used.as_deref(), spent, Work { bytes, weight }, &mut reserved).await
+                conditions.looks_for_quotas =
+                    P::SPEC.access == Access::Write && self.engine.full.contains(self.payer());
+                self.attempt(plan, &conditions, used, spent, work, &mut reserved).await
             }
         };
-        let answer = answer.map_err(|problem| self.of_payer(self.pays(used.as_deref()), price.as_ref(), problem));
+        let answer =
+            answer.map_err(|problem| self.of_payer(self.pays(used), price.as_ref(), problem)).inspect_err(tell_giver);
         if !reserved.is_empty() {
             Box::pin(self.settle(reserved, answer.as_ref().map(|(_, answer)| answer))).await;
         }
@@ -85,21 +92,24 @@ impl Tenant {
         self.after_commit(plan, answer).await
     }
 
-    /// Remembers a payer that has as much as it may have: its next writes may be deletions.
-    fn note_refusal(&self, problem: &Problem) {
-        if problem.code() == Code::QuotaExceeded {
-            self.engine.written.refused(self.payer());
+    /// What a call may write.
+    ///   bytes  size of the parameters
+    fn written<P: Plan>(plan: &mut P, bytes: usize) -> Counts {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let bytes = number(bytes + plan.referenced_bytes_max());
+        let mut counts = Counts::new();
+        for step in plan.steps().filter(|step| step.spec.access == Access::Write) {
+            if let Some(primitive) = step.spec.primitive {
+                let count = counts.entry(primitive).or_insert(Count { writes: 0, bytes });
+                count.writes = count.writes.saturating_add(number(step.method.weight()));
+            }
         }
+        counts
     }
 
-    /// Counts what a call has written. Each step of a transaction counts with the bytes of all of them.
-    fn count_written<P: Plan>(&self, plan: &mut P, bytes: usize) {
-        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        for step in plan.steps() {
-            if let Some(primitive) = step.spec.primitive {
-                let count = Count { writes: number(step.method.weight()), bytes: number(bytes) };
-                self.engine.written.add(self.payer(), primitive, count);
-            }
+    fn count_written(&self, counts: Counts) {
+        for (primitive, count) in counts {
+            self.engine.written.add(self.payer(), primitive, count);
         }
     }
 
@@ -112,32 +122,82 @@ impl Tenant {
         mut work: Work,
         reserved: &mut Vec<Reservation>,
     ) -> Result<(P, Answer<P::Output>), Problem> {
-        let mut held = None;
+        let (mut held, mut sql) = (None, None);
+        let mut tries = Tries::default();
         if self.admit(&mut plan, conditions).await? {
-            if let Some(price) = &price {
-                // Work outside costs, so the price is held meanwhile. The turn takes it.
-                held = Some(Box::new(Box::pin(self.engine.meter.admit(self.pays(used), price)).await?));
+            let before = Box::pin(self.before_turn(&mut plan, used, price.as_deref(), reserved, &tries)).await;
+            if let Some((holds, ran)) = self.unless_answered(conditions, before).await? {
+                (held, sql) = (holds, ran);
             }
-            if let Some(used) = used {
-                let paid_with = price.as_deref().zip(held.as_ref()).and_then(|(price, held)| held.paid_with(price));
-                Box::pin(self.check_rights(used, paid_with)).await?;
-            }
-            Box::pin(self.work_outside(&mut plan, reserved)).await?;
         }
-        let site = self.engine.site.clone();
-        let (mut plan, params) =
-            self.aside(work.bytes, Code::Overloaded, move || plan.params(&site).map(|params| (plan, params))).await?;
-        work.bytes = params.len();
-        let mut command = command(&P::SPEC, params, work.weight, conditions);
-        command.vector = plan.vector().cloned();
         // What a caller pays who acts for the payer is in the conditions.
-        command.price = price.filter(|_| self.pays(used) == self.payer());
-        let answer = self.execute(&plan, command).await.inspect_err(|problem| self.note_refusal(problem))?;
-        drop(held);
-        if P::SPEC.access == Access::Write && !answer.is_replay {
-            self.count_written(&mut plan, work.bytes);
+        let price = price.filter(|_| self.pays(used) == self.payer());
+        loop {
+            if sql.is_some() {
+                work.weight = plan.weight()?;
+            }
+            let site = self.engine.site.clone();
+            let params = move || plan.params(&site).map(|params| (plan, params));
+            let params = self.aside(work.bytes, Code::Overloaded, params).await?;
+            plan = params.0;
+            work.bytes = params.1.len();
+            let mut command = command(&P::SPEC, params.1, work.weight, conditions);
+            command.vector = plan.vector().cloned();
+            command.price = price.clone();
+            // Counted when the turn has ended, or when the caller hangs up.
+            let counted = scopeguard::guard(Self::written(&mut plan, work.bytes), |counts| self.count_written(counts));
+            let answer = self.execute(&plan, command).await;
+            drop(counted);
+            let is_conflict = answer.as_ref().is_err_and(|problem| problem.code() == Code::DatabaseBusy);
+            if let Some(ran) = sql.take() {
+                Box::pin(ran.ended(&answer)).await;
+                if is_conflict && tries.again() {
+                    let ran = Box::pin(self.run_sql(&mut plan, &tries)).await;
+                    sql = self.unless_answered(conditions, ran).await?.flatten();
+                    continue;
+                }
+            }
+            let answer = answer?;
+            drop(held);
+            return Ok((plan, answer));
         }
-        Ok((plan, answer))
+    }
+
+    /// Does what the steps need before their turn.
+    async fn before_turn<P: Plan>(
+        &self,
+        plan: &mut P,
+        used: Option<&Used>,
+        price: Option<&Price>,
+        reserved: &mut Vec<Reservation>,
+        tries: &Tries,
+    ) -> Result<(Option<Box<Metered>>, Option<Box<WaitingSql>>), Problem> {
+        let mut held = None;
+        if let Some(price) = price {
+            // Work outside costs, so the price is held meanwhile. The turn takes it.
+            held = Some(Box::new(Box::pin(self.engine.meter.admit(self.pays(used), price)).await?));
+        }
+        if let Some(used) = used {
+            let paid_with = price.zip(held.as_ref()).and_then(|(price, held)| held.paid_with(price));
+            Box::pin(self.check_rights(used, paid_with)).await?;
+        }
+        Box::pin(self.work_outside(plan, reserved)).await?;
+        let sql = Box::pin(self.run_sql(plan, tries)).await?;
+        Ok((held, sql))
+    }
+
+    /// The same call under the same key may have been done meanwhile, so that this one is refused: a row is there, a price
+    /// is paid. `None`: the turn returns the answer.
+    async fn unless_answered<T>(
+        &self,
+        conditions: &Conditions,
+        before: Result<T, Problem>,
+    ) -> Result<Option<T>, Problem> {
+        match before {
+            Ok(done) => Ok(Some(done)),
+            Err(_) if Box::pin(self.is_answered(conditions)).await? => Ok(None),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Gives back the slugs that were reserved for a call that made no link with them.

@@ -38,6 +38,11 @@ pub(super) trait Plan: Send + 'static {
     /// The parameters of the SQL function, as JSON.
     fn params(&self, site: &Site) -> Result<String, Problem>;
 
+    /// Maximum size of the results that parameters refer to, in bytes.
+    fn referenced_bytes_max(&self) -> usize {
+        0
+    }
+
     /// The query vector of a search.
     fn vector(&self) -> Option<&Vector>;
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits::TRANSACTION_REFS_MAX;
-use super::spec::{Ref, Spec};
+use super::spec::Spec;
 use crate::json::Plain;
 use crate::problem::{Code, Problem, pointer};
 
@@ -107,12 +107,12 @@ pub(super) struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    pub fn replace(&mut self, value: &mut Value, path: &mut Vec<String>, refs: &[Ref]) -> Result<(), Problem> {
+    pub fn replace(&mut self, value: &mut Value, path: &mut Vec<String>, spec: &Spec) -> Result<(), Problem> {
         match value {
             Value::Object(members) if members.len() == 1 && members.contains_key("$ref") => {
                 let reference = self.read(members.get("$ref"), path)?;
                 self.found.push(reference);
-                *value = self.placeholder(path, refs)?;
+                *value = self.placeholder(path, spec)?;
             }
             Value::Object(members) if members.len() == 1 && members.contains_key("$literal") => {
                 *value = members.remove("$literal").unwrap_or_default();
@@ -120,14 +120,14 @@ impl Finder<'_> {
             Value::Object(members) => {
                 for (name, member) in members {
                     path.push(name.clone());
-                    self.replace(member, path, refs)?;
+                    self.replace(member, path, spec)?;
                     path.pop();
                 }
             }
             Value::Array(items) => {
                 for (number, item) in items.iter_mut().enumerate() {
                     path.push(number.to_string());
-                    self.replace(item, path, refs)?;
+                    self.replace(item, path, spec)?;
                     path.pop();
                 }
             }
@@ -175,7 +175,13 @@ impl Finder<'_> {
     }
 
     /// The value that is parsed instead of the reference.
-    fn placeholder(&self, path: &[String], refs: &[Ref]) -> Result<Value, Problem> {
+    fn placeholder(&self, path: &[String], spec: &Spec) -> Result<Value, Problem> {
+        if spec.runs_sql {
+            let detail =
+                "must be a value: SQL runs before the other calls of a transaction, so it cannot use their results";
+            return Err(self.invalid(path, detail));
+        }
+        let refs = spec.refs;
         let refused = || self.invalid(path, "must be a value: a `$ref` is not allowed here");
         let member = path.first().ok_or_else(refused)?;
         let (_, placeholder) = refs.iter().find(|(name, _)| name == member).ok_or_else(refused)?;

@@ -37,3 +37,15 @@ pub struct Answer<T> {
 /// The result of a call that created a resource.
 #[derive(Debug)]
 pub struct Created<T>(pub Answer<T>);
+
+/// The answer with a file.
+pub(crate) struct FileAnswer {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// The name under which browsers store it.
+    pub name: &'static str,
+    /// The part of the file in a budget of memory.
+    pub held: Option<Held>,
+}

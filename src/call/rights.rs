@@ -12,7 +12,7 @@ use super::send::command;
 use super::spec::Spec;
 use super::tenant::Tenant;
 use super::token_limits::{self, Holder};
-use crate::auth::{Grant, Scope, TokenRights};
+use crate::auth::{Grant, Scope, TokenId, TokenRights};
 use crate::pay::Price;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
@@ -28,6 +28,8 @@ pub(super) type PaidWith = (String, i64);
 pub(super) struct Used {
     /// The payer who pays for the call.
     pays: Payer,
+    /// The grant with which the caller acts for the payer.
+    grant: Option<TokenId>,
     /// What it uses of a token or a grant, each with its payer.
     rights: Vec<(Payer, Rights)>,
     /// The assets that may be spent, as the database names them. `None`: any.
@@ -78,7 +80,19 @@ impl Tenant {
                 Err(problem) => refusal = problem,
             }
         }
+        let last = grants.last().map(|grant| &grant.rights.token);
+        self.engine.refusals.add(self.payer(), last, &refusal);
         Err(refusal)
+    }
+
+    /// Puts a refusal into the log of the payer for whom the caller acts, if the payer or its grant is the reason.
+    pub(super) fn tell_giver(&self, used: Option<&Used>, problem: &Problem) {
+        let Some(grant) = used.and_then(|used| used.grant.as_ref()) else { return };
+        let code = problem.code();
+        let is_of_grant = problem.get("holder").is_some_and(|holder| holder == Holder::Grant.noun());
+        if matches!(code, Code::NotGranted | Code::QuotaExceeded) || is_of_grant {
+            self.engine.refusals.add(self.payer(), Some(grant), problem);
+        }
     }
 
     /// What a plan uses of the rights of its caller. `None` for most calls: the token has no allowance, and is that of the payer.
@@ -91,16 +105,17 @@ impl Tenant {
         // Every token may ask who it is, and end itself.
         let is_own = |step: &Step<'_>| token.is_some_and(|token| step.method.is_about(&token.token));
         let calls = plan.steps().filter(|step| step.spec.scope.is_some() && !is_own(step)).count();
-        let rights = |id: Option<String>, of: &TokenRights| {
+        let rights = |holder: Holder, id: Option<String>, of: &TokenRights| {
             let allowance = of.allowance.as_ref().map(|allowance| allowance.id.clone());
             let is_used = calls > 0 && (id.is_some() || allowance.is_some());
-            is_used.then_some(Rights { grant: id, allowance, calls })
+            is_used.then_some(Rights { grant: id, allowance, holder: holder.noun(), calls })
         };
         let caller = self.proof.caller();
-        let of_token = token.and_then(|token| rights(None, token)).map(|rights| (caller.clone(), rights));
+        let of_token =
+            token.and_then(|token| rights(Holder::Token, None, token)).map(|rights| (caller.clone(), rights));
         // The turn of a write checks that the grant is valid.
         let id = |grant: &Grant| (P::SPEC.access == Access::Write).then(|| grant.rights.token.as_str().to_owned());
-        let of_grant = grant.and_then(|grant| rights(id(grant), &grant.rights));
+        let of_grant = grant.and_then(|grant| rights(Holder::Grant, id(grant), &grant.rights));
         let of_grant = of_grant.map(|rights| (self.payer().clone(), rights));
         let paid_in = self.paid().and_then(|paid| self.engine.prices.assets().get(paid.amount().0).cloned());
         let (pays, paying) = match grant.filter(|grant| !grant.grantee_pays && paid_in.is_none()) {
@@ -114,7 +129,8 @@ impl Tenant {
             None => allowance.and_then(|allowance| allowance.assets.clone()),
         };
         let rights = of_token.into_iter().chain(of_grant).collect();
-        Some(Box::new(Used { pays: pays.clone(), rights, assets }))
+        let grant = grant.map(|grant| grant.rights.token.clone());
+        Some(Box::new(Used { pays: pays.clone(), grant, rights, assets }))
     }
 
     /// The payer who pays for a call.

@@ -15,7 +15,7 @@ use super::tenant::Tenant;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{because, waited};
-use crate::turn::{Access, CallResult, Command};
+use crate::turn::{Access, CallResult, Command, Origin};
 use crate::waiting::NoPlace;
 
 /// How long a call is tried again while another turn of its caller runs. With the time of the last try, it takes no longer than a
@@ -120,8 +120,11 @@ impl Tenant {
         &self,
         payer: &Payer,
         spec: &Spec,
-        command: Command,
+        mut command: Command,
     ) -> Result<Answer<T>, Problem> {
+        if payer != self.proof.caller() && command.origin == Origin::Payer {
+            command.origin = Origin::Grantee;
+        }
         let CallResult { json, held } = self.engine.turns.dispatch(payer.clone(), command).await?;
         let (spec, bytes) = (*spec, json.len());
         let mut answer = self.aside(bytes, unanswered(&spec), move || outcome::read(&spec, &json)).await?;
@@ -140,7 +143,7 @@ pub(super) fn unanswered(spec: &Spec) -> Code {
 
 /// The command of a method.
 pub(super) fn command(spec: &Spec, params: String, weight: usize, conditions: &Conditions) -> Command {
-    let Spec { name, access, batching, is_visit, .. } = *spec;
+    let Spec { name, access, batching, origin, .. } = *spec;
     Command {
         method: name,
         access,
@@ -148,7 +151,7 @@ pub(super) fn command(spec: &Spec, params: String, weight: usize, conditions: &C
         params,
         conditions: conditions.to_json(),
         weight,
-        is_visit,
+        origin,
         vector: None,
         price: None,
     }

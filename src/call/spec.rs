@@ -4,7 +4,7 @@ use crate::auth::Scope;
 use crate::pay::Tier;
 use crate::problem::Code;
 use crate::quotas::Primitive;
-use crate::turn::{Access, Batching};
+use crate::turn::{Access, Batching, Origin};
 
 /// Body size limit of most operations, in bytes: room for every documented value, and little memory for a slow sender.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -37,14 +37,16 @@ pub struct Spec {
     /// The parameters that are names, for tokens that are limited to a prefix; `memories.id`: those of the items of a batch.
     /// Empty: it uses no name, or a secret instead of one. `None`: it uses names that the caller does not send.
     pub names: Option<&'static [&'static str]>,
+    /// Whether its lease is a secret instead of a name.
+    pub is_by_lease: bool,
     /// Whether the query vector is a parameter of its own ([`super::Method::vector`]).
     pub binds_vector: bool,
     /// How much work a call is, in simple calls, unless it depends on the parameters.
     pub weight: usize,
     /// Whether several calls of one payer can run as a set: `rpc.<method>_run` in SQL.
     pub has_run: bool,
-    /// Whether visitors of links call it, who have no token. They have a share of their own in a lane.
-    pub is_visit: bool,
+    /// The sender of its calls.
+    pub origin: Origin,
     /// Body size limit, in bytes.
     pub body_bytes_max: usize,
     /// The member of the result that is a secret: no `$ref` can refer to it.
@@ -53,6 +55,10 @@ pub struct Spec {
     pub shows_secret_once: bool,
     /// Whether the parameters may contain U+0000: the method removes or refuses it.
     pub takes_nul: bool,
+    /// Whether it runs SQL, before the turn and so before the other calls of a transaction.
+    pub runs_sql: bool,
+    /// The media type of the file that its body is, instead of JSON: the parameter `file`.
+    pub takes_file: Option<&'static str>,
 }
 
 impl Spec {
@@ -73,14 +79,17 @@ impl Spec {
             problems: &[],
             refs: &[],
             names: None,
+            is_by_lease: false,
             binds_vector: false,
             weight: 1,
             has_run: false,
-            is_visit: false,
+            origin: Origin::Payer,
             body_bytes_max,
             secret: None,
             shows_secret_once: false,
             takes_nul: false,
+            runs_sql: false,
+            takes_file: None,
         }
     }
 
@@ -199,6 +208,13 @@ impl Spec {
         self.with_secret(member)
     }
 
+    /// Ends or extends an attempt by its lease, which only the worker has that popped the job.
+    #[must_use]
+    pub const fn by_lease(mut self) -> Self {
+        self.is_by_lease = true;
+        self.names(&[])
+    }
+
     /// Removes or refuses U+0000 itself.
     #[must_use]
     pub const fn takes_nul(mut self) -> Self {
@@ -206,10 +222,31 @@ impl Spec {
         self
     }
 
+    /// Runs SQL before its turn. A text of SQL may contain U+0000.
+    #[must_use]
+    pub const fn runs_sql(mut self) -> Self {
+        self.runs_sql = true;
+        self.takes_nul()
+    }
+
+    /// Has a file of this media type as its body.
+    #[must_use]
+    pub const fn takes_file(mut self, media_type: &'static str) -> Self {
+        self.takes_file = Some(media_type);
+        self
+    }
+
     /// Is called by visitors of links.
     #[must_use]
     pub const fn of_visitors(mut self) -> Self {
-        self.is_visit = true;
+        self.origin = Origin::Visitor;
+        self
+    }
+
+    /// Is called by the sweeper.
+    #[must_use]
+    pub const fn by_sweeper(mut self) -> Self {
+        self.origin = Origin::Sweeper;
         self
     }
 

@@ -22,11 +22,19 @@ pub(super) enum Holder {
 impl Holder {
     /// The problem of a call that is not allowed.
     pub fn refused(self, detail: impl fmt::Display) -> Problem {
-        let (code, noun) = match self {
-            Self::Token => (Code::TokenLimited, "token"),
-            Self::Grant => (Code::NotGranted, "grant"),
+        let code = match self {
+            Self::Token => Code::TokenLimited,
+            Self::Grant => Code::NotGranted,
         };
-        Problem::new(code).detail(format!("Nothing was changed: the {noun} {detail}."))
+        Problem::new(code).detail(format!("Nothing was changed: the {} {detail}.", self.noun()))
+    }
+
+    /// Its name in problems.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Grant => "grant",
+        }
     }
 }
 
@@ -36,10 +44,18 @@ impl Holder {
 /// `token-limited`, `not-granted`
 pub(super) fn check_method(holder: Holder, limits: &TokenLimits, step: &Step<'_>) -> Result<(), Problem> {
     // `getMe` and `topUp` have no scope: every token may call them.
-    if step.spec.scope.is_none() {
-        return Ok(());
+    match step.spec.scope {
+        None => Ok(()),
+        Some(_) => check_method_name(holder, limits, step.spec.name),
     }
-    if !limits.allows_method(step.spec.name) {
+}
+
+/// Checks that a token or a grant allows a method.
+///
+/// # Errors
+/// `token-limited`, `not-granted`
+pub(super) fn check_method_name(holder: Holder, limits: &TokenLimits, method: &str) -> Result<(), Problem> {
+    if !limits.allows_method(method) {
         let methods = limits.methods.as_deref().unwrap_or_default().join(", ");
         return Err(holder.refused(format_args!("may call only {methods}")));
     }
@@ -59,11 +75,18 @@ pub(super) fn check_names(holder: Holder, limits: &TokenLimits, step: &Step<'_>)
             step.spec.name
         )));
     };
-    if names.is_empty() {
+    if names.is_empty() && !step.spec.is_by_lease {
         return Ok(());
     }
     let params = step.method.params().map_err(|error| mismatch(step.spec.name, &error))?;
-    let params = serde_json::from_str(params.get()).map_err(|error| mismatch(step.spec.name, &error))?;
+    let params: Value = serde_json::from_str(params.get()).map_err(|error| mismatch(step.spec.name, &error))?;
+    if step.spec.is_by_lease {
+        // Without a lease it is about whichever attempt runs, of a queue with any name.
+        return match params.get("lease").is_some() {
+            true => Ok(()),
+            false => Err(holder.refused(format_args!("may use `{}` only with a `lease`", step.spec.name))),
+        };
+    }
     let used = values(&params, names);
     // The value of a reference is not known yet.
     let are_known = !step.refers_to_name && !used.is_empty();

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::db::check::Refusal;
 use crate::db::migrate::require_installed;
 use crate::name::Name;
-use crate::pay;
+use crate::pay::{self, Gift};
 use crate::payer::Payer;
 use crate::wallet::Network;
 use crate::x402::{Asset, Domain, KNOWN_ASSETS, KnownAsset};
@@ -31,7 +31,7 @@ pub(super) enum CreditCommand {
         /// The amount, in the smallest unit of the asset: 1000000 is one USDC.
         #[arg(long, value_name = "AMOUNT", value_parser = clap::value_parser!(i64).range(1..))]
         amount: i64,
-        /// Name of the gift in the ledger, 1 to 256 bytes. A second gift with this name to the same payer changes nothing.
+        /// Name of the gift in the ledger, 1 to 256 bytes. A second gift with this name to the same payer changes nothing, and is an error if it differs.
         #[arg(long, value_name = "NAME", value_parser = parse::<Name>)]
         reference: Name,
     },
@@ -56,8 +56,17 @@ pub(super) async fn credit(config: Config, target: Target, command: CreditComman
     // The names of the domain do not matter here.
     let domain = matches!(network, Network::Evm { .. }).then(|| Domain { name: String::new(), version: String::new() });
     let asset = known.map_or_else(|| Asset::new(network, &asset, domain), KnownAsset::asset)?;
-    let given = pay::give(&mut admin, &payer, &asset, amount, reference.as_str()).await?;
-    let said = if given { "gave credit" } else { "the payer has this gift already: nothing changed" };
+    let said = match pay::give(&mut admin, &payer, &asset, amount, reference.as_str()).await? {
+        Gift::Given => "gave credit",
+        Gift::Earlier { asset: of, amount: given } if of == pay::asset_name(&asset) && given == amount => {
+            "the payer has this gift already: nothing changed"
+        }
+        Gift::Earlier { asset, amount } => {
+            let reference = reference.as_str();
+            let fault = format!("nothing changed: the payer has a gift `{reference}` already, of {amount} of {asset}");
+            return Err(fault.into());
+        }
+    };
     tracing::info!(%payer, %network, %asset, amount, reference = reference.as_str(), "{said}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use actix_web::{HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 
@@ -15,6 +15,9 @@ use crate::problem::{Code, Problem};
 
 /// Time limit for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time limit for a file to arrive.
+const FILE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a body that do not count in the budget.
 const FREE_BYTES: usize = 16 << 10;
@@ -41,7 +44,7 @@ impl Caller {
     }
 }
 
-/// Reads a JSON body. It is empty if the client sent none, or only white space or `null`: generated clients send `null` for
+/// Reads the body: JSON, or a file. It is empty if the client sent none, or only white space or `null`: generated clients send `null` for
 /// a body that was not given. It waits for room in memory before it is read.
 pub(super) async fn read_body(
     request: &HttpRequest,
@@ -73,10 +76,19 @@ pub(super) async fn read_body(
         }
         Ok(body.join())
     };
-    let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+    let patience = if spec.takes_file.is_some() { FILE_TIMEOUT } else { BODY_TIMEOUT };
+    let bytes = match tokio::time::timeout(patience, read).await {
         Ok(body) => body?,
         Err(_elapsed) => return Err(Problem::new(Code::RequestTimeout)),
     };
+    if let Some(media_type) = spec.takes_file {
+        return if is_file(headers, media_type) {
+            Ok(Body { bytes, held })
+        } else {
+            Err(Problem::new(Code::UnsupportedMediaType)
+                .detail(format!("Send `Content-Type: {media_type}`, without a content encoding.")))
+        };
+    }
     let bytes = without_mark(bytes);
     if is_absent(&bytes) {
         return Ok(Body { bytes: web::Bytes::new(), held: None });
@@ -145,12 +157,24 @@ fn is_absent(body: &[u8]) -> bool {
     matches!(body.get(from..to), Some(b"" | b"null"))
 }
 
+/// The header in lower case; empty without one.
+fn text(headers: &HeaderMap, header: HeaderName) -> String {
+    headers.get(header).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// Whether the body is sent as one type, without an encoding.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let is_sent_once = headers.get_all(CONTENT_TYPE).count() <= 1 && headers.get_all(CONTENT_ENCODING).count() <= 1;
+    is_sent_once && matches!(text(headers, CONTENT_ENCODING).as_str(), "" | "identity")
+}
+
+fn is_file(headers: &HeaderMap, media_type: &str) -> bool {
+    let media = text(headers, CONTENT_TYPE);
+    is_plain(headers) && (media.trim() == media_type || media.trim() == "application/octet-stream")
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
-    if headers.get_all(CONTENT_TYPE).count() > 1 || headers.get_all(CONTENT_ENCODING).count() > 1 {
-        return false;
-    }
-    let text = |header| headers.get(header).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
-    let media = text(CONTENT_TYPE).unwrap_or_default();
+    let media = text(headers, CONTENT_TYPE);
     let mut parts = media.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default();
     // Other parameters mean nothing for JSON.
@@ -158,7 +182,6 @@ fn is_json(headers: &HeaderMap) -> bool {
         parts.filter_map(|parameter| parameter.split_once('=').filter(|(name, _)| name.trim() == "charset"));
     let is_utf8 =
         charsets.all(|(_, charset)| matches!(charset.trim().trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
-    let is_plain = text(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
     // The second one is the media type of merge patches (RFC 7396).
-    matches!(kind, "application/json" | "application/merge-patch+json") && is_utf8 && is_plain
+    matches!(kind, "application/json" | "application/merge-patch+json") && is_utf8 && is_plain(headers)
 }

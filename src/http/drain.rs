@@ -19,6 +19,9 @@ const CONNECTIONS_MAX: u32 = 25_000;
 /// How long an idle connection may still send a request after the listener has closed.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// Time for the notes of what payers wrote and were refused.
+const NOTES_TIME: Duration = Duration::from_secs(1);
+
 /// The steps of a stop, in their order, and the open connections.
 pub struct Steps {
     /// Begins the stop.
@@ -99,11 +102,13 @@ impl Stop {
         self.engine.end_waiting();
         let _elapsed = tokio::time::timeout(LAST_CALL, steps.disconnected()).await;
         steps.idle_close.cancel();
-        if tokio::time::timeout_at(deadline, steps.disconnected()).await.is_err() {
+        if tokio::time::timeout_at(deadline - NOTES_TIME.min(timeout / 4), steps.disconnected()).await.is_err() {
             tracing::warn!("stopping although requests are in progress");
         }
         // The lanes run on the threads that end next.
-        let _elapsed = tokio::time::timeout_at(deadline, note_all(&self.engine)).await;
+        if tokio::time::timeout_at(deadline, note_all(&self.engine)).await.is_err() {
+            tracing::warn!("stopping although not all that payers wrote, or were refused, is noted");
+        }
         steps.ended.cancel();
     }
 

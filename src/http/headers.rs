@@ -6,7 +6,7 @@ use super::parameters::{Parameters, decode};
 use super::paywall::PAYMENT_SIGNATURE;
 use crate::call::{Conditions, Guard, IdempotencyKey, Operation, digest_of};
 use crate::name::Name;
-use crate::payer::Payer;
+use crate::payer::{NotAnAddress, Payer};
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
 
@@ -70,7 +70,7 @@ pub(super) fn conditions<M: Operation>(
 pub(super) fn act_for(headers: &HeaderMap) -> Result<Option<Payer>, Problem> {
     let payer = sole_header(headers, &ACT_FOR)?;
     let payer = payer.map(|payer| payer.trim().parse());
-    payer.transpose().map_err(|_no_address| invalid_header(&ACT_FOR, "must be the address of a payer"))
+    payer.transpose().map_err(|no_address: NotAnAddress| invalid_header(&ACT_FOR, &no_address.to_string()))
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

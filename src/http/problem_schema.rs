@@ -38,6 +38,8 @@ pub(super) struct ProblemBody {
     /// Id of the payment that came with the request, or that it belongs to (`payment-used`, `payment-unknown`, and problems
     /// of calls that were paid).
     payment: Option<String>,
+    /// Place of the fault in the text of the statement, in bytes (`sql-error`). Absent if SQLite does not know it.
+    offset: Option<u64>,
     /// Name of the header that is not valid (`invalid-header`).
     header: Option<String>,
     /// Scope that the token lacks (`missing-scope`).
@@ -62,6 +64,8 @@ pub(super) struct ProblemBody {
     lock: Option<String>,
     /// Fence of the guard that does not hold (`stale-fence`).
     fence: Option<i64>,
+    /// Whose allowance is used up: `token` or `grant` (`allowance-exceeded`).
+    holder: Option<String>,
     /// Status of the job (`job-not-running`, `job-not-pending`).
     job_status: Option<Status>,
     /// Dimensions of the vector of the query (`dimension-mismatch`).

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::budget::Held;
-use crate::call::{Answer, Created};
+use crate::call::{Answer, Created, FileAnswer};
 use crate::problem::{Code, PROBLEM_JSON, Problem};
 use crate::telemetry::{self, because};
 
@@ -57,6 +57,20 @@ impl MessageBody for LargeBody {
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let count = self.rest.len().min(CHUNK_BYTES);
         Poll::Ready((count > 0).then(|| Ok(self.rest.split_to(count))))
+    }
+}
+
+/// 200 with the file.
+impl Responder for FileAnswer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let name = format!("attachment; filename=\"{}\"", self.name);
+        HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .insert_header((header::CONTENT_DISPOSITION, name))
+            .content_type(self.media_type)
+            .body(LargeBody { rest: self.bytes.into(), _held: self.held })
     }
 }
 

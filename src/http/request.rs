@@ -93,12 +93,18 @@ fn parse<M: Operation>(
     empty: &[Cow<'static, str>],
     body: Option<&[u8]>,
 ) -> Result<M, Problem> {
+    let mut track = serde_path_to_error::Track::new();
+    if M::SPEC.takes_file.is_some() {
+        let file = serde::de::value::BorrowedBytesDeserializer::new(body.unwrap_or_default());
+        let members = serde::de::value::MapDeserializer::new(std::iter::once(("file", file)));
+        let parsed = M::deserialize(serde_path_to_error::Deserializer::new(members, &mut track));
+        return parsed.map_err(|error: serde::de::value::Error| refusal(&error.to_string(), &track.path(), true));
+    }
     if let Some(body) = body.filter(|body| !M::SPEC.takes_nul && has_nul_escape(body)) {
         // Malformed JSON is reported first.
         let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
         return Err(if well_formed { Problem::new(Code::InvalidText) } else { Problem::new(Code::InvalidJson) });
     }
-    let mut track = serde_path_to_error::Track::new();
     let parsed = match body.filter(|body| !body.is_empty()) {
         None => {
             let members = Parsed { parameters, empty };

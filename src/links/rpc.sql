@@ -141,6 +141,7 @@ declare
   v_referrer text := p_params->>'referrer';
   v_country text := p_params->>'country';
   v_browser text := p_params->>'browser';
+  v_is_full boolean := rpc.quota_problem(p_payer, 'clicks') is not null;
   v_url text;
   v_clicks bigint;
 begin
@@ -152,10 +153,7 @@ begin
   if found then
     insert into tenant.clicks (payer, slug, clicked_at, id, referrer, country, browser, bot)
       select p_payer, v_slug, v_now, v_id, v_referrer, v_country, v_browser, v_bot
-        where not exists (
-          select
-            from tenant.full_primitives
-            where payer = p_payer and primitive = 'clicks');
+        where not v_is_full;
     return json_build_object('ok', json_build_object('url', v_url, 'recorded', not v_bot, 'clicks', v_clicks));
   end if;
   select clicks into v_clicks

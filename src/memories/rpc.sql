@@ -20,6 +20,14 @@ as $$
   select octet_length(p_memory.content) + octet_length(p_memory.metadata::text)
 $$;
 
+-- The size of a memory, to tell whether it grows.
+create function rpc.memory_size(p_memory tenant.memories) returns integer
+language sql stable
+as $$
+  select rpc.memory_bytes(p_memory) + octet_length(p_memory.namespace)
+    + octet_length(array_to_string(p_memory.tags, '')) + 4 * p_memory.dimensions
+$$;
+
 -- Updates the counts of a space and returns it.
 --   p_memories  change of the number of memories
 --   p_places    number of vectors that are written
@@ -161,19 +169,16 @@ as $$
 #variable_conflict use_column
 declare
   v_problem json := rpc.quota_problem(p_payer, 'memories');
-  v_given jsonb;
-  v_id text;
-  v_bytes bigint;
+  v_new tenant.memories;
+  v_size integer;
 begin
   for i in 0 .. case when v_problem is null then -1 else jsonb_array_length(p_memories) - 1 end loop
-    v_given := p_memories->i;
-    v_id := v_given->>'id';
-    select rpc.memory_bytes(memories) + 4 * dimensions into v_bytes
+    v_new := jsonb_populate_record(null::tenant.memories, p_memories->i);
+    v_new.dimensions := coalesce(public.vector_dims(v_new.embedding), 0);
+    select rpc.memory_size(memories) into v_size
       from tenant.memories
-      where payer = p_payer and id = v_id;
-    if not found or octet_length(v_given->>'content') + octet_length((v_given->'metadata')::text)
-      + coalesce(4 * public.vector_dims((v_given->>'embedding')::public.vector), 0) > v_bytes
-    then
+      where payer = p_payer and id = v_new.id;
+    if not found or rpc.memory_size(v_new) > v_size then
       return v_problem;
     end if;
   end loop;
@@ -316,7 +321,7 @@ begin
     v_memory.dimensions := coalesce(public.vector_dims(v_memory.embedding), 0);
     v_memory.is_made := p_params->>'isMade';
   end if;
-  if rpc.memory_bytes(v_memory) + 4 * v_memory.dimensions > rpc.memory_bytes(v_old) + 4 * v_old.dimensions then
+  if rpc.memory_size(v_memory) > rpc.memory_size(v_old) then
     v_problem := rpc.quota_problem(p_payer, 'memories');
     if v_problem is not null then
       return v_problem;

@@ -9,7 +9,7 @@ mod operator;
 mod prices;
 
 pub use meter::{Meter, Metered};
-pub use operator::{Account, Fault, accounts, faults, give};
+pub use operator::{Account, Fault, Gift, accounts, faults, give};
 pub(crate) use operator::{as_payer, asset_name};
 pub use prices::{AssetPrices, Price, Prices, Tier};
 

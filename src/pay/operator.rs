@@ -49,7 +49,21 @@ pub(crate) async fn as_payer<'a>(
     Ok(transaction)
 }
 
-/// Gives a payer credit, once for each `reference`. Answers whether it was given now.
+/// What became of a gift.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gift {
+    /// It was given now.
+    Given,
+    /// The payer has a gift with this reference already.
+    Earlier {
+        /// The asset, `<network>/<id>`.
+        asset: String,
+        /// Its amount, in the smallest unit.
+        amount: i64,
+    },
+}
+
+/// Gives a payer credit, once for each `reference`.
 ///
 /// # Errors
 /// Those of the database.
@@ -59,9 +73,9 @@ pub async fn give(
     asset: &Asset,
     amount: i64,
     reference: &str,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Gift> {
     let mut transaction = as_payer(admin, payer).await?;
-    let given = sqlx::query_scalar("select rpc.add_credit($1, $2::uuid, $3, $4, 'operator', $5)")
+    let is_given: bool = sqlx::query_scalar("select rpc.add_credit($1, $2::uuid, $3, $4, 'operator', $5)")
         .bind(payer.as_str())
         .bind(Uuid::now_v7().to_string())
         .bind(asset_name(asset))
@@ -69,8 +83,17 @@ pub async fn give(
         .bind(reference)
         .fetch_one(&mut *transaction)
         .await?;
+    let gift = match is_given {
+        true => Gift::Given,
+        false => {
+            let find = "select asset, amount from tenant.ledger where payer = $1 and reference = $2";
+            let find = sqlx::query_as(find).bind(payer.as_str()).bind(reference);
+            let (asset, amount) = find.fetch_one(&mut *transaction).await?;
+            Gift::Earlier { asset, amount }
+        }
+    };
     transaction.commit().await?;
-    Ok(given)
+    Ok(gift)
 }
 
 /// The accounts of the ledger. The amounts of each asset sum up to zero.

@@ -14,7 +14,7 @@ use crate::json::read_members;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::telemetry::because;
-use crate::turn::{Access, Batching, Command, Turns};
+use crate::turn::{Access, Batching, Command, Origin, Turns};
 
 /// What became of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -181,7 +181,7 @@ impl Records {
             conditions,
             vector: None,
             weight: 1,
-            is_visit: false,
+            origin: Origin::Payer,
             price: None,
         };
         let result = self.0.dispatch(payer.clone(), command).await.map_err(Problem::from)?;

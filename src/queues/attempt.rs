@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::limits::ERROR_BYTES_MAX;
-use super::spec::{BY_LEASE, ID, check_size, wake_poppers, write};
+use super::spec::{ID, check_size, wake_poppers, write};
 use super::types::{DelayMs, Id, Job, LeaseMs};
 use crate::call::{Context, Method, Ref, Spec, method};
 use crate::json::Json;
@@ -40,7 +40,7 @@ impl Method for CompleteJob {
     type Output = Job;
     const SPEC: Spec = write("completeJob")
         .primitive(Primitive::Jobs)
-        .names(BY_LEASE)
+        .by_lease()
         .with_run()
         .problems(&[Code::NotFound, Code::LeaseLost, Code::JobNotRunning, Code::QuotaExceeded])
         .refs(&[ID, LEASE, ("result", "null")]);
@@ -87,12 +87,8 @@ pub struct FailJob {
 
 impl Method for FailJob {
     type Output = Job;
-    const SPEC: Spec = write("failJob")
-        .primitive(Primitive::Jobs)
-        .names(BY_LEASE)
-        .problems(NOT_RUNNING)
-        .refs(&[ID, LEASE])
-        .takes_nul();
+    const SPEC: Spec =
+        write("failJob").primitive(Primitive::Jobs).by_lease().problems(NOT_RUNNING).refs(&[ID, LEASE]).takes_nul();
 
     fn after_commit(&self, job: &mut Job, _: &Site) -> Option<Wake> {
         wake_poppers(&job.queue, 1)
@@ -130,4 +126,4 @@ pub struct ExtendJob {
     pub lease_ms: LeaseMs,
 }
 
-method!(ExtendJob => Job, write("extendJob").names(BY_LEASE).problems(NOT_RUNNING).refs(&[ID, LEASE]));
+method!(ExtendJob => Job, write("extendJob").by_lease().problems(NOT_RUNNING).refs(&[ID, LEASE]));

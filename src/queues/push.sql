@@ -186,28 +186,21 @@ declare
   v_is_known boolean;
   v_before tenant.queues;
   v_pushed json[];
-  v_problem json;
+  v_problem json := rpc.quota_problem(p_payer, 'jobs');
 begin
   if rpc.is_too_large(v_payload) then
     return rpc.too_large();
   elsif p_params ?| '{dedupKey,group,delayMs,runAt}' then
     v_pushed := rpc.push(p_payer, v_name, jsonb_build_array(p_params));
     return case when v_pushed is null then rpc.push_problem(p_payer) else json_build_object('ok', v_pushed[1]) end;
+  elsif v_problem is not null then
+    return v_problem;
   end if;
-  -- The quota is checked in the same statement, which costs less than one more.
   update tenant.queues
     set last_place = last_place + 1
     where payer = p_payer and queue = v_name
-      and not exists (
-        select
-          from tenant.full_primitives
-          where payer = p_payer and primitive = 'jobs')
     returning queue, last_place, v_rank = any (ranks) into v_queue, v_place, v_is_known;
   if not found then
-    v_problem := rpc.quota_problem(p_payer, 'jobs');
-    if v_problem is not null then
-      return v_problem;
-    end if;
     v_place := 1;
     v_is_known := true;
     v_due_at := v_now + {{queue_visited}};

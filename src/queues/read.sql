@@ -80,9 +80,10 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
--- The status of a queue. It counts expired leases and due delayed jobs as the next call will change them.
+-- The status of a queue, in one snapshot. It counts expired leases and due delayed jobs as the next call will change
+-- them.
 create function rpc.queue_counts(p_payer text, p_queue text, p_now timestamptz) returns json
-language plpgsql
+language plpgsql stable
 as $$
 #variable_conflict use_column
 declare

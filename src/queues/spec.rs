@@ -12,8 +12,6 @@ pub(super) const ID: Ref = ("id", "\"00000000-0000-0000-0000-000000000000\"");
 
 /// The parameters that are names.
 pub(super) const QUEUE: &[&str] = &["queue"];
-/// None: the lease of the job, a secret from its queue, says enough.
-pub(super) const BY_LEASE: &[&str] = &[];
 
 pub(super) const fn write(name: &'static str) -> Spec {
     Spec::write(name).scope(Scope::QueuesWrite)

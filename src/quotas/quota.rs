@@ -38,6 +38,12 @@ impl Default for Quotas {
 }
 
 impl Quotas {
+    /// Whether one of them is used up.
+    #[must_use]
+    pub fn are_reached(&self, rows: i64, bytes: i64) -> bool {
+        self.rows.is_some_and(|max| rows >= max) || self.bytes.is_some_and(|max| bytes >= max)
+    }
+
     /// Whether nothing has a maximum.
     #[must_use]
     pub fn are_off(&self) -> bool {

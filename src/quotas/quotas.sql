@@ -1,7 +1,7 @@
 -- Quotas. Installed as payerbase_rpc; runs in a turn, which holds the payer's lock.
 
--- The problem of a call that adds to a primitive of which the payer has as much as it may have. NULL if it may add.
-create function rpc.quota_problem(p_payer text, p_primitive text) returns json
+-- The problem of a call that adds to a full primitive; NULL if it is not full.
+create function rpc.quota_problem_of_full(p_payer text, p_primitive text) returns json
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -18,8 +18,22 @@ begin
   return rpc.problem('quota-exceeded', json_build_object('limit', v_quota, 'detail', case v_unit
     when 'rows' then 'The payer has as many ' || p_primitive || ' as it may have: ' || v_quota || '.'
     else 'The ' || p_primitive || ' of the payer have as many bytes as they may have: ' || v_quota || '.'
-  end || ' Delete some, and try again after about a minute.'));
+  end || case p_primitive
+    when 'locks' then ' Free ones are deleted an hour after their lease.'
+    else ' Delete some. They are counted again within ten minutes.'
+  end));
 end $$;
+
+-- The problem of a call that adds to a primitive of which the payer has as much as it may have. NULL if it may add.
+-- Servers know which payers may have such a primitive (sweep.full_payers), and set payerbase.full in their calls
+-- (rpc.write_with_conditions), so that other calls need no look. PostgreSQL inlines this function.
+create function rpc.quota_problem(p_payer text, p_primitive text) returns json
+language sql stable
+as $$
+  select case
+    when current_setting('payerbase.full', true) = p_payer then rpc.quota_problem_of_full(p_payer, p_primitive)
+  end
+$$;
 
 -- Adds what a server has written for the payer. Returns the number of primitives.
 --   p_params  "written": per primitive its name, and the numbers of writes and bytes

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
+use super::full::FullPayers;
 use super::quota::{Primitive, Quotas};
 use crate::payer::Payer;
 
@@ -11,15 +11,11 @@ use crate::payer::Payer;
 const URGENT_PART: i64 = 100;
 /// Number of payers that are noted at once.
 const PAYERS_MAX: usize = 100_000;
-/// How long the writes of a payer that was refused are noted at once: it may be deleting.
-const REFUSED_FOR: Duration = Duration::from_mins(10);
-/// Number of payers that are remembered as refused.
-const REFUSED_MAX: usize = 10_000;
 
 /// Writes to a primitive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// About how many rows were written or deleted.
+    /// About how many rows were written or deleted. Calls that failed count too.
     pub writes: i64,
     /// Bytes of the parameters.
     pub bytes: i64,
@@ -28,17 +24,10 @@ pub struct Count {
 /// The writes of one payer.
 pub type Counts = BTreeMap<Primitive, Count>;
 
-#[derive(Default)]
-struct Payers {
-    written: HashMap<Payer, Counts>,
-    /// Payers that were refused because of a quota, and when.
-    refused: HashMap<Payer, Instant>,
-}
-
 /// What this server has written since it last noted it.
 pub struct Written {
     quotas: Quotas,
-    payers: Mutex<Payers>,
+    payers: Mutex<HashMap<Payer, Counts>>,
 }
 
 impl Written {
@@ -60,41 +49,32 @@ impl Written {
             return;
         }
         let mut payers = self.payers();
-        let counts = match payers.written.get_mut(payer) {
+        let counts = match payers.get_mut(payer) {
             Some(counts) => counts,
-            None => payers.written.entry(payer.clone()).or_default(),
+            None => payers.entry(payer.clone()).or_default(),
         };
         let sum = counts.entry(primitive).or_default();
         sum.writes = sum.writes.saturating_add(count.writes);
         sum.bytes = sum.bytes.saturating_add(count.bytes);
     }
 
-    /// A call of the payer was refused because of a quota.
-    pub fn refused(&self, payer: &Payer) {
-        let mut payers = self.payers();
-        if payers.refused.len() < REFUSED_MAX || payers.refused.contains_key(payer) {
-            payers.refused.insert(payer.clone(), Instant::now());
-        }
-    }
-
-    /// Takes what must be noted now; everything if `all`.
+    /// Takes what must be noted now: much of a quota, and the writes of payers of whom something is full, which may be deletions.
+    /// Everything if `all`.
     #[must_use]
-    pub fn take(&self, all: bool) -> Vec<(Payer, Counts)> {
+    pub fn take(&self, full: &FullPayers, all: bool) -> Vec<(Payer, Counts)> {
         let mut payers = self.payers();
-        let Payers { written, refused } = &mut *payers;
-        refused.retain(|_, at| at.elapsed() < REFUSED_FOR);
-        if all || written.len() >= PAYERS_MAX {
-            return std::mem::take(written).into_iter().collect();
+        if all || payers.len() >= PAYERS_MAX {
+            return std::mem::take(&mut *payers).into_iter().collect();
         }
-        written.extract_if(|payer, counts| refused.contains_key(payer) || self.is_urgent(counts)).collect()
+        payers.extract_if(|payer, counts| self.is_much(counts) || full.contains(payer)).collect()
     }
 
-    fn is_urgent(&self, counts: &Counts) -> bool {
+    fn is_much(&self, counts: &Counts) -> bool {
         let is_much = |count: i64, quota: Option<i64>| quota.is_some_and(|quota| count >= quota / URGENT_PART);
         counts.values().any(|count| is_much(count.writes, self.quotas.rows) || is_much(count.bytes, self.quotas.bytes))
     }
 
-    fn payers(&self) -> MutexGuard<'_, Payers> {
+    fn payers(&self) -> MutexGuard<'_, HashMap<Payer, Counts>> {
         self.payers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,6 +91,10 @@ mod tests {
         Count { writes, bytes }
     }
 
+    fn no_one() -> FullPayers {
+        FullPayers::default()
+    }
+
     fn written() -> Written {
         Written::new(Quotas { rows: Some(1_000), bytes: Some(10_000) })
     }
@@ -122,12 +106,12 @@ mod tests {
         written.add(&payer(1), Primitive::Jobs, count(3, 30));
         written.add(&payer(1), Primitive::Links, count(1, 10));
         written.add(&payer(2), Primitive::Jobs, count(1, 10));
-        assert_eq!(written.take(false), []);
-        let mut taken = written.take(true);
+        assert_eq!(written.take(&no_one(), false), []);
+        let mut taken = written.take(&no_one(), true);
         taken.sort_by(|one, other| one.0.cmp(&other.0));
         let of_one = Counts::from([(Primitive::Links, count(1, 10)), (Primitive::Jobs, count(5, 50))]);
         assert_eq!(taken, [(payer(1), of_one), (payer(2), Counts::from([(Primitive::Jobs, count(1, 10))]))]);
-        assert_eq!(written.take(true), []);
+        assert_eq!(written.take(&no_one(), true), []);
     }
 
     #[test]
@@ -136,24 +120,24 @@ mod tests {
             let written = written();
             written.add(&payer(1), Primitive::Jobs, count(9, 99));
             written.add(&payer(2), Primitive::Jobs, much);
-            let payers: Vec<_> = written.take(false).into_iter().map(|(payer, _)| payer).collect();
+            let payers: Vec<_> = written.take(&no_one(), false).into_iter().map(|(payer, _)| payer).collect();
             assert_eq!(payers, [payer(2)]);
         }
     }
 
     #[test]
-    fn each_write_of_a_refused_payer_is_noted_at_once() {
-        let written = written();
-        written.refused(&payer(1));
+    fn each_write_of_a_payer_with_a_full_primitive_is_noted_at_once() {
+        let (written, full) = (written(), FullPayers::default());
+        full.replace([payer(1)].into());
         written.add(&payer(1), Primitive::Jobs, count(1, 1));
         written.add(&payer(2), Primitive::Jobs, count(1, 1));
-        assert_eq!(written.take(false), [(payer(1), Counts::from([(Primitive::Jobs, count(1, 1))]))]);
+        assert_eq!(written.take(&full, false), [(payer(1), Counts::from([(Primitive::Jobs, count(1, 1))]))]);
     }
 
     #[test]
     fn without_quotas_nothing_is_counted() {
         let written = Written::new(Quotas { rows: None, bytes: None });
         written.add(&payer(1), Primitive::Jobs, count(1, 1));
-        assert_eq!(written.take(true), []);
+        assert_eq!(written.take(&no_one(), true), []);
     }
 }

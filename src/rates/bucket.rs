@@ -29,7 +29,7 @@ pub struct Bucket {
     full_at: u64,
     /// The units that other servers do not know of, as the time in which they come back.
     unshared: u64,
-    /// When the first of it was taken.
+    /// The time at which the sum reached a hundredth of the burst. Before that: the time of the last unit.
     unshared_since: u64,
 }
 
@@ -38,7 +38,7 @@ pub struct Bucket {
 pub struct Unshared {
     /// The time in which it comes back.
     pub(super) taken: u64,
-    /// How long ago the first of it was taken.
+    /// The time since the sum reached a hundredth of the burst.
     pub(super) age: u64,
 }
 
@@ -70,14 +70,24 @@ impl Bucket {
         }
     }
 
-    /// Notes that other servers do not know of these units. Whether it is the first note since they were told.
+    /// Adds units of which other servers do not know. Returns whether the key has to be queued now: the sum has reached a
+    /// hundredth of the burst. Units that have come back count too, because other servers may have taken them.
     pub(super) fn note(&mut self, rate: Rate, cost: u32, now: u64) -> bool {
-        let is_first = self.unshared == 0;
-        if is_first {
+        let was_queued = self.is_queued(rate);
+        if !was_queued {
+            if now.saturating_sub(self.unshared_since) >= rate.fill_ns() {
+                // The key was full again, whatever other servers took.
+                self.unshared = 0;
+            }
             self.unshared_since = now;
         }
         self.unshared = self.unshared.saturating_add(rate.cost_ns(cost));
-        is_first
+        !was_queued && self.is_queued(rate)
+    }
+
+    /// Whether other servers will be told.
+    fn is_queued(&self, rate: Rate) -> bool {
+        self.unshared > 0 && self.unshared >= rate.told_ns()
     }
 
     /// Other servers will not be told of what was taken.
@@ -90,13 +100,13 @@ impl Bucket {
         Unshared { taken: std::mem::take(&mut self.unshared), age: now.saturating_sub(self.unshared_since) }
     }
 
-    /// Other servers were not told: they will be, of what has not come back by then. Whether the key has to be queued
-    /// for that.
-    pub(super) fn give_back(&mut self, unshared: Unshared, now: u64) -> bool {
-        let is_queued = self.unshared > 0;
+    /// Takes back units of which other servers could not be told, without those that have come back. Returns whether the key
+    /// has to be queued now.
+    pub(super) fn give_back(&mut self, rate: Rate, unshared: Unshared, now: u64) -> bool {
+        let was_queued = self.is_queued(rate);
         let taken = self.unshared.saturating_add(unshared.taken).min(self.full_at.saturating_sub(now));
         (self.unshared, self.unshared_since) = (taken, now);
-        !is_queued && taken > 0
+        !was_queued && self.is_queued(rate)
     }
 
     /// All servers together took so much that at `asked` the key was full only after `reset`.

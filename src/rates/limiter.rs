@@ -180,7 +180,10 @@ mod tests {
         limiter.start_sharing();
         let entry = Arc::new(Entry::default());
         let queue = || {
-            entry.lock().note(rate(), 1, 0);
+            let mut bucket = entry.lock();
+            bucket.take(rate(), 1, 0);
+            bucket.note(rate(), 1, 0);
+            drop(bucket);
             limiter.queue((key(0), Arc::clone(&entry)));
             entry.lock().draw_unshared(0).taken
         };

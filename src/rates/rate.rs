@@ -68,6 +68,11 @@ impl Rate {
         self.period_ns.saturating_mul(self.burst.into())
     }
 
+    /// What was taken is told to other servers once it comes back in this time: a hundredth of the burst.
+    pub(super) fn told_ns(self) -> u64 {
+        self.fill_ns() / 100
+    }
+
     /// The time in which so many units come back. A cost above the burst counts as the burst.
     pub(super) fn cost_ns(self, cost: u32) -> u64 {
         self.period_ns.saturating_mul(cost.min(self.burst).into())

@@ -1,8 +1,9 @@
 //! Sharing: the servers that use the same Redis tell each other what they let through.
 //!
 //! Every [`INTERVAL`] this server adds what it took to the shared time at which a key is full, and takes over that time
-//! for its own decisions. No request waits for it. A server learns of a key only when it takes something of it itself.
-//! So at most the burst per server is let through too much in an interval.
+//! for its own decisions. No request waits for it. A server tells of a key, and learns of it, only when it has itself taken a
+//! hundredth of the burst. So at most the burst per server is let through too much in an interval, and a hundredth of it
+//! besides.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use crate::redis::{Redis, RedisFailure, Script};
 const PREFIX: &str = "payerbase:rate";
 /// How often the servers tell each other.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Redis is asked after this time at the latest, so that its loss is noticed without anything to tell.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Pause after Redis failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Keys in one round trip. Redis does nothing else in the meantime, about 5 milliseconds.
@@ -55,6 +58,8 @@ struct Sharing {
     script: Script,
     errors: Counter,
     is_lost: bool,
+    /// When Redis was last asked.
+    asked: Option<Instant>,
 }
 
 /// What Redis is told about a key.
@@ -85,7 +90,8 @@ impl<'a> Told<'a> {
     }
 
     fn give_back(self, now: Instant) {
-        let must_queue = self.queued.1.lock().give_back(self.unshared, self.limiter.since_start(now));
+        let must_queue =
+            self.queued.1.lock().give_back(self.limiter.rate(), self.unshared, self.limiter.since_start(now));
         if must_queue {
             self.limiter.queue(self.queued);
         }
@@ -94,20 +100,21 @@ impl<'a> Told<'a> {
 
 impl Sharing {
     fn new(redis: Redis, errors: Counter) -> Self {
-        Self { redis, script: Script::new(include_str!("share.lua")), errors, is_lost: false }
+        Self { redis, script: Script::new(include_str!("share.lua")), errors, is_lost: false, asked: None }
     }
 
     /// Tells Redis what was taken since. Whether Redis has answered. Without anything to tell it is not asked, unless it
-    /// was lost.
+    /// was lost, or was not asked for a while.
     async fn round(&mut self, limiters: &[Arc<Limiter>]) -> bool {
         let mut queued = limiters
             .iter()
             .flat_map(|limiter| limiter.drain_queue().into_iter().map(move |queued| (limiter.as_ref(), queued)));
+        let is_silent = self.asked.is_none_or(|asked| asked.elapsed() >= SILENCE_MAX);
         let mut was_told = false;
         let told = loop {
             let asked = Instant::now();
             let batch: Vec<_> = queued.by_ref().take(BATCH_MAX).collect();
-            if batch.is_empty() && (was_told || !self.is_lost) {
+            if batch.is_empty() && (was_told || !(self.is_lost || is_silent)) {
                 break Ok(());
             }
             let batch: Vec<_> =
@@ -115,6 +122,7 @@ impl Sharing {
             let calls: Vec<_> = batch.iter().map(Told::call).collect();
             let told = self.redis.run(&self.script, &calls).await;
             was_told = true;
+            self.asked = Some(asked);
             if let Err(failure) = settle(batch, told) {
                 break Err(failure);
             }

@@ -46,6 +46,24 @@ begin
   end loop;
 end $$;
 
+-- The payers of the next pages that are put aside, each with its last write in the stretch. A payer is due if one of
+-- them is too old. A write may have more pages than a stretch: they are as old as those in it.
+create function sweep.sql(p_payer text, p_key text, p_keep_ms bigint) returns table (payer text, key text, due boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select payer, max(stage::text collate "C"), bool_or(created_at <= clock_timestamp() - {{sql_staged_kept}})
+    from (
+      select payer, stage, created_at
+        from tenant.sql_staged
+        where (payer, stage) > (p_payer, coalesce(nullif(p_key, ''), '00000000-0000-0000-0000-000000000000')::uuid)
+        order by payer, stage
+        limit {{walk_rows}}
+    ) stretch
+    group by payer
+    order by payer
+$$;
+
 -- The payers of the next queues, each with its last queue in the stretch. A payer is due if one of its queues is due.
 create function sweep.queues(p_payer text, p_key text, p_keep_ms bigint)
 returns table (payer text, key text, due boolean)
@@ -367,12 +385,20 @@ as $$
     order by payer, primitive
 $$;
 
+-- The payers of whom a primitive is full.
+create function sweep.full_payers() returns setof text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select distinct payer from tenant.full_primitives
+$$;
+
 grant execute on function
   sweep.backlog(text, text), sweep.lead(text, integer),
   sweep.jobs(text, text, bigint), sweep.queues(text, text, bigint),
   sweep.locks(text, text, bigint), sweep.idempotency(text, text, bigint), sweep.links(text, text, bigint),
   sweep.slugs(text, text, bigint), sweep.memories(text, text, bigint), sweep.graphs(text, text, bigint),
   sweep.rewording(text, text, bigint), sweep.credit(text, text, bigint),
-  sweep.payments(text, text, bigint), sweep.unknown_payments(),
-  sweep.usage(text, text, bigint, bigint)
+  sweep.payments(text, text, bigint), sweep.sql(text, text, bigint), sweep.unknown_payments(),
+  sweep.usage(text, text, bigint, bigint), sweep.full_payers()
   to payerbase_app;

@@ -29,14 +29,6 @@ struct Measurement {
     after: Option<Value>,
 }
 
-/// What comes after a step.
-enum Step {
-    /// The primitive has more rows.
-    More(Measurement),
-    /// The measurement is saved.
-    Saved,
-}
-
 /// The measurements of a leader.
 pub(super) struct Measurements {
     /// The payer and the primitive of the last row of the walk.
@@ -65,7 +57,7 @@ impl Measurements {
     ) -> sqlx::Result<(u64, Vec<Problem>)> {
         let (mut saved, mut problems) = (0, Vec::new());
         while Instant::now() < until {
-            let Some(measurement) = self.due.pop_front() else {
+            let Some(mut measurement) = self.due.pop_front() else {
                 if self.walk(database, engine.written().quotas()).await? {
                     break;
                 }
@@ -73,12 +65,13 @@ impl Measurements {
             };
             let started = Instant::now();
             match measurement.step(engine).await {
-                Ok(Step::More(measurement)) => {
+                Ok(true) => saved += 1,
+                Ok(false) => {
                     self.due.push_front(measurement);
                     // Pauses as long as it worked.
                     tokio::time::sleep(started.elapsed()).await;
                 }
-                Ok(Step::Saved) => saved += 1,
+                // The walk finds it again.
                 Err(problem) => problems.push(problem),
             }
         }
@@ -118,21 +111,26 @@ impl Measurements {
 }
 
 impl Measurement {
-    /// Reads the next rows. After the last ones, saves the sums.
-    async fn step(mut self, engine: &Arc<Engine>) -> Result<Step, Problem> {
-        let Some(tenant) = tenant(engine, &self.payer) else { return Ok(Step::Saved) };
+    /// Reads the next rows. After the last ones, saves the sums. Returns whether they are saved.
+    async fn step(&mut self, engine: &Arc<Engine>) -> Result<bool, Problem> {
+        let Some(tenant) = tenant(engine, &self.payer) else { return Ok(true) };
         let measure = MeasureRows { primitive: self.primitive, after: self.after.take() };
         let MeasuredRows { rows, bytes, after } = tenant.call(Request::of(measure)).await?.output;
         self.rows += rows;
         self.bytes += bytes;
         self.after = after;
         if self.after.is_some() {
-            return Ok(Step::More(self));
+            return Ok(false);
         }
-        let Quotas { rows: rows_max, bytes: bytes_max } = engine.written().quotas();
-        let Self { primitive, writes, written_bytes, rows, bytes, .. } = self;
+        let quotas = engine.written().quotas();
+        if quotas.are_reached(self.rows, self.bytes) {
+            // This server need not read the list to know it.
+            engine.full().insert(tenant.payer().clone());
+        }
+        let Quotas { rows: rows_max, bytes: bytes_max } = quotas;
+        let Self { primitive, writes, written_bytes, rows, bytes, .. } = *self;
         let save = SaveUsage { primitive, rows, bytes, rows_max, bytes_max, writes, written_bytes };
         tenant.call(Request::of(save)).await?;
-        Ok(Step::Saved)
+        Ok(true)
     }
 }

@@ -30,10 +30,15 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<NoteRefusals>(),
     Entry::of::<MeasureRows>(),
     Entry::of::<SaveUsage>(),
+    Entry::of::<SweepSql>(),
 ];
 
+const fn free(spec: Spec) -> Spec {
+    spec.by_sweeper().tier(Tier::Free)
+}
+
 const fn sweep(name: &'static str) -> Spec {
-    Spec::write(name).weight(100).tier(Tier::Free)
+    free(Spec::write(name)).weight(100)
 }
 
 /// Applies expired leases and due jobs, and deletes queues without jobs.
@@ -53,6 +58,12 @@ method!(SweepJobs => u64, sweep("sweepJobs").primitive(Primitive::Jobs));
 pub(super) struct SweepLocks {}
 
 method!(SweepLocks => u64, sweep("sweepLocks").primitive(Primitive::Locks));
+
+/// Deletes pages that were put aside for writes that did not happen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SweepSql {}
+
+method!(SweepSql => u64, sweep("sweepSql"));
 
 /// Deletes idempotency records that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,7 +102,7 @@ method!(SweepLinks => u64, sweep("sweepLinks").primitive(Primitive::Clicks));
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct UnwordedMemories {}
 
-method!(UnwordedMemories => Option<Unworded>, Spec::slow_read("unwordedMemories").tier(Tier::Free));
+method!(UnwordedMemories => Option<Unworded>, free(Spec::slow_read("unwordedMemories")));
 
 /// The next memories to make the words of again. None at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -150,7 +161,7 @@ pub(super) struct AddWritten {
     pub written: Vec<WrittenPart>,
 }
 
-method!(AddWritten => u64, Spec::write("addWritten").tier(Tier::Free));
+method!(AddWritten => u64, free(Spec::write("addWritten")));
 
 /// What was written to a primitive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -166,7 +177,7 @@ pub(super) struct NoteRefusals {
     pub refused: Vec<Refused>,
 }
 
-method!(NoteRefusals => u64, Spec::write("noteRefusals").tier(Tier::Free));
+method!(NoteRefusals => u64, free(Spec::write("noteRefusals")));
 
 /// Counts the next rows of a primitive and their bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,7 +187,7 @@ pub(super) struct MeasureRows {
     pub after: Option<Value>,
 }
 
-method!(MeasureRows => MeasuredRows, Spec::slow_read("measureRows").tier(Tier::Free));
+method!(MeasureRows => MeasuredRows, free(Spec::slow_read("measureRows")));
 
 /// A step of a measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -201,4 +212,4 @@ pub(super) struct SaveUsage {
     pub written_bytes: i64,
 }
 
-method!(SaveUsage => u64, Spec::write("saveUsage").tier(Tier::Free));
+method!(SaveUsage => u64, free(Spec::write("saveUsage")));

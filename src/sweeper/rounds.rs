@@ -10,10 +10,10 @@ use super::backlog::Backlog;
 use super::measure::Measurements;
 use super::methods::{
     GrowGraph, PostUsage, RewordMemories, SaveUsage, SweepIdempotency, SweepJobs, SweepLinks, SweepLocks,
-    SweepMemories, SweepQueues, Unworded, UnwordedMemories,
+    SweepMemories, SweepQueues, SweepSql, Unworded, UnwordedMemories,
 };
 use super::metrics::Metrics;
-use super::notes::Notes;
+use super::notes::{Notes, read_full};
 use super::tenant::tenant;
 use super::walk::{Row, SWEPT_IN_ROUNDS, Sweepable, Walk, millis};
 use crate::call::{Engine, Method, Request};
@@ -86,6 +86,7 @@ impl Sweeper {
     /// the round.
     pub async fn run(&mut self) {
         let mut pause = self.settings.interval;
+        self.read_full().await;
         loop {
             tokio::time::sleep(pause).await;
             let started = Instant::now();
@@ -101,6 +102,7 @@ impl Sweeper {
             for (method, problem) in self.notes.note(&self.engine).await {
                 self.refused(&problem, method);
             }
+            self.read_full().await;
             if self.leads
                 && let Err(error) = self.grow(started + self.settings.interval).await
             {
@@ -116,6 +118,13 @@ impl Sweeper {
             {
                 self.failed(&error, "the measurement of quotas").await;
             }
+        }
+    }
+
+    /// Reads the list of full payers.
+    async fn read_full(&mut self) {
+        if let Err(error) = read_full(&self.database, &self.engine).await {
+            self.failed(&error, "the list of full payers").await;
         }
     }
 
@@ -245,6 +254,7 @@ impl Sweeper {
             }
             Sweepable::Slugs => self.free(payer, key).await?,
             Sweepable::Memories => self.sweep(payer, &SweepMemories {}).await,
+            Sweepable::Sql => self.sweep(payer, &SweepSql {}).await,
             Sweepable::Credit => self.sweep(payer, &PostUsage::new()).await,
             Sweepable::Payments => {
                 // Networks are slow: it is done in the background.

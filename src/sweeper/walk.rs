@@ -16,6 +16,7 @@ pub(super) enum Sweepable {
     Memories,
     Credit,
     Payments,
+    Sql,
     Graphs,
     Words,
 }
@@ -33,6 +34,7 @@ impl Sweepable {
             Self::Memories => "memories",
             Self::Credit => "credit",
             Self::Payments => "payments",
+            Self::Sql => "sql",
             Self::Graphs => "graphs",
             Self::Words => "words",
         }
@@ -40,7 +42,7 @@ impl Sweepable {
 }
 
 /// The kinds that a round sweeps. Graphs grow and words are made again between the rounds.
-pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 9] = [
+pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 10] = [
     Sweepable::Queues,
     Sweepable::Jobs,
     Sweepable::Locks,
@@ -50,6 +52,7 @@ pub(super) const SWEPT_IN_ROUNDS: [Sweepable; 9] = [
     Sweepable::Memories,
     Sweepable::Credit,
     Sweepable::Payments,
+    Sweepable::Sql,
 ];
 
 /// A row of a stretch, or the last row of it.
@@ -84,6 +87,7 @@ impl Walk {
             Sweepable::Memories => "select payer, key, due from sweep.memories($1, $2, $3)",
             Sweepable::Credit => "select payer, key, due from sweep.credit($1, $2, $3)",
             Sweepable::Payments => "select payer, key, due from sweep.payments($1, $2, $3)",
+            Sweepable::Sql => "select payer, key, due from sweep.sql($1, $2, $3)",
             Sweepable::Graphs => "select payer, key, due from sweep.graphs($1, $2, $3)",
             Sweepable::Words => "select payer, key, due from sweep.rewording($1, $2, $3)",
         };

@@ -42,7 +42,7 @@ pub struct CreateGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
     pub lifetime_ms: Option<TokenMs>,
-    /// Methods that the grantee may call, by `operationId`, 1 to 100. Default: the methods of the calling token.
+    /// Methods that the grantee may call, by `operationId`, 1 to 100. `scopes` must allow each. Default: the methods of the calling token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 100, example = json!(["pushJob"]))]
     pub methods: Option<Vec<String>>,
@@ -84,7 +84,7 @@ impl Method for CreateGrant {
             return Err(invalid("/allowance/spend", "must be absent: the grantee pays"));
         }
         let wish = Wish { methods: self.methods.take(), prefix: self.prefix.take(), allowance: self.allowance.take() };
-        let narrowed = narrow(by, wish, context)?;
+        let narrowed = narrow(by, &self.scopes, wish, context)?;
         (self.methods, self.prefix, self.allowance) = (narrowed.methods, narrowed.prefix, narrowed.allowance);
         self.secret = Secret::generate(&by.token);
         Ok(())

@@ -1,6 +1,6 @@
 //! The limits that a caller wishes for a token: never wider than those of its own token.
 
-use crate::auth::{Allowance, TokenLimits, TokenRights};
+use crate::auth::{Allowance, Scope, TokenLimits, TokenRights};
 use crate::call::{Context, Entry};
 use crate::name::Name;
 use crate::problem::{Code, Problem};
@@ -16,11 +16,17 @@ pub(super) struct Wish {
 }
 
 /// Completes a wish with the limits of the token that asks, and checks that they allow it.
+///   scopes  of the new token
 ///
 /// # Errors
 /// `invalid-value`
-pub(super) fn narrow(by: &TokenRights, mut wish: Wish, context: &Context<'_>) -> Result<Wish, Problem> {
-    check_methods(&by.limits, wish.methods.as_deref(), context.methods)?;
+pub(super) fn narrow(
+    by: &TokenRights,
+    scopes: &[Scope],
+    mut wish: Wish,
+    context: &Context<'_>,
+) -> Result<Wish, Problem> {
+    check_methods(&by.limits, scopes, wish.methods.as_deref(), context.methods)?;
     if let (Some(prefix), Some(own)) = (&wish.prefix, &by.limits.prefix)
         && !by.limits.allows_name(prefix.as_str())
     {
@@ -44,14 +50,25 @@ fn invalid(pointer: &str, detail: String) -> Problem {
     Problem::new(Code::InvalidValue).field(pointer, detail)
 }
 
-fn check_methods(by: &TokenLimits, wished: Option<&[String]>, known: &[Entry]) -> Result<(), Problem> {
+fn check_methods(
+    by: &TokenLimits,
+    scopes: &[Scope],
+    wished: Option<&[String]>,
+    known: &[Entry],
+) -> Result<(), Problem> {
     let Some(methods) = wished else { return Ok(()) };
     if methods.is_empty() || methods.len() > METHODS_MAX {
         return Err(invalid("/methods", format!("must be 1 to {METHODS_MAX} methods")));
     }
-    let is_known = |name: &String| known.iter().any(|entry| entry.spec.name == name);
-    if let Some(unknown) = methods.iter().position(|name| !is_known(name)) {
-        return Err(invalid(&format!("/methods/{unknown}"), "must be the operationId of a method".to_owned()));
+    for (place, name) in methods.iter().enumerate() {
+        let pointer = format!("/methods/{place}");
+        let Some(entry) = known.iter().find(|entry| entry.spec.name == name) else {
+            return Err(invalid(&pointer, "must be the operationId of a method".to_owned()));
+        };
+        let needed = entry.spec.scope.filter(|needed| !scopes.iter().any(|scope| scope.allows(*needed)));
+        if let Some(needed) = needed {
+            return Err(invalid(&pointer, format!("needs the scope `{}`, which is not in `scopes`", needed.as_str())));
+        }
     }
     match methods.iter().position(|name| !by.allows_method(name)) {
         Some(other) => {
@@ -71,7 +88,14 @@ fn check_allowance(allowance: &mut Allowance, context: &Context<'_>) -> Result<(
     for (place, spend) in allowance.spend.iter_mut().flatten().enumerate() {
         let pointer = |member: &str| format!("/allowance/spend/{place}/{member}");
         let asset = context.prices.asset(&spend.network, &spend.asset);
-        let asset = asset.ok_or_else(|| invalid(&pointer("asset"), "must be an asset of this server".to_owned()))?;
+        let asset = asset.ok_or_else(|| {
+            let assets = context.prices.assets();
+            let detail = match assets.is_empty() {
+                true => "must be absent: the calls of this server are free".to_owned(),
+                false => format!("must be an asset of this server, with its network: `{}`", assets.join("`, `")),
+            };
+            invalid(&pointer("asset"), detail)
+        })?;
         if spend.units().is_none() {
             return Err(invalid(&pointer("amount"), format!("must be digits, 1 to {}", i64::MAX)));
         }

@@ -52,7 +52,8 @@ pub struct CreateToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 60000, maximum = 31622400000_i64, example = 3600000)]
     pub lifetime_ms: Option<TokenMs>,
-    /// Methods that the token may call, by `operationId`, 1 to 100. Each must be allowed for the calling token. `getMe`,
+    /// Methods that the token may call, by `operationId`, 1 to 100. Each must be allowed for the calling token, and by
+    /// `scopes`. `getMe`,
     /// `topUp`, and rotating or revoking the token itself are always allowed. Default: the methods of the calling token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 100, example = json!(["pushJob"]))]
@@ -83,7 +84,7 @@ impl Method for CreateToken {
         let scopes = self.scopes.get_or_insert_with(|| rights.scopes.clone());
         scopes.iter().try_for_each(|scope| context.require(*scope))?;
         let wish = Wish { methods: self.methods.take(), prefix: self.prefix.take(), allowance: self.allowance.take() };
-        let narrowed = narrow(rights, wish, context)?;
+        let narrowed = narrow(rights, scopes, wish, context)?;
         (self.methods, self.prefix, self.allowance) = (narrowed.methods, narrowed.prefix, narrowed.allowance);
         self.secret = Secret::generate(&rights.token);
         Ok(())

@@ -18,6 +18,23 @@ pub enum Batching {
     Apart,
 }
 
+/// The sender of a call. Each kind has a share of its own in the lane of the payer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The payer.
+    Payer,
+    /// A caller who acts for the payer.
+    Grantee,
+    /// A visitor of a link. Visitors have no token.
+    Visitor,
+    /// The sweeper.
+    Sweeper,
+}
+
+impl Origin {
+    pub(super) const ALL: [Self; 4] = [Self::Payer, Self::Grantee, Self::Visitor, Self::Sweeper];
+}
+
 /// Which calls of an inbox a task runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::OptionFuture;
 use tokio::sync::Semaphore;
 
-use super::access::Access;
+use super::access::{Access, Origin};
 use super::call::{self, CALL_TIMEOUT, Call, CallResult, NO_REPLY, UNREAD_ANSWERS};
 use super::error::CallError;
 use super::history::Lately;
@@ -106,19 +106,18 @@ impl Apart {
         }
     }
 
-    /// Runs a call. A payer runs a few reads at a time; more of them wait. It runs in a task, so a client that hangs up neither
-    /// breaks the connection nor gets another.
+    /// Runs a call. A payer runs a few reads at a time; more of them wait. A call of the sweeper waits for none of them: it sends
+    /// one at a time. It runs in a task, so a client that hangs up neither breaks the connection nor gets another.
     pub async fn run(self: &Arc<Self>, access: Access, call: Call) -> Result<CallResult, CallError> {
-        let permit = match access {
-            Access::Read => {
+        let permit = match (access, call.command.origin) {
+            (Access::Read, Origin::Payer | Origin::Grantee | Origin::Visitor) => {
                 let limit = if self.shared(&call).is_none() { &self.short } else { &self.others };
                 Some(limit.admit(&call.payer).map_err(|_too_many| {
                     because("too many slow reads of one payer are in progress");
                     CallError::Overloaded
                 })?)
             }
-            // Writes of the sweeper, one at a time.
-            Access::Write => None,
+            (Access::Write, _) | (Access::Read, Origin::Sweeper) => None,
         };
         let (apart, payer) = (Arc::clone(self), call.payer.clone());
         let (method, request) = (call.command.method, call.request.clone());
@@ -128,7 +127,6 @@ impl Apart {
                     let _running = permit.ready().await;
                     apart.read(&call).await
                 }
-                // It waits for no reader.
                 None => apart.send(access, &call).await,
             }
         });

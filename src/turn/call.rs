@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::access::{Access, Batching};
+use super::access::{Access, Batching, Origin};
 use super::error::CallError;
 use super::send_error::SendError;
 use crate::aside::LARGE_BYTES;
@@ -47,8 +47,8 @@ pub(crate) struct Command {
     pub vector: Option<Vector>,
     /// How much work the method is, in simple calls.
     pub weight: usize,
-    /// Whether a visitor of a link sent it, who has no token.
-    pub is_visit: bool,
+    /// Its sender.
+    pub origin: Origin,
     /// What a write costs: its turn takes it from the credit of the payer. Reads are metered elsewhere. `None`: nothing.
     pub price: Option<Arc<Price>>,
 }
@@ -111,8 +111,8 @@ impl CallResult {
     }
 }
 
-/// Who has a share of a lane: a payer, and apart from it the visitors of its links.
-pub(super) type Sender = (Payer, bool);
+/// The owner of a share of a lane: the senders of one kind for one payer.
+pub(super) type Sender = (Payer, Origin);
 
 impl Call {
     pub fn new(
@@ -130,7 +130,17 @@ impl Call {
 
     /// Whose share it uses.
     pub fn sender(&self) -> Sender {
-        (self.payer.clone(), self.command.is_visit)
+        (self.payer.clone(), self.command.origin)
+    }
+
+    /// Whether a visitor of a link sent it.
+    pub fn is_visit(&self) -> bool {
+        self.command.origin == Origin::Visitor
+    }
+
+    /// Whether a visitor of a link sent it, or a caller who acts for the payer.
+    pub fn is_of_guest(&self) -> bool {
+        matches!(self.command.origin, Origin::Visitor | Origin::Grantee)
     }
 
     /// Whether the payer has read enough of its large answers, so that there is room for one more.

@@ -107,11 +107,12 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::turn::Origin;
 
     #[test]
     fn use_halves_every_second_and_is_forgotten() {
         let payer: Payer = format!("0x{:040x}", 1).parse().unwrap();
-        let (sender, visitors) = ((payer.clone(), false), (payer, true));
+        let (sender, visitors) = ((payer.clone(), Origin::Payer), (payer, Origin::Visitor));
         let now = Instant::now();
         let mut history = History::new(now);
         history.add_use(sender.clone(), LITTLE_USE * 2, now);

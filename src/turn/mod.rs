@@ -19,7 +19,7 @@ mod send_error;
 mod statement;
 mod turns;
 
-pub use access::{Access, Batching};
+pub use access::{Access, Batching, Origin};
 pub use call::CALL_TIMEOUT;
 pub(crate) use call::{CallResult, Command};
 pub use turns::{LaneCounts, Turns};

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::access::Origin;
 use super::call::Call;
 use crate::payer::Payer;
 
@@ -15,8 +16,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(32);
 const RESTING_CALLS_MAX: usize = 4_096;
 /// Resting calls of one payer.
 const RESTING_PAYER_SHARE: usize = 1_024;
-/// Resting visits of the links of one payer.
-const RESTING_VISITS_SHARE: usize = RESTING_PAYER_SHARE / 2;
+/// Resting calls of the visitors and the grantees of one payer.
+const RESTING_GUESTS_SHARE: usize = RESTING_PAYER_SHARE / 2;
 /// Bytes of parameters of the resting calls of one lane.
 const RESTING_BYTES_MAX: usize = 32 << 20;
 /// Bytes of parameters of the resting calls of one payer.
@@ -58,17 +59,18 @@ impl Resting {
         let rest = self.payers.entry(payer.clone()).or_insert_with(|| Rest { due, calls: VecDeque::new() });
         rest.due = due;
         let mut bytes: usize = rest.calls.iter().map(Call::bytes).sum();
-        let mut visits = rest.calls.iter().filter(|call| call.command.is_visit).count();
+        let mut guests = rest.calls.iter().filter(|call| call.is_of_guest()).count();
         let mut refused = Vec::new();
         for call in calls {
-            let has_room = self.count < RESTING_CALLS_MAX
-                && rest.calls.len() < RESTING_PAYER_SHARE
-                && (visits < RESTING_VISITS_SHARE || !call.command.is_visit)
-                && bytes + call.bytes() <= RESTING_BYTES_SHARE
-                && self.bytes + call.bytes() <= RESTING_BYTES_MAX;
+            let has_room = call.command.origin == Origin::Sweeper
+                || self.count < RESTING_CALLS_MAX
+                    && rest.calls.len() < RESTING_PAYER_SHARE
+                    && (guests < RESTING_GUESTS_SHARE || !call.is_of_guest())
+                    && bytes + call.bytes() <= RESTING_BYTES_SHARE
+                    && self.bytes + call.bytes() <= RESTING_BYTES_MAX;
             match has_room {
                 true => {
-                    visits += usize::from(call.command.is_visit);
+                    guests += usize::from(call.is_of_guest());
                     self.count += 1;
                     bytes += call.bytes();
                     self.bytes += call.bytes();

@@ -48,8 +48,9 @@ pub(super) struct Contract {
 /// The text is not an asset of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be an asset of the network: on an EVM chain the address of a token, with the name and the version of its EIP-712 domain, \
-     on Stacks `STX` or the contract of a token, address and name with a dot between"
+    "must be an asset of the network: a symbol in this spelling (`USDC` on Base and Base Sepolia; `STX`, `sBTC`, `USDCx` on Stacks), \
+     on another EVM chain the address of a token, with the name and the version of its EIP-712 domain, on Stacks the contract of a \
+     token, address and name with a dot between"
 )]
 pub struct NotAnAsset;
 

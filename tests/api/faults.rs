@@ -18,6 +18,7 @@ use crate::support::{Caller, TestApp, TestDatabase};
 
 const KILLS: usize = 3;
 const CALLERS: usize = 16;
+const ALLOWED: i64 = 1_000_000;
 
 /// Numbers of answers of each kind.
 #[derive(Default)]
@@ -82,6 +83,13 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     for _ in 0..CALLERS / 2 {
         payers.push((server.caller().await, Arc::default(), 1));
     }
+    // A caller who acts for another payer, with an allowance of calls.
+    let (owner, agent) = (server.caller().await, server.caller().await);
+    let wish = json!({"grantee": agent.payer.as_str(), "scopes": ["counters:write"], "allowance": {"calls": ALLOWED}});
+    assert_eq!(owner.post("/v1/grants", wish).await.status, 201);
+    let mut acting = agent.clone();
+    acting.headers.insert("payerbase-act-for", owner.payer.as_str().parse().unwrap());
+    payers.push((acting, Arc::default(), 2));
     let total = |of: fn(&AnswerCounts) -> &AtomicI64| -> i64 {
         payers.iter().map(|(_, counts, _)| of(counts).load(Ordering::Relaxed)).sum()
     };
@@ -118,7 +126,10 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
     }
 
     for (caller, counts, _) in &payers {
-        let stored = caller.value("a").await;
+        let stored = match caller.headers.contains_key("payerbase-act-for") {
+            true => owner.value("a").await,
+            false => caller.value("a").await,
+        };
         let (acknowledged, unknown) =
             (counts.acknowledged.load(Ordering::Relaxed), counts.unknown.load(Ordering::Relaxed));
         println!("acknowledged {acknowledged} <= stored {stored} <= acknowledged + unknown {unknown}");
@@ -128,6 +139,9 @@ async fn no_acknowledged_write_is_lost_when_the_database_is_killed() {
             "{stored} are stored, {acknowledged} acknowledged, {unknown} unknown"
         );
     }
+    // Each effect has taken one call of the allowance, and nothing else has.
+    let grants = owner.get("/v1/grants").await.ok();
+    assert_eq!(grants["items"][0]["allowance"]["calls"]["remaining"], ALLOWED - owner.value("a").await, "{grants}");
     cluster.stop().await;
 }
 

@@ -41,8 +41,8 @@ async fn a_hundred_concurrent_calls_with_one_key_run_once() {
 #[tokio::test]
 async fn every_write_can_be_retried_with_its_key() {
     let app = TestApp::spawn().await;
-    // A search has a body but writes nothing. The answer with a new token is not kept. `topUp` needs a payment.
-    let others = ["searchMemories", "createToken", "rotateToken", "topUp"];
+    // A search and a query have bodies but write nothing. The answer with a new token is not kept. `topUp` needs a payment.
+    let others = ["searchMemories", "querySql", "createToken", "rotateToken", "topUp"];
     let is_write = |operation: &&Operation| operation.verb != Method::GET && !others.contains(&operation.name.as_str());
     for operation in operations().iter().filter(is_write) {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {

@@ -6,8 +6,10 @@ use payerbase::auth::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::world::{Things, operations, owner, without_generated};
-use crate::support::{Answer, TestApp};
+use crate::sign_in_with_x::{offer, signed, signing};
+use crate::support::shop::{Shop, pay, required, with};
+use crate::support::world::{Operation, Things, operations, owner, without_generated};
+use crate::support::{Answer, Caller, PayingWallet, Terms, TestApp};
 
 /// Longer than the token of an example is valid.
 const HOUR_AND_MORE: Duration = Duration::from_secs(3_700);
@@ -46,9 +48,92 @@ async fn every_operation_needs_exactly_its_scope() {
     }
 }
 
+/// How a caller shows who it is.
+#[derive(Clone, Copy, Debug)]
+enum Credential {
+    Token,
+    /// A token that another one made, with limits.
+    LimitedToken,
+    /// The caller acts for another payer who has granted everything to it.
+    Grant,
+    /// A wallet with credit signs in for each request.
+    SignIn,
+    /// A wallet pays for each request.
+    Payment,
+}
+
+/// A new payer.
+struct Stranger {
+    caller: Caller,
+    credential: Credential,
+    wallet: PayingWallet,
+}
+
+impl Stranger {
+    async fn new(shop: &Shop, free: &TestApp, credential: Credential) -> Self {
+        let wallet = shop.wallet();
+        let caller = match credential {
+            Credential::Token => free.caller().await,
+            Credential::LimitedToken => {
+                let maker = free.caller().await;
+                let made = maker.post("/v1/tokens", json!({"allowance": {"calls": 1_000}})).await.json();
+                Caller { token: Some(made["token"].as_str().unwrap().into()), ..maker }
+            }
+            Credential::Grant => {
+                let (giver, mut caller) = (free.caller().await, free.caller().await);
+                let scopes = Scope::ALL.iter().filter(|scope| !scope.is_of_account()).map(|scope| scope.as_str());
+                let scopes: Vec<_> = scopes.filter(|scope| *scope != "*").collect();
+                let wish = json!({"grantee": caller.payer.as_str(), "scopes": scopes});
+                assert_eq!(giver.post("/v1/grants", wish).await.status, 201);
+                caller.headers.insert("payerbase-act-for", giver.payer.as_str().parse().unwrap());
+                caller
+            }
+            Credential::SignIn => {
+                let stranger = shop.stranger().await;
+                pay(&stranger, &wallet, &Terms::default(), "/v1/credit/100000", json!({})).await.1.ok();
+                stranger
+            }
+            Credential::Payment => shop.stranger().await,
+        };
+        let mut stranger = Self { caller, credential, wallet };
+        stranger.caller.headers.insert("x-request-id", "same".parse().unwrap());
+        stranger
+    }
+
+    async fn call(&self, things: &Things, operation: &Operation, example: Option<&Value>) -> Answer {
+        let answer = things.call(&self.caller, operation, example).await;
+        if answer.status != 402 {
+            return answer;
+        }
+        let caller = match self.credential {
+            Credential::Token | Credential::LimitedToken | Credential::Grant => return answer,
+            // It takes a payment only.
+            Credential::SignIn if operation.name == "topUp" => return answer,
+            Credential::SignIn => signing(&self.caller, &signed(&self.wallet, &offer(&answer), |_| {})),
+            Credential::Payment => {
+                let required = required(&answer);
+                with(&self.caller, &self.wallet.pay(&required, &required["accepts"][0], &Terms::default()))
+            }
+        };
+        let answer = things.call(&caller, operation, example).await;
+        assert_ne!(answer.status, 402, "{:?}: {answer:?}", self.credential);
+        answer
+    }
+}
+
 #[tokio::test]
 async fn a_row_of_another_payer_looks_like_a_missing_row() {
-    let app = TestApp::spawn().await;
+    all_rows_look_missing(&[Credential::Token, Credential::LimitedToken, Credential::Grant]).await;
+}
+
+#[tokio::test]
+async fn a_row_of_another_payer_looks_like_a_missing_row_to_a_wallet_without_a_token() {
+    all_rows_look_missing(&[Credential::SignIn, Credential::Payment]).await;
+}
+
+async fn all_rows_look_missing(credentials: &[Credential]) {
+    let shop = Shop::open().await;
+    let app = TestApp::on(shop.app.database.clone());
     let (owner, theirs) = owner(&app).await;
     let everything = async || -> Vec<String> {
         let mut seen = Vec::new();
@@ -62,24 +147,26 @@ async fn a_row_of_another_payer_looks_like_a_missing_row() {
     let before = everything().await;
     for operation in operations() {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
-            // New payers for each example, so that no call finds what an earlier call created.
-            let (mut one, mut other) = (app.caller().await, app.caller().await);
-            one.headers.insert("x-request-id", "same".parse().unwrap());
-            other.headers.clone_from(&one.headers);
-            let missing = Things::missing();
-            let answer_for_theirs = theirs.call(&one, &operation, example).await;
-            let answer_for_missing = missing.call(&other, &operation, example).await;
-            let text = theirs.renamed(&answer_for_theirs.text, &missing);
-            let parsed = |text: &str| without_generated(&serde_json::from_str(text).unwrap_or_default());
-            let what = &operation.name;
-            assert_eq!(answer_for_theirs.status, answer_for_missing.status, "{what}: {answer_for_theirs:?}");
-            assert_eq!(parsed(&text), parsed(&answer_for_missing.text), "{what}");
-            // These show tokens of the caller.
-            let shows_tokens = ["getMe", "listTokens", "listGrants", "listAudit"].contains(&what.as_str());
-            if operation.verb == Method::GET && !shows_tokens {
-                assert_eq!(text, answer_for_missing.text, "{what}");
+            for credential in credentials {
+                // New payers for each example, so that no call finds what an earlier call created.
+                let one = Stranger::new(&shop, &app, *credential).await;
+                let other = Stranger::new(&shop, &app, *credential).await;
+                let missing = Things::missing();
+                let answer_for_theirs = one.call(&theirs, &operation, example).await;
+                let answer_for_missing = other.call(&missing, &operation, example).await;
+                let text = theirs.renamed(&answer_for_theirs.text, &missing);
+                let parsed = |text: &str| without_generated(&serde_json::from_str(text).unwrap_or_default());
+                let what = (&operation.name, credential);
+                assert_eq!(answer_for_theirs.status, answer_for_missing.status, "{what:?}: {answer_for_theirs:?}");
+                assert_eq!(parsed(&text), parsed(&answer_for_missing.text), "{what:?}");
+                // These show tokens and payments of the caller.
+                let shows_own = ["getMe", "listTokens", "listGrants", "listAudit", "listLedger", "listPayments"];
+                let is_own = shows_own.contains(&operation.name.as_str());
+                if operation.verb == Method::GET && !is_own && !matches!(credential, Credential::Payment) {
+                    assert_eq!(text, answer_for_missing.text, "{what:?}");
+                }
+                assert!(!answer_for_theirs.text.contains(owner.payer.as_str()), "{what:?}: {answer_for_theirs:?}");
             }
-            assert!(!answer_for_theirs.text.contains(owner.payer.as_str()), "{what}: {answer_for_theirs:?}");
         }
     }
     assert_eq!(everything().await, before, "the owner's resources are unchanged");

@@ -6,6 +6,7 @@ use payerbase::quotas::Quotas;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::raw::hang_up;
 use crate::support::{Answer, Caller, TestApp, TestDatabase};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -241,6 +242,46 @@ async fn writes_that_no_server_has_noted_are_measured_with_the_next_ones() {
     assert_eq!(noted, 0, "the first server notes small writes once in an hour");
     there.increment("e", json!({})).await.ok();
     app.until(async || quota(&there, "counters").await["rows"] == 5).await;
+}
+
+/// Only one of them measures.
+#[tokio::test]
+async fn all_servers_refuse() {
+    let database = TestDatabase::own().await;
+    let quotas = Quotas { rows: Some(3), bytes: None };
+    let servers = [on(&database, quotas, Duration::ZERO), on(&database, quotas, Duration::ZERO)];
+    let caller = servers[0].caller().await;
+    for _ in 0..3 {
+        push(&caller, json!({"payload": 1})).await.ok();
+    }
+    until_full(&servers[0], &caller, "jobs", true).await;
+    // A server that starts later knows it too.
+    for server in servers.iter().chain([&on(&database, quotas, HOUR)]) {
+        let there = Caller { url: server.url.clone(), ..caller.clone() };
+        server.until(async || push(&there, json!({"payload": 1})).await.status == 403).await;
+    }
+}
+
+#[tokio::test]
+async fn calls_count_although_their_callers_hang_up() {
+    let database = TestDatabase::own().await;
+    let app = on(&database, Quotas::default(), HOUR);
+    let caller = app.caller().await;
+    let mut admin = database.admin().await;
+    let mut pushed =
+        async || -> i64 { sqlx::query_scalar("select count(*) from tenant.jobs").fetch_one(&mut admin).await.unwrap() };
+    // A call whose caller hangs up before its turn pushes no job.
+    app.until(async || {
+        let rude = caller.clone();
+        let calls = move || (0..60).for_each(|_| hang_up(&rude, "/v1/queues/q/jobs", r#"{"payload":1}"#));
+        tokio::task::spawn_blocking(calls).await.unwrap();
+        pushed().await > 0
+    })
+    .await;
+    app.stop().await;
+    let jobs = pushed().await;
+    let noted: i64 = sqlx::query_scalar("select writes from tenant.usage").fetch_one(&mut admin).await.unwrap();
+    assert!(jobs <= noted, "{jobs} jobs were pushed, and {noted} counted");
 }
 
 #[tokio::test]

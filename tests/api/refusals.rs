@@ -73,6 +73,46 @@ async fn refusals_of_a_grantee_are_in_its_log_and_in_that_of_the_payer_who_has_g
 }
 
 #[tokio::test]
+async fn the_log_names_the_grant_that_allows_too_little_and_not_that_of_another_call() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    let grant = async |wish: Value| owner.post("/v1/grants", wish).await.ok();
+    grant(json!({"grantee": agent.payer.as_str(), "scopes": ["queues:write"]})).await;
+    let once =
+        grant(json!({"grantee": agent.payer.as_str(), "scopes": ["counters:write"], "allowance": {"calls": 1}})).await;
+    let mut acting = agent.clone();
+    acting.headers.insert("payerbase-act-for", owner.payer.as_str().parse().unwrap());
+    acting.increment("a", json!({})).await.ok();
+    let problem = acting.increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    assert_eq!(problem["holder"], "grant", "{problem}");
+    assert_eq!(entry(&app, &owner, "allowance-exceeded").await["tokenId"], once["id"]);
+    entry(&app, &agent, "allowance-exceeded").await;
+
+    // The allowance of the grantee's own token is no matter of the payer, although the grant has one too.
+    let friend = app.caller().await;
+    let many = json!({"calls": 100});
+    grant(json!({"grantee": friend.payer.as_str(), "scopes": ["counters:write"], "allowance": many})).await;
+    let made = friend.post("/v1/tokens", json!({"scopes": ["counters:write"], "allowance": {"calls": 1}})).await.ok();
+    let mut acting = with_token(&friend, &made);
+    acting.headers.insert("payerbase-act-for", owner.payer.as_str().parse().unwrap());
+    acting.increment("a", json!({})).await.ok();
+    let problem = acting.increment("a", json!({})).await.problem(403, "allowance-exceeded");
+    assert_eq!(problem["holder"], "token", "{problem}");
+    entry(&app, &friend, "allowance-exceeded").await;
+    // A later entry of the owner.
+    acting.post("/v1/queues/q/jobs", json!({"payload": 1})).await.problem(403, "missing-scope");
+    let mut acting = friend.clone();
+    acting.headers.insert("payerbase-act-for", owner.payer.as_str().parse().unwrap());
+    acting.post("/v1/queues/q/jobs", json!({"payload": 1})).await.problem(403, "not-granted");
+    entry(&app, &owner, "not-granted").await;
+    let of_owner = refusals(&owner).await;
+    assert!(
+        of_owner.iter().all(|entry| entry["grantee"] != friend.payer.as_str() || entry["code"] == "not-granted"),
+        "{of_owner:?}"
+    );
+}
+
+#[tokio::test]
 async fn many_refusals_of_a_kind_are_one_entry() {
     let app = TestApp::set(TestDatabase::shared().await, |settings| {
         let five = 5.try_into().unwrap();

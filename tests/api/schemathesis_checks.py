@@ -7,6 +7,9 @@ import schemathesis
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 
+schemathesis.serializer.alias("application/vnd.sqlite3", "application/octet-stream")
+
+
 @schemathesis.check
 def invalid_data_rejection(ctx, response, case):
     request = response.request

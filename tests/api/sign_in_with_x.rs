@@ -15,12 +15,12 @@ use crate::support::{Answer, Caller, PayingWallet, Terms, evm};
 
 const INCREMENT: &str = "/v1/counters/a/increment";
 
-fn offer(answer: &Answer) -> Value {
+pub fn offer(answer: &Answer) -> Value {
     required(answer)["extensions"]["sign-in-with-x"].clone()
 }
 
 /// SIGN-IN-WITH-X as the official client makes it.
-fn signed(wallet: &PayingWallet, offer: &Value, change: impl FnOnce(&mut Value)) -> String {
+pub fn signed(wallet: &PayingWallet, offer: &Value, change: impl FnOnce(&mut Value)) -> String {
     let mut sent = offer["info"].clone();
     sent["address"] = wallet.address().into();
     sent["chainId"] = offer["supportedChains"][0]["chainId"].clone();
@@ -42,7 +42,7 @@ fn signed(wallet: &PayingWallet, offer: &Value, change: impl FnOnce(&mut Value))
     to_header(&sent)
 }
 
-fn signing(caller: &Caller, header: &str) -> Caller {
+pub fn signing(caller: &Caller, header: &str) -> Caller {
     let mut caller = caller.clone();
     caller.headers.insert("sign-in-with-x", header.parse().unwrap());
     caller
@@ -119,6 +119,30 @@ async fn a_sign_in_is_not_used_by_a_request_above_the_rate() {
     let header = sign().await;
     signing(&there, &header).post(INCREMENT, json!({})).await.problem(429, "rate-limited");
     assert_eq!(signing(&stranger, &header).post(INCREMENT, json!({})).await.ok()["value"], 3);
+}
+
+#[tokio::test]
+async fn a_wallet_that_signs_in_for_one_request_acts_for_another_payer() {
+    let shop = Shop::open().await;
+    let (wallet, stranger) = (shop.wallet(), shop.stranger().await);
+    pay(&stranger, &wallet, &Terms::default(), INCREMENT, json!({})).await.1.ok();
+    let owners = shop.wallet();
+    let owner = shop.signed_in(&owners).await;
+    pay(&owner, &owners, &Terms::default(), "/v1/credit/10000", json!({})).await.1.ok();
+    let wish = json!({"grantee": wallet.address(), "scopes": ["counters:write"]});
+    assert_eq!(owner.post("/v1/grants", wish).await.status, 201);
+    let mut acting = stranger.clone();
+    acting.headers.insert("payerbase-act-for", owner.payer.as_str().parse().unwrap());
+    let sign = async |asking: &Caller| signed(&wallet, &offer(&asking.post(INCREMENT, json!({})).await), |_| {});
+    let header = sign(&acting).await;
+    signing(&acting, &header).post(INCREMENT, json!({})).await.ok();
+    assert_eq!((owner.value("a").await, balance(&shop, &wallet).await), (1, MINIMUM - 2 * WRITE));
+    // It has granted nothing to the wallet.
+    let other = shop.signed_in(&shop.wallet()).await;
+    acting.headers.insert("payerbase-act-for", other.payer.as_str().parse().unwrap());
+    let header = sign(&acting).await;
+    signing(&acting, &header).post(INCREMENT, json!({})).await.problem(403, "not-granted");
+    assert_eq!(balance(&shop, &wallet).await, MINIMUM - 2 * WRITE);
 }
 
 #[tokio::test]

@@ -109,6 +109,25 @@ async fn a_token_uses_only_names_with_its_prefix() {
 }
 
 #[tokio::test]
+async fn a_token_with_a_prefix_ends_only_attempts_whose_lease_it_has() {
+    let app = TestApp::spawn().await;
+    let owner = app.caller().await;
+    owner.post("/v1/queues/secret/jobs", json!({"payload": 1})).await;
+    let popped = owner.post("/v1/queues/secret/pop", json!({})).await.ok();
+    let (id, lease) = (popped["id"].as_str().unwrap(), &popped["lease"]);
+    let agent = limited(&owner, json!({"prefix": "jobs-"})).await;
+    for end in ["complete", "fail"] {
+        for body in [json!({}), json!({"lease": null})] {
+            refused(&agent, Method::POST, &format!("/v1/jobs/{id}/{end}"), body).await;
+        }
+    }
+    let complete = json!({"method": "completeJob", "params": {"id": id}});
+    refused(&agent, Method::POST, "/v1/transaction", json!({"calls": [complete]})).await;
+    assert_eq!(owner.get(&format!("/v1/jobs/{id}")).await.ok()["status"], "running");
+    agent.post(&format!("/v1/jobs/{id}/complete"), json!({"lease": lease})).await.ok();
+}
+
+#[tokio::test]
 async fn the_ids_and_namespaces_of_memories_are_names() {
     let app = TestApp::spawn().await;
     let owner = app.caller().await;
@@ -194,6 +213,7 @@ async fn limits_only_become_narrower_and_stay() {
         (json!({"prefix": "jobs"}), "/prefix"),
         (json!({"prefix": "other-"}), "/prefix"),
         (json!({"prefix": ""}), "/prefix"),
+        (json!({"scopes": ["queues:read"], "methods": ["pushJob"]}), "/methods/0"),
     ] {
         let problem = agent.post("/v1/tokens", wish.clone()).await.problem(422, "invalid-value");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{wish}");

@@ -1,4 +1,4 @@
-//! Runs the pages docs/WORKED-EXAMPLE.md and docs/MEMORIES.md from top to bottom, and two parts of README.md.
+//! Runs the pages docs/WORKED-EXAMPLE.md, docs/MEMORIES.md and docs/SQL.md from top to bottom, and two parts of README.md.
 
 use std::collections::HashMap;
 
@@ -41,6 +41,11 @@ async fn the_worked_example_works() {
 #[tokio::test]
 async fn the_memories_page_works() {
     assert!(run(include_str!("../../docs/MEMORIES.md")).await >= 8);
+}
+
+#[tokio::test]
+async fn the_sql_page_works() {
+    assert!(run(include_str!("../../docs/SQL.md")).await >= 3);
 }
 
 /// The worker of the README: it takes a job, prints its payload and completes it.

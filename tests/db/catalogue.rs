@@ -233,6 +233,7 @@ const SEEN_BY_THE_SWEEPER: &[&str] = &[
     "rows",
     "run_at",
     "slug",
+    "stage",
     "state",
     "to_account",
     "unit",

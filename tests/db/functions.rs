@@ -16,6 +16,12 @@ const ENTRIES: &[&str] = &[
     "rpc.debit_reads",
     "rpc.read",
     "rpc.read_batch",
+    "rpc.sql_head",
+    "rpc.sql_pages",
+    "rpc.sql_stage",
+    "rpc.sql_tables",
+    "rpc.sql_unstage",
+    "rpc.sql_whole",
     "rpc.turn",
     "rpc.write_batch",
     "slug.free",
@@ -27,6 +33,7 @@ const ENTRIES: &[&str] = &[
     "slug.reserve",
     "sweep.backlog",
     "sweep.credit",
+    "sweep.full_payers",
     "sweep.graphs",
     "sweep.idempotency",
     "sweep.jobs",
@@ -38,6 +45,7 @@ const ENTRIES: &[&str] = &[
     "sweep.queues",
     "sweep.rewording",
     "sweep.slugs",
+    "sweep.sql",
     "sweep.unknown_payments",
     "sweep.usage",
     "tenant.challenge_key",
@@ -84,6 +92,7 @@ struct Function {
     name: String,
     owner: String,
     is_definer: bool,
+    is_volatile: bool,
     settings: String,
     body: String,
     callers: Vec<String>,
@@ -93,6 +102,7 @@ async fn functions() -> Vec<Function> {
     let mut admin = TestDatabase::shared().await.admin().await;
     let rows = sqlx::query(
         "select p.pronamespace::regnamespace || '.' || p.proname as name, p.proowner::regrole::text as owner, p.prosecdef,
+            p.provolatile = 'v' as is_volatile,
             coalesce(array_to_string(p.proconfig, ';'), '') as settings, p.prosrc,
             array(select coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
               from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner) as callers
@@ -107,6 +117,7 @@ async fn functions() -> Vec<Function> {
             name: row.get("name"),
             owner: row.get("owner"),
             is_definer: row.get("prosecdef"),
+            is_volatile: row.get("is_volatile"),
             settings: row.get("settings"),
             body: without_comments(row.get("prosrc")),
             callers: row.get("callers"),
@@ -233,6 +244,20 @@ async fn writes_use_only_parameters_variables_and_columns() {
         }
     }
     assert!(seen >= 6, "{seen}");
+}
+
+#[tokio::test]
+async fn a_function_of_one_snapshot_calls_no_function_that_reads_in_another() {
+    let functions = functions().await;
+    let reads_anew = |function: &&Function| function.is_volatile && !statements(&function.body).is_empty();
+    let volatile: Vec<&Function> = functions.iter().filter(reads_anew).collect();
+    for function in functions.iter().filter(|function| !function.is_volatile) {
+        for called in &volatile {
+            let calls = function.body.contains(&format!("{}(", called.name));
+            assert!(!calls, "{} is stable and calls {}, which is not", function.name, called.name);
+        }
+    }
+    assert!(volatile.len() > 10 && volatile.len() < functions.len());
 }
 
 #[tokio::test]

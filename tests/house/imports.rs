@@ -21,6 +21,7 @@ const ORDER: &[&[&str]] = &[
         "memories",
         "queues",
         "sign_in",
+        "sql",
         "sweeper",
         "tokens",
         "transactions",
@@ -28,7 +29,7 @@ const ORDER: &[&[&str]] = &[
     &["call"],
     &["payments"],
     &["turn", "waiting"],
-    &["auth", "embeddings", "pay"],
+    &["auth", "embeddings", "pay", "sqlite"],
     &["db"],
     &["pip"],
     // Values and services that do not depend on calls.

@@ -129,16 +129,55 @@ fn what_was_not_shared_is_kept_until_it_has_come_back() {
     bucket.note(rate, 4, 100);
     let drawn = bucket.draw_unshared(110);
     assert_eq!(drawn, Unshared { taken: 40, age: 10 });
-    assert!(bucket.give_back(drawn, 125));
+    assert!(bucket.give_back(rate, drawn, 125));
     // Of 40, 25 have come back.
     let drawn = bucket.draw_unshared(126);
     assert_eq!(drawn, Unshared { taken: 15, age: 1 });
     // What was taken in the meantime is queued already.
     bucket.take(rate, 1, 126);
     bucket.note(rate, 1, 126);
-    assert!(!bucket.give_back(drawn, 127));
+    assert!(!bucket.give_back(rate, drawn, 127));
     let drawn = bucket.draw_unshared(127);
     assert_eq!(drawn.taken, 23);
-    assert!(!bucket.give_back(drawn, 150));
+    assert!(!bucket.give_back(rate, drawn, 150));
     assert_eq!(bucket.draw_unshared(150).taken, 0);
+}
+
+#[test]
+fn other_servers_are_told_of_a_hundredth_of_the_burst() {
+    let (rate, mut bucket) = (rate(10, 1_000), Bucket::default());
+    let take = |bucket: &mut Bucket, cost: u32, now: u64| {
+        assert!(bucket.take(rate, cost, now).is_allowed);
+        bucket.note(rate, cost, now)
+    };
+    assert_eq!([take(&mut bucket, 4, 100), take(&mut bucket, 5, 100)], [false, false]);
+    assert_eq!([take(&mut bucket, 1, 200), take(&mut bucket, 1, 203)], [true, false]);
+    assert_eq!(bucket.draw_unshared(203), Unshared { taken: 110, age: 3 });
+    assert!(!take(&mut bucket, 1, 203));
+}
+
+/// Two servers that each take exactly the rate take twice the rate together.
+#[test]
+fn other_servers_are_told_of_a_steady_rate() {
+    let (rate, mut bucket) = (rate(10, 1_000), Bucket::default());
+    let mut told = 0;
+    for number in 0..1_000 {
+        let now = number * 10;
+        assert!(bucket.take(rate, 1, now).is_allowed);
+        if bucket.note(rate, 1, now) {
+            told += bucket.draw_unshared(now).taken;
+        }
+    }
+    assert_eq!(told, 10_000);
+}
+
+/// What was taken long ago does not hide what is taken now.
+#[test]
+fn a_burst_after_a_pause_is_told_as_it_is() {
+    let (rate, mut bucket) = (rate(10, 1_000), Bucket::default());
+    bucket.take(rate, 1, 0);
+    assert!(!bucket.note(rate, 1, 0));
+    bucket.take(rate, 1_000, 10_000);
+    assert!(bucket.note(rate, 1_000, 10_000));
+    assert_eq!(bucket.draw_unshared(10_001), Unshared { taken: 10_000, age: 1 });
 }

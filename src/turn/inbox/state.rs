@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::super::access::Load;
+use super::super::access::{Load, Origin};
 use super::super::call::{Call, Sender};
 use super::super::history::History;
 use super::super::resting::Resting;
@@ -28,10 +28,14 @@ pub(super) const WAITING_PAYER_SHARE: usize = WAITING_CALLS_MAX / 2;
 pub(super) const WAITING_VISITS_MAX: usize = WAITING_CALLS_MAX / 2;
 /// Waiting visits of the links of one payer.
 pub(super) const WAITING_VISITS_SHARE: usize = WAITING_VISITS_MAX / 2;
+/// Waiting calls of all grantees of one payer.
+const WAITING_GRANTEES_SHARE: usize = WAITING_PAYER_SHARE / 4;
 /// Bytes of parameters that wait for one lane.
 pub(super) const WAITING_BYTES_MAX: usize = 32 << 20;
 /// Bytes of parameters of one payer that wait for one lane.
 pub(super) const WAITING_BYTES_SHARE: usize = WAITING_BYTES_MAX / 2;
+/// Bytes of parameters of all grantees of one payer, unless a single call is larger.
+const GRANTEES_BYTES_SHARE: usize = WAITING_BYTES_SHARE / 4;
 
 /// The calls that wait for a lane, those that run, and the history of the lane.
 pub(super) struct State {
@@ -78,7 +82,7 @@ impl State {
 
     pub fn count(&mut self, call: &Call) {
         self.bytes += call.bytes();
-        self.visits += usize::from(call.command.is_visit);
+        self.visits += usize::from(call.is_visit());
         let share = self.by_sender.entry(call.sender()).or_default();
         share.calls += 1;
         share.bytes += call.bytes();
@@ -86,7 +90,7 @@ impl State {
 
     pub fn forget(&mut self, call: &Call) {
         self.bytes = self.bytes.saturating_sub(call.bytes());
-        self.visits = self.visits.saturating_sub(usize::from(call.command.is_visit));
+        self.visits = self.visits.saturating_sub(usize::from(call.is_visit()));
         let sender = call.sender();
         if let Some(share) = self.by_sender.get_mut(&sender) {
             share.calls -= 1;
@@ -100,11 +104,18 @@ impl State {
     /// Whether the inbox has room for a call.
     pub fn has_room_for(&self, call: &Call) -> bool {
         let (calls, bytes) = self.by_sender.get(&call.sender()).map_or((0, 0), |share| (share.calls, share.bytes));
-        let calls_max = if call.command.is_visit { WAITING_VISITS_SHARE } else { WAITING_PAYER_SHARE };
-        calls < calls_max
-            && bytes + call.bytes() <= WAITING_BYTES_SHARE
+        let bytes = bytes + call.bytes();
+        let has_share = match call.command.origin {
+            Origin::Payer => calls < WAITING_PAYER_SHARE && bytes <= WAITING_BYTES_SHARE,
+            Origin::Grantee => calls < WAITING_GRANTEES_SHARE && (bytes <= GRANTEES_BYTES_SHARE || calls == 0),
+            Origin::Visitor => {
+                calls < WAITING_VISITS_SHARE && bytes <= WAITING_BYTES_SHARE && self.visits < WAITING_VISITS_MAX
+            }
+            // It sends a few calls at a time, and no payer can keep them out.
+            Origin::Sweeper => return true,
+        };
+        has_share
             && self.light.len() + self.heavy.len() < WAITING_CALLS_MAX
-            && (self.visits < WAITING_VISITS_MAX || !call.command.is_visit)
             && self.bytes + call.bytes() <= WAITING_BYTES_MAX
     }
 
@@ -129,7 +140,7 @@ impl State {
 
     /// Removes the calls of a payer that do not rest, in the order of their arrival.
     pub fn remove_of(&mut self, payer: &Payer) -> Vec<Call> {
-        if [false, true].into_iter().all(|is_visit| !self.by_sender.contains_key(&(payer.clone(), is_visit))) {
+        if Origin::ALL.into_iter().all(|origin| !self.by_sender.contains_key(&(payer.clone(), origin))) {
             return Vec::new();
         }
         let light = self.light.drain(..);

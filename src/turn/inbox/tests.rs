@@ -7,7 +7,7 @@ use super::state::{WAITING_BYTES_MAX, WAITING_BYTES_SHARE, WAITING_PAYER_SHARE, 
 use super::*;
 use crate::aside::LARGE_BYTES;
 use crate::budget::Budget;
-use crate::turn::access::Batching;
+use crate::turn::access::{Batching, Origin};
 use crate::turn::call::Command;
 
 fn payer(n: usize) -> Payer {
@@ -27,7 +27,7 @@ fn weighed(id: u64, payer: Payer, bytes: usize, weight: usize) -> Call {
         conditions: None,
         vector: None,
         weight,
-        is_visit: false,
+        origin: Origin::Payer,
         price: None,
     };
     let (reply, answer) = oneshot::channel();
@@ -281,10 +281,50 @@ async fn a_closed_inbox_returns_its_calls_and_refuses_new_ones() {
 }
 
 #[tokio::test]
+async fn the_sweeper_has_a_share_of_its_own() {
+    let inbox = inbox();
+    let refused = (0..10_000).find(|id| inbox.push(call(*id, payer(1), 1)).is_err());
+    assert_eq!(refused, u64::try_from(WAITING_PAYER_SHARE).ok());
+    let mut sweep = call(0, payer(1), 1);
+    sweep.command.origin = Origin::Sweeper;
+    inbox.push(sweep).unwrap();
+    // Nor does it need room that others have taken.
+    let inbox = self::inbox();
+    let heavy = |id: u64, number| weighed(id, payer(number), WAITING_BYTES_SHARE / 2, 1_000);
+    let refused = (0..10_000).find(|number| inbox.push(heavy(0, *number)).is_err());
+    assert!(refused.is_some());
+    let mut sweep = heavy(20_000, 1);
+    sweep.command.origin = Origin::Sweeper;
+    inbox.push(sweep).unwrap();
+}
+
+#[tokio::test]
+async fn grantees_of_a_payer_leave_room_for_its_own_calls() {
+    let inbox = inbox();
+    let granted = |id| {
+        let mut granted = call(id, payer(1), 1);
+        granted.command.origin = Origin::Grantee;
+        granted
+    };
+    assert!((0..10_000).any(|id| inbox.push(granted(id)).is_err()));
+    assert!((0..10_000).any(|id| inbox.push(call(id, payer(1), 1)).is_err()));
+    // And its neighbours have room too.
+    inbox.push(call(0, payer(2), 1)).unwrap();
+    // A single call may be large.
+    let large = |id| {
+        let mut granted = weighed(id, payer(3), WAITING_BYTES_SHARE / 2, 1);
+        granted.command.origin = Origin::Grantee;
+        granted
+    };
+    inbox.push(large(0)).unwrap();
+    assert!(inbox.push(large(1)).is_err());
+}
+
+#[tokio::test]
 async fn visitors_have_a_share_of_their_own() {
     let visit = |id, payer| {
         let mut visit = call(id, payer, 1);
-        visit.command.is_visit = true;
+        visit.command.origin = Origin::Visitor;
         visit
     };
     let inbox = inbox();
@@ -292,7 +332,16 @@ async fn visitors_have_a_share_of_their_own() {
     assert_eq!(refused, u64::try_from(WAITING_VISITS_SHARE).ok());
     inbox.push(call(0, payer(1), 1)).unwrap();
     let (batch, _running) = inbox.take_light().await.unwrap();
-    assert!(batch.iter().any(|call| !call.command.is_visit), "the call of the payer is in the first batch");
+    assert!(batch.iter().any(|call| !call.is_visit()), "the call of the payer is in the first batch");
+    // They have a share of the bytes too.
+    let large = |id| {
+        let mut visit = weighed(id, payer(9), WAITING_BYTES_SHARE / 2 + 1, 1);
+        visit.command.origin = Origin::Visitor;
+        visit
+    };
+    let inbox = self::inbox();
+    inbox.push(large(0)).unwrap();
+    assert!(inbox.push(large(1)).is_err());
     // Visitors of the links of many payers.
     let refused = (2..10_000).find(|number| inbox.push(visit(1, payer(*number))).is_err());
     assert!(refused.is_some());

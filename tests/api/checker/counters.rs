@@ -39,13 +39,13 @@ impl Steps {
         }
     }
 
-    fn add_read(&self, start: Instant, end: Instant, value: i64) {
+    pub fn add_read(&self, start: Instant, end: Instant, value: i64) {
         self.points.add(Point { start, end, value, amount: 0 });
     }
 
     /// Whether some order of the calls explains all answers. In it, the values rise; the gaps between the increments that
     /// were answered are increments whose outcome is unknown, and these have begun before a later call has ended.
-    fn check(&self, name: &str, wrong: &mut Vec<String>) {
+    pub fn check(&self, name: &str, wrong: &mut Vec<String>) {
         let mut points = self.points.take();
         // At one value, the increment comes before the reads.
         points.sort_by_key(|point| (point.value, point.amount == 0, point.start));

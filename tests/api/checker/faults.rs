@@ -17,7 +17,12 @@ pub enum Faults {
     /// PostgreSQL is killed.
     Crashes,
     All,
+    /// Workers of SQL, servers and PostgreSQL are killed so often, each time while calls are being done.
+    Kills(usize),
 }
+
+/// Calls that are done between two kills.
+const CALLS_BETWEEN_KILLS: u64 = 20;
 
 /// Causes faults until a time. Returns their number.
 pub async fn cause(world: &mut World, faults: Faults, until: Instant, seed: u64) -> usize {
@@ -36,7 +41,7 @@ pub async fn cause(world: &mut World, faults: Faults, until: Instant, seed: u64)
         while pause(&mut other, until).await {
             match faults {
                 Faults::All => of_database(cluster, &mut other).await,
-                Faults::Crashes | Faults::None => crash(cluster, &mut other).await,
+                Faults::Crashes | Faults::None | Faults::Kills(_) => crash(cluster, &mut other).await,
             }
             count += 1;
         }
@@ -44,6 +49,31 @@ pub async fn cause(world: &mut World, faults: Faults, until: Instant, seed: u64)
     };
     let (servers, database) = tokio::join!(of_servers, of_database);
     servers + database
+}
+
+/// Kills something so often. `done` tells how many calls were done so far.
+pub async fn kill_often(world: &mut World, count: usize, seed: u64, done: impl Fn() -> u64) {
+    let random = &mut StdRng::seed_from_u64(seed);
+    for _ in 0..count {
+        let next = done() + CALLS_BETWEEN_KILLS;
+        while done() < next {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
+        let server = random.random_range(0..world.servers.len());
+        match random.random_range(0..3) {
+            0 => signal("-KILL", worker(world.servers[server].pid(), random)),
+            1 => world.servers[server].kill().await,
+            _ => crash(&mut world.cluster, random).await,
+        }
+    }
+}
+
+/// A worker of a server. `None` if it has none now.
+fn worker(server: Option<u32>, random: &mut StdRng) -> Option<u32> {
+    let found = std::process::Command::new("pgrep").args(["-P", &server?.to_string()]).output().unwrap();
+    let workers: Vec<u32> = String::from_utf8(found.stdout).unwrap().lines().map(|pid| pid.parse().unwrap()).collect();
+    (!workers.is_empty()).then(|| workers[random.random_range(0..workers.len())])
 }
 
 /// Waits for the next fault. Returns whether there is one.

@@ -111,6 +111,28 @@ pub const MUTANTS: &[Mutant] = &[
     },
 ];
 
+/// Those that calls of SQL find.
+pub const MUTANTS_OF_SQL: &[Mutant] = &[
+    Mutant {
+        name: "a write of SQL replaces one that it has not seen",
+        functions: "rpc.commit_sql",
+        from: "<> v_base then",
+        to: "<> v_base and random() < 0.8 then",
+    },
+    Mutant {
+        name: "a write of SQL is not recorded under its key",
+        functions: "rpc.write_with_conditions",
+        from: "if v_key is not null then\n    perform",
+        to: "if v_key is not null and p_method <> 'executeSql' then\n    perform",
+    },
+    Mutant {
+        name: "servers do not learn which pages have changed",
+        functions: "rpc.sql_head",
+        from: "p.version > d.version - array_position(d.ancestors, p_since)",
+        to: "p.version > d.version - array_position(d.ancestors, p_since) and random() < 0.8",
+    },
+];
+
 /// A crash of PostgreSQL loses writes that were answered.
 pub const FORGETFUL: Mutant = Mutant {
     name: "commits do not wait for the disk",

@@ -17,6 +17,7 @@ use super::locks::Locks;
 use super::memories::Memories;
 use super::queues::Queues;
 use super::servers::Addresses;
+use super::sql::Sql;
 use crate::support::{Answer, Caller};
 
 /// Pause after a call that was not done.
@@ -115,6 +116,7 @@ pub struct Payer {
     pub locks: Locks,
     pub memories: Memories,
     pub queues: Queues,
+    pub sql: Sql,
 }
 
 impl Payer {
@@ -130,6 +132,7 @@ impl Payer {
             locks: Locks::default(),
             memories: Memories::default(),
             queues: Queues::default(),
+            sql: Sql::default(),
         }
     }
 
@@ -150,6 +153,11 @@ impl Payer {
         self.wrong.add(what);
     }
 
+    /// A caller of one of the servers.
+    pub async fn caller(&self, random: &mut StdRng) -> Caller {
+        Caller { url: self.addresses.any(random).await, ..self.caller.clone() }
+    }
+
     /// Sends a call to one of the servers.
     pub async fn send(
         &self,
@@ -159,8 +167,7 @@ impl Payer {
         body: Option<&Value>,
         headers: Headers<'_>,
     ) -> Call {
-        let mut caller = self.caller.clone();
-        caller.url = self.addresses.any(random).await;
+        let mut caller = self.caller(random).await;
         for (name, value) in headers {
             caller.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }

@@ -81,7 +81,9 @@ impl TestApp {
     pub fn set(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
         let (language, prices) = ("english".to_owned(), Arc::default());
         let quotas = Quotas::default();
-        let calls = CallSettings { poll_interval: POLL_INTERVAL, language, embeddings: None, prices, quotas };
+        let sql_program = env!("CARGO_BIN_EXE_payerbase").into();
+        let calls =
+            CallSettings { poll_interval: POLL_INTERVAL, language, embeddings: None, prices, quotas, sql_program };
         let mut settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,

@@ -4,6 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Result, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
+use super::Caller;
+
 /// Longer than any call may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,4 +66,19 @@ impl Connection {
     pub fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0))
     }
+}
+
+/// Sends a call and hangs up before its answer.
+pub fn hang_up(caller: &Caller, path: &str, body: &str) {
+    let address = caller.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let token = caller.token.as_ref().unwrap().expose_secret();
+    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n");
+    for (name, value) in &caller.headers {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    let length = body.len();
+    let request = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(rand::random::<u64>() % 4));
 }

@@ -1,0 +1,77 @@
+//! Why a call of SQL did not end.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a call did not end. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Stopped {
+    /// SQLite refuses the statement.
+    Sql {
+        /// SQLite's message.
+        message: String,
+        /// Where the fault is: the offset in the text, in bytes.
+        offset: Option<u32>,
+    },
+    /// The statement does something that is not allowed. The reason says what to do instead.
+    NotAllowed(String),
+    /// The parameters do not fit the statement.
+    Parameters(String),
+    /// The migration was applied with another text.
+    MigrationChanged,
+    /// It needed more time.
+    Timeout,
+    /// It needed more memory, or made a value that is too large.
+    TooLarge,
+    /// The tables of payerbase that it reads are too large.
+    TablesTooLarge,
+    /// The databases of others use all memory of the worker.
+    Crowded,
+    /// The database would exceed its size.
+    Full,
+    /// A page that it read has changed meanwhile.
+    Moved,
+    /// The instance does not behave as SQLite: it is not used again.
+    Broken,
+}
+
+/// How long a text about a statement is, in characters.
+const TEXT_MAX: usize = 1_000;
+
+/// The text without what follows its first part, because statements can make SQLite's messages very long.
+pub(super) fn shortened(text: String) -> String {
+    match text.char_indices().nth(TEXT_MAX) {
+        None => text,
+        Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()),
+    }
+}
+
+impl Stopped {
+    /// The same, with the offset in the whole text.
+    ///   bytes  where the statement begins
+    pub fn after(self, bytes: usize) -> Self {
+        match self {
+            Self::Sql { message, offset: Some(offset) } => {
+                Self::Sql { message, offset: u32::try_from(bytes).ok().and_then(|bytes| offset.checked_add(bytes)) }
+            }
+            other @ (Self::Sql { .. }
+            | Self::NotAllowed(_)
+            | Self::Parameters(_)
+            | Self::MigrationChanged
+            | Self::Timeout
+            | Self::TooLarge
+            | Self::TablesTooLarge
+            | Self::Crowded
+            | Self::Full
+            | Self::Moved
+            | Self::Broken) => other,
+        }
+    }
+
+    /// Whether the instance is as it was before, once its transaction is rolled back.
+    pub fn leaves_instance_usable(&self) -> bool {
+        match self {
+            Self::Sql { .. } | Self::NotAllowed(_) | Self::Parameters(_) | Self::MigrationChanged | Self::Full => true,
+            Self::Timeout | Self::TooLarge | Self::TablesTooLarge | Self::Crowded | Self::Moved | Self::Broken => false,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The pages that one call reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cache::{Cache, Found, Image, SharedPage};
+use super::limits::PAGE_BYTES;
+use super::store::{Store, StoredPage};
+use super::wire::{Head, SentPage};
+use crate::payer::Payer;
+use crate::problem::Problem;
+
+/// After this many pages that were not in the cache, a call reads the whole database.
+const MISSED_MAX: u32 = 8;
+/// A database of up to this number of pages is read as a whole.
+const SMALL_PAGES: u32 = 64;
+/// Pages of an answer to a call that reads one page after the other.
+const SENT_MAX: u32 = 64;
+/// A call gets all pages with the answer to this question.
+const QUESTIONS_MAX: u32 = 256;
+
+/// The pages of one version of a database, for one call.
+pub(super) struct CallPages<'a> {
+    pub payer: &'a Payer,
+    pub head: Head,
+    pub image: &'a Arc<Image>,
+    pub cache: &'a Cache,
+    pub store: &'a Store,
+    /// Pages that fit together, if the whole database was read.
+    own: HashMap<u32, SharedPage>,
+    missed: u32,
+    questions: u32,
+    /// The page after those that were sent last, and their number.
+    sent_before: (u32, u32),
+}
+
+/// The database has changed, so that the call must run again.
+pub(super) struct Moved;
+
+impl<'a> CallPages<'a> {
+    pub fn new(payer: &'a Payer, head: Head, image: &'a Arc<Image>, cache: &'a Cache, store: &'a Store) -> Self {
+        Self { payer, head, image, cache, store, own: HashMap::new(), missed: 0, questions: 0, sent_before: (0, 0) }
+    }
+
+    /// Reads the whole database, and its version with it: no later version can disturb the call.
+    pub async fn read_whole(&mut self) -> Result<(), Problem> {
+        let (head, pages) = self.store.whole(self.payer).await?;
+        self.image.learn(head, None, None);
+        self.head = head;
+        self.take_whole(pages);
+        Ok(())
+    }
+
+    fn take_whole(&mut self, pages: Vec<StoredPage>) {
+        self.keep(&self.head, &pages);
+        self.own = pages.into_iter().map(|(number, _version, page)| (number, page)).collect();
+    }
+
+    /// Reads the whole database, and takes a page of it.
+    async fn read_from_whole(&mut self, number: u32) -> Result<Found, Problem> {
+        let (head, pages) = self.store.whole(self.payer).await?;
+        if head != self.head || !(1..=head.page_count).contains(&number) {
+            return Ok(Found::Later);
+        }
+        self.take_whole(pages);
+        // SQLite does not write a page that it has added and freed in one transaction.
+        let page = self.own.entry(number).or_insert_with(|| Arc::new([0; PAGE_BYTES]));
+        Ok(Found::Page(Arc::clone(page)))
+    }
+
+    /// The page, and others that the call may need next.
+    pub async fn sent(&mut self, number: u32) -> Result<Result<Vec<SentPage>, Moved>, Problem> {
+        self.questions += 1;
+        let found = match self.known(number) {
+            Found::Missing => self.read(number).await?,
+            found @ (Found::Page(_) | Found::Later) => found,
+        };
+        let Found::Page(page) = found else { return Ok(Err(Moved)) };
+        let mut sent = vec![SentPage::new(number, &*page)];
+        let end = self.head.page_count.saturating_add(1);
+        if self.questions.is_multiple_of(QUESTIONS_MAX) {
+            let others = (1..end).filter(|other| *other != number);
+            sent.extend(others.filter_map(|other| self.known_to_send(other)));
+            return Ok(Ok(sent));
+        }
+        let count = if self.sent_before.0 == number { (self.sent_before.1 * 2).min(SENT_MAX) } else { 1 };
+        let following = number.saturating_add(1)..end.min(number.saturating_add(count));
+        sent.extend(following.map_while(|next| self.known_to_send(next)));
+        let count = u32::try_from(sent.len()).unwrap_or(SENT_MAX);
+        self.sent_before = (number.saturating_add(count), count);
+        Ok(Ok(sent))
+    }
+
+    /// Whether the call has asked for too many pages for the fast worker.
+    pub fn are_many(&self) -> bool {
+        self.questions >= QUESTIONS_MAX
+    }
+
+    fn known_to_send(&self, number: u32) -> Option<SentPage> {
+        match self.known(number) {
+            Found::Page(page) => Some(SentPage::new(number, &*page)),
+            Found::Later | Found::Missing => None,
+        }
+    }
+
+    fn known(&self, number: u32) -> Found {
+        match self.own.get(&number) {
+            Some(page) => Found::Page(Arc::clone(page)),
+            None => self.image.page(number, &self.head),
+        }
+    }
+
+    /// Reads a page from PostgreSQL.
+    async fn read(&mut self, number: u32) -> Result<Found, Problem> {
+        self.missed += 1;
+        if self.missed > MISSED_MAX || self.head.page_count <= SMALL_PAGES {
+            return self.read_from_whole(number).await;
+        }
+        let pages = self.store.pages(self.payer, &[number]).await?;
+        self.keep(&self.head, &pages);
+        match pages.into_iter().next() {
+            Some((_number, version, page)) if version <= self.head.version => Ok(Found::Page(page)),
+            Some(_later) => Ok(Found::Later),
+            None => self.read_from_whole(number).await,
+        }
+    }
+
+    fn keep(&self, head: &Head, pages: &[(u32, i64, SharedPage)]) {
+        let valid = pages.iter().filter(|(_, version, _)| *version <= head.version);
+        self.image.keep(head, valid.map(|(number, version, page)| (*number, *version, Arc::clone(page))));
+        self.cache.weigh(self.payer, self.image);
+    }
+}
