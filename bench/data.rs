@@ -98,6 +98,10 @@ pub async fn prepare(admin: &mut PgConnection, load: Load) {
         | Load::RedirectHot
         | Load::Search
         | Load::Store
+        | Load::Query
+        | Load::Insert
+        | Load::GetThousand
+        | Load::IncrementThousand
         | Load::Transact => return,
     }
     run(admin, "vacuum analyze tenant.jobs, tenant.queues, tenant.locks").await;

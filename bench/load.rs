@@ -34,6 +34,13 @@ pub enum Load {
     Search,
     /// `storeMemory` with a vector, for many payers.
     Store,
+    /// `querySql` of one row.
+    Query,
+    /// `executeSql`, which inserts one row.
+    Insert,
+    /// `getCounter` and `increment` of the payers with databases.
+    GetThousand,
+    IncrementThousand,
 }
 
 impl Load {
@@ -77,6 +84,10 @@ impl Load {
             Self::Transact => "transact of 5 increments, 10,000 payers",
             Self::Search => "searchMemories by vector",
             Self::Store => "storeMemory with a vector",
+            Self::Query => "querySql of one row, 1,000 payers",
+            Self::Insert => "executeSql, inserts one row, 1,000 payers",
+            Self::GetThousand => "getCounter, 1,000 payers",
+            Self::IncrementThousand => "increment, 1,000 payers",
         }
     }
 
@@ -94,7 +105,11 @@ impl Load {
             | Self::PopThousand
             | Self::PopMillion
             | Self::Search
-            | Self::Store => &[64],
+            | Self::Store
+            | Self::Query
+            | Self::Insert
+            | Self::GetThousand
+            | Self::IncrementThousand => &[64],
         }
     }
 }
@@ -104,6 +119,8 @@ impl Load {
 pub struct Sample {
     pub per_second: f64,
     pub p50_ms: f64,
+    /// NaN for a script that does not print it.
+    pub p95_ms: f64,
     pub p99_ms: f64,
     pub cpu: Cpu,
 }
@@ -139,6 +156,7 @@ impl Cell {
         Sample {
             per_second: of(|sample| sample.per_second),
             p50_ms: of(|sample| sample.p50_ms),
+            p95_ms: of(|sample| sample.p95_ms),
             p99_ms: of(|sample| sample.p99_ms),
             cpu: Cpu {
                 server: of(|sample| sample.cpu.server),

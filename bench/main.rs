@@ -12,6 +12,7 @@
 //! - `cargo bench -- prices` compares calls that are paid from credit with free ones.
 //! - `cargo bench -- rates` compares calls with limits of rates and a Redis with calls without them. It needs `redis-server`.
 //! - `cargo bench -- memories` searches a million (`BENCH_MEMORIES`) memories of a thousand payers.
+//! - `cargo bench -- sql` measures statements of a thousand payers with databases, beside calls of counters.
 //! - `cargo bench --features local-embeddings -- embeddings` embeds texts. If `BENCH_PYTHON` is a Python with
 //!   sentence-transformers, it compares the two.
 //! - `cargo bench --features local-embeddings -- relevance` measures the relevance of search results.
@@ -37,6 +38,7 @@ mod memories;
 mod pairs;
 mod pgbench;
 mod proc;
+mod sql;
 mod stage;
 mod wrk;
 
@@ -63,6 +65,8 @@ async fn main() {
         pairs::rates().await;
     } else if wants("memories") {
         memories::run().await;
+    } else if wants("sql") {
+        sql::run().await;
     } else if wants("embeddings") || wants("relevance") {
         #[cfg(feature = "local-embeddings")]
         match wants("relevance") {
@@ -100,7 +104,7 @@ fn report(cells: &[Cell], stage: &Stage) {
     println!("\n| load | connections | req/s | p50 ms | p99 ms | CPU server | CPU PostgreSQL | CPU load |");
     println!("|---|---|---|---|---|---|---|---|");
     for cell in cells {
-        let Sample { per_second, p50_ms, p99_ms, cpu } = cell.median();
+        let Sample { per_second, p50_ms, p99_ms, cpu, .. } = cell.median();
         println!(
             "| {} | {} | {per_second:.0} | {p50_ms:.3} | {p99_ms:.3} | {:.2} | {:.2} | {:.2} |",
             cell.load.name(),

@@ -44,6 +44,7 @@ pub fn run(program: &Path, url: &str, dir: &Path, scripts: &[String], clients: u
     Sample {
         per_second: tps.unwrap_or_else(|| panic!("pgbench:\n{printed}")),
         p50_ms: quantile(50),
+        p95_ms: quantile(95),
         p99_ms: quantile(99),
         cpu: Cpu::default(),
     }

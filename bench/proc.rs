@@ -11,14 +11,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub fn cpu(servers: &[u32], postmaster: u32) -> Cpu {
     let server = servers.iter().filter_map(|pid| process_cpu(*pid)).sum();
     let mut postgres = process_cpu(postmaster).unwrap_or_default();
-    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let pid = entry.file_name().to_string_lossy().parse::<u32>();
-        if let Ok(pid) = pid
-            && parent(pid) == Some(postmaster)
-        {
-            postgres += process_cpu(pid).unwrap_or_default();
-        }
-    }
+    postgres += children(postmaster).into_iter().filter_map(process_cpu).sum::<f64>();
     let stat = fs::read_to_string("/proc/stat").expect("/proc/stat");
     let fields: Vec<f64> =
         stat.lines().next().expect("a line").split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
@@ -41,6 +34,16 @@ pub fn rss_mib(pid: u32) -> f64 {
 /// Lets the peak memory of a process begin anew.
 pub fn reset_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the server is alive");
+}
+
+/// The processes that a process has started.
+pub fn children(pid: u32) -> Vec<u32> {
+    processes().filter(|child| parent(*child) == Some(pid)).collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
 }
 
 fn memory_mib(pid: u32, measure: &str) -> f64 {

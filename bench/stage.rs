@@ -122,7 +122,12 @@ impl Stage {
 
     /// The URL of the first server.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.servers.first().expect("a server").port)
+        self.url_of(0)
+    }
+
+    /// The URL of a server.
+    pub fn url_of(&self, server: usize) -> String {
+        format!("http://127.0.0.1:{}", self.servers.get(server).expect("a server").port)
     }
 
     fn cpu(&self) -> Cpu {

@@ -34,9 +34,17 @@ pub fn lay_out(dir: &Path, tokens: &Tokens) {
 fn requests(load: Load, tokens: &Tokens) -> Option<String> {
     const ONE_JOB: &str = r#"{"payload":{"order":1}}"#;
     let lines: Vec<(&str, String, &str, String)> = match load {
-        Load::Floor | Load::Locks | Load::Work | Load::WorkHot | Load::Cycle | Load::Search | Load::Store => {
-            return None;
-        }
+        Load::Floor
+        | Load::Locks
+        | Load::Work
+        | Load::WorkHot
+        | Load::Cycle
+        | Load::Search
+        | Load::Store
+        | Load::Query
+        | Load::Insert
+        | Load::GetThousand
+        | Load::IncrementThousand => return None,
         Load::Constant => vec![("GET", "/healthz".into(), "", String::new())],
         Load::IncrementSpread => each(tokens.all(), "/v1/counters/visits/increment", ""),
         Load::IncrementHot => each(tokens.one(), "/v1/counters/visits/increment", ""),
@@ -109,13 +117,12 @@ pub fn finish(load: Load, wrk: Child) -> Sample {
     let output = wrk.wait_with_output().expect("wrk");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!printed.contains("Non-2xx") && !printed.contains("Socket errors"), "{}:\n{printed}", load.name());
-    let after = |label: &str| {
-        let line = printed.lines().find_map(|line| line.trim().strip_prefix(label));
-        line.expect("wrk prints it").trim().to_owned()
-    };
+    let found = |label: &str| printed.lines().find_map(|line| line.trim().strip_prefix(label));
+    let after = |label: &str| found(label).expect("wrk prints it").trim().to_owned();
     Sample {
         per_second: after("Requests/sec:").parse().expect("a number"),
         p50_ms: ms(&after("50%")),
+        p95_ms: found("95%").map_or(f64::NAN, |text| ms(text.trim())),
         p99_ms: ms(&after("99%")),
         cpu: Cpu::default(),
     }

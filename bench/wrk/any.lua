@@ -1,5 +1,5 @@
 -- Sends requests in random order, from a file with one request per line: verb, path, token and body, separated by tabs.
--- bench/wrk.rs writes most of the files, bench/memories/mod.rs the others.
+-- bench/wrk.rs writes most of the files, bench/memories/mod.rs and bench/sql.rs the others.
 local requests = {}
 
 function init(args)
@@ -14,3 +14,7 @@ function init(args)
 end
 
 function request() return requests[math.random(#requests)] end
+
+function done(summary, latency, requests)
+  io.write(string.format("  95%%  %.3fms\n", latency:percentile(95) / 1000))
+end

@@ -3,6 +3,8 @@
 mod calls;
 mod open;
 mod sandbox;
+#[cfg(all(test, target_os = "linux"))]
+mod sandbox_tests;
 mod server;
 
 use std::fs::File;
