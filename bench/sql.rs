@@ -16,10 +16,10 @@ const PAYERS: usize = 1_000;
 const LARGE_PAYERS: usize = 24;
 /// Payers with endless statements, after those.
 const BOMBERS: usize = 32;
-/// Rows of a database of 1 MiB, and of one of 16 MiB. A row has a page.
+/// Rows of a database of 1 MiB, and of one of 16 MiB. Each row fills a page.
 const ROWS: usize = 250;
 const LARGE_ROWS: usize = 4_000;
-/// The caller in a crowd, beside the endless statements.
+/// Connections of the short calls beside the endless statements.
 const BYSTANDERS: usize = 16;
 
 const POINT_QUERY: &str = "select length(data) from t where id = ?";

@@ -9,6 +9,7 @@ pub use crate::chain::fuzzing as chain;
 pub use crate::facilitator::fuzzing as facilitator;
 pub use crate::http::fuzzing as http;
 pub use crate::payments::fuzzing as payments;
+pub use crate::sqlite::fuzzing as sqlite;
 
 /// The address in binary: its kind and 20 bytes.
 #[must_use]

@@ -58,6 +58,14 @@ impl IdempotencyKey {
         Self { key: format!("\n{caller}\n{}", self.key), request_sha256: self.request_sha256 }
     }
 
+    /// The key of a caller who may read only these tables in SQL: an answer that was made with other ones is not its own.
+    #[must_use]
+    pub(super) fn of_reader(&self, readable: &[&str]) -> Self {
+        let tables = readable.iter().map(|table| table.as_bytes());
+        let request_sha256 = digest_of(std::iter::once(self.request_sha256.as_slice()).chain(tables));
+        Self { key: self.key.clone(), request_sha256 }
+    }
+
     /// A secret for a resource that depends on the payer, the key and the index of the call in its transaction. The token of a lock is
     /// made this way: it is never stored, and a retry of `acquireLock` returns the same token. A key can be guessed,
     /// and the id of a payment is public, so the secret depends on the key of the database.

@@ -47,6 +47,9 @@ impl Tenant {
         if let Some(key) = conditions.key.as_mut().filter(|_| self.proof.grants().is_some()) {
             **key = key.of_caller(self.proof.caller().as_str());
         }
+        if let Some(key) = conditions.key.as_mut() {
+            self.limit_to_readable(&mut plan, key);
+        }
         let servers = match conditions.key.is_some() && plan.steps().any(|step| step.spec.secret.is_some()) {
             true => Some(Box::pin(self.engine.keys.get()).await?.clone()),
             false => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::conditions::IdempotencyKey;
 use super::needs::{NeededSql, RanSql};
 use super::plan::{Plan, Position};
 use super::request::Answer;
@@ -51,14 +52,23 @@ pub(super) struct WaitingSql {
 
 impl WaitingSql {
     /// Its turn has ended: the stored pages go into the cache, or the pages that were put aside are deleted.
-    pub async fn ended<T>(self, turn: &Result<Answer<T>, Problem>) {
-        let Some((base, commit)) = self.commit else { return };
+    pub async fn ended<T>(mut self, turn: &Result<Answer<T>, Problem>) {
+        let Some((base, commit)) = self.commit.take() else { return };
         match turn {
             Ok(answer) if !answer.is_replay => self.databases.committed(&self.payer, &base, commit),
             // It may still happen.
             Err(problem) if problem.code() == Code::OutcomeUnknown => {}
             Ok(_) | Err(_) => self.databases.refused(&self.payer, &commit).await,
         }
+    }
+}
+
+impl Drop for WaitingSql {
+    /// Its turn will not come, or nobody waits for its end: a turn without the pages that were put aside is refused.
+    fn drop(&mut self) {
+        let Some((_base, commit)) = self.commit.take().filter(|(_base, commit)| commit.is_staged()) else { return };
+        let (databases, payer) = (Arc::clone(&self.databases), self.payer.clone());
+        tokio::spawn(async move { databases.refused(&payer, &commit).await });
     }
 }
 
@@ -77,6 +87,21 @@ impl Tenant {
         match self.proof.rights() {
             Some(rights) => token_limits::check_method_name(Holder::Token, &rights.limits, read.method),
             None => Ok(()),
+        }
+    }
+
+    fn readable_tables(&self) -> Vec<&'static str> {
+        TABLES.iter().map(|table| table.name).filter(|table| self.may_read(table).is_ok()).collect()
+    }
+
+    /// The answer to a call with SQL may have rows of tables of the payer: it is repeated only to callers who may read the
+    /// same ones as the first.
+    pub(super) fn limit_to_readable<P: Plan>(&self, plan: &mut P, key: &mut IdempotencyKey) {
+        if plan.steps().any(|step| step.method.needs().sql.is_some()) {
+            let readable = self.readable_tables();
+            if readable.len() < TABLES.len() {
+                *key = key.of_reader(&readable);
+            }
         }
     }
 
@@ -108,7 +133,7 @@ impl Tenant {
             tasks: needed.iter().flat_map(|(_, needed)| needed.tasks.to_vec()).collect(),
             may_write: needed.iter().any(|(_, needed)| needed.may_write),
             must_be_newest: P::SPEC.access == Access::Write,
-            readable: TABLES.iter().map(|table| table.name).filter(|table| self.may_read(table).is_ok()).collect(),
+            readable: self.readable_tables(),
         };
         let databases = &self.engine.sql;
         let writer = match call.may_write {

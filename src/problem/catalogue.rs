@@ -147,7 +147,7 @@ catalogue! {
         "Nothing was changed. Look at `EXPLAIN QUERY PLAN`, add an index, or read and write fewer rows in a call."
     SqlTooLarge UNPROCESSABLE_ENTITY "sql-too-large" "The statements need more memory than a call has."
         "Nothing was changed. Sort, group and join fewer rows in a call, or make smaller values."
-    IdempotencyMismatch UNPROCESSABLE_ENTITY "idempotency-mismatch" "The idempotency key was used for a different request."
+    IdempotencyMismatch UNPROCESSABLE_ENTITY "idempotency-mismatch" "The idempotency key was used for a different request, or by a caller with other rights."
         "Nothing was changed. Use a new key for each new request. Use a key again only to repeat the identical request."
     PayloadTooLarge PAYLOAD_TOO_LARGE "payload-too-large" "The body, or a value in it, is larger than the limit."
         "Send at most `limitBytes` bytes."

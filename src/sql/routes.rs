@@ -113,7 +113,7 @@ async fn export_sql(tenant: Tenant, call: Request<ExportSql>) -> Result<FileAnsw
 ///
 /// Replaces the payer's own SQLite database by the one in a file of up to {{sql_database_bytes_max}}, with any size of pages and
 /// any encoding. Its tables, indexes and views are made again, and its rows are copied, in {{sql_import_time_max}} of processor
-/// time. A file with triggers or virtual tables, one that is damaged, or one whose foreign keys refer to nothing, is refused.
+/// time. Rows that are only in a `-wal` file beside it are not imported. A file with triggers or virtual tables, one that is damaged, or one whose foreign keys refer to nothing, is refused.
 #[utoipa::path(operation_id = "importSql", tag = "sql",
     request_body(content = SqlFile, content_type = "application/vnd.sqlite3", description = "The file."),
     responses((status = 200, description = "Its size.", body = Imported)))]

@@ -22,9 +22,10 @@ begin
       where d.payer = p_payer;
 end $$;
 
--- Some pages, as they are now.
+-- Some pages, as they are now. None if this database does not know the version with the id p_head: after a failover, a
+-- server may have connections to two databases.
 create function rpc.sql_pages(
-  p_payer text, p_numbers integer[], out page_no integer, out version bigint, out data bytea
+  p_payer text, p_head uuid, p_numbers integer[], out page_no integer, out version bigint, out data bytea
 ) returns setof record
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -35,7 +36,10 @@ begin
   return query
     select p.page_no::integer, p.version, p.data::bytea
       from tenant.sql_pages p
-      where p.payer = p_payer and p.page_no = any (p_numbers);
+      where p.payer = p_payer and p.page_no = any (p_numbers) and exists (
+        select
+          from tenant.sql_databases d
+          where d.payer = p_payer and (d.id = p_head or p_head = any (d.ancestors)));
 end $$;
 
 -- The newest version with all of its pages.
@@ -150,7 +154,7 @@ end $$;
 
 grant execute on function
   rpc.sql_head(text, uuid),
-  rpc.sql_pages(text, integer[]),
+  rpc.sql_pages(text, uuid, integer[]),
   rpc.sql_whole(text),
   rpc.sql_tables(text, text[]),
   rpc.sql_stage(text, uuid, integer[], bytea[]),

@@ -89,6 +89,13 @@ impl Ran {
     }
 }
 
+impl Commit {
+    /// Whether its pages were put aside.
+    pub fn is_staged(&self) -> bool {
+        self.stage.is_some()
+    }
+}
+
 impl Turn {
     /// Another call of the transaction does everything.
     pub fn nothing() -> Self {

@@ -1,5 +1,6 @@
 //! The databases of all payers: runs calls in the workers, on the pages in PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::pages::CallPages;
 use super::process::{HeldByCall, Worker};
 use super::statement::Task;
 use super::store::Store;
+use super::tables::TABLES;
 use super::wire::Head;
 use super::worker::Kind;
 use crate::budget::{Budget, Held};
@@ -43,8 +45,8 @@ const SLOW_PATIENCE: Duration = Duration::from_secs(10);
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Calls of a payer that run at the same time; a database runs one at a time.
 const CALLS_RUNNING_MAX: usize = 4;
-/// How often a call runs again, because a worker died or the database changed.
-const TRIES: u32 = 5;
+/// How often a call runs because the database changed meanwhile.
+const TRIES: usize = 5;
 /// Time of the processor that a call has in the slow worker before it waits for its turn with those that need longer.
 const SLICE_TIME: Duration = Duration::from_millis(200);
 /// Calls of each kind that the slow worker runs at the same time.
@@ -159,7 +161,9 @@ impl Databases {
             because("too many calls of SQL of one payer");
             Problem::new(Code::Overloaded)
         })?;
-        let _running = permit.ready().await;
+        let running = permit.ready().await;
+        // Also a call whose caller has hung up counts until it ends in its worker.
+        let held: HeldByCall = Arc::new((permit, running));
         let image = self.cache.image(payer);
         let known = image.head().filter(|_| !is_again).map(|head| Base { head, is_new: false });
         let mut base = match known {
@@ -167,18 +171,25 @@ impl Databases {
             None => self.learn(payer, &image).await?,
         };
         let mut has_moved = false;
-        for _ in 0..TRIES {
+        let mut tables = BTreeMap::new();
+        // Each run may name one more table of the payer than the one before it.
+        for _ in 0..TRIES + TABLES.len() {
             let mut pages = CallPages::new(payer, base.head, &image, &self.cache, &self.store);
+            pages.tables = std::mem::take(&mut tables);
             if has_moved {
                 pages.read_whole().await?;
                 base = Base { head: pages.head, is_new: true };
             }
-            let next = Uuid::now_v7();
-            match self.run_on(&mut pages, call, next).await {
-                Ok(done) => return self.prepare_turn(payer, call, base, next, done).await.map_err(NotRun::Problem),
+            match self.run_on(&mut pages, call, &held).await {
+                Ok(done) => return self.prepare_turn(payer, call, base, done).await.map_err(NotRun::Problem),
                 Err(NotRun::Stopped { stopped: Stopped::Moved, .. }) => {
                     self.metrics.conflict();
-                    has_moved = true;
+                    tables = std::mem::take(&mut pages.tables);
+                    has_moved = !pages.have_tables_moved;
+                    if pages.have_tables_moved {
+                        // Quickly, so that no other write comes in between.
+                        base = self.learn(payer, &image).await?;
+                    }
                 }
                 // Another version may be the newest, in which a table is there that this one does not have.
                 Err(not_run @ (NotRun::Stopped { .. } | NotRun::NoRight(_))) if !base.is_new => {
@@ -203,14 +214,14 @@ impl Databases {
     }
 
     /// Runs a call in the fast worker; in the slow one, if it needs longer.
-    async fn run_on(&self, pages: &mut CallPages<'_>, call: &SqlCall, next: Uuid) -> Result<Done, NotRun> {
+    async fn run_on(&self, pages: &mut CallPages<'_>, call: &SqlCall, held: &HeldByCall) -> Result<Done, NotRun> {
         let is_import = matches!(call.tasks.as_slice(), [Task::Import(_)]);
         if !is_import {
-            match self.run_in(&self.fast, pages, call, next, FAST_TIME, None).await {
+            match self.run_in(&self.fast, pages, call, FAST_TIME, held).await {
                 Err(NotRun::Stopped { stopped: Stopped::Timeout, .. }) => {}
                 ended => return ended,
             }
-            match self.run_slowly(pages, call, next, &self.slow_calls, SLICE_TIME).await {
+            match self.run_slowly(pages, call, held, &self.slow_calls, SLICE_TIME).await {
                 Err(NotRun::Stopped { stopped: Stopped::Timeout, .. }) => {}
                 ended => return ended,
             }
@@ -219,7 +230,7 @@ impl Databases {
             true => (&self.imports, SQL_IMPORT_TIME_MAX),
             false => (&self.long_calls, SQL_TIME_MAX),
         };
-        self.run_slowly(pages, call, next, calls, time).await
+        self.run_slowly(pages, call, held, calls, time).await
     }
 
     /// Waits for a turn in the slow worker, and runs a call there.
@@ -227,7 +238,7 @@ impl Databases {
         &self,
         pages: &mut CallPages<'_>,
         call: &SqlCall,
-        next: Uuid,
+        held: &HeldByCall,
         calls: &Arc<Semaphore>,
         time: Duration,
     ) -> Result<Done, NotRun> {
@@ -235,15 +246,15 @@ impl Databases {
             because("too many calls wait for the slow worker of SQL");
             Problem::new(Code::Overloaded)
         };
+        pages.free();
         let permit = self.slow_payers.admit(pages.payer).map_err(|_too_many| overloaded())?;
         let turn = async {
             let running = permit.ready().await;
             (running, Arc::clone(calls).acquire_owned().await)
         };
         let turn = tokio::time::timeout(SLOW_PATIENCE, turn).await.map_err(|_elapsed| overloaded())?;
-        // Also a call whose caller has hung up has its turn until it ends.
-        let turn: HeldByCall = Arc::new((permit, turn));
-        self.run_in(&self.slow, pages, call, next, time, Some(&turn)).await
+        let held: HeldByCall = Arc::new((permit, turn, Arc::clone(held)));
+        self.run_in(&self.slow, pages, call, time, &held).await
     }
 
     /// Runs a call in a worker, and once more if that dies.
@@ -253,13 +264,12 @@ impl Databases {
         (worker, metrics): &(Worker, WorkerMetrics),
         pages: &mut CallPages<'_>,
         call: &SqlCall,
-        next: Uuid,
         time: Duration,
-        held: Option<&HeldByCall>,
+        held: &HeldByCall,
     ) -> Result<Done, NotRun> {
         let started = Instant::now();
         for _ in 0..2 {
-            let job = Job::start(worker, pages, call, next, time, held.cloned())?;
+            let job = Job::start(worker, pages, call, time, Arc::clone(held))?;
             let ended = job.end(pages, call, time == FAST_TIME).await;
             metrics.took(started.elapsed());
             if let Some(ended) = ended {
@@ -279,10 +289,9 @@ impl Databases {
         payer: &Payer,
         call: &SqlCall,
         Base { head, is_new }: Base,
-        next: Uuid,
         done: Done,
     ) -> Result<Ran, Problem> {
-        let Done { results, pages, page_count } = done;
+        let Done { next, results, pages, page_count } = done;
         if pages.is_empty() {
             // A read of a version that was the newest during the call needs no check.
             let base = (call.must_be_newest || !is_new).then_some(head);
@@ -294,7 +303,9 @@ impl Databases {
             && !self.store.stage(payer, stage, &pages).await?
         {
             because("many pages of writes of the payer that did not happen are put aside");
-            return Err(Problem::new(Code::DatabaseBusy));
+            return Err(Problem::new(Code::DatabaseBusy).detail(
+                "Nothing was changed. Too many pages of earlier writes are put aside: they are deleted within 10 minutes.",
+            ));
         }
         Ok(Ran { results, base: Some(head), commit: Some(Commit { new, pages, stage }) })
     }

@@ -53,21 +53,27 @@ impl From<Problem> for NotRun {
 pub(super) struct Job<'a> {
     worker: &'a Worker,
     id: u64,
+    /// The id of the version that it makes. Two runs of a call may write different things.
+    next: Uuid,
+    /// Whether it has tables of the payer.
+    has_tables: bool,
     answers: UnboundedReceiver<Reply>,
 }
 
 /// What a call has done.
 pub(super) struct Done {
+    /// The id of the version that it makes if it has written pages.
+    pub next: Uuid,
     pub results: Vec<TaskResult>,
     pub pages: Vec<(u32, SharedPage)>,
     pub page_count: u32,
 }
 
 /// The end of a call, as a worker tells it.
-struct Ended {
-    results: Vec<String>,
-    pages: Vec<SentPage>,
-    page_count: u32,
+pub(super) struct Ended {
+    pub results: Vec<String>,
+    pub pages: Vec<SentPage>,
+    pub page_count: u32,
 }
 
 impl Drop for Job<'_> {
@@ -78,18 +84,16 @@ impl Drop for Job<'_> {
 
 impl<'a> Job<'a> {
     /// Sends a call to a worker.
-    ///   next  the id of the version that it makes
     ///   time  its time of the processor
     ///   held  its place in the worker, until it has ended there
     pub fn start(
         worker: &'a Worker,
         pages: &CallPages<'_>,
         call: &SqlCall,
-        next: Uuid,
         time: Duration,
-        held: Option<HeldByCall>,
+        held: HeldByCall,
     ) -> Result<Self, Problem> {
-        let id = rand::random();
+        let (id, next) = (rand::random(), Uuid::now_v7());
         let run = Run {
             id,
             database: pages.payer.as_str().to_owned(),
@@ -104,7 +108,7 @@ impl<'a> Job<'a> {
         let message = encoded(&ToWorker::Run(run))?;
         let (answers, receiver) = unbounded_channel();
         worker.order(Order::Run { id, message, caller: Caller::new(answers, held) });
-        Ok(Self { worker, id, answers: receiver })
+        Ok(Self { worker, id, next, has_tables: false, answers: receiver })
     }
 
     /// Answers the questions of the worker until the call has ended. `None` if the worker died.
@@ -136,7 +140,7 @@ impl<'a> Job<'a> {
                     }
                 }
                 Reply::Message(FromWorker::Done { results, pages, page_count, .. }) => {
-                    return Some(Ended { results, pages, page_count }.checked(call));
+                    return Some(Ended { results, pages, page_count }.checked(call, self.next));
                 }
                 Reply::Message(FromWorker::Stopped { index, stopped, .. }) => {
                     return Some(Err(NotRun::Stopped { index, stopped }));
@@ -148,22 +152,34 @@ impl<'a> Job<'a> {
         }
     }
 
-    async fn answer_tables(&self, pages: &CallPages<'_>, call: &SqlCall, tables: Vec<usize>) -> Result<(), NotRun> {
-        let mut names = Vec::with_capacity(tables.len());
-        for number in &tables {
-            let name = TABLES.get(*number).map(|table| table.name).filter(|name| !names.contains(name));
-            let name = name.ok_or_else(|| wrong("with a question for tables that do not exist"))?;
-            if !call.readable.contains(&name) {
-                return Err(NotRun::NoRight(name));
+    /// Answers a question for tables of the payer: all that the call has named so far, read together.
+    async fn answer_tables(
+        &mut self,
+        pages: &mut CallPages<'_>,
+        call: &SqlCall,
+        asked: Vec<usize>,
+    ) -> Result<(), NotRun> {
+        for number in asked {
+            let table = TABLES.get(number).ok_or_else(|| wrong("with a question for tables that do not exist"))?;
+            if !call.readable.contains(&table.name) {
+                return Err(NotRun::NoRight(table.name));
             }
-            names.push(name);
+            pages.tables.insert(number, table.name);
         }
-        let tables = match pages.store.tables(pages.payer, &names).await? {
-            Some((id, _rows)) if id != pages.head.id => SentTables::Moved,
-            Some((_id, rows)) => SentTables::Rows(tables.into_iter().zip(rows).collect()),
-            None => SentTables::TooLarge,
+        let names: Vec<&str> = pages.tables.values().copied().collect();
+        let sent = if self.has_tables {
+            // It has others of an earlier moment. The next run gets all at once.
+            SentTables::Moved
+        } else {
+            match pages.store.tables(pages.payer, &names).await? {
+                Some((id, _rows)) if id != pages.head.id => SentTables::Moved,
+                Some((_id, rows)) => SentTables::Rows(pages.tables.keys().copied().zip(rows).collect()),
+                None => SentTables::TooLarge,
+            }
         };
-        Ok(self.answer(&ToWorker::Tables { id: self.id, tables })?)
+        pages.have_tables_moved = matches!(sent, SentTables::Moved);
+        self.has_tables = true;
+        Ok(self.answer(&ToWorker::Tables { id: self.id, tables: sent })?)
     }
 
     fn answer(&self, message: &ToWorker) -> Result<(), Problem> {
@@ -194,7 +210,7 @@ fn encoded(message: &ToWorker) -> Result<Vec<u8>, Problem> {
 
 impl Ended {
     /// Takes nothing of a worker on trust.
-    fn checked(self, call: &SqlCall) -> Result<Done, NotRun> {
+    pub fn checked(self, call: &SqlCall, next: Uuid) -> Result<Done, NotRun> {
         let results: serde_json::Result<Vec<TaskResult>> =
             self.results.iter().map(|result| serde_json::from_str(result)).collect();
         let results = results.map_err(|_error| wrong("no result"))?;
@@ -210,6 +226,6 @@ impl Ended {
             return Err(wrong("what it was not asked for"));
         }
         let pages = pages.into_iter().map(|(number, page)| (number, SharedPage::from(page))).collect();
-        Ok(Done { results, pages, page_count: self.page_count })
+        Ok(Done { next, results, pages, page_count: self.page_count })
     }
 }

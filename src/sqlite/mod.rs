@@ -8,6 +8,8 @@ mod cache;
 mod commit;
 mod databases;
 mod engine;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod job;
 pub mod limits;
 mod metrics;

@@ -1,6 +1,6 @@
 //! The pages that one call reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::cache::{Cache, Found, Image, SharedPage};
@@ -32,6 +32,10 @@ pub(super) struct CallPages<'a> {
     questions: u32,
     /// The page after those that were sent last, and their number.
     sent_before: (u32, u32),
+    /// The tables of the payer that the call has named, also in earlier tries, by their numbers.
+    pub tables: BTreeMap<usize, &'static str>,
+    /// Whether the call must run again because of them.
+    pub have_tables_moved: bool,
 }
 
 /// The database has changed, so that the call must run again.
@@ -39,7 +43,14 @@ pub(super) struct Moved;
 
 impl<'a> CallPages<'a> {
     pub fn new(payer: &'a Payer, head: Head, image: &'a Arc<Image>, cache: &'a Cache, store: &'a Store) -> Self {
-        Self { payer, head, image, cache, store, own: HashMap::new(), missed: 0, questions: 0, sent_before: (0, 0) }
+        let (own, tables) = (HashMap::new(), BTreeMap::new());
+        let (missed, questions, sent_before, have_tables_moved) = (0, 0, (0, 0), false);
+        Self { payer, head, image, cache, store, own, missed, questions, sent_before, tables, have_tables_moved }
+    }
+
+    /// Frees the pages of the call, which may be a whole database, while it waits. It reads them again.
+    pub fn free(&mut self) {
+        self.own = HashMap::new();
     }
 
     /// Reads the whole database, and its version with it: no later version can disturb the call.
@@ -116,7 +127,7 @@ impl<'a> CallPages<'a> {
         if self.missed > MISSED_MAX || self.head.page_count <= SMALL_PAGES {
             return self.read_from_whole(number).await;
         }
-        let pages = self.store.pages(self.payer, &[number]).await?;
+        let pages = self.store.pages(self.payer, &self.head, &[number]).await?;
         self.keep(&self.head, &pages);
         match pages.into_iter().next() {
             Some((_number, version, page)) if version <= self.head.version => Ok(Found::Page(page)),

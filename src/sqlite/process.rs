@@ -43,12 +43,12 @@ pub(super) enum Order {
 /// Who waits for a call.
 pub(super) struct Caller {
     answers: UnboundedSender<Reply>,
-    _held: Option<HeldByCall>,
+    _held: HeldByCall,
 }
 
 impl Caller {
     ///   held  what the call holds until it has ended in the worker, also if its caller hangs up
-    pub fn new(answers: UnboundedSender<Reply>, held: Option<HeldByCall>) -> Self {
+    pub fn new(answers: UnboundedSender<Reply>, held: HeldByCall) -> Self {
         Self { answers, _held: held }
     }
 }
@@ -224,7 +224,13 @@ async fn serve(
             }
             order = orders.recv() => match order {
                 None => return Ok(Ended::Server),
-                Some(order) => take(order, pending, &mut bytes)?,
+                Some(order) => {
+                    take(order, pending, &mut bytes)?;
+                    // What waits is written together.
+                    while let Ok(order) = orders.try_recv() {
+                        take(order, pending, &mut bytes)?;
+                    }
+                }
             },
             written = to_worker.write_buf(&mut bytes), if !bytes.is_empty() => drop(written?),
             message = messages.next() => match message? {

@@ -50,11 +50,11 @@ impl Store {
         read().map_err(unavailable)
     }
 
-    /// Some pages, as they are now.
-    pub async fn pages(&self, payer: &Payer, numbers: &[u32]) -> Result<Vec<StoredPage>, Problem> {
+    /// Some pages, as they are now. No pages if PostgreSQL does not know `head`.
+    pub async fn pages(&self, payer: &Payer, head: &Head, numbers: &[u32]) -> Result<Vec<StoredPage>, Problem> {
         let numbers: Vec<i32> = numbers.iter().filter_map(|number| i32::try_from(*number).ok()).collect();
-        let query = sqlx::query("select page_no, version, data from rpc.sql_pages($1, $2)");
-        let rows = self.rows(query.bind(payer.as_str().to_owned()).bind(numbers)).await?;
+        let query = sqlx::query("select page_no, version, data from rpc.sql_pages($1, $2, $3)");
+        let rows = self.rows(query.bind(payer.as_str().to_owned()).bind(head.id).bind(numbers)).await?;
         self.metrics.read_pages(rows.len());
         rows.iter().map(page).collect::<sqlx::Result<_>>().map_err(unavailable)
     }

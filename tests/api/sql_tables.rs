@@ -119,6 +119,32 @@ async fn jobs_are_joined_with_own_rows() {
     assert_eq!(rows(&caller, "select count(*) from pb_jobs").await, json!([[31]]));
 }
 
+/// Also by different statements of a call.
+#[tokio::test]
+async fn a_call_sees_one_moment() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let writer = caller.clone();
+    let writing = tokio::spawn(async move {
+        for _ in 0..60 {
+            let calls = json!({"calls": [
+                {"method": "increment", "params": {"name": "pushed"}},
+                {"method": "pushJob", "params": {"queue": "mail", "payload": 1}}]});
+            writer.post("/v1/transaction", calls).await.ok();
+        }
+    });
+    // Each statement names another one.
+    let statements = TABLES.map(|table| json!({"sql": format!("select count(*) from {table}")}));
+    caller.post("/v1/sql/batch", json!({ "statements": statements })).await.ok();
+    let both = json!({"statements": [
+        {"sql": "select coalesce(sum(value), 0) from pb_counters"}, {"sql": "select count(*) from pb_jobs"}]});
+    while !writing.is_finished() {
+        let read = caller.post("/v1/sql/batch", both.clone()).await.ok();
+        assert_eq!(read["results"][0]["rows"], read["results"][1]["rows"]);
+    }
+    writing.await.unwrap();
+}
+
 #[tokio::test]
 async fn they_can_only_be_read() {
     let app = TestApp::spawn().await;
@@ -155,6 +181,7 @@ async fn a_table_needs_the_scope_of_its_primitive() {
         ("pb_links", "links:read"),
         ("pb_locks", "locks:read"),
         ("pb_jobs", "queues:read"),
+        ("pb_queues", "queues:read"),
         ("pb_memories", "memories:read"),
     ] {
         let refused = query(&narrow, &format!("select count(*) from {table}")).await.problem(403, "missing-scope");
@@ -171,6 +198,32 @@ async fn a_table_needs_the_scope_of_its_primitive() {
     narrow.token = Some(limited.json()["token"].as_str().unwrap().into());
     query(&narrow, "select 1").await.ok();
     query(&narrow, "select name from pb_counters").await.problem(403, "token-limited");
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_not_for_callers_with_fewer_rights() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    caller.increment("secret", json!({})).await.ok();
+    execute(&caller, "create table names (name)").await.ok();
+    let mut narrow = caller.clone();
+    let scopes = [Scope::SqlRead, Scope::SqlWrite];
+    narrow.token = Some(app.token(&caller.payer, &scopes, Duration::from_hours(1)).await);
+    let once = |caller: &Caller, key: &'static str| {
+        let mut caller = caller.clone();
+        caller.headers.insert("idempotency-key", key.parse().unwrap());
+        caller
+    };
+    let copy = "insert into names select name from pb_counters returning name";
+    assert_eq!(execute(&once(&caller, "copy-once"), copy).await.ok()["rows"], json!([["secret"]]));
+    let refused = execute(&once(&narrow, "copy-once"), copy).await.problem(422, "idempotency-mismatch");
+    assert!(!refused.to_string().contains("secret"), "{refused}");
+    execute(&once(&caller, "copy-once"), copy).await.ok();
+    // Its own answers are repeated.
+    let own = "insert into names values ('own') returning name";
+    for _ in 0..2 {
+        assert_eq!(execute(&once(&narrow, "own-once"), own).await.ok()["rows"], json!([["own"]]));
+    }
 }
 
 #[tokio::test]

@@ -139,7 +139,12 @@ impl Engine {
     pub(super) fn open_bytes(&self, bytes: i64, pages: Box<dyn Pages>, time: Duration) -> Result<Database, Stopped> {
         let guest = self.instance().map_err(|_no_room| Stopped::Crowded)?;
         let mut database = Database { guest, connection: 0, out: 0 };
-        database.guest.store.data_mut().begin(pages, false, time);
+        let base_pages =
+            u64::try_from(bytes).unwrap_or_default().div_ceil(u64::try_from(PAGE_BYTES).unwrap_or(u64::MAX));
+        let base_pages = u32::try_from(base_pages).map_err(|_too_large| Stopped::TooLarge)?;
+        let host = database.guest.store.data_mut();
+        host.begin(pages, false, time);
+        host.base_pages = base_pages;
         database.open(bytes)?;
         Ok(database)
     }
@@ -183,20 +188,30 @@ impl Database {
 
     /// Runs a call. After an error that leaves the instance usable, it is as before.
     pub fn run(&mut self, work: &Work<'_>, pages: Box<dyn Pages>) -> Result<Done, Failed> {
-        self.guest.store.data_mut().begin(pages, work.may_write, work.limits.time);
-        self.guest.store.set_epoch_deadline(1);
         let mut index = 0;
-        let done = self.run_transaction(work, &mut index);
+        let done = self.begin(work, pages).and_then(|()| self.run_transaction(work, &mut index));
         let host = self.guest.store.data_mut();
         host.pages = None;
         // An idle database keeps nothing outside of its own memory.
         host.tables = HashMap::new();
         let stopped = match done {
-            Ok(done) => return Ok(done),
+            // SQLite goes on after some failures: `quick_check` makes a row of a page that it cannot read.
+            Ok(done) => match host.refused() {
+                None => return Ok(done),
+                Some(stopped) => return Err(Failed { index, stopped: stopped.clone(), is_usable: false }),
+            },
             Err(stopped) => stopped,
         };
         let is_usable = stopped.leaves_instance_usable() && (!work.may_write || self.roll_back().is_ok());
         Err(Failed { index, stopped, is_usable })
+    }
+
+    fn begin(&mut self, work: &Work<'_>, pages: Box<dyn Pages>) -> Result<(), Stopped> {
+        self.guest.store.data_mut().begin(pages, work.may_write, work.limits.time);
+        self.guest.store.set_epoch_deadline(1);
+        let base_pages = self.page_count()?;
+        self.guest.store.data_mut().base_pages = base_pages;
+        Ok(())
     }
 
     fn run_transaction(&mut self, work: &Work<'_>, index: &mut usize) -> Result<Done, Stopped> {
@@ -228,13 +243,17 @@ impl Database {
 
     /// The pages that were written, and the number of pages.
     pub(super) fn written(&mut self) -> Result<(BTreeMap<u32, Page>, u32), Stopped> {
-        let page_count = self.guest.call(|functions| &functions.page_count, ())?;
-        let page_count = u32::try_from(page_count).ok().filter(|count| *count <= PAGES_MAX).ok_or(Stopped::Broken)?;
+        let page_count = self.page_count()?;
         let pages = std::mem::take(&mut self.guest.store.data_mut().written);
         match pages.last_key_value().is_some_and(|(last, _page)| *last > page_count) {
             true => Err(Stopped::Broken),
             false => Ok((pages, page_count)),
         }
+    }
+
+    fn page_count(&mut self) -> Result<u32, Stopped> {
+        let page_count = self.guest.call(|functions| &functions.page_count, ())?;
+        u32::try_from(page_count).ok().filter(|count| *count <= PAGES_MAX).ok_or(Stopped::Broken)
     }
 
     /// SQLite does not tell the authorizer the new name of `ALTER TABLE .. RENAME TO`.
@@ -256,6 +275,12 @@ impl Database {
         }
         self.guest.store.data_mut().written.clear();
         Ok(())
+    }
+
+    /// What SQLite finds in its pages: `ok`, or what is wrong.
+    #[cfg(any(test, fuzzing))]
+    pub fn integrity_check(&mut self) -> Result<Vec<String>, Stopped> {
+        self.run_own("PRAGMA integrity_check")
     }
 
     /// Runs a statement of payerbase, which may do anything. Returns the texts of its first column.

@@ -39,6 +39,8 @@ pub(crate) trait Pages: Send {
 pub(crate) struct Host {
     /// The pages of the call in progress.
     pub pages: Option<Box<dyn Pages>>,
+    /// The number of pages of the database before the call.
+    pub base_pages: u32,
     /// The pages that the call has written.
     pub written: BTreeMap<u32, Page>,
     /// The tables of the payer that the statements of the call have named.
@@ -69,6 +71,7 @@ impl Host {
     pub fn new(memory: MemoryShare) -> Self {
         Self {
             pages: None,
+            base_pages: 0,
             written: BTreeMap::new(),
             named: BTreeSet::new(),
             tables: HashMap::new(),
@@ -114,7 +117,7 @@ impl Host {
         if self.memory.is_crowded { Stopped::Crowded } else { Stopped::TooLarge }
     }
 
-    /// Action every few milliseconds while the guest runs.
+    /// Ends the call if its time is over. Called every few milliseconds while the guest runs.
     pub fn tick(&mut self) -> UpdateDeadline {
         let is_cancelled = self.pages.as_ref().is_some_and(|pages| pages.is_cancelled());
         if !is_cancelled && processor_time() < self.deadline && Instant::now() < self.last {
@@ -141,6 +144,10 @@ impl Host {
     fn page(&mut self, number: u32) -> Option<Page> {
         if let Some(page) = self.written.get(&number) {
             return Some(page.clone());
+        }
+        if number > self.base_pages {
+            // SQLite reads a page again that it has added and freed, and so did not write: a hole in its file.
+            return Some(Box::new([0; PAGE_BYTES]));
         }
         let page = self.pages.as_mut()?.page(number);
         if page.is_none() {

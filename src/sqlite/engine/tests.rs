@@ -310,6 +310,36 @@ fn every_function_that_is_allowed_exists() {
     assert!(absent.is_empty(), "{absent:?}");
 }
 
+/// SQLite does not write a page that a call has added and freed, and may read it again.
+#[test]
+fn a_page_that_was_freed_is_used_again() {
+    let mut one = Opened::new();
+    let fill = |from: i64| {
+        let many =
+            format!("with recursive n(i) as (select {from} union all select i + 1 from n where i < {from} + 6000)");
+        (format!("{many} insert into t select hex(randomblob(16)), zeroblob(900) from n"), json!(null))
+    };
+    let (first, second) = (fill(0), fill(10_000));
+    let table = "create table t (k text primary key, d blob)";
+    let statements = [(table, json!(null)), (&first.0, first.1), ("delete from t", json!(null)), (&second.0, second.1)];
+    one.run(&statements, true).unwrap();
+    assert_eq!(one.rows("select count(*) from t", json!(null)), json!([[6001]]));
+    let mut other = Opened::of(one.image.clone());
+    assert_eq!(other.database.integrity_check().unwrap(), ["ok"]);
+}
+
+/// `quick_check` goes on after a page that it cannot read.
+#[test]
+fn a_call_that_lacked_a_page_has_no_result() {
+    let mut one = Opened::new();
+    one.write("create table t (a)").unwrap();
+    one.write("with recursive n(i) as (select 1 union all select i + 1 from n where i < 99) insert into t select zeroblob(900) from n").unwrap();
+    let mut cold = Opened::of(one.image.clone());
+    one.image.0.lock().unwrap().remove(&9);
+    let stopped = cold.run(&[("pragma quick_check(1)", json!(null))], false).unwrap_err();
+    assert!(matches!(stopped, Stopped::Moved), "{stopped:?}");
+}
+
 #[test]
 fn damaged_files_are_refused_or_become_whole_databases() {
     let mut one = Opened::new();
@@ -343,7 +373,7 @@ fn damaged_files_are_refused_or_become_whole_databases() {
         taken += 1;
         let image = Image(Arc::new(Mutex::new(done.pages)));
         let mut made = Opened::of(image);
-        let check = made.database.run_own("PRAGMA integrity_check").unwrap();
+        let check = made.database.integrity_check().unwrap();
         assert_eq!(check, ["ok"], "at {number} of seed {seed}");
     }
     assert!(taken > 0, "some are only damaged where it does not matter");

@@ -1,13 +1,14 @@
 //! The calls of a worker, and the threads that run them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::open::{Idle, Open};
 use super::server::Server;
+use super::waiting::{Waiting, Waits};
 use crate::sqlite::engine::{Done, Engine, Failed, Limits, Page, Pages, Stopped, Work};
 use crate::sqlite::statement::Task;
 use crate::sqlite::tables::{Rows, TABLES};
@@ -16,17 +17,14 @@ use crate::sqlite::wire::{FromWorker, Run, SentPage, SentTables};
 /// Time after which running calls look at their time.
 const TICK: Duration = Duration::from_millis(2);
 
-/// The calls that wait, and the threads' way to them.
+/// The calls of a worker.
 pub(super) struct Calls {
     engine: Engine,
     server: Server,
     idle: Idle,
     /// How many pages a call keeps outside of the memory of SQLite.
     kept_max: usize,
-    queue: Mutex<Queue>,
-    added: Condvar,
-    /// A call has begun.
-    began: Condvar,
+    waiting: Arc<Waiting<Job>>,
     /// The ways to the calls that wait or run, by their ids.
     lines: Mutex<HashMap<u64, Line>>,
 }
@@ -49,36 +47,24 @@ struct Job {
     pages: ServerPages,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Job>,
-    /// The databases in use: one call of a database runs at a time.
-    busy: HashSet<String>,
-    /// The calls that wait for a database in use.
-    behind: HashMap<String, VecDeque<Job>>,
+impl Waits for Job {
+    fn database(&self) -> &str {
+        &self.run.database
+    }
 }
 
 impl Calls {
-    pub fn new(engine: Engine, server: Server, databases_max: u32, kept_max: usize) -> Self {
+    ///   active_max  how many calls run at the same time, beside those that wait for pages
+    pub fn new(engine: Engine, server: Server, databases_max: u32, kept_max: usize, active_max: usize) -> Self {
         let idle = Idle::new(usize::try_from(databases_max).unwrap_or(usize::MAX));
-        Self {
-            engine,
-            server,
-            idle,
-            kept_max,
-            queue: Mutex::default(),
-            added: Condvar::new(),
-            began: Condvar::new(),
-            lines: Mutex::default(),
-        }
+        let waiting = Arc::new(Waiting::new(active_max));
+        Self { engine, server, idle, kept_max, waiting, lines: Mutex::default() }
     }
 
     /// Lets running calls look at their time, for ever. It sleeps while no call runs.
     pub fn tick_all(&self) {
         loop {
-            let queue = self.queue();
-            let is_busy = self.began.wait_while(queue, |queue| queue.busy.is_empty());
-            drop(is_busy);
+            self.waiting.until_busy();
             std::thread::sleep(TICK);
             self.engine.tick();
         }
@@ -89,9 +75,10 @@ impl Calls {
         let (to_call, answers) = channel();
         let is_cancelled = Arc::new(AtomicBool::new(false));
         self.lines().insert(run.id, Line { answers: to_call, is_cancelled: Arc::clone(&is_cancelled) });
-        let pages = ServerPages::new(run.id, self.server.clone(), answers, is_cancelled, self.kept_max);
-        self.queue().waiting.push_back(Job { run, pages });
-        self.added.notify_one();
+        let (server, waiting) = (self.server.clone(), Arc::clone(&self.waiting));
+        let (id, kept_max, sent) = (run.id, self.kept_max, HashMap::new());
+        let pages = ServerPages { id, server, waiting, answers, is_cancelled, sent, kept_max };
+        self.waiting.add(Job { run, pages });
     }
 
     /// Gives pages to the call that asked for one.
@@ -123,53 +110,16 @@ impl Calls {
     /// Runs calls, for ever.
     pub fn run_all(&self) {
         loop {
-            let Job { run, pages } = self.next();
+            let Job { run, pages } = self.waiting.next();
             let (id, name) = (run.id, run.database.clone());
             let ended = self.run(run, pages);
             self.lines().remove(&id);
-            self.free(&name);
+            self.waiting.free(&name);
             self.server.send(&message(id, ended));
             if let Some(kept) = self.idle.news() {
                 self.server.send(&FromWorker::Kept(kept));
             }
         }
-    }
-
-    /// Waits for a call whose database is not in use.
-    fn next(&self) -> Job {
-        let mut queue = self.queue();
-        loop {
-            while let Some(job) = queue.waiting.pop_front() {
-                let name = job.run.database.clone();
-                if queue.busy.insert(name.clone()) {
-                    if queue.busy.len() == 1 {
-                        self.began.notify_one();
-                    }
-                    return job;
-                }
-                queue.behind.entry(name).or_default().push_back(job);
-            }
-            queue = self.added.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Lets the next call use the database.
-    fn free(&self, name: &str) {
-        let mut queue = self.queue();
-        queue.busy.remove(name);
-        if let Some(behind) = queue.behind.get_mut(name) {
-            let next = behind.pop_front();
-            if behind.is_empty() {
-                queue.behind.remove(name);
-            }
-            queue.waiting.extend(next);
-            drop(queue);
-            self.added.notify_one();
-        }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lines(&self) -> MutexGuard<'_, HashMap<u64, Line>> {
@@ -178,6 +128,9 @@ impl Calls {
 
     /// Runs a call to its end.
     fn run(&self, run: Run, pages: ServerPages) -> Result<(Done, Vec<String>), Failed> {
+        if pages.is_cancelled() {
+            return Err(of_opening(Stopped::Timeout));
+        }
         let time = Duration::from_micros(run.time_us);
         let pages = Shared::new(pages);
         if let [Task::Import(file)] = run.tasks.as_slice() {
@@ -232,6 +185,7 @@ fn message(id: u64, ended: Result<(Done, Vec<String>), Failed>) -> FromWorker {
 struct ServerPages {
     id: u64,
     server: Server,
+    waiting: Arc<Waiting<Job>>,
     answers: Receiver<Answer>,
     is_cancelled: Arc<AtomicBool>,
     sent: HashMap<u32, Page>,
@@ -239,10 +193,6 @@ struct ServerPages {
 }
 
 impl ServerPages {
-    fn new(id: u64, server: Server, answers: Receiver<Answer>, is_cancelled: Arc<AtomicBool>, kept_max: usize) -> Self {
-        Self { id, server, answers, is_cancelled, sent: HashMap::new(), kept_max }
-    }
-
     fn is_cancelled(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed)
     }
@@ -255,8 +205,9 @@ impl ServerPages {
         if self.is_cancelled() {
             return None;
         }
-        self.server.send(&FromWorker::Need { id: self.id, page: number });
-        let Ok(Answer::Pages(Some(pages))) = self.answers.recv() else { return None };
+        let Some(Answer::Pages(Some(pages))) = self.ask(&FromWorker::Need { id: self.id, page: number }) else {
+            return None;
+        };
         self.sent.extend(pages.into_iter().filter_map(SentPage::checked));
         self.kept(number)
     }
@@ -265,14 +216,22 @@ impl ServerPages {
         if self.is_cancelled() {
             return Err(Stopped::Timeout);
         }
-        self.server.send(&FromWorker::NeedTables { id: self.id, tables: numbers.to_vec() });
-        let sent = match self.answers.recv() {
-            Ok(Answer::Tables(SentTables::Rows(sent))) => sent,
-            Ok(Answer::Tables(SentTables::TooLarge)) => return Err(Stopped::TablesTooLarge),
-            Ok(Answer::Tables(SentTables::Moved) | Answer::Pages(_)) | Err(_) => return Err(Stopped::Moved),
+        let sent = match self.ask(&FromWorker::NeedTables { id: self.id, tables: numbers.to_vec() }) {
+            Some(Answer::Tables(SentTables::Rows(sent))) => sent,
+            Some(Answer::Tables(SentTables::TooLarge)) => return Err(Stopped::TablesTooLarge),
+            Some(Answer::Tables(SentTables::Moved) | Answer::Pages(_)) | None => return Err(Stopped::Moved),
         };
         let read = |(number, json): (usize, String)| Some((number, TABLES.get(number)?.rows(&json)?));
         sent.into_iter().map(read).collect::<Option<_>>().ok_or(Stopped::Broken)
+    }
+
+    /// Asks the server. Another call runs meanwhile.
+    fn ask(&self, question: &FromWorker) -> Option<Answer> {
+        self.server.send(question);
+        self.waiting.pause();
+        let answer = self.answers.recv().ok();
+        self.waiting.go_on();
+        answer
     }
 
     /// A page that was sent. It is kept for the next time, unless there are many.

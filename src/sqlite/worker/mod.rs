@@ -6,6 +6,7 @@ mod sandbox;
 #[cfg(all(test, target_os = "linux"))]
 mod sandbox_tests;
 mod server;
+mod waiting;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -18,8 +19,8 @@ use server::Server;
 use super::engine::Engine;
 use super::wire::{self, FromWorker, ToWorker};
 
-/// Memory of all databases of a worker.
-const MEMORY_MAX: usize = 512 << 20;
+/// Calls that run at the same time on a processor, so that a long one stops no short one.
+const CALLS_OF_PROCESSOR: usize = 2;
 /// Room for databases that are being opened while others are being closed.
 const SPARE_INSTANCES: u32 = 32;
 
@@ -38,6 +39,14 @@ impl Kind {
         match self {
             Self::Fast => 1_024,
             Self::Slow => 0,
+        }
+    }
+
+    /// Memory of all databases, in bytes.
+    fn memory_max(self) -> usize {
+        match self {
+            Self::Fast => 1 << 30,
+            Self::Slow => 512 << 20,
         }
     }
 
@@ -93,10 +102,16 @@ pub fn run(kind: Kind) -> io::Result<()> {
 /// Compiles SQLite, starts the threads, and gives up every right that the worker does not need.
 fn start(kind: Kind, server: &Server) -> wasmtime::Result<(Arc<Calls>, Vec<String>)> {
     let instances_max = kind.databases_max() + kind.threads() + SPARE_INSTANCES;
-    let engine = Engine::compile(instances_max, MEMORY_MAX)?;
+    let engine = Engine::compile(instances_max, kind.memory_max())?;
     engine.warm_up().map_err(|stopped| wasmtime::Error::msg(format!("SQLite does not start: {stopped:?}")))?;
+    let active_max = match kind {
+        Kind::Fast => CALLS_OF_PROCESSOR * std::thread::available_parallelism()?.get(),
+        // The server sends as many as may run.
+        Kind::Slow => usize::try_from(kind.threads())?,
+    };
     let weaker = sandbox::before_threads(kind.niceness());
-    let calls = Arc::new(Calls::new(engine, server.clone(), kind.databases_max(), kind.pages_kept_max()));
+    let (databases, pages_kept) = (kind.databases_max(), kind.pages_kept_max());
+    let calls = Arc::new(Calls::new(engine, server.clone(), databases, pages_kept, active_max));
     // A thread that starts needs system calls that the sandbox does not allow.
     let threads = usize::try_from(kind.threads())?;
     let started = Arc::new(Barrier::new(threads + 2));

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::{ConnectOptions as _, Row as _};
 
-use super::servers::{Server, World, signal};
+use super::servers::{HEALING_MAX, Server, World, signal};
 use crate::faults::kill;
 
 /// Which faults happen.
@@ -17,7 +17,7 @@ pub enum Faults {
     /// PostgreSQL is killed.
     Crashes,
     All,
-    /// Workers of SQL, servers and PostgreSQL are killed so often, each time while calls are being done.
+    /// The number of kills of workers of SQL, servers and PostgreSQL, each during calls.
     Kills(usize),
 }
 
@@ -51,12 +51,16 @@ pub async fn cause(world: &mut World, faults: Faults, until: Instant, seed: u64)
     servers + database
 }
 
-/// Kills something so often. `done` tells how many calls were done so far.
+/// Kills workers, servers and PostgreSQL, each during calls.
+///   count  the number of kills
+///   done   tells how many calls were done so far
 pub async fn kill_often(world: &mut World, count: usize, seed: u64, done: impl Fn() -> u64) {
     let random = &mut StdRng::seed_from_u64(seed);
     for _ in 0..count {
         let next = done() + CALLS_BETWEEN_KILLS;
+        let deadline = Instant::now() + HEALING_MAX;
         while done() < next {
+            assert!(Instant::now() < deadline, "no call is done any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;

@@ -25,10 +25,10 @@ use crate::support::database::temporary_cluster;
 use crate::support::{Caller, TestDatabase};
 
 const SERVERS: usize = 2;
-/// Timeout of the clients, longer than any call may take.
+/// Timeout of the clients, longer than calls take here.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long PostgreSQL and the servers may take to serve again. It is only for a world that never heals.
-const HEALING_MAX: Duration = Duration::from_secs(180);
+pub const HEALING_MAX: Duration = Duration::from_secs(180);
 
 /// The addresses of the servers; none while a server does not run.
 #[derive(Default)]
