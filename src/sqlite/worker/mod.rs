@@ -3,7 +3,7 @@
 mod calls;
 mod open;
 mod sandbox;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod sandbox_tests;
 mod server;
 mod waiting;

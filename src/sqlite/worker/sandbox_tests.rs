@@ -1,6 +1,8 @@
 //! Attempts out of the sandbox: the test runs itself as a process that closes the sandbox, as a worker does, and then does
 //! what a worker may not do.
 
+#![cfg(target_os = "linux")]
+
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -76,7 +78,9 @@ fn live(name: &str, closed: &str) -> ! {
 fn end(attempt: &Attempt, closed: Closed) -> ExitStatus {
     let mut process = Command::new(env::current_exe().unwrap());
     process.args(["--exact", TEST, "--test-threads=1"]).env(ATTEMPT, attempt.name).env(CLOSED, format!("{closed:?}"));
-    process.output().unwrap().status
+    let ended = process.output().unwrap();
+    eprint!("{}", String::from_utf8_lossy(&ended.stderr));
+    ended.status
 }
 
 #[test]
