@@ -64,11 +64,15 @@ impl WaitingSql {
 }
 
 impl Drop for WaitingSql {
-    /// Its turn will not come, or nobody waits for its end: a turn without the pages that were put aside is refused.
+    /// The caller has hung up, or the call has failed before its turn: its pages that were put aside are deleted. A turn that
+    /// comes later is refused.
     fn drop(&mut self) {
         let Some((_base, commit)) = self.commit.take().filter(|(_base, commit)| commit.is_staged()) else { return };
         let (databases, payer) = (Arc::clone(&self.databases), self.payer.clone());
-        tokio::spawn(async move { databases.refused(&payer, &commit).await });
+        // A runtime that ends runs nothing any more: the sweeper deletes them.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { databases.refused(&payer, &commit).await });
+        }
     }
 }
 

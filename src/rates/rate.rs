@@ -68,7 +68,7 @@ impl Rate {
         self.period_ns.saturating_mul(self.burst.into())
     }
 
-    /// What was taken is told to other servers once it comes back in this time: a hundredth of the burst.
+    /// A hundredth of the time of the burst. Other servers hear of a key when its requests since the last time cost as much.
     pub(super) fn told_ns(self) -> u64 {
         self.fill_ns() / 100
     }

@@ -180,7 +180,11 @@ impl Databases {
                 pages.read_whole().await?;
                 base = Base { head: pages.head, is_new: true };
             }
-            match self.run_on(&mut pages, call, &held).await {
+            let ran = self.run_on(&mut pages, call, &held).await;
+            if pages.head != base.head {
+                base = Base { head: pages.head, is_new: true };
+            }
+            match ran {
                 Ok(done) => return self.prepare_turn(payer, call, base, done).await.map_err(NotRun::Problem),
                 Err(NotRun::Stopped { stopped: Stopped::Moved, .. }) => {
                     self.metrics.conflict();
@@ -246,7 +250,7 @@ impl Databases {
             because("too many calls wait for the slow worker of SQL");
             Problem::new(Code::Overloaded)
         };
-        pages.free();
+        let had_whole = pages.free();
         let permit = self.slow_payers.admit(pages.payer).map_err(|_too_many| overloaded())?;
         let turn = async {
             let running = permit.ready().await;
@@ -254,6 +258,9 @@ impl Databases {
         };
         let turn = tokio::time::timeout(SLOW_PATIENCE, turn).await.map_err(|_elapsed| overloaded())?;
         let held: HeldByCall = Arc::new((permit, turn, Arc::clone(held)));
+        if had_whole {
+            pages.read_whole().await?;
+        }
         self.run_in(&self.slow, pages, call, time, &held).await
     }
 

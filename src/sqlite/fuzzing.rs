@@ -21,7 +21,7 @@ const TIME: Duration = Duration::from_secs(2);
 /// Memory of all databases.
 const MEMORY_MAX: usize = 512 << 20;
 
-/// What a server takes of a call that has ended.
+/// The end of a call that a server accepts.
 pub struct Taken {
     /// The numbers of the pages that it stores.
     pub pages: Vec<u32>,
@@ -31,8 +31,8 @@ pub struct Taken {
     pub results: usize,
 }
 
-/// Reads the messages of a worker, up to the first that is none. Returns what is taken of each call that has ended, which
-/// had one statement.
+/// Reads the messages of a worker, up to the first malformed one. Returns the ends of calls that a server accepts. Each call has
+/// one statement.
 #[must_use]
 pub fn taken_from_worker(mut bytes: &[u8], may_write: bool) -> Vec<Taken> {
     let statement = Statement { sql: String::new(), params: Params::default(), only_reads: !may_write };

@@ -48,9 +48,10 @@ impl<'a> CallPages<'a> {
         Self { payer, head, image, cache, store, own, missed, questions, sent_before, tables, have_tables_moved }
     }
 
-    /// Frees the pages of the call, which may be a whole database, while it waits. It reads them again.
-    pub fn free(&mut self) {
-        self.own = HashMap::new();
+    /// Frees a whole database while the call waits. Returns whether it had one: then it must read one again, because writes
+    /// would disturb it.
+    pub fn free(&mut self) -> bool {
+        !std::mem::take(&mut self.own).is_empty()
     }
 
     /// Reads the whole database, and its version with it: no later version can disturb the call.

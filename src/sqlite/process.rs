@@ -25,12 +25,12 @@ use super::worker::Kind;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the driver looks for calls without an answer.
 const SILENCE_CHECKED: Duration = Duration::from_secs(5);
-/// What is read at once.
+/// Size of a read from the connection.
 const READ_BYTES: usize = 64 << 10;
-/// The user of the workers where the server is root: nobody has it, and nothing belongs to it.
+/// The user id of the workers if the server is root. No account has it, and no file belongs to it.
 const WORKER_USER: u32 = 64_917;
 
-/// What the driver of a worker is told.
+/// An order to the driver of a worker.
 pub(super) enum Order {
     /// Sends the first message of a call.
     Run { id: u64, message: Vec<u8>, caller: Caller },
@@ -40,7 +40,7 @@ pub(super) enum Order {
     Cancel { id: u64 },
 }
 
-/// Who waits for a call.
+/// The task that waits for a call.
 pub(super) struct Caller {
     answers: UnboundedSender<Reply>,
     _held: HeldByCall,
@@ -56,7 +56,7 @@ impl Caller {
 /// Anything that is given back when it is dropped.
 pub(super) type HeldByCall = Arc<dyn Send + Sync>;
 
-/// What a call gets from a worker.
+/// A reply of a worker to a call.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// An answer, or a question.
@@ -226,7 +226,7 @@ async fn serve(
                 None => return Ok(Ended::Server),
                 Some(order) => {
                     take(order, pending, &mut bytes)?;
-                    // What waits is written together.
+                    // Orders that wait are written together.
                     while let Ok(order) = orders.try_recv() {
                         take(order, pending, &mut bytes)?;
                     }

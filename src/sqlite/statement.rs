@@ -1,4 +1,4 @@
-//! What callers send: statements and migrations.
+//! Statements and migrations, as callers send them.
 
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! SQL over HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -334,6 +336,28 @@ async fn endless_statements_end_and_disturb_nobody() {
     };
     let (endless, ()) = futures_util::join!(endless, others);
     endless.problem(422, "sql-timeout");
+}
+
+#[tokio::test]
+async fn writes_do_not_disturb_a_long_read() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    with_table(&caller).await;
+    execute(&caller, "insert into t (name) values ('first')", json!([])).await.ok();
+    let (writer, stop) = (caller.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let writing = tokio::spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            execute(&writer, "insert into t (name) values (hex(randomblob(8)))", json!([])).await.ok();
+        }
+    });
+    let long = "with recursive c(x) as (select 1 union all select x + 1 from c where x < 1000000)
+        select count(*), (select count(*) > 0 from t) from c";
+    for _ in 0..5 {
+        assert_eq!(rows(&caller, long).await, json!([[1_000_000, 1]]));
+    }
+    stop.store(true, Ordering::Relaxed);
+    writing.await.unwrap();
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ fn other_servers_are_told_of_a_steady_rate() {
     assert_eq!(told, 10_000);
 }
 
-/// What was taken long ago does not hide what is taken now.
+/// Requests of long ago do not hide those of now.
 #[test]
 fn a_burst_after_a_pause_is_told_as_it_is() {
     let (rate, mut bucket) = (rate(10, 1_000), Bucket::default());

@@ -277,7 +277,7 @@ impl Database {
         Ok(())
     }
 
-    /// What SQLite finds in its pages: `ok`, or what is wrong.
+    /// The result of SQLite's check of all pages: `ok`, or the faults.
     #[cfg(any(test, fuzzing))]
     pub fn integrity_check(&mut self) -> Result<Vec<String>, Stopped> {
         self.run_own("PRAGMA integrity_check")

@@ -33,7 +33,7 @@ struct State {
     uses: u64,
     bytes: usize,
     evictions: u64,
-    /// What the server was told.
+    /// The last report to the server.
     told: Kept,
 }
 
@@ -79,7 +79,7 @@ impl Idle {
         drop(closed);
     }
 
-    /// What is kept, if it differs from what the server was told.
+    /// The open databases, if they differ from the ones that the server was told last.
     pub fn news(&self) -> Option<Kept> {
         let mut state = self.state();
         let kept = Kept {

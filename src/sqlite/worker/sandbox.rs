@@ -1,8 +1,8 @@
 //! The sandbox of a worker: what the process may still do. Two walls are between a statement and this machine: the memory of
 //! WebAssembly, and this one.
 
-/// Gives up what is given up before threads start, because it holds for this thread and those that it starts. Returns what
-/// this machine does not have.
+/// Drops the rights of this thread, and so of the threads that it starts later. Returns the parts of the sandbox that this
+/// machine lacks.
 #[cfg(target_os = "linux")]
 pub(super) fn before_threads(niceness: i32) -> Vec<String> {
     use landlock::{

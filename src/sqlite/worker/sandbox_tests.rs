@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::sandbox;
 use crate::sqlite::engine::Engine;
 
-/// The variables of such a process: what it attempts, and how much of the sandbox it closes.
+/// The variables of such a process: the name of the attempt, and the part of the sandbox that it closes.
 const ATTEMPT: &str = "PAYERBASE_TEST_ATTEMPT";
 const CLOSED: &str = "PAYERBASE_TEST_SANDBOX";
 const TEST: &str = "sqlite::worker::sandbox_tests::what_a_worker_may_not_do_ends_it";
