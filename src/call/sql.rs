@@ -19,7 +19,7 @@ use crate::sqlite::{Commit, Databases, Head, NotRun, SqlCall, Stopped, TABLES, T
 use crate::telemetry::because;
 use crate::turn::Access;
 
-/// What a caller must be allowed to read a table of the payer in SQL.
+/// What a caller must be allowed to read a table of a primitive in SQL.
 struct ReadBy {
     table: &'static str,
     scope: Scope,
@@ -77,7 +77,7 @@ impl Drop for WaitingSql {
 }
 
 impl Tenant {
-    /// Whether the caller may read a table of the payer in SQL: as it may call the method that lists the same.
+    /// Whether the caller may read a table of a primitive in SQL: as it may call the method that lists the same.
     fn may_read(&self, table: &str) -> Result<(), Problem> {
         let Some(read) = READ_BY.iter().find(|read| read.table == table) else {
             because(format!("nobody may read {table}"));
@@ -98,7 +98,7 @@ impl Tenant {
         TABLES.iter().map(|table| table.name).filter(|table| self.may_read(table).is_ok()).collect()
     }
 
-    /// The answer to a call with SQL may have rows of tables of the payer: it is repeated only to callers who may read the
+    /// The answer to a call with SQL may have rows of tables of primitives: it is repeated only to callers who may read the
     /// same ones as the first.
     pub(super) fn limit_to_readable<P: Plan>(&self, plan: &mut P, key: &mut IdempotencyKey) {
         if plan.steps().any(|step| step.method.needs().sql.is_some()) {
@@ -202,6 +202,10 @@ fn stopped_problem(stopped: Stopped, at: &str) -> Problem {
             "This migration ran before with another text: add a new migration instead.".into(),
         ),
         Stopped::Timeout => Problem::new(Code::SqlTimeout),
+        Stopped::Late => {
+            because("the machine is too busy for a call of SQL");
+            Problem::new(Code::Overloaded)
+        }
         Stopped::TooLarge => Problem::new(Code::SqlTooLarge),
         Stopped::TablesTooLarge => Problem::new(Code::SqlTooLarge).detail(format!(
             "Nothing was changed. The tables `pb_..` of the statement have more than {SQL_TABLES_ROWS_MAX} rows or {} MiB.",

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use utoipa::ToSchema;
 
-use super::sent::{NoParams, Sent, to_text};
+use super::sent::{NoParams, Sent, WRITE_PROBLEMS, to_text};
 use crate::auth::Scope;
 use crate::call::{Method, NeededSql, Needs, RanSql, Spec};
-use crate::problem::Code;
 use crate::site::Site;
 use crate::sqlite::limits::SQL_DATABASE_BYTES_MAX;
 use crate::sqlite::{self, File, Task, TaskResult, Turn};
@@ -17,9 +16,6 @@ use crate::waiting::Wake;
 
 /// Media type of a file of SQLite.
 pub(super) const SQLITE_FILE: &str = "application/vnd.sqlite3";
-
-const IMPORT_PROBLEMS: &[Code] =
-    &[Code::SqlError, Code::SqlNotAllowed, Code::SqlTimeout, Code::SqlTooLarge, Code::DatabaseFull, Code::DatabaseBusy];
 
 /// Reads the database as a file.
 #[derive(Debug, Deserialize)]
@@ -49,7 +45,7 @@ pub struct Exported {
 
 impl Method for ExportSql {
     type Output = Exported;
-    const SPEC: Spec = Spec::slow_read("exportSql").scope(Scope::SqlRead).problems(&[Code::DatabaseBusy]).runs_sql();
+    const SPEC: Spec = Spec::slow_read("exportSql").scope(Scope::SqlRead).runs_sql();
 
     fn needs(&mut self) -> Needs<'_> {
         Needs::file(Box::new(|file| self.file = Mutex::new(Some(file))))
@@ -117,7 +113,7 @@ impl Method for ImportSql {
     const SPEC: Spec = Spec::write("importSql")
         .apart()
         .scope(Scope::SqlWrite)
-        .problems(IMPORT_PROBLEMS)
+        .problems(WRITE_PROBLEMS)
         .takes_file(SQLITE_FILE)
         .body_bytes_max(SQL_DATABASE_BYTES_MAX)
         .runs_sql();

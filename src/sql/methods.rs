@@ -1,19 +1,16 @@
 //! Methods of SQL, with their parameters.
 
-use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::files::{ExportSql, ImportSql};
 use super::schema::SqlSchema;
-use super::sent::{NoParams, Sent, to_text};
-use super::types::{Executed, ExecutedBatch, Migrated, Rows, SqlMigration, SqlMigrations, SqlStatement, SqlStatements};
+use super::sent::{NoParams, Sent, WRITE_PROBLEMS, to_text};
+use super::types::{Executed, ExecutedBatch, Migrated, Rows, SqlMigrations, SqlStatement, SqlStatements};
 use crate::auth::Scope;
 use crate::call::{Entry, Method, NeededSql, Needs, RanSql, Spec};
-use crate::json::read_list;
 use crate::name::Name;
 use crate::problem::Code;
 use crate::site::Site;
-use crate::sqlite::limits::{SQL_MIGRATIONS_MAX, SQL_STATEMENTS_MAX};
 use crate::sqlite::{StatementResult, Task, TaskResult, Turn};
 use crate::waiting::Wake;
 
@@ -30,9 +27,6 @@ pub const METHODS: &[Entry] = &[
 
 const READ_PROBLEMS: &[Code] =
     &[Code::SqlError, Code::SqlNotAllowed, Code::SqlTimeout, Code::SqlTooLarge, Code::DatabaseBusy];
-const WRITE_PROBLEMS: &[Code] =
-    &[Code::SqlError, Code::SqlNotAllowed, Code::SqlTimeout, Code::SqlTooLarge, Code::DatabaseFull, Code::DatabaseBusy];
-
 const SCHEMA_PROBLEMS: &[Code] = &[Code::SqlTimeout, Code::SqlTooLarge, Code::DatabaseBusy];
 const MIGRATE_PROBLEMS: &[Code] = &[
     Code::SqlError,
@@ -289,27 +283,5 @@ impl Method for MigrateSql {
         };
         let at = |index| format!("/migrations/{index}/sql");
         Needs::sql(NeededSql { tasks, may_write: true, at, put: Box::new(put) })
-    }
-}
-
-/// Reads the statements of a batch.
-pub(super) fn statements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlStatement>, D::Error> {
-    some(deserializer, SQL_STATEMENTS_MAX, format!("must be 1 to {SQL_STATEMENTS_MAX} statements"))
-}
-
-/// Reads migrations.
-pub(super) fn migrations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlMigration>, D::Error> {
-    some(deserializer, SQL_MIGRATIONS_MAX, format!("must be 1 to {SQL_MIGRATIONS_MAX} migrations"))
-}
-
-fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-    max: usize,
-    count: String,
-) -> Result<Vec<T>, D::Error> {
-    let list = read_list(deserializer, max, &count, |_: &T| true)?;
-    match list.is_empty() {
-        true => Err(D::Error::custom(count)),
-        false => Ok(list),
     }
 }

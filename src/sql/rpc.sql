@@ -60,7 +60,7 @@ begin
       where d.payer = p_payer;
 end $$;
 
--- The rows of a table of the payer for SQL, as the method shows them that lists the same.
+-- The rows of a table of a primitive for SQL, as the method shows them that lists the same.
 create function rpc.sql_rows(p_payer text, p_table text, p_now timestamptz) returns setof json
 language sql stable
 as $$
@@ -88,7 +88,7 @@ as $$
     where p_table = 'pb_memories' and m.payer = p_payer and coalesce(m.expires_at > p_now, true)
 $$;
 
--- The id of the newest version (NULL: there is none), and the rows of some tables of the payer at the same moment, a
+-- The id of the newest version (NULL: there is none), and the rows of some tables of primitives at the same moment, a
 -- JSON array for each. NULL: they have too many rows or bytes. Stable, so that all of it is seen in one snapshot.
 create function rpc.sql_tables(p_payer text, p_names text[], out id uuid, out tables text[])
 language plpgsql stable security definer

@@ -1,8 +1,13 @@
-//! What the turn of a call is sent.
+//! What the methods share: what their turns are sent, and the problems of writes.
 
 use serde::{Deserialize, Serialize};
 
+use crate::problem::Code;
 use crate::sqlite::Turn;
+
+/// The problems of a statement that may write, and of a file.
+pub(super) const WRITE_PROBLEMS: &[Code] =
+    &[Code::SqlError, Code::SqlNotAllowed, Code::SqlTimeout, Code::SqlTooLarge, Code::DatabaseFull, Code::DatabaseBusy];
 
 /// The parameters of a method without any.
 #[derive(Deserialize)]

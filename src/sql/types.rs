@@ -1,11 +1,13 @@
 //! Values and results of SQL.
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::json::flattened;
+use crate::json::{flattened, read_list};
 use crate::name::Name;
+use crate::sqlite::limits::{SQL_MIGRATIONS_MAX, SQL_STATEMENTS_MAX};
 use crate::sqlite::{Migration, Params, Statement, StatementResult, sql_from_json};
 
 /// A statement.
@@ -30,7 +32,7 @@ pub struct SqlStatement {
 #[serde(deny_unknown_fields)]
 pub struct SqlStatements {
     /// 1 to {{sql_statements_max}} statements, run in order.
-    #[serde(deserialize_with = "super::methods::statements")]
+    #[serde(deserialize_with = "statements")]
     #[schema(min_items = 1, max_items = 50)]
     pub(super) statements: Vec<SqlStatement>,
 }
@@ -53,7 +55,7 @@ pub struct SqlMigration {
 #[serde(deny_unknown_fields)]
 pub struct SqlMigrations {
     /// 1 to {{sql_migrations_max}} migrations.
-    #[serde(deserialize_with = "super::methods::migrations")]
+    #[serde(deserialize_with = "migrations")]
     #[schema(min_items = 1, max_items = 200)]
     pub(super) migrations: Vec<SqlMigration>,
 }
@@ -157,5 +159,27 @@ impl From<StatementResult> for Executed {
     fn from(mut result: StatementResult) -> Self {
         let last_insert_rowid = std::mem::take(&mut result.last_insert_rowid);
         Self { rows_affected: result.rows_affected, last_insert_rowid, rows: result.into() }
+    }
+}
+
+/// Reads the statements of a batch.
+fn statements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlStatement>, D::Error> {
+    some(deserializer, SQL_STATEMENTS_MAX, format!("must be 1 to {SQL_STATEMENTS_MAX} statements"))
+}
+
+/// Reads migrations.
+fn migrations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlMigration>, D::Error> {
+    some(deserializer, SQL_MIGRATIONS_MAX, format!("must be 1 to {SQL_MIGRATIONS_MAX} migrations"))
+}
+
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    max: usize,
+    count: String,
+) -> Result<Vec<T>, D::Error> {
+    let list = read_list(deserializer, max, &count, |_: &T| true)?;
+    match list.is_empty() {
+        true => Err(D::Error::custom(count)),
+        false => Ok(list),
     }
 }

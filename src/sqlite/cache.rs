@@ -1,8 +1,10 @@
 //! The pages of databases in the memory of the server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use super::limits::PAGE_BYTES;
 use super::wire::Head;
@@ -14,6 +16,9 @@ const CACHE_BYTES_MAX: u64 = 64 << 20;
 const ENTRY_BYTES: usize = 256;
 /// Time after which an unused database leaves the cache.
 const UNUSED_MAX: Duration = Duration::from_mins(10);
+
+/// How many versions before the newest known one may still be read from the cache.
+const EARLIER_MAX: usize = 8;
 
 /// A page that calls share.
 pub(super) type SharedPage = Arc<[u8; PAGE_BYTES]>;
@@ -33,7 +38,9 @@ pub(super) struct Image {
 struct State {
     /// The newest version that this server knows.
     head: Option<Head>,
-    /// Pages of that version, each with the version that wrote it.
+    /// The ids of the versions before it, up to the latest.
+    earlier: VecDeque<Uuid>,
+    /// Pages of the newest version, each with the version that wrote it.
     pages: HashMap<u32, (i64, SharedPage)>,
 }
 
@@ -43,6 +50,17 @@ pub(super) enum Found {
     /// It was written by a later version than the one that is read.
     Later,
     Missing,
+}
+
+impl State {
+    /// A version that follows on the known one.
+    fn follow(&mut self, head: Head) {
+        self.pages.retain(|number, _page| *number <= head.page_count);
+        self.earlier.extend(self.head.replace(head).map(|earlier| earlier.id));
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.pop_front();
+        }
+    }
 }
 
 impl Cache {
@@ -72,11 +90,12 @@ impl Image {
         self.state().head
     }
 
-    /// A page for a call that reads `head`. A page that no version since has written is valid for earlier versions, too. It
-    /// is not for later ones: an answer of PostgreSQL that was late may have set the known version back.
+    /// A page for a call that reads `head`. A page that no version since has written is valid for the versions before the
+    /// known one. It is not for others: a late answer of PostgreSQL may have set the known version back, and after a failover
+    /// another version may have the same number.
     pub fn page(&self, number: u32, head: &Head) -> Found {
         let state = self.state();
-        let is_known = state.head.is_some_and(|known| head.version <= known.version);
+        let is_known = state.head == Some(*head) || state.earlier.contains(&head.id);
         match state.pages.get(&number).filter(|_| is_known) {
             Some((version, _page)) if *version > head.version => Found::Later,
             Some((_version, page)) => Found::Page(Arc::clone(page)),
@@ -103,11 +122,10 @@ impl Image {
         match changed.filter(|_| state.head == since) {
             Some(changed) => {
                 changed.iter().for_each(|number| drop(state.pages.remove(number)));
-                state.pages.retain(|number, _page| *number <= head.page_count);
+                state.follow(head);
             }
-            None => state.pages.clear(),
+            None => *state = State { head: Some(head), ..State::default() },
         }
-        state.head = Some(head);
     }
 
     /// Learns of a version that this server has written.
@@ -117,8 +135,7 @@ impl Image {
             return;
         }
         state.pages.extend(pages.into_iter().map(|(number, page)| (number, (head.version, page))));
-        state.pages.retain(|number, _page| *number <= head.page_count);
-        state.head = Some(head);
+        state.follow(head);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,6 +196,18 @@ mod tests {
         image.learn(head(3), None, None);
         image.keep(&head(3), [(1, 3, page(1))]);
         assert_eq!([found(&image, 1, 3), found(&image, 1, 4)], [Some(1), None]);
+    }
+
+    #[test]
+    fn a_page_is_not_for_another_version_of_the_same_number() {
+        let image = Image::default();
+        image.learn(head(3), None, None);
+        // A failover has lost version 3 of another call, and version 4 follows on the new one.
+        image.learn(head(4), Some(head(3)), Some(&[]));
+        image.keep(&head(4), [(1, 2, page(1))]);
+        let lost = Head { id: Uuid::from_u128(99), ..head(3) };
+        assert!(matches!(image.page(1, &lost), Found::Missing));
+        assert_eq!(found(&image, 1, 3), Some(1));
     }
 
     #[test]

@@ -13,16 +13,16 @@ use uuid::Uuid;
 use super::cache::{Cache, Image};
 use super::commit::{Commit, INLINE_PAGES_MAX, Ran};
 use super::engine::Stopped;
-use super::job::{Done, Job, NotRun, SqlCall};
 use super::limits::{
-    PAGE_BYTES, SQL_CALLS_WAITING_MAX, SQL_DATABASE_BYTES_MAX, SQL_IMPORT_TIME_MAX, SQL_TIME_MAX,
+    PAGE_BYTES, PAGES_MAX, SQL_CALLS_WAITING_MAX, SQL_DATABASE_BYTES_MAX, SQL_IMPORT_TIME_MAX, SQL_TIME_MAX,
     SQL_WRITES_WAITING_MAX,
 };
 use super::metrics::{SqlMetrics, WorkerMetrics};
 use super::pages::CallPages;
 use super::process::{HeldByCall, Worker};
+use super::running_call::{CallDone, NotRun, RunningCall, SqlCall};
 use super::statement::Task;
-use super::store::Store;
+use super::store::{Store, Whole};
 use super::tables::TABLES;
 use super::wire::Head;
 use super::worker::Kind;
@@ -47,7 +47,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const CALLS_RUNNING_MAX: usize = 4;
 /// How often a call runs because the database changed meanwhile.
 const TRIES: usize = 5;
-/// Time of the processor that a call has in the slow worker before it waits for its turn with those that need longer.
+/// Time of the processor that a call has in the slow worker before it waits again, with those that need longer.
 const SLICE_TIME: Duration = Duration::from_millis(200);
 /// Calls of each kind that the slow worker runs at the same time.
 const SLOW_CALLS: usize = 2;
@@ -172,7 +172,7 @@ impl Databases {
         };
         let mut has_moved = false;
         let mut tables = BTreeMap::new();
-        // Each run may name one more table of the payer than the one before it.
+        // Each run may name one more table of primitives than the one before it.
         for _ in 0..TRIES + TABLES.len() {
             let mut pages = CallPages::new(payer, base.head, &image, &self.cache, &self.store);
             pages.tables = std::mem::take(&mut tables);
@@ -218,15 +218,15 @@ impl Databases {
     }
 
     /// Runs a call in the fast worker; in the slow one, if it needs longer.
-    async fn run_on(&self, pages: &mut CallPages<'_>, call: &SqlCall, held: &HeldByCall) -> Result<Done, NotRun> {
+    async fn run_on(&self, pages: &mut CallPages<'_>, call: &SqlCall, held: &HeldByCall) -> Result<CallDone, NotRun> {
         let is_import = matches!(call.tasks.as_slice(), [Task::Import(_)]);
         if !is_import {
             match self.run_in(&self.fast, pages, call, FAST_TIME, held).await {
-                Err(NotRun::Stopped { stopped: Stopped::Timeout, .. }) => {}
+                Err(NotRun::Stopped { stopped: Stopped::Timeout | Stopped::Late, .. }) => {}
                 ended => return ended,
             }
             match self.run_slowly(pages, call, held, &self.slow_calls, SLICE_TIME).await {
-                Err(NotRun::Stopped { stopped: Stopped::Timeout, .. }) => {}
+                Err(NotRun::Stopped { stopped: Stopped::Timeout | Stopped::Late, .. }) => {}
                 ended => return ended,
             }
         }
@@ -237,7 +237,7 @@ impl Databases {
         self.run_slowly(pages, call, held, calls, time).await
     }
 
-    /// Waits for a turn in the slow worker, and runs a call there.
+    /// Waits for a place in the slow worker, and runs a call there.
     async fn run_slowly(
         &self,
         pages: &mut CallPages<'_>,
@@ -245,19 +245,19 @@ impl Databases {
         held: &HeldByCall,
         calls: &Arc<Semaphore>,
         time: Duration,
-    ) -> Result<Done, NotRun> {
+    ) -> Result<CallDone, NotRun> {
         let overloaded = || {
             because("too many calls wait for the slow worker of SQL");
             Problem::new(Code::Overloaded)
         };
         let had_whole = pages.free();
         let permit = self.slow_payers.admit(pages.payer).map_err(|_too_many| overloaded())?;
-        let turn = async {
+        let place = async {
             let running = permit.ready().await;
             (running, Arc::clone(calls).acquire_owned().await)
         };
-        let turn = tokio::time::timeout(SLOW_PATIENCE, turn).await.map_err(|_elapsed| overloaded())?;
-        let held: HeldByCall = Arc::new((permit, turn, Arc::clone(held)));
+        let place = tokio::time::timeout(SLOW_PATIENCE, place).await.map_err(|_elapsed| overloaded())?;
+        let held: HeldByCall = Arc::new((permit, place, Arc::clone(held)));
         if had_whole {
             pages.read_whole().await?;
         }
@@ -273,11 +273,11 @@ impl Databases {
         call: &SqlCall,
         time: Duration,
         held: &HeldByCall,
-    ) -> Result<Done, NotRun> {
+    ) -> Result<CallDone, NotRun> {
         let started = Instant::now();
         for _ in 0..2 {
-            let job = Job::start(worker, pages, call, time, Arc::clone(held))?;
-            let ended = job.end(pages, call, time == FAST_TIME).await;
+            let running = RunningCall::start(worker, pages, call, time, Arc::clone(held))?;
+            let ended = running.end(pages, call).await;
             metrics.took(started.elapsed());
             if let Some(ended) = ended {
                 if let Err(NotRun::Stopped { stopped, .. }) = &ended {
@@ -296,9 +296,9 @@ impl Databases {
         payer: &Payer,
         call: &SqlCall,
         Base { head, is_new }: Base,
-        done: Done,
+        done: CallDone,
     ) -> Result<Ran, Problem> {
-        let Done { next, results, pages, page_count } = done;
+        let CallDone { next, results, pages, page_count } = done;
         if pages.is_empty() {
             // A read of a version that was the newest during the call needs no check.
             let base = (call.must_be_newest || !is_new).then_some(head);
@@ -324,7 +324,8 @@ impl Databases {
             because("too many databases of SQL are exported");
             return Err(Problem::new(Code::Overloaded));
         }
-        let (head, pages) = self.store.whole(payer).await?;
+        let largest = Head { page_count: PAGES_MAX, ..Head::default() };
+        let Whole { head, pages, held: _read } = self.store.whole(payer, &largest).await?;
         // SQLite does not write a page that it has added and freed in one transaction.
         let mut bytes = vec![0; usize::try_from(head.page_count).unwrap_or_default() * PAGE_BYTES];
         let mut places: Vec<_> = bytes.chunks_mut(PAGE_BYTES).map(Some).collect();

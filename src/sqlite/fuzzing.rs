@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::engine::{Engine, Page, Pages, Stopped};
-use super::job::{Ended, SqlCall};
+use super::running_call::{SqlCall, checked};
 use super::statement::{Params, Statement, Task};
 use super::tables::Rows;
 use super::wire::{self, FromWorker, ToWorker};
@@ -40,7 +40,7 @@ pub fn taken_from_worker(mut bytes: &[u8], may_write: bool) -> Vec<Taken> {
     let mut taken = Vec::new();
     while let Ok(Some(message)) = wire::read::<FromWorker>(&mut bytes) {
         if let FromWorker::Done { results, pages, page_count, .. } = message
-            && let Ok(done) = (Ended { results, pages, page_count }).checked(&call, Uuid::nil())
+            && let Ok(done) = checked(&call, Uuid::nil(), &results, pages, page_count)
         {
             let pages = done.pages.iter().map(|(number, _page)| *number).collect();
             taken.push(Taken { pages, page_count: done.page_count, results: done.results.len() });

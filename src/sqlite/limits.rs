@@ -11,6 +11,16 @@ limits! {
     SQL_BYTES_MAX: number = 100_000;
     /// Maximum number of parameters of a statement.
     SQL_PARAMETERS_MAX: number = 1_000;
+    /// Maximum number of columns of a table or a result.
+    SQL_COLUMNS_MAX: number = 100;
+    /// Maximum number of levels of an expression.
+    SQL_EXPRESSION_DEPTH_MAX: number = 100;
+    /// Maximum number of `SELECT`s in a compound (`UNION`, ..).
+    SQL_COMPOUND_MAX: number = 20;
+    /// Maximum number of arguments of a function.
+    SQL_ARGUMENTS_MAX: number = 100;
+    /// Maximum size of a pattern of `LIKE` or `GLOB`, in UTF-8. `instr` finds longer texts.
+    SQL_PATTERN_BYTES_MAX: number = 50;
     /// Maximum number of statements in one call of `batchSql`.
     SQL_STATEMENTS_MAX: number = 50;
     /// Maximum number of migrations in one call of `migrateSql`.
@@ -45,5 +55,5 @@ limits! {
 
 /// Size of a page.
 pub(crate) const PAGE_BYTES: usize = 4_096;
-/// Maximum number of pages.
+/// Maximum number of pages: those of [`SQL_DATABASE_BYTES_MAX`].
 pub(crate) const PAGES_MAX: u32 = 4_096;

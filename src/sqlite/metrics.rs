@@ -27,7 +27,7 @@ struct OfReason {
 }
 
 /// Why calls are stopped.
-const REASONS: [&str; 6] = ["time", "memory", "crowded", "full", "moved", "broken"];
+const REASONS: [&str; 7] = ["time", "late", "memory", "crowded", "full", "moved", "broken"];
 
 /// The metrics of all workers.
 #[derive(Clone)]
@@ -76,10 +76,10 @@ impl SqlMetrics {
             metrics.seconds.clone(),
         );
         registry.register("sql_stopped", "Calls that a worker of SQL stopped, by reason", metrics.stopped.clone());
-        registry.register("sql_open", "Databases that each worker of SQL keeps open", metrics.databases.clone());
+        registry.register("sql_open", "Open databases of each worker of SQL", metrics.databases.clone());
         registry.register_with_unit(
             "sql_open_memory",
-            "Memory of the databases that each worker of SQL keeps open",
+            "Memory of the open databases of each worker of SQL",
             Unit::Bytes,
             metrics.memory.clone(),
         );
@@ -95,7 +95,7 @@ impl SqlMetrics {
         );
         registry.register(
             "sql_conflicts",
-            "Calls of SQL that ran again, because another call had changed the database",
+            "Calls of SQL that ran again, because another call had changed the database, or what their tables pb_ show",
             metrics.conflicts.clone(),
         );
         metrics
@@ -150,6 +150,7 @@ impl WorkerMetrics {
             // Ordinary errors of statements.
             Stopped::Sql { .. } | Stopped::NotAllowed(_) | Stopped::Parameters(_) | Stopped::MigrationChanged => return,
             Stopped::Timeout => "time",
+            Stopped::Late => "late",
             Stopped::TooLarge | Stopped::TablesTooLarge => "memory",
             Stopped::Crowded => "crowded",
             Stopped::Full => "full",

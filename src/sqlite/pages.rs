@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::cache::{Cache, Found, Image, SharedPage};
 use super::limits::PAGE_BYTES;
-use super::store::{Store, StoredPage};
+use super::store::{Store, Whole};
 use super::wire::{Head, SentPage};
 use crate::payer::Payer;
 use crate::problem::Problem;
@@ -26,13 +28,14 @@ pub(super) struct CallPages<'a> {
     pub image: &'a Arc<Image>,
     pub cache: &'a Cache,
     pub store: &'a Store,
-    /// Pages that fit together, if the whole database was read.
+    /// Pages that fit together, if the whole database was read, and their part of the memory for whole databases.
     own: HashMap<u32, SharedPage>,
+    held: Option<OwnedSemaphorePermit>,
     missed: u32,
     questions: u32,
     /// The page after those that were sent last, and their number.
     sent_before: (u32, u32),
-    /// The tables of the payer that the call has named, also in earlier tries, by their numbers.
+    /// The tables of primitives that the call has named, also in earlier tries, by their numbers.
     pub tables: BTreeMap<usize, &'static str>,
     /// Whether the call must run again because of them.
     pub have_tables_moved: bool,
@@ -43,38 +46,40 @@ pub(super) struct Moved;
 
 impl<'a> CallPages<'a> {
     pub fn new(payer: &'a Payer, head: Head, image: &'a Arc<Image>, cache: &'a Cache, store: &'a Store) -> Self {
-        let (own, tables) = (HashMap::new(), BTreeMap::new());
+        let (own, held, tables) = (HashMap::new(), None, BTreeMap::new());
         let (missed, questions, sent_before, have_tables_moved) = (0, 0, (0, 0), false);
-        Self { payer, head, image, cache, store, own, missed, questions, sent_before, tables, have_tables_moved }
+        Self { payer, head, image, cache, store, own, held, missed, questions, sent_before, tables, have_tables_moved }
     }
 
     /// Frees a whole database while the call waits. Returns whether it had one: then it must read one again, because writes
     /// would disturb it.
     pub fn free(&mut self) -> bool {
+        self.held = None;
         !std::mem::take(&mut self.own).is_empty()
     }
 
     /// Reads the whole database, and its version with it: no later version can disturb the call.
     pub async fn read_whole(&mut self) -> Result<(), Problem> {
-        let (head, pages) = self.store.whole(self.payer).await?;
-        self.image.learn(head, None, None);
-        self.head = head;
-        self.take_whole(pages);
+        let whole = self.store.whole(self.payer, &self.head).await?;
+        self.image.learn(whole.head, None, None);
+        self.head = whole.head;
+        self.take_whole(whole);
         Ok(())
     }
 
-    fn take_whole(&mut self, pages: Vec<StoredPage>) {
+    fn take_whole(&mut self, Whole { pages, held, .. }: Whole) {
         self.keep(&self.head, &pages);
         self.own = pages.into_iter().map(|(number, _version, page)| (number, page)).collect();
+        self.held = Some(held);
     }
 
     /// Reads the whole database, and takes a page of it.
     async fn read_from_whole(&mut self, number: u32) -> Result<Found, Problem> {
-        let (head, pages) = self.store.whole(self.payer).await?;
-        if head != self.head || !(1..=head.page_count).contains(&number) {
+        let whole = self.store.whole(self.payer, &self.head).await?;
+        if whole.head != self.head || !(1..=whole.head.page_count).contains(&number) {
             return Ok(Found::Later);
         }
-        self.take_whole(pages);
+        self.take_whole(whole);
         // SQLite does not write a page that it has added and freed in one transaction.
         let page = self.own.entry(number).or_insert_with(|| Arc::new([0; PAGE_BYTES]));
         Ok(Found::Page(Arc::clone(page)))

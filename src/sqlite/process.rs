@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
@@ -23,6 +23,9 @@ use super::worker::Kind;
 
 /// Pause before a worker that cannot start is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A worker is replaced if it has neither ended a call for so long nor asked for a page. A call that waits in it is cancelled
+/// after half of that time.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How often the driver looks for calls without an answer.
 const SILENCE_CHECKED: Duration = Duration::from_secs(5);
 /// Size of a read from the connection.
@@ -70,20 +73,30 @@ pub(super) struct Worker {
     kind: Kind,
     program: PathBuf,
     metrics: WorkerMetrics,
-    orders: OnceLock<UnboundedSender<Order>>,
+    orders: Mutex<Option<UnboundedSender<Order>>>,
 }
 
 impl Worker {
     /// The worker of this kind.
     ///   program  this program, which is the worker's too
     pub fn new(kind: Kind, program: PathBuf, metrics: WorkerMetrics) -> Self {
-        Self { kind, program, metrics, orders: OnceLock::new() }
+        Self { kind, program, metrics, orders: Mutex::default() }
+    }
+
+    /// Whether it is for short calls.
+    pub fn is_fast(&self) -> bool {
+        self.kind == Kind::Fast
     }
 
     /// Gives an order.
     pub fn order(&self, order: Order) {
-        // Without its thread, the sender of the answers is dropped: the call sees it.
-        let _gone = self.orders.get_or_init(|| self.start()).send(order);
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = orders.get_or_insert_with(|| self.start()).send(order);
+        if sent.is_err() {
+            // Its thread did not start. The sender of the answers was dropped with the order, which the call sees. The next
+            // order tries again.
+            *orders = None;
+        }
     }
 
     /// Starts the thread that looks after the process, which dies with it. The thread ends with the worker.
@@ -100,14 +113,6 @@ impl Worker {
             tracing::error!(%error, "SQL does not work: no thread");
         }
         orders
-    }
-}
-
-/// A worker that has not answered a call for so long, or asked for a page, is replaced.
-fn silence_max(kind: Kind) -> Duration {
-    match kind {
-        Kind::Fast => Duration::from_secs(30),
-        Kind::Slow => Duration::from_secs(60),
     }
 }
 
@@ -152,8 +157,8 @@ async fn drive(kind: Kind, program: &Path, mut orders: UnboundedReceiver<Order>,
             let _gone = call.caller.answers.send(Reply::Died);
         }
         match ended {
-            Ok(Ended::Server) => return,
-            Ok(Ended::Replaced) => {
+            Ok(Served::ToTheEnd) => return,
+            Ok(Served::InSilence) => {
                 tracing::error!(worker = name(kind), "a worker of SQL did not answer: another one is started")
             }
             Err(error) => {
@@ -193,11 +198,12 @@ fn start(kind: Kind, program: &Path) -> io::Result<(std::process::Child, UnixStr
     }
 }
 
-/// Why the service of a process ended.
-enum Ended {
+/// How the service of a process ended.
+enum Served {
     /// The server stops.
-    Server,
-    Replaced,
+    ToTheEnd,
+    /// The process does not answer.
+    InSilence,
 }
 
 /// Passes messages on, until the process ends or is replaced.
@@ -208,7 +214,7 @@ async fn serve(
     pending: &mut Pending,
     kind: Kind,
     metrics: &WorkerMetrics,
-) -> io::Result<Ended> {
+) -> io::Result<Served> {
     let (from_worker, mut to_worker) = connection.into_split();
     let mut messages = Messages::new(from_worker);
     let mut bytes = BytesMut::new();
@@ -217,13 +223,13 @@ async fn serve(
     loop {
         tokio::select! {
             _ = check.tick() => {
-                let is_silent = |since: Instant| since.elapsed() > silence_max(kind);
+                let is_silent = |since: Instant| since.elapsed() > SILENCE_MAX;
                 if pending.values().any(|call| call.owed_since.is_some_and(is_silent)) {
-                    return Ok(Ended::Replaced);
+                    return Ok(Served::InSilence);
                 }
             }
             order = orders.recv() => match order {
-                None => return Ok(Ended::Server),
+                None => return Ok(Served::ToTheEnd),
                 Some(order) => {
                     take(order, pending, &mut bytes)?;
                     // Orders that wait are written together.

@@ -119,8 +119,8 @@ impl<'de> Deserialize<'de> for FromJson {
 /// Reads the text of a statement.
 pub(crate) fn sql_from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let sql = String::deserialize(deserializer)?;
-    if sql.len() > SQL_BYTES_MAX {
-        return Err(D::Error::custom(format!("must be at most {SQL_BYTES_MAX} bytes of UTF-8")));
+    if !(1..=SQL_BYTES_MAX).contains(&sql.len()) {
+        return Err(D::Error::custom(format!("must be 1 to {SQL_BYTES_MAX} bytes of UTF-8")));
     }
     match sql.contains('\0') {
         true => Err(D::Error::custom("must not contain U+0000")),

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::cache::SharedPage;
-use super::limits::PAGE_BYTES;
+use super::limits::{PAGE_BYTES, SQL_DATABASE_BYTES_MAX};
 use super::metrics::SqlMetrics;
 use super::wire::Head;
 use crate::db::{Database, POOL_SILENCE_MAX, in_time};
@@ -16,25 +16,33 @@ use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::telemetry::because;
 
-/// Whole databases that are read at the same time, 16 MiB each at most.
-const WHOLE_MAX: usize = 4;
+/// Pages of all whole databases that are being read, or that calls keep: eight of the largest.
+const WHOLE_PAGES_MAX: usize = 8 * SQL_DATABASE_BYTES_MAX / PAGE_BYTES;
 
 /// A page and the version that wrote it.
 pub(super) type StoredPage = (u32, i64, SharedPage);
+
+/// All pages of a version.
+pub(super) struct Whole {
+    pub head: Head,
+    pub pages: Vec<StoredPage>,
+    /// Their part of the memory for whole databases.
+    pub held: OwnedSemaphorePermit,
+}
 
 /// The way to the tables.
 pub(super) struct Store {
     database: Database,
     /// Statements that run at the same time: half of the connections are left for others.
     statements: Arc<Semaphore>,
-    whole: Arc<Semaphore>,
+    whole_pages: Arc<Semaphore>,
     metrics: SqlMetrics,
 }
 
 impl Store {
     pub fn new(database: Database, metrics: SqlMetrics) -> Self {
         let statements = Arc::new(Semaphore::new((database.slow().connections_max() / 2).max(1)));
-        Self { database, statements, whole: Arc::new(Semaphore::new(WHOLE_MAX)), metrics }
+        Self { database, statements, whole_pages: Arc::new(Semaphore::new(WHOLE_PAGES_MAX)), metrics }
     }
 
     /// The newest version, and the pages that were written after another one; `None` if that is not known as one before it.
@@ -60,17 +68,19 @@ impl Store {
     }
 
     /// All pages, and their version, in one statement: they fit together.
-    pub async fn whole(&self, payer: &Payer) -> Result<(Head, Vec<StoredPage>), Problem> {
-        let whole = place(&self.whole).await?;
+    ///   known  a version of the database, which tells its size
+    pub async fn whole(&self, payer: &Payer, known: &Head) -> Result<Whole, Problem> {
+        let held = places(&self.whole_pages, known.page_count.max(1)).await?;
         let query = sqlx::query("select version, id, page_count, page_no, page_version, data from rpc.sql_whole($1)");
-        let rows = self.rows_with(query.bind(payer.as_str().to_owned()), Some(whole)).await?;
+        let (rows, held) = self.rows_with(query.bind(payer.as_str().to_owned()), held).await?;
         self.metrics.read_pages(rows.len());
         let read = || {
-            let Some(first) = rows.first() else { return Ok((Head::default(), Vec::new())) };
+            let head = rows.first().map(head).transpose()?.unwrap_or_default();
             let pages = rows.iter().map(|row| numbered(row, "page_version"));
-            Ok((head(first)?, pages.collect::<sqlx::Result<_>>()?))
+            Ok((head, pages.collect::<sqlx::Result<_>>()?))
         };
-        read().map_err(unavailable)
+        let (head, pages) = read().map_err(unavailable)?;
+        Ok(Whole { head, pages, held })
     }
 
     /// Puts pages aside for a commit. Returns whether there was room.
@@ -82,7 +92,7 @@ impl Store {
         rows.first().map_or(Ok(false), |row| row.try_get("is_staged")).map_err(unavailable)
     }
 
-    /// The id of the newest version, and the rows of tables of the payer at that moment, each as a JSON array. `None` if they
+    /// The id of the newest version, and the rows of tables of primitives at that moment, each as a JSON array. `None` if they
     /// have more than [`SQL_TABLES_BYTES_MAX`] or [`SQL_TABLES_ROWS_MAX`].
     pub async fn tables(&self, payer: &Payer, names: &[&str]) -> Result<Option<(Uuid, Vec<String>)>, Problem> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -105,21 +115,21 @@ impl Store {
     }
 
     async fn rows(&self, query: Query) -> Result<Vec<PgRow>, Problem> {
-        self.rows_with(query, None).await
+        Ok(self.rows_with(query, ()).await?.0)
     }
 
-    /// Runs a statement in a task of its own: a caller that hangs up does not break the connection. It holds its places
-    /// until it has ended.
-    async fn rows_with(&self, query: Query, whole: Option<OwnedSemaphorePermit>) -> Result<Vec<PgRow>, Problem> {
+    /// Runs a statement in a task of its own: a caller that hangs up does not break the connection.
+    ///   held  what it holds until it has ended
+    async fn rows_with<H: Send + 'static>(&self, query: Query, held: H) -> Result<(Vec<PgRow>, H), Problem> {
         let database = self.database.clone();
-        let places = (place(&self.statements).await?, whole);
+        let place = places(&self.statements, 1).await?;
         let task = tokio::spawn(async move {
-            let _places = places;
+            let _place = place;
             let rows = async { query.fetch_all(&mut *database.slow().acquire().await?).await };
-            in_time(POOL_SILENCE_MAX, rows).await
+            (in_time(POOL_SILENCE_MAX, rows).await, held)
         });
         match task.await {
-            Ok(rows) => rows.map_err(unavailable),
+            Ok((rows, held)) => Ok((rows.map_err(unavailable)?, held)),
             Err(_stopped) => Err(Problem::new(Code::DatabaseUnavailable)),
         }
     }
@@ -127,9 +137,9 @@ impl Store {
 
 type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-    let place = tokio::time::timeout(POOL_SILENCE_MAX, Arc::clone(places).acquire_owned()).await;
-    place.ok().and_then(Result::ok).ok_or_else(|| {
+async fn places(of: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, Problem> {
+    let places = tokio::time::timeout(POOL_SILENCE_MAX, Arc::clone(of).acquire_many_owned(count)).await;
+    places.ok().and_then(Result::ok).ok_or_else(|| {
         because("too many calls read databases of SQL");
         Problem::new(Code::Overloaded)
     })

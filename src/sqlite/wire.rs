@@ -50,7 +50,7 @@ pub(crate) enum ToWorker {
         id: u64,
         pages: Option<Vec<SentPage>>,
     },
-    /// Tables of the payer that a call needs.
+    /// Tables of primitives that a call needs.
     Tables {
         id: u64,
         tables: SentTables,
@@ -61,7 +61,7 @@ pub(crate) enum ToWorker {
     },
 }
 
-/// Tables of the payer, with their numbers.
+/// Tables of primitives, with their numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum SentTables {
     /// The rows of each as a JSON array.
@@ -93,7 +93,7 @@ pub(crate) struct Run {
     pub tasks: Vec<Task>,
 }
 
-/// The databases that a worker keeps open.
+/// The open databases of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub databases: u32,
@@ -114,7 +114,7 @@ pub(crate) enum FromWorker {
     Kept(Kept),
     /// A call needs a page.
     Need { id: u64, page: u32 },
-    /// A call needs tables of the payer.
+    /// A call needs tables of primitives.
     NeedTables { id: u64, tables: Vec<usize> },
     /// A call has ended.
     Done {

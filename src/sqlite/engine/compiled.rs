@@ -1,13 +1,13 @@
 //! SQLite, compiled.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use wasmtime::{Config, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig, Store};
 
 use super::guest::Guest;
-use super::host::{self, Host, MemoryShare};
-use super::payer_tables;
+use super::host::{self, Host};
+use super::memory_share::{AllMemory, MemoryShare};
+use super::primitive_tables;
 use crate::sqlite::limits::SQL_MEMORY_MAX;
 
 /// SQLite, from `sqlite/build.sh`.
@@ -20,8 +20,7 @@ const GUARD_BYTES: u64 = 64 << 10;
 pub(crate) struct Engine {
     engine: wasmtime::Engine,
     template: InstancePre<Host>,
-    memory: Arc<AtomicUsize>,
-    memory_max: usize,
+    memory: Arc<AllMemory>,
 }
 
 impl Engine {
@@ -40,9 +39,9 @@ impl Engine {
         let module = Module::from_binary(&engine, SQLITE)?;
         let mut linker = Linker::new(&engine);
         host::add_to(&mut linker)?;
-        payer_tables::add_to(&mut linker)?;
+        primitive_tables::add_to(&mut linker)?;
         let template = linker.instantiate_pre(&module)?;
-        Ok(Self { engine, template, memory: Arc::default(), memory_max })
+        Ok(Self { engine, template, memory: Arc::new(AllMemory::new(memory_max)) })
     }
 
     /// Lets each running call look at its time.
@@ -50,9 +49,14 @@ impl Engine {
         self.engine.increment_epoch();
     }
 
+    /// The memory of all open databases.
+    pub fn memory(&self) -> &AllMemory {
+        &self.memory
+    }
+
     /// A new instance.
     pub(super) fn instance(&self) -> wasmtime::Result<Guest> {
-        let memory = MemoryShare::new(Arc::clone(&self.memory), self.memory_max);
+        let memory = MemoryShare::new(Arc::clone(&self.memory));
         let mut store = Store::new(&self.engine, Host::new(memory));
         store.limiter(|host| &mut host.memory);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));

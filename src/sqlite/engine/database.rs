@@ -11,7 +11,10 @@ use super::memory::Address;
 use super::result::TaskResult;
 use super::rules::{MIGRATIONS_TABLE, ONE_DATABASE, OWN_TABLES, is_reserved, reserved};
 use super::stopped::{Stopped, shortened};
-use crate::sqlite::limits::{PAGE_BYTES, PAGES_MAX, SQL_BYTES_MAX, SQL_PARAMETERS_MAX, SQL_VALUE_BYTES_MAX};
+use crate::sqlite::limits::{
+    PAGE_BYTES, PAGES_MAX, SQL_ARGUMENTS_MAX, SQL_BYTES_MAX, SQL_COLUMNS_MAX, SQL_COMPOUND_MAX,
+    SQL_EXPRESSION_DEPTH_MAX, SQL_PARAMETERS_MAX, SQL_PATTERN_BYTES_MAX, SQL_VALUE_BYTES_MAX,
+};
 use crate::sqlite::statement::Task;
 use crate::sqlite::tables::{Rows, TABLES};
 
@@ -19,16 +22,17 @@ use crate::sqlite::tables::{Rows, TABLES};
 const LIMITS: [(i32, usize); 11] = [
     (0, SQL_VALUE_BYTES_MAX),
     (1, SQL_BYTES_MAX),
-    // Columns; depth of an expression; SELECTs of a compound; instructions of a program; arguments of a function.
-    (2, 100),
-    (3, 100),
-    (4, 20),
+    (2, SQL_COLUMNS_MAX),
+    (3, SQL_EXPRESSION_DEPTH_MAX),
+    (4, SQL_COMPOUND_MAX),
+    // Instructions of a compiled statement.
     (5, 250_000),
-    (6, 100),
-    // Attached databases; length of a pattern; parameters; depth of triggers.
+    (6, SQL_ARGUMENTS_MAX),
+    // Attached databases.
     (7, 0),
-    (8, 50),
+    (8, SQL_PATTERN_BYTES_MAX),
     (9, SQL_PARAMETERS_MAX),
+    // Depth of triggers.
     (10, 10),
 ];
 
@@ -40,19 +44,26 @@ const OPTIONS: [(i32, i32); 3] = [
     (1017, 0),
 ];
 
-/// Settings of a connection. The size is checked by SQLite, by the host and by the server.
-const SETTINGS: [&str; 6] = [
+/// SQLite's message for a pattern beyond its limit, which does not name the limit.
+const LONG_PATTERN: &str = "LIKE or GLOB pattern too complex";
+
+/// Settings of a connection, beside the maximum size.
+const SETTINGS: [&str; 5] = [
     "PRAGMA cell_size_check=1",
     "PRAGMA journal_mode=MEMORY",
     "PRAGMA synchronous=OFF",
     "PRAGMA locking_mode=EXCLUSIVE",
     "PRAGMA cache_size=-2048",
-    "PRAGMA max_page_count=4096",
 ];
 
 /// A text as a literal of SQL.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name in double quotes.
+pub(super) fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Time to open an empty database.
@@ -172,6 +183,8 @@ impl Database {
             let value = i32::try_from(value).map_err(|_too_large| Stopped::Broken)?;
             self.guest.call(|functions| &functions.limit, (self.connection, limit, value))?;
         }
+        // Checked by SQLite, by the host and by the server.
+        self.run_own(&format!("PRAGMA max_page_count={PAGES_MAX}"))?;
         SETTINGS.iter().try_for_each(|setting| self.run_own(setting).map(drop))
     }
 
@@ -296,19 +309,34 @@ impl Database {
         let prepared = self.prepare_one(text, sql.len());
         self.guest.free(text)?;
         let (statement, _rest) = prepared?;
+        let texts = self.first_column(statement);
+        self.finish(statement, texts)
+    }
+
+    fn first_column(&mut self, statement: Address) -> Result<Vec<String>, Stopped> {
         let mut texts = Vec::new();
-        let stepped = loop {
-            match self.guest.call(|functions| &functions.step, (statement,))? {
-                code::ROW => {
-                    let address = self.guest.call(|functions| &functions.column_text, (statement, 0))?;
-                    texts.push(self.guest.text(address)?);
-                }
-                code::DONE => break Ok(texts),
-                _ => break Err(self.error()?),
-            }
-        };
-        self.guest.call(|functions| &functions.finalize, (statement,))?;
-        stepped
+        while self.step(statement)? {
+            let address = self.guest.call(|functions| &functions.column_text, (statement, 0))?;
+            texts.push(self.guest.text(address)?);
+        }
+        Ok(texts)
+    }
+
+    /// Runs a statement to its next row. Returns whether there is one.
+    pub(super) fn step(&mut self, statement: Address) -> Result<bool, Stopped> {
+        match self.guest.call(|functions| &functions.step, (statement,))? {
+            code::ROW => Ok(true),
+            code::DONE => Ok(false),
+            _ => Err(self.error()?),
+        }
+    }
+
+    /// Frees a statement that ran, if its instance is used again.
+    pub(super) fn finish<T>(&mut self, statement: Address, ran: Result<T, Stopped>) -> Result<T, Stopped> {
+        if ran.as_ref().err().is_none_or(Stopped::leaves_instance_usable) {
+            self.guest.call(|functions| &functions.finalize, (statement,))?;
+        }
+        ran
     }
 
     /// The error of SQLite, or why the host made SQLite fail.
@@ -335,6 +363,10 @@ impl Database {
         if message.starts_with("table pb_") && message.ends_with("may not be modified") {
             return Ok(Stopped::NotAllowed(OWN_TABLES.into()));
         }
+        let message = match message == LONG_PATTERN {
+            true => format!("{message}: it has more than {SQL_PATTERN_BYTES_MAX} bytes (`instr` finds longer texts)"),
+            false => message,
+        };
         Ok(Stopped::Sql { message, offset: u32::try_from(offset).ok() })
     }
 }

@@ -23,10 +23,7 @@ impl Database {
         self.guest.free(text)?;
         let prepared = prepared?;
         let result = self.run_prepared(prepared, statement, work, bytes_left);
-        if result.as_ref().err().is_none_or(Stopped::leaves_instance_usable) {
-            self.guest.call(|functions| &functions.finalize, (prepared,))?;
-        }
-        result
+        self.finish(prepared, result)
     }
 
     /// Compiles the one statement of a text.
@@ -197,12 +194,7 @@ impl Database {
         bytes_left: &mut usize,
     ) -> Result<(Box<RawValue>, usize, bool), Stopped> {
         let (mut json, mut count, mut truncated) = (b"[".to_vec(), 0, false);
-        loop {
-            match self.guest.call(|functions| &functions.step, (prepared,))? {
-                code::ROW => {}
-                code::DONE => break,
-                _ => return Err(self.error()?),
-            }
+        while self.step(prepared)? {
             let row_at = json.len();
             if count < work.limits.rows && !truncated {
                 self.row(prepared, columns, &mut json, *bytes_left)?;

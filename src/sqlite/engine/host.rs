@@ -1,18 +1,17 @@
 //! The functions that `sqlite.wasm` imports: pages, time, chance, and the authorizer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng as _;
 use rustix::thread::ClockId;
-use wasmtime::{Caller, Extern, Linker, Memory, ResourceLimiter, UpdateDeadline};
+use wasmtime::{Caller, Extern, Linker, Memory, UpdateDeadline};
 
 use super::memory::{Address, range, text};
+use super::memory_share::MemoryShare;
 use super::rules::{Action, Allowed, RULES, action};
 use super::stopped::{Stopped, shortened};
-use crate::sqlite::limits::{PAGE_BYTES, PAGES_MAX, SQL_MEMORY_MAX};
+use crate::sqlite::limits::{PAGE_BYTES, PAGES_MAX};
 use crate::sqlite::tables::{self, Rows};
 
 /// How many times longer than its time of the processor a call may take on a busy machine, where others come first.
@@ -28,7 +27,7 @@ pub(crate) trait Pages: Send {
     /// A page, from 1. `None` if it has changed since the version that the call reads.
     fn page(&mut self, number: u32) -> Option<Page>;
 
-    /// Tables of the payer, by their numbers.
+    /// Tables of primitives, by their numbers.
     fn tables(&mut self, numbers: &[usize]) -> Result<Vec<(usize, Rows)>, Stopped>;
 
     /// Whether the call was cancelled.
@@ -43,7 +42,7 @@ pub(crate) struct Host {
     pub base_pages: u32,
     /// The pages that the call has written.
     pub written: BTreeMap<u32, Page>,
-    /// The tables of the payer that the statements of the call have named.
+    /// The tables of primitives that the statements of the call have named.
     pub named: BTreeSet<usize>,
     /// Those that were read for the call.
     pub tables: HashMap<usize, Rows>,
@@ -114,20 +113,23 @@ impl Host {
 
     /// Why the guest got no memory.
     pub fn no_memory(&self) -> Stopped {
-        if self.memory.is_crowded { Stopped::Crowded } else { Stopped::TooLarge }
+        if self.memory.is_crowded() { Stopped::Crowded } else { Stopped::TooLarge }
     }
 
     /// Ends the call if its time is over. Called every few milliseconds while the guest runs.
     pub fn tick(&mut self) -> UpdateDeadline {
         let is_cancelled = self.pages.as_ref().is_some_and(|pages| pages.is_cancelled());
-        if !is_cancelled && processor_time() < self.deadline && Instant::now() < self.last {
+        self.stopped = Some(if processor_time() >= self.deadline {
+            Stopped::Timeout
+        } else if is_cancelled || Instant::now() >= self.last {
+            Stopped::Late
+        } else {
             return UpdateDeadline::Continue(1);
-        }
-        self.stopped = Some(Stopped::Timeout);
+        });
         UpdateDeadline::Interrupt
     }
 
-    /// The rows of a table of the payer. The first time, all tables that were named are read together.
+    /// The rows of a table of a primitive. The first time, all tables that were named are read together.
     pub fn rows(&mut self, number: usize) -> Option<Rows> {
         if !self.tables.contains_key(&number) {
             self.named.insert(number);
@@ -160,52 +162,6 @@ impl Host {
 /// The time that this thread has run on a processor.
 fn processor_time() -> Duration {
     Duration::try_from(rustix::time::clock_gettime(ClockId::ThreadCPUTime)).unwrap_or(Duration::MAX)
-}
-
-/// The memory of an instance, as a share of what all instances may have.
-pub(crate) struct MemoryShare {
-    used: usize,
-    /// Whether all instances together have as much as they may have.
-    is_crowded: bool,
-    all: Arc<AtomicUsize>,
-    all_max: usize,
-}
-
-impl MemoryShare {
-    pub fn new(all: Arc<AtomicUsize>, all_max: usize) -> Self {
-        Self { used: 0, is_crowded: false, all, all_max }
-    }
-
-    /// Bytes of this instance.
-    pub fn used(&self) -> usize {
-        self.used
-    }
-}
-
-impl Drop for MemoryShare {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.used, Ordering::Relaxed);
-    }
-}
-
-impl ResourceLimiter for MemoryShare {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        if desired > SQL_MEMORY_MAX {
-            return Ok(false);
-        }
-        if self.all.fetch_add(more, Ordering::Relaxed) + more > self.all_max {
-            self.all.fetch_sub(more, Ordering::Relaxed);
-            self.is_crowded = true;
-            return Ok(false);
-        }
-        self.used += more;
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(true)
-    }
 }
 
 /// The function that returns the number of the row that was inserted last.

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::code;
 use super::compiled::Engine;
-use super::database::{Database, Done, quoted};
+use super::database::{Database, Done, quoted, quoted_name};
 use super::host::{Page, Pages};
 use super::memory::Address;
 use super::result::{Imported, TaskResult};
@@ -84,6 +83,7 @@ impl Entry {
             other @ (Stopped::Parameters(_)
             | Stopped::MigrationChanged
             | Stopped::Timeout
+            | Stopped::Late
             | Stopped::TooLarge
             | Stopped::TablesTooLarge
             | Stopped::Crowded
@@ -96,11 +96,6 @@ impl Entry {
 
 fn refused(message: impl Into<String>) -> Stopped {
     Stopped::Sql { message: message.into(), offset: None }
-}
-
-/// A name in double quotes.
-fn name(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl Engine {
@@ -210,18 +205,18 @@ fn copy_rows(from: &mut Database, to: &mut Database, table: &str) -> Result<u64,
     let is_column = |name: &str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
     let rowid = ROWID_NAMES.iter().find(|name| !is_column(name)).map(|name| (*name).to_owned());
     let rowid = rowid.filter(|_| has_rowid && !columns.iter().any(is_rowid));
-    let names: Vec<String> = rowid.into_iter().chain(columns.iter().map(|column| name(&column.name))).collect();
-    let (list, table) = (names.join(", "), name(table));
+    let names: Vec<String> = rowid.into_iter().chain(columns.iter().map(|column| quoted_name(&column.name))).collect();
+    let (list, table) = (names.join(", "), quoted_name(table));
     let read = from.prepare_own(&format!("SELECT {list} FROM main.{table}"))?;
     let values = vec!["?"; names.len()].join(", ");
     let write = to.prepare_own(&format!("INSERT INTO main.{table} ({list}) VALUES ({values})"))?;
     let mut rows = 0;
-    while from.step_own(read)? {
+    while from.step(read)? {
         for place in (0..).take(names.len()) {
             let value = from.value(read, place)?;
             to.bind_value(write, place + 1, value)?;
         }
-        if to.step_own(write)? {
+        if to.step(write)? {
             return Err(Stopped::Broken);
         }
         to.guest.call(|functions| &functions.reset, (write,))?;
@@ -242,14 +237,5 @@ impl Database {
         self.guest.store.data_mut().is_own = false;
         self.guest.free(text)?;
         prepared.map(|(statement, _rest)| statement)
-    }
-
-    /// Runs a statement to its next row. Returns whether there is one.
-    fn step_own(&mut self, statement: Address) -> Result<bool, Stopped> {
-        match self.guest.call(|functions| &functions.step, (statement,))? {
-            code::ROW => Ok(true),
-            code::DONE => Ok(false),
-            _ => Err(self.error()?),
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::code;
 use super::database::{Database, quoted};
 use super::memory::Address;
 use super::rules::MIGRATIONS_TABLE;
@@ -43,10 +42,7 @@ impl Database {
             let (statement, rest) = prepared.map_err(|stopped| stopped.after(from))?;
             if statement != 0 {
                 let ran = self.run_without_rows(statement);
-                if ran.as_ref().err().is_none_or(Stopped::leaves_instance_usable) {
-                    self.guest.call(|functions| &functions.finalize, (statement,))?;
-                }
-                ran.map_err(|stopped| stopped.after(from))?;
+                self.finish(statement, ran).map_err(|stopped| stopped.after(from))?;
             } else if rest == 0 {
                 break;
             }
@@ -59,12 +55,7 @@ impl Database {
         if self.guest.call(|functions| &functions.parameter_count, (statement,))? != 0 {
             return Err(Stopped::NotAllowed("The statements of a migration have no parameters.".into()));
         }
-        loop {
-            match self.guest.call(|functions| &functions.step, (statement,))? {
-                code::ROW => {}
-                code::DONE => return Ok(()),
-                _ => return Err(self.error()?),
-            }
-        }
+        while self.step(statement)? {}
+        Ok(())
     }
 }

@@ -8,8 +8,9 @@ mod guest;
 mod host;
 mod import;
 mod memory;
+mod memory_share;
 mod migration;
-mod payer_tables;
+mod primitive_tables;
 mod result;
 mod rules;
 mod schema;
@@ -18,6 +19,7 @@ mod stopped;
 pub(crate) use compiled::Engine;
 pub(crate) use database::{Database, Done, Failed, Limits, Work};
 pub(crate) use host::{Page, Pages};
+pub(crate) use memory_share::AllMemory;
 pub(crate) use result::{Imported, Schema, StatementResult, Table, TableColumn, TableIndex, TaskResult};
 pub(crate) use stopped::Stopped;
 

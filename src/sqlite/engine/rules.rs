@@ -296,6 +296,9 @@ impl Action<'_> {
     /// Why it is denied, and what to do instead.
     pub fn reason(&self) -> String {
         let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        if [action::CREATE_TRIGGER, action::CREATE_TEMP_TRIGGER].contains(&self.action) {
+            return "Triggers are not allowed: send the statements together with `batchSql`.".into();
+        }
         let is_temporary =
             [action::CREATE_TEMP_TABLE, action::CREATE_TEMP_VIEW, action::CREATE_TEMP_INDEX].contains(&self.action);
         if is_temporary || self.third == Some("temp") {
@@ -307,9 +310,6 @@ impl Action<'_> {
             }
             action::ATTACH | action::DETACH => {
                 ONE_DATABASE.into()
-            }
-            action::CREATE_TRIGGER | action::CREATE_TEMP_TRIGGER => {
-                "Triggers are not allowed: send the statements together with `batchSql`.".into()
             }
             action::CREATE_VTABLE => "Virtual tables are not allowed.".into(),
             action::PRAGMA if self.first.is_some_and(|name| name.eq_ignore_ascii_case(OF_WRITES)) => {

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::database::{Database, quoted};
+use super::database::{Database, quoted, quoted_name};
 use super::result::{Schema, Table};
 use super::stopped::Stopped;
 use crate::sqlite::limits::PAGE_BYTES;
@@ -41,7 +41,7 @@ impl Database {
                 ORDER BY list.name"
             );
             table.indexes = self.objects(&indexes, bytes_left)?;
-            let count = format!("SELECT count(*) FROM main.\"{}\"", table.name.replace('"', "\"\""));
+            let count = format!("SELECT count(*) FROM main.{}", quoted_name(&table.name));
             table.row_count = self.run_own(&count)?.first().and_then(|count| count.parse().ok());
         }
         let pages = self.guest.call(|functions| &functions.page_count, ())?;

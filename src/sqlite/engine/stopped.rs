@@ -18,11 +18,13 @@ pub(crate) enum Stopped {
     Parameters(String),
     /// The migration was applied with another text.
     MigrationChanged,
-    /// It needed more time.
+    /// It needed more time of the processor.
     Timeout,
+    /// The machine was too busy to give it its time.
+    Late,
     /// It needed more memory, or made a value that is too large.
     TooLarge,
-    /// The tables of payerbase that it reads are too large.
+    /// The tables of primitives that it reads are too large.
     TablesTooLarge,
     /// The databases of others use all memory of the worker.
     Crowded,
@@ -34,10 +36,10 @@ pub(crate) enum Stopped {
     Broken,
 }
 
-/// How long a text about a statement is, in characters.
+/// Maximum length of a message or a reason, in characters.
 const TEXT_MAX: usize = 1_000;
 
-/// The text without what follows its first part, because statements can make SQLite's messages very long.
+/// The text, cut to its maximum length: SQLite's messages quote statements.
 pub(super) fn shortened(text: String) -> String {
     match text.char_indices().nth(TEXT_MAX) {
         None => text,
@@ -58,6 +60,7 @@ impl Stopped {
             | Self::Parameters(_)
             | Self::MigrationChanged
             | Self::Timeout
+            | Self::Late
             | Self::TooLarge
             | Self::TablesTooLarge
             | Self::Crowded
@@ -71,7 +74,13 @@ impl Stopped {
     pub fn leaves_instance_usable(&self) -> bool {
         match self {
             Self::Sql { .. } | Self::NotAllowed(_) | Self::Parameters(_) | Self::MigrationChanged | Self::Full => true,
-            Self::Timeout | Self::TooLarge | Self::TablesTooLarge | Self::Crowded | Self::Moved | Self::Broken => false,
+            Self::Timeout
+            | Self::Late
+            | Self::TooLarge
+            | Self::TablesTooLarge
+            | Self::Crowded
+            | Self::Moved
+            | Self::Broken => false,
         }
     }
 }

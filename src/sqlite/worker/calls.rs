@@ -24,7 +24,7 @@ pub(super) struct Calls {
     idle: Idle,
     /// How many pages a call keeps outside of the memory of SQLite.
     kept_max: usize,
-    waiting: Arc<Waiting<Job>>,
+    waiting: Arc<Waiting<WaitingCall>>,
     /// The ways to the calls that wait or run, by their ids.
     lines: Mutex<HashMap<u64, Line>>,
 }
@@ -42,22 +42,28 @@ enum Answer {
 }
 
 /// A call, and its way to the server.
-struct Job {
+struct WaitingCall {
     run: Run,
     pages: ServerPages,
 }
 
-impl Waits for Job {
+impl Waits for WaitingCall {
     fn database(&self) -> &str {
         &self.run.database
     }
 }
 
 impl Calls {
-    ///   active_max  how many calls run at the same time, beside those that wait for pages
-    pub fn new(engine: Engine, server: Server, databases_max: u32, kept_max: usize, active_max: usize) -> Self {
+    ///   active  how many calls run at the same time, and how many if those are long, beside those that wait for pages
+    pub fn new(
+        engine: Engine,
+        server: Server,
+        databases_max: u32,
+        kept_max: usize,
+        [active_usual, active_max]: [usize; 2],
+    ) -> Self {
         let idle = Idle::new(usize::try_from(databases_max).unwrap_or(usize::MAX));
-        let waiting = Arc::new(Waiting::new(active_max));
+        let waiting = Arc::new(Waiting::new(active_usual, active_max));
         Self { engine, server, idle, kept_max, waiting, lines: Mutex::default() }
     }
 
@@ -67,6 +73,7 @@ impl Calls {
             self.waiting.until_busy();
             std::thread::sleep(TICK);
             self.engine.tick();
+            self.waiting.tick();
         }
     }
 
@@ -78,7 +85,7 @@ impl Calls {
         let (server, waiting) = (self.server.clone(), Arc::clone(&self.waiting));
         let (id, kept_max, sent) = (run.id, self.kept_max, HashMap::new());
         let pages = ServerPages { id, server, waiting, answers, is_cancelled, sent, kept_max };
-        self.waiting.add(Job { run, pages });
+        self.waiting.add(WaitingCall { run, pages });
     }
 
     /// Gives pages to the call that asked for one.
@@ -110,13 +117,13 @@ impl Calls {
     /// Runs calls, for ever.
     pub fn run_all(&self) {
         loop {
-            let Job { run, pages } = self.waiting.next();
+            let WaitingCall { run, pages } = self.waiting.next();
             let (id, name) = (run.id, run.database.clone());
             let ended = self.run(run, pages);
             self.lines().remove(&id);
             self.waiting.free(&name);
             self.server.send(&message(id, ended));
-            if let Some(kept) = self.idle.news() {
+            if let Some(kept) = self.idle.news(self.engine.memory()) {
                 self.server.send(&FromWorker::Kept(kept));
             }
         }
@@ -129,7 +136,7 @@ impl Calls {
     /// Runs a call to its end.
     fn run(&self, run: Run, pages: ServerPages) -> Result<(Done, Vec<String>), Failed> {
         if pages.is_cancelled() {
-            return Err(of_opening(Stopped::Timeout));
+            return Err(of_opening(Stopped::Late));
         }
         let time = Duration::from_micros(run.time_us);
         let pages = Shared::new(pages);
@@ -185,7 +192,7 @@ fn message(id: u64, ended: Result<(Done, Vec<String>), Failed>) -> FromWorker {
 struct ServerPages {
     id: u64,
     server: Server,
-    waiting: Arc<Waiting<Job>>,
+    waiting: Arc<Waiting<WaitingCall>>,
     answers: Receiver<Answer>,
     is_cancelled: Arc<AtomicBool>,
     sent: HashMap<u32, Page>,
@@ -214,7 +221,7 @@ impl ServerPages {
 
     fn tables(&mut self, numbers: &[usize]) -> Result<Vec<(usize, Rows)>, Stopped> {
         if self.is_cancelled() {
-            return Err(Stopped::Timeout);
+            return Err(Stopped::Late);
         }
         let sent = match self.ask(&FromWorker::NeedTables { id: self.id, tables: numbers.to_vec() }) {
             Some(Answer::Tables(SentTables::Rows(sent))) => sent,

@@ -19,8 +19,8 @@ use server::Server;
 use super::engine::Engine;
 use super::wire::{self, FromWorker, ToWorker};
 
-/// Calls that run at the same time on a processor, so that a long one stops no short one.
-const CALLS_OF_PROCESSOR: usize = 2;
+/// Calls that run at the same time on a processor if they are long, so that they stop no short one.
+const LONG_CALLS_OF_PROCESSOR: usize = 2;
 /// Room for databases that are being opened while others are being closed.
 const SPARE_INSTANCES: u32 = 32;
 
@@ -104,16 +104,19 @@ fn start(kind: Kind, server: &Server) -> wasmtime::Result<(Arc<Calls>, Vec<Strin
     let instances_max = kind.databases_max() + kind.threads() + SPARE_INSTANCES;
     let engine = Engine::compile(instances_max, kind.memory_max())?;
     engine.warm_up().map_err(|stopped| wasmtime::Error::msg(format!("SQLite does not start: {stopped:?}")))?;
-    let active_max = match kind {
-        Kind::Fast => CALLS_OF_PROCESSOR * std::thread::available_parallelism()?.get(),
+    let threads = usize::try_from(kind.threads())?;
+    let active = match kind {
+        Kind::Fast => {
+            let processors = std::thread::available_parallelism()?.get();
+            [processors, LONG_CALLS_OF_PROCESSOR * processors]
+        }
         // The server sends as many as may run.
-        Kind::Slow => usize::try_from(kind.threads())?,
+        Kind::Slow => [threads, threads],
     };
     let weaker = sandbox::before_threads(kind.niceness());
     let (databases, pages_kept) = (kind.databases_max(), kind.pages_kept_max());
-    let calls = Arc::new(Calls::new(engine, server.clone(), databases, pages_kept, active_max));
+    let calls = Arc::new(Calls::new(engine, server.clone(), databases, pages_kept, active));
     // A thread that starts needs system calls that the sandbox does not allow.
-    let threads = usize::try_from(kind.threads())?;
     let started = Arc::new(Barrier::new(threads + 2));
     for _ in 0..threads {
         let (calls, started) = (Arc::clone(&calls), Arc::clone(&started));

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::sqlite::engine::Database;
+use crate::sqlite::engine::{AllMemory, Database};
 use crate::sqlite::wire::Kept;
 
 /// An instance that has grown beyond this size, in bytes, is closed after its call.
@@ -79,14 +79,11 @@ impl Idle {
         drop(closed);
     }
 
-    /// The open databases, if they differ from the ones that the server was told last.
-    pub fn news(&self) -> Option<Kept> {
+    /// The open databases, also those in use, if they differ from the ones that the server was told last.
+    pub fn news(&self, memory: &AllMemory) -> Option<Kept> {
+        let bytes = u64::try_from(memory.bytes()).unwrap_or(u64::MAX);
         let mut state = self.state();
-        let kept = Kept {
-            databases: u32::try_from(state.databases.len()).unwrap_or(u32::MAX),
-            bytes: u64::try_from(state.bytes).unwrap_or(u64::MAX),
-            evictions: state.evictions,
-        };
+        let kept = Kept { databases: memory.instances(), bytes, evictions: state.evictions };
         let is_new = kept != state.told;
         state.told = kept;
         is_new.then_some(kept)

@@ -24,7 +24,7 @@ pub(crate) struct SqlCall {
     pub may_write: bool,
     /// Whether the version that it reads must still be the newest in the turn, because other calls write in it.
     pub must_be_newest: bool,
-    /// The tables of the payer that the caller may read.
+    /// The tables of primitives that the caller may read.
     pub readable: Vec<&'static str>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum NotRun {
         /// Why.
         stopped: Stopped,
     },
-    /// The caller has no right to read this table of the payer.
+    /// The caller has no right to read this table of a primitive.
     NoRight(&'static str),
     Problem(Problem),
 }
@@ -50,18 +50,18 @@ impl From<Problem> for NotRun {
 }
 
 /// A call in a worker. It is cancelled there when this is dropped.
-pub(super) struct Job<'a> {
+pub(super) struct RunningCall<'a> {
     worker: &'a Worker,
     id: u64,
     /// The id of the version that it makes. Two runs of a call may write different things.
     next: Uuid,
-    /// Whether it has tables of the payer.
+    /// Whether it has tables of primitives.
     has_tables: bool,
     answers: UnboundedReceiver<Reply>,
 }
 
 /// What a call has done.
-pub(super) struct Done {
+pub(super) struct CallDone {
     /// The id of the version that it makes if it has written pages.
     pub next: Uuid,
     pub results: Vec<TaskResult>,
@@ -69,20 +69,13 @@ pub(super) struct Done {
     pub page_count: u32,
 }
 
-/// The end of a call, as a worker tells it.
-pub(super) struct Ended {
-    pub results: Vec<String>,
-    pub pages: Vec<SentPage>,
-    pub page_count: u32,
-}
-
-impl Drop for Job<'_> {
+impl Drop for RunningCall<'_> {
     fn drop(&mut self) {
         self.worker.order(Order::Cancel { id: self.id });
     }
 }
 
-impl<'a> Job<'a> {
+impl<'a> RunningCall<'a> {
     /// Sends a call to a worker.
     ///   time  its time of the processor
     ///   held  its place in the worker, until it has ended there
@@ -112,17 +105,12 @@ impl<'a> Job<'a> {
     }
 
     /// Answers the questions of the worker until the call has ended. `None` if the worker died.
-    ///   is_short  whether a call that needs many pages ends as one that needs more time
-    pub async fn end(
-        mut self,
-        pages: &mut CallPages<'_>,
-        call: &SqlCall,
-        is_short: bool,
-    ) -> Option<Result<Done, NotRun>> {
+    pub async fn end(mut self, pages: &mut CallPages<'_>, call: &SqlCall) -> Option<Result<CallDone, NotRun>> {
         loop {
             match self.answers.recv().await? {
                 Reply::Died => return None,
-                Reply::Message(FromWorker::Need { .. }) if is_short && pages.are_many() => {
+                // It needs many pages, so it is no short call.
+                Reply::Message(FromWorker::Need { .. }) if self.worker.is_fast() && pages.are_many() => {
                     return Some(Err(NotRun::Stopped { index: 0, stopped: Stopped::Timeout }));
                 }
                 Reply::Message(FromWorker::Need { page, .. }) => {
@@ -140,7 +128,7 @@ impl<'a> Job<'a> {
                     }
                 }
                 Reply::Message(FromWorker::Done { results, pages, page_count, .. }) => {
-                    return Some(Ended { results, pages, page_count }.checked(call, self.next));
+                    return Some(checked(call, self.next, &results, pages, page_count));
                 }
                 Reply::Message(FromWorker::Stopped { index, stopped, .. }) => {
                     return Some(Err(NotRun::Stopped { index, stopped }));
@@ -152,7 +140,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Answers a question for tables of the payer: all that the call has named so far, read together.
+    /// Answers a question for tables of primitives: all that the call has named so far, read together.
     async fn answer_tables(
         &mut self,
         pages: &mut CallPages<'_>,
@@ -208,24 +196,28 @@ fn encoded(message: &ToWorker) -> Result<Vec<u8>, Problem> {
     wire::encode(message).map_err(|_too_long| Problem::new(Code::PayloadTooLarge))
 }
 
-impl Ended {
-    /// Takes nothing of a worker on trust.
-    pub fn checked(self, call: &SqlCall, next: Uuid) -> Result<Done, NotRun> {
-        let results: serde_json::Result<Vec<TaskResult>> =
-            self.results.iter().map(|result| serde_json::from_str(result)).collect();
-        let results = results.map_err(|_error| wrong("no result"))?;
-        let pages: Option<Vec<_>> = self.pages.into_iter().map(SentPage::checked).collect();
-        let pages = pages.ok_or_else(|| wrong("a page of another size"))?;
-        let are_in_order = pages.is_sorted_by(|(one, _), (next, _)| one < next);
-        let are_within = pages.last().is_none_or(|(number, _page)| *number <= self.page_count);
-        if !are_in_order || !are_within || self.page_count > PAGES_MAX {
-            return Err(wrong("pages that are not of the database"));
-        }
-        let are_asked_for = results.iter().zip(&call.tasks).all(|(result, task)| is_of(result, task));
-        if !are_asked_for || results.len() != call.tasks.len() || (!call.may_write && !pages.is_empty()) {
-            return Err(wrong("what it was not asked for"));
-        }
-        let pages = pages.into_iter().map(|(number, page)| (number, SharedPage::from(page))).collect();
-        Ok(Done { next, results, pages, page_count: self.page_count })
+/// What a call has done. Nothing of a worker is taken on trust.
+pub(super) fn checked(
+    call: &SqlCall,
+    next: Uuid,
+    results: &[String],
+    pages: Vec<SentPage>,
+    page_count: u32,
+) -> Result<CallDone, NotRun> {
+    let results: serde_json::Result<Vec<TaskResult>> =
+        results.iter().map(|result| serde_json::from_str(result)).collect();
+    let results = results.map_err(|_error| wrong("no result"))?;
+    let pages: Option<Vec<_>> = pages.into_iter().map(SentPage::checked).collect();
+    let pages = pages.ok_or_else(|| wrong("a page of another size"))?;
+    let are_in_order = pages.is_sorted_by(|(one, _), (next, _)| one < next);
+    let are_within = pages.last().is_none_or(|(number, _page)| *number <= page_count);
+    if !are_in_order || !are_within || page_count > PAGES_MAX {
+        return Err(wrong("pages that are not of the database"));
     }
+    let are_asked_for = results.iter().zip(&call.tasks).all(|(result, task)| is_of(result, task));
+    if !are_asked_for || results.len() != call.tasks.len() || (!call.may_write && !pages.is_empty()) {
+        return Err(wrong("what it was not asked for"));
+    }
+    let pages = pages.into_iter().map(|(number, page)| (number, SharedPage::from(page))).collect();
+    Ok(CallDone { next, results, pages, page_count })
 }

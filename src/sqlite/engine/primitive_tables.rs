@@ -1,4 +1,4 @@
-//! The functions that `sqlite.wasm` imports for the tables of the payer.
+//! The functions that `sqlite.wasm` imports for the tables of primitives.
 
 use wasmtime::{Caller, Linker};
 
