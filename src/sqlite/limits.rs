@@ -19,7 +19,7 @@ limits! {
     SQL_COMPOUND_MAX: number = 20;
     /// Maximum number of arguments of a function.
     SQL_ARGUMENTS_MAX: number = 100;
-    /// Maximum size of a pattern of `LIKE` or `GLOB`, in UTF-8. `instr` finds longer texts.
+    /// Maximum size of a pattern of `LIKE` or `GLOB`, in UTF-8. A longer one is "too complex"; `instr` finds longer texts.
     SQL_PATTERN_BYTES_MAX: number = 50;
     /// Maximum number of statements in one call of `batchSql`.
     SQL_STATEMENTS_MAX: number = 50;

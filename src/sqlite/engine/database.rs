@@ -44,9 +44,6 @@ const OPTIONS: [(i32, i32); 3] = [
     (1017, 0),
 ];
 
-/// SQLite's message for a pattern beyond its limit, which does not name the limit.
-const LONG_PATTERN: &str = "LIKE or GLOB pattern too complex";
-
 /// Settings of a connection, beside the maximum size.
 const SETTINGS: [&str; 5] = [
     "PRAGMA cell_size_check=1",
@@ -363,10 +360,6 @@ impl Database {
         if message.starts_with("table pb_") && message.ends_with("may not be modified") {
             return Ok(Stopped::NotAllowed(OWN_TABLES.into()));
         }
-        let message = match message == LONG_PATTERN {
-            true => format!("{message}: it has more than {SQL_PATTERN_BYTES_MAX} bytes (`instr` finds longer texts)"),
-            false => message,
-        };
         Ok(Stopped::Sql { message, offset: u32::try_from(offset).ok() })
     }
 }
