@@ -14,7 +14,7 @@ use crate::auth::Scope;
 use crate::payer::Payer;
 use crate::payer_limit::Permit;
 use crate::problem::{Code, Problem};
-use crate::sqlite::limits::{SQL_TABLES_BYTES_MAX, SQL_TABLES_ROWS_MAX};
+use crate::sqlite::limits::{SQL_TABLES_BYTES_MAX, SQL_TABLES_ROWS_MAX, SQL_TIME_MAX};
 use crate::sqlite::{Commit, Databases, Head, NotRun, SqlCall, Stopped, TABLES, Tries, Turn};
 use crate::telemetry::because;
 use crate::turn::Access;
@@ -180,15 +180,17 @@ fn problem(not_run: NotRun, needed: &[(Position, NeededSql<'_>)]) -> Problem {
 }
 
 fn stopped_problem(stopped: Stopped, at: &str) -> Problem {
-    let of_text = |code, detail: String| {
-        let problem = Problem::new(code).detail(detail.clone());
-        if at.is_empty() { problem } else { problem.field(at, detail) }
-    };
+    // A file, and the schema, have no text.
+    let with_place = |problem: Problem, detail: String| if at.is_empty() { problem } else { problem.field(at, detail) };
+    let of_text = |code, detail: String| with_place(Problem::new(code).detail(detail.clone()), detail);
     match stopped {
-        Stopped::Sql { message, offset } => {
-            let problem = of_text(Code::SqlError, message);
-            match offset {
-                Some(offset) => problem.member("offset", offset),
+        Stopped::Sql { message, offset, constraint } => {
+            let mut problem = of_text(Code::SqlError, message);
+            if let Some(offset) = offset {
+                problem = problem.member("offset", offset);
+            }
+            match constraint.and_then(|constraint| serde_json::to_value(constraint).ok()) {
+                Some(constraint) => problem.member("constraint", constraint),
                 None => problem,
             }
         }
@@ -201,12 +203,19 @@ fn stopped_problem(stopped: Stopped, at: &str) -> Problem {
             Code::MigrationChanged,
             "This migration ran before with another text: add a new migration instead.".into(),
         ),
-        Stopped::Timeout => Problem::new(Code::SqlTimeout),
+        Stopped::Timeout => {
+            with_place(Problem::new(Code::SqlTimeout), format!("needs more than {} seconds", SQL_TIME_MAX.as_secs()))
+        }
         Stopped::Late => {
             because("the machine is too busy for a call of SQL");
             Problem::new(Code::Overloaded)
         }
-        Stopped::TooLarge => Problem::new(Code::SqlTooLarge),
+        Stopped::TooLarge => with_place(Problem::new(Code::SqlTooLarge), "needs more memory than a call has".into()),
+        Stopped::RowTooLarge => of_text(
+            Code::SqlTooLarge,
+            "Nothing was changed. The first row is larger than all rows of a call may be: read parts of its values with `substr`."
+                .into(),
+        ),
         Stopped::TablesTooLarge => Problem::new(Code::SqlTooLarge).detail(format!(
             "Nothing was changed. The tables `pb_..` of the statement have more than {SQL_TABLES_ROWS_MAX} rows or {} MiB.",
             SQL_TABLES_BYTES_MAX >> 20

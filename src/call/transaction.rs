@@ -38,7 +38,7 @@ pub struct TransactedCall {
 
 /// Calls that run in one transaction: all or none.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Transaction {
     /// 1 to {{transaction_calls_max}} calls, run in order. Their total weight is at most {{transaction_weight_max}}: a simple call is 1, a batch 1 for each job,
     /// `purgeQueue` 100, `retryDead` its `limit` but at least 100, and a memory 1 for each 250 bytes of its

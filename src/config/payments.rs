@@ -21,7 +21,7 @@ const MINIMUM: i64 = 1_000;
 const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct File {
     networks: Vec<OfFile>,
     #[serde(default)]
@@ -29,7 +29,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 struct OfFile {
     network: String,
     asset: String,
@@ -44,14 +44,14 @@ struct OfFile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct DomainOfFile {
     name: String,
     version: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct PricesOfFile {
     read: i64,
     write: i64,
@@ -59,7 +59,7 @@ struct PricesOfFile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct FacilitatorOfFile {
     url: String,
     #[serde(default)]
@@ -68,7 +68,7 @@ struct FacilitatorOfFile {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 struct CdpOfFile {
     key_id: String,
     secret: String,

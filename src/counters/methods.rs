@@ -46,7 +46,7 @@ method!(Decrement => AdjustedCounter, write("decrement").with_run().problems(ADJ
 
 /// Sets a counter to a value within its bounds.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct Reset {
     /// Name of the counter.
     #[serde(deserialize_with = "addressable")]
@@ -62,7 +62,7 @@ method!(Reset => ResetCounter, write("resetCounter").problems(&[Code::QuotaExcee
 
 /// Gets a counter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct GetCounter {
     /// Name of the counter.
     pub name: Name,
@@ -75,7 +75,7 @@ method!(
 
 /// Deletes a counter with its bounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct DeleteCounter {
     /// Name of the counter.
     pub name: Name,
@@ -85,7 +85,7 @@ method!(DeleteCounter => (), write("deleteCounter").problems(&[Code::NotFound]).
 
 /// Lists counters, sorted by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListCounters {
     /// Prefix of the names to list, 1 to 256 bytes of UTF-8. Default: all names.

@@ -85,7 +85,7 @@ impl TryFrom<String> for OnBound {
 
 /// A change of a counter, with new bounds if given.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct Adjustment {
     /// Name of the counter.
     #[serde(deserialize_with = "addressable")]

@@ -24,14 +24,14 @@ pub const METHODS: &[Entry] = &[
 
 /// Gets the credit of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct GetCredit {}
 
 method!(GetCredit => Credit, Spec::read("getCredit").scope(Scope::CreditRead).tier(Tier::Free));
 
 /// Makes credit of the payment of the request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct TopUp {
     /// The amount.
     pub amount: CreditAmount,
@@ -44,7 +44,7 @@ pub type CreditAmount = Bounded<1, 9_000_000_000_000_000>;
 
 /// Lists the payments of the payer, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListPayments {
     /// Maximum number of payments in the page, 1 to 1,000. Default: 100.
@@ -61,7 +61,7 @@ method!(ListPayments => Page<Payment>, Spec::slow_read("listPayments").scope(Sco
 
 /// Gets a payment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct GetPayment {
     /// Id of the payment.
     pub id: Id,
@@ -74,7 +74,7 @@ method!(
 
 /// Lists the ledger of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListLedger {
     /// Maximum number of entries in the page, 1 to 1,000. Default: 100.

@@ -40,6 +40,9 @@ pub(super) struct ProblemBody {
     payment: Option<String>,
     /// Place of the fault in the text of the statement, in bytes (`sql-error`). Absent if SQLite does not know it.
     offset: Option<u64>,
+    /// Constraint that does not hold: `unique`, `primary-key`, `not-null`, `check`, `foreign-key` or `datatype` (`sql-error`).
+    /// Absent for other errors.
+    constraint: Option<String>,
     /// Name of the header that is not valid (`invalid-header`).
     header: Option<String>,
     /// Scope that the token lacks (`missing-scope`).

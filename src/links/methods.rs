@@ -46,7 +46,7 @@ impl Link {
 
 /// Creates a short link.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CreateLink {
     /// Sort key of lists, by time of creation.
     #[serde(skip_deserializing, default = "Uuid::now_v7")]
@@ -112,7 +112,7 @@ impl Method for CreateLink {
 
 /// Gets a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct GetLink {
     /// Slug of the link.
     pub slug: Slug,
@@ -130,7 +130,7 @@ impl Method for GetLink {
 
 /// Changes a link with a JSON merge patch (RFC 7396).
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct UpdateLink {
     /// Slug of the link.
     #[schema(ignore)]
@@ -173,7 +173,7 @@ impl Method for UpdateLink {
 
 /// Records a click that did not go through the short URL.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RecordClick {
     /// Slug of the link.
     #[schema(ignore)]
@@ -240,7 +240,7 @@ method!(FollowLink => Target, Spec::write("followLink").of_visitors().primitive(
 
 /// Gets the click statistics of a link.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct GetLinkStats {
     /// Slug of the link.
@@ -259,7 +259,7 @@ method!(
 
 /// Deletes a link with its statistics.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct DeleteLink {
     /// Slug of the link.
     pub slug: Slug,
@@ -276,7 +276,7 @@ impl Method for DeleteLink {
 
 /// Lists links, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListLinks {
     /// Maximum number of links in the page, 1 to 1,000. Default: 100.

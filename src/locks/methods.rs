@@ -34,7 +34,7 @@ const fn write(name: &'static str) -> Spec {
 
 /// Acquires a lock.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct AcquireLock {
     /// Name of the lock.
     #[serde(deserialize_with = "addressable")]
@@ -104,7 +104,7 @@ fn until_expiry(answer: &Result<Answer<Lease>, Problem>) -> Option<Duration> {
 
 /// Releases a lock.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ReleaseLock {
     /// Name of the lock.
     #[schema(ignore)]
@@ -124,7 +124,7 @@ impl Method for ReleaseLock {
 
 /// Extends a lease.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ExtendLock {
     /// Name of the lock.
     #[schema(ignore)]
@@ -149,7 +149,7 @@ impl Method for ExtendLock {
 
 /// Gets the state of a lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CheckLock {
     /// Name of the lock.
     pub name: Name,
@@ -159,7 +159,7 @@ method!(CheckLock => Lock, Spec::read("checkLock").scope(Scope::LocksRead).names
 
 /// Lists the held locks, sorted by name.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListLocks {
     /// Maximum number of locks in the page, 1 to 1,000. Default: 100.

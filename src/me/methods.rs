@@ -16,7 +16,7 @@ pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
 
 /// Gets the usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct GetMe {
     /// Id of the allowance of the calling token.
     #[serde(skip_deserializing)]
@@ -35,7 +35,7 @@ impl Method for GetMe {
 
 /// Lists the events of the account, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListAudit {
     /// Maximum number of entries in the page, 1 to 1,000. Default: 100.

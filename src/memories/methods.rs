@@ -29,7 +29,7 @@ const ID: Ref = ("id", "\"a\"");
 
 /// Get a memory.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct RecallMemory {
     /// Id of the memory.
@@ -48,7 +48,7 @@ method!(
 
 /// Delete a memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ForgetMemory {
     /// Id of the memory.
     pub id: Name,
@@ -61,7 +61,7 @@ method!(
 
 /// List memories in the order of their ids, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListMemories {
     /// Only memories in this namespace. Absent: all namespaces.

@@ -87,7 +87,7 @@ impl TryFrom<String> for TagsMatch {
 
 /// Search memories.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct SearchMemories {
     /// Query text. `null` or absent: the search uses `embedding` alone, in mode `vector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ const REFS: &[call::Ref] = &[("id", "\"a\""), ("metadata", "{}")];
 
 /// Store a memory. It replaces the memory with the same id.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct StoreMemory {
     /// Id of the memory. Default: a UUID of version 7.
     #[serde(default = "new_id", deserialize_with = "or_new_id")]
@@ -158,7 +158,7 @@ impl ToSchema for BatchedMemory {
 
 /// Store a batch of memories. The batch succeeds or fails as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct StoreMemories {
     /// Memories to store, 1 to 100, with different ids and contents of at most 256 KiB in total. Contents beyond ASCII
     /// count with the size of the text that is prepared for searches by words.

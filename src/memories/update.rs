@@ -18,7 +18,7 @@ use crate::vector::Vector;
 
 /// Update a memory with a JSON merge patch (RFC 7396). Absent members are unchanged.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct UpdateMemory {
     /// Id of the memory.
     #[schema(ignore)]

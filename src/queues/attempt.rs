@@ -21,7 +21,7 @@ const LEASE: Ref = ("lease", "\"00000000-0000-0000-0000-000000000000\"");
 
 /// Complete a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CompleteJob {
     /// Id of the job.
     #[schema(ignore)]
@@ -57,7 +57,7 @@ impl Method for CompleteJob {
 
 /// Report that an attempt failed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct FailJob {
     /// Id of the job.
     #[schema(ignore)]
@@ -113,7 +113,7 @@ fn error_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
 
 /// Extend the lease of a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ExtendJob {
     /// Id of the job.
     #[schema(ignore)]

@@ -17,7 +17,7 @@ use crate::waiting::Wake;
 
 /// Get a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct GetJob {
     /// Id of the job.
     pub id: Id,
@@ -27,7 +27,7 @@ method!(GetJob => JobWithErrors, Spec::read("getJob").scope(Scope::QueuesRead).p
 
 /// Cancel a pending job: delete it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CancelJob {
     /// Id of the job.
     pub id: Id,
@@ -37,7 +37,7 @@ method!(CancelJob => (), write("cancelJob").primitive(Primitive::Jobs).problems(
 
 /// List the jobs of a queue, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListJobs {
     /// Name of the queue.
@@ -61,7 +61,7 @@ method!(ListJobs => Page<Job>, slow_read("listJobs").names(QUEUE));
 
 /// Get the status of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ReadQueueStatus {
     /// Name of the queue.
     pub queue: Name,
@@ -71,7 +71,7 @@ method!(ReadQueueStatus => QueueStatus, slow_read("queueStatus").names(QUEUE));
 
 /// List the queues that have jobs, one page per call.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListQueues {
     /// Maximum number of queues in the page, 1 to 1,000. Default: 100.
@@ -88,7 +88,7 @@ method!(ListQueues => Page<QueueStatus>, slow_read("listQueues"));
 
 /// Retry dead jobs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RetryDead {
     /// Name of the queue.
     #[schema(ignore)]
@@ -115,7 +115,7 @@ impl Method for RetryDead {
 
 /// Delete up to 1,000 jobs of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct PurgeQueue {
     /// Name of the queue.

@@ -16,7 +16,7 @@ use crate::waiting::{Awaited, WaitMs, Wanted};
 
 /// Pop the next job of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct PopJob {
     /// Name of the queue.
     #[schema(ignore)]
@@ -44,7 +44,7 @@ impl Method for PopJob {
 
 /// Pop a batch of jobs of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct PopJobs {
     /// Name of the queue.
     #[schema(ignore)]

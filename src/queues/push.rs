@@ -21,7 +21,7 @@ macro_rules! new_job {
     ($(#[$about:meta])* $name:ident { $($queue:tt)* }) => {
         $(#[$about])*
         #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
         pub struct $name {
             $($queue)*
             /// Id of the job. The server generates it.
@@ -105,7 +105,7 @@ new_job! {
 
 /// Push a batch of jobs. The batch succeeds or fails as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct PushJobs {
     /// Name of the queue.
     #[serde(deserialize_with = "addressable")]

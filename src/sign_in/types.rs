@@ -14,7 +14,7 @@ const TOKEN_MS_DEFAULT: i64 = 86_400_000;
 
 /// The wallet that wants to sign in, and the token that it wants.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CreateChallenge {
     /// Address of the wallet. Only a signature by the key of the address counts: contract wallets (ERC-1271) and addresses of
     /// several keys cannot sign in.
@@ -48,7 +48,7 @@ pub struct Challenge {
 
 /// A signed challenge.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct VerifyChallenge {
     /// Nonce of the challenge.
     #[schema(example = "6f0c…")]

@@ -11,7 +11,7 @@ pub(super) const WRITE_PROBLEMS: &[Code] =
 
 /// The parameters of a method without any.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct NoParams {}
 
 /// The parameters of the SQL function: made by the statements, which have run.

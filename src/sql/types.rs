@@ -1,5 +1,7 @@
 //! Values and results of SQL.
 
+use std::collections::HashSet;
+
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,7 +14,7 @@ use crate::sqlite::{Migration, Params, Statement, StatementResult, sql_from_json
 
 /// A statement.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SqlStatement {
     /// One statement in the dialect of SQLite, 1 to {{sql_bytes_max}} bytes of UTF-8. Comments are allowed.
     #[serde(deserialize_with = "sql_from_json")]
@@ -29,7 +31,7 @@ pub struct SqlStatement {
 
 /// Several statements.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SqlStatements {
     /// 1 to {{sql_statements_max}} statements, run in order.
     #[serde(deserialize_with = "statements")]
@@ -39,7 +41,7 @@ pub struct SqlStatements {
 
 /// A migration: one step from an empty database to the one that a program needs.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SqlMigration {
     /// Its id, which never changes.
     #[schema(example = "1-customers")]
@@ -52,7 +54,7 @@ pub struct SqlMigration {
 
 /// Migrations, in order.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SqlMigrations {
     /// 1 to {{sql_migrations_max}} migrations.
     #[serde(deserialize_with = "migrations")]
@@ -169,7 +171,13 @@ fn statements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlState
 
 /// Reads migrations.
 fn migrations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SqlMigration>, D::Error> {
-    some(deserializer, SQL_MIGRATIONS_MAX, format!("must be 1 to {SQL_MIGRATIONS_MAX} migrations"))
+    let list: Vec<SqlMigration> =
+        some(deserializer, SQL_MIGRATIONS_MAX, format!("must be 1 to {SQL_MIGRATIONS_MAX} migrations"))?;
+    let mut ids = HashSet::new();
+    match list.iter().find(|migration| !ids.insert(migration.id.as_str())) {
+        Some(migration) => Err(D::Error::custom(format!("must have the id `{}` once", migration.id.as_str()))),
+        None => Ok(list),
+    }
 }
 
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(

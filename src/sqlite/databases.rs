@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::cache::{Cache, Image};
+use super::cache::{Cache, Image, SharedPage};
 use super::commit::{Commit, INLINE_PAGES_MAX, Ran};
 use super::engine::Stopped;
 use super::limits::{
@@ -222,7 +222,8 @@ impl Databases {
         let is_import = matches!(call.tasks.as_slice(), [Task::Import(_)]);
         if !is_import {
             match self.run_in(&self.fast, pages, call, FAST_TIME, held).await {
-                Err(NotRun::Stopped { stopped: Stopped::Timeout | Stopped::Late, .. }) => {}
+                // The slow worker has memory of its own.
+                Err(NotRun::Stopped { stopped: Stopped::Timeout | Stopped::Late | Stopped::Crowded, .. }) => {}
                 ended => return ended,
             }
             match self.run_slowly(pages, call, held, &self.slow_calls, SLICE_TIME).await {
@@ -292,7 +293,7 @@ impl Databases {
 
     /// Prepares the turn: the check of the version, or the commit.
     async fn prepare_turn(
-        &self,
+        self: &Arc<Self>,
         payer: &Payer,
         call: &SqlCall,
         Base { head, is_new }: Base,
@@ -305,16 +306,35 @@ impl Databases {
             return Ok(Ran { results, base, commit: None });
         }
         let new = Head { version: head.version + 1, id: next, page_count };
-        let stage = if pages.len() > INLINE_PAGES_MAX { Some(Uuid::now_v7()) } else { None };
-        if let Some(stage) = stage
-            && !self.store.stage(payer, stage, &pages).await?
-        {
-            because("many pages of writes of the payer that did not happen are put aside");
-            return Err(Problem::new(Code::DatabaseBusy).detail(
-                "Nothing was changed. Too many pages of earlier writes are put aside: they are deleted within 10 minutes.",
-            ));
-        }
+        let stage = match pages.len() > INLINE_PAGES_MAX {
+            true => Some(self.stage(payer, &pages).await?),
+            false => None,
+        };
         Ok(Ran { results, base: Some(head), commit: Some(Commit { new, pages, stage }) })
+    }
+
+    /// Puts pages aside, in a task of its own: if the caller hangs up meanwhile, they are deleted after that.
+    async fn stage(self: &Arc<Self>, payer: &Payer, pages: &[(u32, SharedPage)]) -> Result<Uuid, Problem> {
+        let stage = Uuid::now_v7();
+        let (caller, answer) = oneshot::channel();
+        let (databases, payer, pages) = (Arc::clone(self), payer.clone(), pages.to_vec());
+        tokio::spawn(async move {
+            let is_staged = databases.store.stage(&payer, stage, &pages).await;
+            if let Err(Ok(true)) = caller.send(is_staged) {
+                databases.store.unstage(&payer, stage).await;
+            }
+        });
+        match answer.await {
+            Ok(Ok(true)) => Ok(stage),
+            Ok(Ok(false)) => {
+                because("many pages of writes of the payer that did not happen are put aside");
+                Err(Problem::new(Code::DatabaseBusy).detail(
+                    "Nothing was changed. Too many pages of earlier writes are put aside: they are deleted within 10 minutes.",
+                ))
+            }
+            Ok(Err(problem)) => Err(problem),
+            Err(_stopped) => Err(Problem::new(Code::DatabaseUnavailable)),
+        }
     }
 
     /// The database as a file of SQLite, at its newest version.
@@ -335,6 +355,9 @@ impl Databases {
                 place.copy_from_slice(&*page);
             }
         }
+        if bytes.is_empty() {
+            bytes = empty_file();
+        }
         Ok(File { held: self.files.hold(payer, bytes.len()), bytes })
     }
 
@@ -351,4 +374,32 @@ impl Databases {
         image.written(base, commit.new, commit.pages);
         self.cache.weigh(payer, &image);
     }
+}
+
+/// A file without tables, as SQLite writes it (<https://sqlite.org/fileformat2.html>).
+fn empty_file() -> Vec<u8> {
+    let fields: [(usize, &[u8]); 9] = [
+        (0, b"SQLite format 3\0"),
+        // The size of a page; a journal for rollback; no bytes reserved; constants.
+        (16, &[0x10, 0, 1, 1, 0, 64, 32, 32]),
+        // The counter of changes, and the number of pages.
+        (24, &[0, 0, 0, 1, 0, 0, 0, 1]),
+        // The format of the schema.
+        (44, &[0, 0, 0, 4]),
+        // UTF-8.
+        (56, &[0, 0, 0, 1]),
+        // The counter of changes at which the number of pages was right, and the version of SQLite.
+        (92, &[0, 0, 0, 1]),
+        (96, &3_054_001_u32.to_be_bytes()),
+        // A leaf without cells, whose content begins at the end of the page.
+        (100, &[13]),
+        (105, &[0x10, 0]),
+    ];
+    let mut file = vec![0; PAGE_BYTES];
+    for (at, bytes) in fields {
+        if let Some(place) = file.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+    file
 }

@@ -151,7 +151,7 @@ impl WorkerMetrics {
             Stopped::Sql { .. } | Stopped::NotAllowed(_) | Stopped::Parameters(_) | Stopped::MigrationChanged => return,
             Stopped::Timeout => "time",
             Stopped::Late => "late",
-            Stopped::TooLarge | Stopped::TablesTooLarge => "memory",
+            Stopped::TooLarge | Stopped::RowTooLarge | Stopped::TablesTooLarge => "memory",
             Stopped::Crowded => "crowded",
             Stopped::Full => "full",
             Stopped::Moved => "moved",

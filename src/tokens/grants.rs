@@ -17,7 +17,7 @@ use crate::problem::{Code, Problem};
 
 /// Gives another payer rights to call for this one.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CreateGrant {
     /// A secret that nobody is told: a grant is no token to call with.
     #[serde(skip_deserializing)]
@@ -93,7 +93,7 @@ impl Method for CreateGrant {
 
 /// Lists the grants that the payer has given, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListGrants {
     /// Maximum number of grants in the page, 1 to 1,000. Default: 100.
@@ -110,7 +110,7 @@ method!(ListGrants => Page<Grant>, Spec::slow_read("listGrants").tier(Tier::Free
 
 /// Revokes a grant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RevokeGrant {
     /// Id of the grant.
     pub id: TokenId,

@@ -33,7 +33,7 @@ const OVERLAP_MS_MAX: i64 = 86_400_000;
 
 /// Makes a token with at most the rights of the one that asks.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct CreateToken {
     /// The token.
     #[serde(skip_deserializing)]
@@ -98,7 +98,7 @@ impl Method for CreateToken {
 
 /// Lists the tokens of the payer, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 #[into_params(parameter_in = Query)]
 pub struct ListTokens {
     /// Maximum number of tokens in the page, 1 to 1,000. Default: 100.
@@ -115,7 +115,7 @@ method!(ListTokens => Page<ListedToken>, Spec::slow_read("listTokens").tier(Tier
 
 /// Makes a token in the place of another one.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RotateToken {
     /// Public id of the token to replace.
     #[schema(ignore)]
@@ -160,7 +160,7 @@ impl Method for RotateToken {
 
 /// Revokes a token, and those that were made with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RevokeToken {
     /// Public id of the token.
     pub id: TokenId,

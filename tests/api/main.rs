@@ -63,6 +63,7 @@ mod sql_attacks;
 mod sql_files;
 mod sql_isolation;
 mod sql_model;
+mod sql_results;
 mod sql_staged;
 mod sql_suite;
 mod sql_tables;

@@ -65,7 +65,7 @@ pub fn read_file(file: &[u8], sql: &str) -> Result<Value, String> {
 async fn an_export_opens_elsewhere_and_is_imported_again() {
     let app = TestApp::spawn().await;
     let (one, other) = (app.caller().await, app.caller().await);
-    assert_eq!(export(&one).await, b"");
+    assert_eq!(read_file(&export(&one).await, "select count(*) from sqlite_schema").unwrap(), json!([[0]]));
     execute(&one, "create table t (id integer primary key autoincrement, name text unique, twice as (id * 2))").await;
     execute(&one, "create index by_name on t (name desc)").await;
     execute(&one, "create view v as select name from t").await;
@@ -222,4 +222,52 @@ async fn a_repeated_import_happens_once() {
     assert_eq!(import(&keyed, &file).await.ok(), first);
     assert_eq!(rows(&caller, "select a from t").await, json!([[1]]), "the repeat has changed nothing");
     import(&keyed, b"").await.problem(422, "idempotency-mismatch");
+}
+
+/// The export of a payer without data.
+#[tokio::test]
+async fn an_empty_file_empties_the_database() {
+    let app = TestApp::spawn().await;
+    let (caller, other) = (app.caller().await, app.caller().await);
+    execute(&caller, "create table t (n)").await;
+    execute(&caller, "insert into t values (1)").await;
+    let imported = import(&caller, &export(&other).await).await.ok();
+    assert_eq!((&imported["tables"], &imported["rows"]), (&json!(0), &json!(0)));
+    assert_eq!(rows(&caller, "select name from sqlite_schema").await, json!([]));
+    execute(&caller, "create table t (n)").await;
+    assert_eq!(read_file(&export(&caller).await, "select count(*) from t").unwrap(), json!([[0]]));
+}
+
+/// What a file makes payerbase's own statements return has a limit, and so have its messages.
+#[tokio::test]
+async fn an_import_needs_no_more_memory_than_its_limits() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let violations = file(
+        "name = 'n' * 30000\n\
+         db.execute('create table p (a integer primary key)')\n\
+         db.execute(f'create table \"{name}\" (a references p)')\n\
+         db.execute('begin')\n\
+         db.executemany(f'insert into \"{name}\" values (7)', [()] * 20000)\n\
+         db.execute('commit')",
+    );
+    let problem = import(&caller, &violations).await.problem(422, "sql-error");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("a foreign key refers to a row that does not exist"), "{detail}");
+    assert!(detail.len() < 2_000, "{}", detail.len());
+    let sequences = file(
+        "db.execute('create table t (id integer primary key autoincrement)')\n\
+         db.execute('pragma writable_schema = on')\n\
+         default = 'x' * 90000\n\
+         db.execute('update sqlite_schema set sql = ? where name = ?',\n\
+             (f\"CREATE TABLE sqlite_sequence(x, seq, name as ('{default}'))\", 'sqlite_sequence'))\n\
+         db.close()\n\
+         db = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+         db.execute('pragma writable_schema = on')\n\
+         db.execute('begin')\n\
+         db.executemany('insert into sqlite_sequence (x, seq) values (1, 1)', [()] * 1000)\n\
+         db.execute('commit')",
+    );
+    import(&caller, &sequences).await.problem(422, "sql-too-large");
+    assert_eq!(rows(&caller, "select count(*) from sqlite_schema").await, json!([[0]]), "nothing was imported");
 }

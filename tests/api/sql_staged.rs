@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::support::{Caller, TestApp, TestDatabase};
@@ -69,6 +69,29 @@ async fn a_caller_that_hangs_up_leaves_none() {
     // Its turn found no pages.
     assert_eq!(tables(&caller).await, json!([]));
     caller.post("/v1/sql/batch", large_write("t")).await.ok();
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_meanwhile_leaves_none() {
+    // A lock on the table is for all payers.
+    let app = TestApp::on(TestDatabase::own().await);
+    let (mut admin, caller) = (app.database.admin().await, app.caller().await);
+    let mut blocker = app.database.admin().await;
+    blocker.execute("begin; lock table tenant.sql_staged in exclusive mode").await.unwrap();
+    let write = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.post("/v1/sql/batch", large_write("t")).await }
+    });
+    let waiting = "select count(*) from pg_locks where relation = 'tenant.sql_staged'::regclass and not granted";
+    app.until(async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut admin).await.unwrap() > 0).await;
+    write.abort();
+    // The server sees that the connection is closed.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let inserted = "select n_tup_ins from pg_stat_user_tables where relid = 'tenant.sql_staged'::regclass";
+    blocker.execute("commit").await.unwrap();
+    app.until(async || sqlx::query_scalar::<_, i64>(inserted).fetch_one(&mut admin).await.unwrap() > 0).await;
+    app.until(async || staged(&mut admin, &caller).await == 0).await;
+    assert_eq!(tables(&caller).await, json!([]));
 }
 
 #[tokio::test]

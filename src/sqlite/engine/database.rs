@@ -10,7 +10,7 @@ use super::host::{Page, Pages};
 use super::memory::Address;
 use super::result::TaskResult;
 use super::rules::{MIGRATIONS_TABLE, ONE_DATABASE, OWN_TABLES, is_reserved, reserved};
-use super::stopped::{Stopped, shortened};
+use super::stopped::{Constraint, Stopped, shortened};
 use crate::sqlite::limits::{
     PAGE_BYTES, PAGES_MAX, SQL_ARGUMENTS_MAX, SQL_BYTES_MAX, SQL_COLUMNS_MAX, SQL_COMPOUND_MAX,
     SQL_EXPRESSION_DEPTH_MAX, SQL_PARAMETERS_MAX, SQL_PATTERN_BYTES_MAX, SQL_VALUE_BYTES_MAX,
@@ -63,6 +63,8 @@ pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Size of the texts that a statement of payerbase returns: payers choose names, and files what their schemas return.
+const OWN_BYTES_MAX: usize = 4 << 20;
 /// Time to open an empty database.
 const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
@@ -311,10 +313,15 @@ impl Database {
     }
 
     fn first_column(&mut self, statement: Address) -> Result<Vec<String>, Stopped> {
-        let mut texts = Vec::new();
+        let (mut texts, mut bytes) = (Vec::new(), 0);
         while self.step(statement)? {
             let address = self.guest.call(|functions| &functions.column_text, (statement, 0))?;
-            texts.push(self.guest.text(address)?);
+            let text = self.guest.text(address)?;
+            bytes += text.len();
+            if bytes > OWN_BYTES_MAX {
+                return Err(Stopped::TooLarge);
+            }
+            texts.push(text);
         }
         Ok(texts)
     }
@@ -360,6 +367,6 @@ impl Database {
         if message.starts_with("table pb_") && message.ends_with("may not be modified") {
             return Ok(Stopped::NotAllowed(OWN_TABLES.into()));
         }
-        Ok(Stopped::Sql { message, offset: u32::try_from(offset).ok() })
+        Ok(Stopped::Sql { message, offset: u32::try_from(offset).ok(), constraint: Constraint::of_code(code) })
     }
 }

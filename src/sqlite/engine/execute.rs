@@ -31,7 +31,7 @@ impl Database {
         let (statement, rest) = self.prepare_one(text, length)?;
         let mut refused = None;
         if statement == 0 {
-            refused = Some(Stopped::Sql { message: "there is no statement".into(), offset: None });
+            refused = Some(Stopped::sql("there is no statement"));
         } else if rest < length {
             let from = i32::try_from(rest).map_err(|_too_long| Stopped::Broken)?;
             let another = self.prepare_one(text.wrapping_add(from), length - rest);
@@ -119,8 +119,10 @@ impl Database {
             Params::Named(values) => return self.bind_named(prepared, count, values),
         };
         if usize::try_from(count) != Ok(given.len()) {
-            let detail =
-                format!("must have one value for each parameter of the statement: {count} instead of {}", given.len());
+            let detail = format!(
+                "must have one value for each of the {count} parameters of the statement, and has {}",
+                given.len()
+            );
             return Err(Stopped::Parameters(detail));
         }
         (1..).zip(given).try_for_each(|(place, value)| self.bind_value(prepared, place, value.as_ref()))
@@ -195,14 +197,21 @@ impl Database {
     ) -> Result<(Box<RawValue>, usize, bool), Stopped> {
         let (mut json, mut count, mut truncated) = (b"[".to_vec(), 0, false);
         while self.step(prepared)? {
+            if truncated {
+                continue;
+            }
             let row_at = json.len();
-            if count < work.limits.rows && !truncated {
-                self.row(prepared, columns, &mut json, *bytes_left)?;
+            if count < work.limits.rows {
+                self.row(prepared, columns, &mut json, work.limits.bytes)?;
             }
             truncated = count >= work.limits.rows || json.len() > *bytes_left;
             if !truncated {
                 count += 1;
                 continue;
+            }
+            // No call would return it.
+            if count == 0 && json.len() > work.limits.bytes {
+                return Err(Stopped::RowTooLarge);
             }
             json.truncate(row_at);
             // A statement that writes runs to its end.

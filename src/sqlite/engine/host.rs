@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng as _;
 use rustix::thread::ClockId;
-use wasmtime::{Caller, Extern, Linker, Memory, UpdateDeadline};
+use wasmtime::{Caller, Extern, Linker, Memory, Trap, UpdateDeadline};
 
 use super::memory::{Address, range, text};
 use super::memory_share::MemoryShare;
@@ -102,8 +102,13 @@ impl Host {
     }
 
     /// Why a function of the guest did not return.
-    pub fn stopped(&self, _trap: &wasmtime::Error) -> Stopped {
-        self.stopped.clone().unwrap_or(Stopped::Broken)
+    pub fn stopped(&self, trap: &wasmtime::Error) -> Stopped {
+        let of_trap = || match trap.downcast_ref::<Trap>() {
+            // A deep schema, such as a thousand views of each other, needs more stack than there is.
+            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => Stopped::TooLarge,
+            _ => Stopped::Broken,
+        };
+        self.stopped.clone().unwrap_or_else(of_trap)
     }
 
     /// What the host has refused during the call.

@@ -11,7 +11,7 @@ use super::host::{Page, Pages};
 use super::memory::Address;
 use super::result::{Imported, TaskResult};
 use super::rules::MIGRATIONS_TABLE;
-use super::stopped::Stopped;
+use super::stopped::{Stopped, shortened};
 use crate::sqlite::limits::PAGE_BYTES;
 use crate::sqlite::tables::Rows;
 
@@ -74,17 +74,18 @@ struct Column {
 
 impl Entry {
     fn failed(&self, stopped: Stopped) -> Stopped {
-        let Self { kind, name, .. } = self;
+        let (kind, name) = (&self.kind, shortened(self.name.clone()));
         match stopped {
             Stopped::NotAllowed(reason) => Stopped::NotAllowed(format!("The {kind} {name}: {reason}")),
-            Stopped::Sql { message, .. } => {
-                Stopped::Sql { message: format!("the {kind} {name}: {message}"), offset: None }
+            Stopped::Sql { message, constraint, .. } => {
+                Stopped::Sql { message: format!("the {kind} {name}: {message}"), offset: None, constraint }
             }
             other @ (Stopped::Parameters(_)
             | Stopped::MigrationChanged
             | Stopped::Timeout
             | Stopped::Late
             | Stopped::TooLarge
+            | Stopped::RowTooLarge
             | Stopped::TablesTooLarge
             | Stopped::Crowded
             | Stopped::Full
@@ -92,10 +93,6 @@ impl Entry {
             | Stopped::Broken) => other,
         }
     }
-}
-
-fn refused(message: impl Into<String>) -> Stopped {
-    Stopped::Sql { message: message.into(), offset: None }
 }
 
 impl Engine {
@@ -131,13 +128,13 @@ impl Engine {
         let mut bytes = file.to_vec();
         let versions = bytes.get_mut(LOG_VERSIONS).map(|versions| versions.fill(1));
         if versions.is_none() || !bytes.starts_with(MAGIC) {
-            return Err(refused("the file is not a database of SQLite"));
+            return Err(Stopped::sql("the file is not a database of SQLite"));
         }
         let size = i64::try_from(bytes.len()).map_err(|_too_large| Stopped::Full)?;
         let mut from = self.open_bytes(size, Box::new(File { bytes, line }), time)?;
         let check = from.run_own("PRAGMA quick_check(1)")?;
         if check != ["ok"] {
-            return Err(refused(format!("the file is damaged: {}", check.join("; "))));
+            return Err(Stopped::sql(format!("the file is damaged: {}", check.join("; "))));
         }
         copy(&mut from, to)
     }
@@ -171,8 +168,11 @@ fn copy(from: &mut Database, to: &mut Database) -> Result<(u64, u64), Stopped> {
         let value: i32 = value.first().and_then(|value| value.parse().ok()).unwrap_or_default();
         to.run_own(&format!("PRAGMA {setting}={value}"))?;
     }
-    match to.run_own("PRAGMA foreign_key_check")?.first() {
-        Some(table) => Err(refused(format!("the table {table}: a foreign key refers to a row that does not exist"))),
+    match to.run_own("SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1")?.first() {
+        Some(table) => {
+            let table = shortened(table.clone());
+            Err(Stopped::sql(format!("the table {table}: a foreign key refers to a row that does not exist")))
+        }
         None => Ok((u64::try_from(tables.len()).unwrap_or(u64::MAX), rows)),
     }
 }

@@ -316,7 +316,7 @@ impl Action<'_> {
                 format!("The PRAGMA {OF_WRITES} is for the transaction of a write: send it with `batchSql`.")
             }
             action::PRAGMA => format!(
-                "The PRAGMA {} is not allowed here. These are, with an argument: {}.",
+                "The PRAGMA {} is not allowed here. These are, with an argument, as in `quick_check(5)`: {}.",
                 named(self.first),
                 PRAGMAS.join(", ")
             ),

@@ -11,6 +11,8 @@ pub(crate) enum Stopped {
         message: String,
         /// Where the fault is: the offset in the text, in bytes.
         offset: Option<u32>,
+        /// The constraint that does not hold.
+        constraint: Option<Constraint>,
     },
     /// The statement does something that is not allowed. The reason says what to do instead.
     NotAllowed(String),
@@ -24,6 +26,8 @@ pub(crate) enum Stopped {
     Late,
     /// It needed more memory, or made a value that is too large.
     TooLarge,
+    /// Its first row is larger than all rows of a call may be.
+    RowTooLarge,
     /// The tables of primitives that it reads are too large.
     TablesTooLarge,
     /// The databases of others use all memory of the worker.
@@ -47,13 +51,47 @@ pub(super) fn shortened(text: String) -> String {
     }
 }
 
+/// A kind of constraint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Constraint {
+    Unique,
+    PrimaryKey,
+    NotNull,
+    Check,
+    ForeignKey,
+    /// The type of a column of a `STRICT` table.
+    Datatype,
+}
+
+impl Constraint {
+    /// The constraint of an extended result code of SQLite.
+    pub(super) fn of_code(code: i32) -> Option<Self> {
+        match code {
+            2067 => Some(Self::Unique),
+            1555 | 2579 => Some(Self::PrimaryKey),
+            1299 => Some(Self::NotNull),
+            275 => Some(Self::Check),
+            787 => Some(Self::ForeignKey),
+            3091 => Some(Self::Datatype),
+            _ => None,
+        }
+    }
+}
+
 impl Stopped {
+    /// An error that only has a message.
+    pub fn sql(message: impl Into<String>) -> Self {
+        Self::Sql { message: message.into(), offset: None, constraint: None }
+    }
+
     /// The same, with the offset in the whole text.
     ///   bytes  where the statement begins
     pub fn after(self, bytes: usize) -> Self {
         match self {
-            Self::Sql { message, offset: Some(offset) } => {
-                Self::Sql { message, offset: u32::try_from(bytes).ok().and_then(|bytes| offset.checked_add(bytes)) }
+            Self::Sql { message, offset: Some(offset), constraint } => {
+                let offset = u32::try_from(bytes).ok().and_then(|bytes| offset.checked_add(bytes));
+                Self::Sql { message, offset, constraint }
             }
             other @ (Self::Sql { .. }
             | Self::NotAllowed(_)
@@ -62,6 +100,7 @@ impl Stopped {
             | Self::Timeout
             | Self::Late
             | Self::TooLarge
+            | Self::RowTooLarge
             | Self::TablesTooLarge
             | Self::Crowded
             | Self::Full
@@ -73,7 +112,12 @@ impl Stopped {
     /// Whether the instance is as it was before, once its transaction is rolled back.
     pub fn leaves_instance_usable(&self) -> bool {
         match self {
-            Self::Sql { .. } | Self::NotAllowed(_) | Self::Parameters(_) | Self::MigrationChanged | Self::Full => true,
+            Self::Sql { .. }
+            | Self::NotAllowed(_)
+            | Self::Parameters(_)
+            | Self::MigrationChanged
+            | Self::RowTooLarge
+            | Self::Full => true,
             Self::Timeout
             | Self::Late
             | Self::TooLarge

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value as Json, json};
 
+use super::stopped::Constraint;
 use super::*;
 use crate::sqlite::statement::{Params, Statement, Task};
 use crate::sqlite::tables::{Rows, TABLES};
@@ -124,14 +125,21 @@ fn an_error_leaves_nothing_and_the_instance_goes_on() {
     let twice =
         [("insert into t (name) values ('a')", json!(null)), ("insert into t (name) values ('a')", json!(null))];
     let stopped = one.run(&twice, true).unwrap_err();
-    assert_eq!(stopped, Stopped::Sql { message: "UNIQUE constraint failed: t.name".into(), offset: None });
+    assert_eq!(
+        stopped,
+        Stopped::Sql {
+            message: "UNIQUE constraint failed: t.name".into(),
+            offset: None,
+            constraint: Some(Constraint::Unique)
+        }
+    );
     let stopped = one.write("insert or fail into t (name) values ('x'), ('y'), ('x')").unwrap_err();
     assert!(matches!(stopped, Stopped::Sql { .. }));
     assert_eq!(one.rows("select * from t", json!([])), json!([]));
     one.write("insert into t (name) values ('b')").unwrap();
     assert_eq!(one.rows("select * from t", json!([])), json!([[1, "b"]]));
     let stopped = one.run(&[("select absent from t", json!([]))], false).unwrap_err();
-    assert_eq!(stopped, Stopped::Sql { message: "no such column: absent".into(), offset: Some(7) });
+    assert_eq!(stopped, Stopped::Sql { message: "no such column: absent".into(), offset: Some(7), constraint: None });
 }
 
 #[test]
