@@ -99,7 +99,7 @@ async fn get_sql_schema(tenant: Tenant, call: Request<GetSqlSchema>) -> Result<A
 
 /// Export the database.
 ///
-/// The payer's own SQLite database as a file that SQLite and its tools open. A database that was never written is an empty file.
+/// The payer's own SQLite database as a file that SQLite and its tools open. A database that was never written is a file without tables.
 #[utoipa::path(operation_id = "exportSql", tag = "sql",
     responses((status = 200, description = "The file.", content_type = "application/vnd.sqlite3", body = SqlFile)))]
 #[get("/sql/database")]
