@@ -56,6 +56,10 @@ pub(crate) struct DevArgs {
     /// PAYERBASE_EMBEDDINGS.
     #[arg(long)]
     embeddings: bool,
+    /// Print one line of JSON at the start, for programs: `url`, `payer`, `token` and, with the embedded PostgreSQL,
+    /// `dataDir` and `postgresSocketDir`.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Subcommand)]

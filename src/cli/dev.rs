@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
@@ -93,20 +94,17 @@ async fn run(
         database.close().await;
     }
     let (token, model, application) = prepared?;
-    let kept = cluster.as_ref().map(|cluster| {
+    let folders = cluster.as_ref().map(|cluster| {
         let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_no_current_dir| data_dir.to_owned());
-        let socket_dir = cluster.access().socket_dir().display();
-        format!("\n  data   {}\n  psql   psql -h {socket_dir} -U postgres payerbase", data_dir.display())
+        [data_dir.display().to_string(), cluster.access().socket_dir().display().to_string()]
     });
-    let kept = kept.unwrap_or_default();
     // The printed address must work when pasted: 0.0.0.0 does not.
-    let address = nearby(application.address());
-    print(&format!(
-        "\npayerbase is ready\n\n  API    http://{address}/v1\n  docs   http://{address}/docs{kept}{}\n\nTry it:\n\n  \
-         curl -X POST http://{address}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n\n",
-        model.map(|model| format!("\n  model  {model}")).unwrap_or_default(),
-        token.expose_secret()
-    ))?;
+    let url = format!("http://{}", nearby(application.address()));
+    print(&if args.json {
+        start_for_programs(url, &token, folders)?
+    } else {
+        start_for_people(&url, &token, folders, model.as_deref())
+    })?;
     let stopped = async {
         match cluster {
             Some(cluster) => tokio::select! { () = stop.received() => {}, () = keep_alive(cluster) => {} },
@@ -115,6 +113,39 @@ async fn run(
     };
     // No load balancer sends calls to `dev`, so the announcement would only delay the stop.
     serve_until(application, stopped, Duration::ZERO).await
+}
+
+/// What `dev --json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Started<'a> {
+    url: String,
+    payer: &'static str,
+    token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postgres_socket_dir: Option<String>,
+}
+
+fn start_for_programs(url: String, token: &SecretString, folders: Option<[String; 2]>) -> serde_json::Result<String> {
+    let (data_dir, postgres_socket_dir) = folders.map(|[data_dir, socket_dir]| (data_dir, socket_dir)).unzip();
+    let started = Started { url, payer: DEMO_PAYER, token: token.expose_secret(), data_dir, postgres_socket_dir };
+    serde_json::to_string(&started).map(|json| json + "\n")
+}
+
+fn start_for_people(url: &str, token: &SecretString, folders: Option<[String; 2]>, model: Option<&str>) -> String {
+    let folders = folders.map(|[data_dir, socket_dir]| {
+        format!("\n  data   {data_dir}\n  psql   psql -h {socket_dir} -U postgres payerbase")
+    });
+    let model = model.map(|model| format!("\n  model  {model}"));
+    format!(
+        "\npayerbase is ready\n\n  API    {url}/v1\n  docs   {url}/docs{}{}\n\nTry it:\n\n  \
+         curl -X POST {url}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n\n",
+        folders.unwrap_or_default(),
+        model.unwrap_or_default(),
+        token.expose_secret()
+    )
 }
 
 /// Starts PostgreSQL again each time that it dies. Never returns. Safe to cancel while PostgreSQL runs.

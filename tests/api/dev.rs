@@ -119,6 +119,33 @@ fn dev_keeps_its_data_and_stops_postgres_on_exit() {
     assert!(!postgres_runs(dir.path()));
 }
 
+/// A program starts it, reads one line, and calls it.
+#[test]
+fn dev_tells_programs_how_to_call_it() {
+    let dir = folder();
+    let mut process = program(&["dev", "--json", "--port", "0", "--data-dir", dir.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let (url, token) = (started["url"].as_str().unwrap(), started["token"].as_str().unwrap());
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail", "--header", &format!("Authorization: Bearer {token}"), &format!("{url}/v1/me")]);
+    let me: Value = serde_json::from_slice(&curl.output().unwrap().stdout).unwrap();
+    assert_eq!(me["payer"], started["payer"]);
+    assert_eq!(started["dataDir"], dir.path().to_str().unwrap());
+    assert!(Path::new(started["postgresSocketDir"].as_str().unwrap()).is_dir());
+    assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
+    assert!(process.wait().unwrap().success());
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "it prints nothing else");
+}
+
 #[test]
 fn postgres_stops_when_dev_is_killed_and_dev_can_restart() {
     let dir = folder();
