@@ -80,9 +80,7 @@ impl<'a> CallPages<'a> {
             return Ok(Found::Later);
         }
         self.take_whole(whole);
-        // SQLite does not write a page that it has added and freed in one transaction.
-        let page = self.own.entry(number).or_insert_with(|| Arc::new([0; PAGE_BYTES]));
-        Ok(Found::Page(Arc::clone(page)))
+        Ok(self.known(number))
     }
 
     /// The page, and others that the call may need next.
@@ -121,9 +119,14 @@ impl<'a> CallPages<'a> {
     }
 
     fn known(&self, number: u32) -> Found {
+        if self.own.is_empty() {
+            return self.image.page(number, &self.head);
+        }
         match self.own.get(&number) {
             Some(page) => Found::Page(Arc::clone(page)),
-            None => self.image.page(number, &self.head),
+            // SQLite does not write a page that it has added and freed in one transaction.
+            None if number <= self.head.page_count => Found::Page(Arc::new([0; PAGE_BYTES])),
+            None => Found::Later,
         }
     }
 

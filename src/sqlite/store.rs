@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Runs a statement in a task of its own: a caller that hangs up does not break the connection.
-    ///   held  what it holds until it has ended
+    ///   held  its part of a limit, which is returned with the rows
     async fn rows_with<H: Send + 'static>(&self, query: Query, held: H) -> Result<(Vec<PgRow>, H), Problem> {
         let database = self.database.clone();
         let place = places(&self.statements, 1).await?;

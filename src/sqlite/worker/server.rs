@@ -15,7 +15,7 @@ struct Connection {
     unsent: Mutex<Unsent>,
 }
 
-/// Messages that nobody has written yet.
+/// The messages that wait to be written.
 #[derive(Default)]
 struct Unsent {
     bytes: Vec<u8>,
