@@ -99,6 +99,12 @@ impl Spec {
         self.tier != Tier::Free || self.tops_up
     }
 
+    /// Whether a transaction may contain it.
+    #[must_use]
+    pub fn can_be_transacted(&self) -> bool {
+        self.batching != Batching::Apart && !self.tops_up
+    }
+
     /// A write.
     #[must_use]
     pub const fn write(name: &'static str) -> Self {

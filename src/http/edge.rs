@@ -7,7 +7,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
@@ -70,6 +71,9 @@ pub async fn edge(
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(policy) = pages::policy(response.request()) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    if pages::is_part_of_docs(response.request().path()) {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     }
     if is_stopping() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

@@ -1,6 +1,6 @@
 //! Pages about the API: health, the OpenAPI document, its rendering, the catalogue of problems.
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETag, HeaderValue, IfNoneMatch, LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse, get, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,13 +57,23 @@ pub(crate) async fn readyz(
 ///
 /// The OpenAPI 3.1 document of the server that answers the request.
 #[utoipa::path(operation_id = "openapi", tag = "operations", security(()),
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
+    responses(
+        (status = 200, description = "OpenAPI 3.1.", body = Object, headers(
+            ("ETag", description = "Tag of the document, for `If-None-Match`."))),
+        (status = 304, description = "The document is the one with the tag in `If-None-Match`."),
+    ))]
 #[get("/openapi.json")]
-pub(crate) async fn openapi(document: web::Data<Document>) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(document.json.clone())
+pub(crate) async fn openapi(document: web::Data<Document>, known: web::Header<IfNoneMatch>) -> HttpResponse {
+    let is_known = match known.into_inner() {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|tag| tag.weak_eq(&document.tag)),
+    };
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((CACHE_CONTROL, "no-cache")).insert_header(ETag(document.tag.clone()));
+    if is_known {
+        return response.finish();
+    }
+    response.insert_header((CONTENT_TYPE, "application/json")).body(document.json.clone())
 }
 
 /// List the routes that cost something.
@@ -107,6 +117,11 @@ pub(crate) async fn root() -> HttpResponse {
 pub(crate) fn docs() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}")
         .config(Config::from("../openapi.json").persist_authorization(true).try_it_out_enabled(true))
+}
+
+/// Whether browsers may keep the answer: a script, a style or a picture of the rendered reference.
+pub(super) fn is_part_of_docs(path: &str) -> bool {
+    path.strip_prefix("/docs/").is_some_and(|part| !part.is_empty() && part != "swagger-initializer.js")
 }
 
 /// The content security policy of the pages that a browser renders: the reference keeps a token in its page. `None` for other

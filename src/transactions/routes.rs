@@ -19,8 +19,15 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 ///
 /// `params` is the body of the call, with the path parameters as members. `{"$ref": "<call>.<member>"}` is replaced by
 /// a member of the result of an earlier call. `<call>` is the `as` of that call, or its index, from 0.
-/// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. At most 100 references are allowed. A
-/// member is written as the result shows it: times in UTC with microseconds, a link with its `shortUrl`. The token of a
+/// `{"$literal": value}` is replaced by `value`, which may then contain `$ref`. At most 100 references are allowed:
+///
+/// ```json
+/// {"calls": [
+///   {"method": "increment", "params": {"name": "orders"}, "as": "order"},
+///   {"method": "pushJob", "params": {"queue": "mails", "payload": {"order": {"$ref": "order.value"}}}}]}
+/// ```
+///
+/// A member is written as the result shows it: times in UTC with microseconds, a link with its `shortUrl`. The token of a
 /// lock is a secret, which cannot be referred to: choose it, and send it in `token`. A payload or a result with
 /// references in it counts with a space after each comma and colon.
 ///
@@ -29,9 +36,10 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// {{referenced_bytes_max}}: more is `payload-too-large`.
 #[utoipa::path(operation_id = "transact", tag = "transactions",
     request_body(content = Transaction, examples(
-        ("order" = (summary = "Count an order and note its number, or do neither", value = json!({"calls": [
-            {"method": "increment", "params": {"name": "orders"}, "as": "order"},
-            {"method": "resetCounter", "params": {"name": "last-order", "value": {"$ref": "order.value"}}}]}))))),
+        // Without a `$ref`, which linters and generators would look for as a part of the document.
+        ("order" = (summary = "Count an order and push a job for it, or do neither", value = json!({"calls": [
+            {"method": "increment", "params": {"name": "orders"}},
+            {"method": "pushJob", "params": {"queue": "mails", "payload": {"about": "an order"}}}]}))))),
     responses((status = 200, description = "The results, in the order of the calls.", body = Results)))]
 #[post("/transaction")]
 async fn transact(tenant: Tenant, request: Request<Transaction>) -> Result<Answer<Results>, Problem> {

@@ -112,8 +112,12 @@ fn no_parameter_has_an_example_that_makes_a_first_try_fail() {
     for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
         for operation in item.as_object().unwrap().values() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                let schema = parameter["schema"]["$ref"].as_str().unwrap_or("#");
-                let schema = DOCUMENT.pointer(schema.trim_start_matches('#')).unwrap();
+                let resolved = |value: &'static Value| {
+                    let reference = value["$ref"].as_str();
+                    reference.map_or(value, |to| DOCUMENT.pointer(to.trim_start_matches('#')).unwrap())
+                };
+                let parameter = resolved(parameter);
+                let schema = resolved(&parameter["schema"]);
                 let example = parameter.get("example").or_else(|| schema.get("example"));
                 let is_free = ["cursor", "slug", "Payerbase-Guard", "Payerbase-Act-For", "Idempotency-Key"]
                     .contains(&parameter["name"].as_str().unwrap());
@@ -257,4 +261,69 @@ async fn every_optional_member_of_a_request_may_be_null() {
     let call = json!({"method": "increment", "params": {"name": "a", "amount": null}, "as": null, "guard": null});
     let calls = json!({"calls": [call, {"method": "getCounter", "params": {"name": "a"}}]});
     assert_eq!(caller.post("/v1/transaction", calls).await.ok()["results"][1]["value"], 1);
+}
+
+/// A client that has the document does not get it again.
+#[tokio::test]
+async fn a_known_document_is_not_sent_again() {
+    let app = TestApp::spawn().await;
+    let mut caller = app.caller().await;
+    let first = caller.get("/openapi.json").await;
+    let tag = first.headers["etag"].to_str().unwrap();
+    assert!(first.status == 200 && tag.starts_with("W/\""), "{tag}");
+    for (known, status) in [(tag, 304), (&format!("\"other\", {tag}"), 304), ("\"other\"", 200)] {
+        caller.headers.insert("if-none-match", known.parse().unwrap());
+        let answer = caller.get("/openapi.json").await;
+        assert_eq!((answer.status.as_u16(), answer.headers["etag"].to_str().unwrap()), (status, tag));
+    }
+}
+
+/// Each method that a transaction may contain has a schema of its call, and the server takes what it says.
+#[test]
+fn every_call_of_a_transaction_is_typed() {
+    let schemas = &DOCUMENT["components"]["schemas"];
+    let mapping = schemas["TransactedCall"]["discriminator"]["mapping"].as_object().unwrap();
+    let methods = payerbase::methods();
+    let named: Vec<&str> = methods
+        .iter()
+        .map(|method| method.spec)
+        .filter(|spec| spec.can_be_transacted())
+        .map(|spec| spec.name)
+        .collect();
+    let mut typed: Vec<&str> = mapping.keys().map(String::as_str).collect();
+    typed.sort_unstable_by_key(|name| named.iter().position(|known| known == name));
+    assert_eq!(typed, named);
+    for (name, reference) in mapping {
+        let call = DOCUMENT.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
+        assert_eq!(call["properties"]["method"]["enum"], json!([name]));
+        let params = call["properties"]["params"]["$ref"].as_str().unwrap();
+        let params = DOCUMENT.pointer(params.trim_start_matches('#')).unwrap();
+        assert!(params["properties"].get("waitMs").is_none(), "{name}");
+        let spec = methods.iter().map(|method| method.spec).find(|spec| spec.name == name).unwrap();
+        for (member, _) in spec.refs {
+            assert!(params["properties"].get(member).is_some(), "{name} has no {member}");
+        }
+    }
+    let takes_reference = |schema: &Value| schema.to_string().contains("/ResultReference");
+    let params = |name: &str| &schemas[name]["properties"];
+    assert!(takes_reference(&params("IncrementParams")["amount"]) && takes_reference(&params("GetJobParams")["id"]));
+    assert!(!takes_reference(&params("IncrementParams")["onBound"]), "the server takes no reference there");
+}
+
+/// What many operations answer stands once: that is half of the document.
+#[test]
+fn problems_are_declared_once() {
+    let mut seen = 0;
+    for item in DOCUMENT["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let is_problem = status.starts_with(['4', '5']);
+                assert_eq!(response.get("$ref").is_some(), is_problem, "{status} of {}", operation["operationId"]);
+                seen += usize::from(is_problem);
+            }
+        }
+    }
+    let declared = DOCUMENT["components"]["responses"].as_object().unwrap().len();
+    assert!(seen > 700 && declared < 60, "{declared} of {seen}");
+    assert!(DOCUMENT.to_string().len() < 340_000);
 }

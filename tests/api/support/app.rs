@@ -219,7 +219,7 @@ impl Answer {
         assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
         for member in body.as_object().unwrap().keys() {
             let is_declared = PROBLEM.as_object().unwrap().contains_key(member);
-            assert!(is_declared, "declare the member `{member}` in ProblemBody (src/http/problem_schema.rs)");
+            assert!(is_declared, "declare the member `{member}` in ProblemBody (src/http/openapi/problem_schema.rs)");
         }
         body
     }

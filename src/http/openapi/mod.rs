@@ -2,16 +2,23 @@
 
 #![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: a missing member reads as null, or is inserted")]
 
+mod operation_problems;
+mod problem_schema;
+mod schemas;
+mod shared;
+mod transacted;
+
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method as Verb;
+use actix_web::http::header::EntityTag;
 use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::OpenApi;
 
-use super::operation_problems::{self, example};
-use super::problem_schema::{ProblemBody, ProblemCode, StoredVectors};
-use super::schemas;
-use crate::call::{Entry, Operation as _, Spec, Transaction};
+use operation_problems::example;
+use problem_schema::{ProblemBody, ProblemCode, StoredVectors};
+
+use crate::call::{Entry, Operation as _, Spec, Transaction, digest_of};
 use crate::limits::Named;
 use crate::page::{Cursor, Limit};
 use crate::problem::{Code, InvalidField};
@@ -21,6 +28,8 @@ use crate::turn::Access;
 pub struct Document {
     /// The document as JSON text.
     pub json: String,
+    /// Changes with the document, for `ETag`.
+    pub tag: EntityTag,
     /// Pattern of each path, and its HTTP methods for `Allow`.
     paths: Vec<(ResourceDef, String)>,
     /// HTTP method, pattern and description of each method.
@@ -50,6 +59,7 @@ pub struct Document {
         (name = "queues",
             description = "Job queues with priorities, retries, leases and dead letters. Delivery is at least once."),
         (name = "memories", description = "Texts for an agent to remember, with full-text, vector and hybrid search."),
+        (name = "sql", description = "A database of SQLite: tables of the payer's own, and the other primitives as tables."),
         (name = "transactions", description = "Several calls in one transaction: all of them happen, or none."),
         (name = "account", description = "Payer, tokens, grants, credit, payments, log, usage and limits of the caller."),
         (name = "operations", description = "Health, metrics and documentation of the server."),
@@ -79,8 +89,8 @@ impl Document {
         document["servers"] = json!([{"url": server}]);
         document["components"]["securitySchemes"] = json!({
             "token": {
-                "type": "http", "scheme": "bearer", "bearerFormat": "pb_live_<id>_<secret>_<checksum>",
-                "description": "API token, from `verifyChallenge` or `payerbase token create`."
+                "type": "http", "scheme": "bearer",
+                "description": "API token `pb_live_<id>_<secret>_<checksum>`, from `verifyChallenge` or `payerbase token create`."
             },
             "payment": {
                 "type": "apiKey", "in": "header", "name": "PAYMENT-SIGNATURE",
@@ -119,8 +129,11 @@ impl Document {
         let text = document["paths"].to_string();
         let used = Code::ALL.iter().filter(|code| text.contains(&format!("/examples/{}\"", code.slug())));
         document["components"]["examples"] = used.map(|code| (code.slug(), json!({"value": example(*code)}))).collect();
+        transacted::declare_calls(&mut document, methods);
+        shared::share(&mut document);
         let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
-        Self { json, paths, operations }
+        let tag = tag_of(&json);
+        Self { json, tag, paths, operations }
     }
 
     /// HTTP method, pattern of the path and description of each method.
@@ -138,6 +151,18 @@ impl Document {
         let known = self.paths.iter().find(|(pattern, _)| pattern.is_match(path));
         known.map(|(_, methods)| methods.as_str())
     }
+}
+
+/// A tag that depends on the text. It is weak: a compressed answer has the same one.
+fn tag_of(text: &str) -> EntityTag {
+    let digest = digest_of([text.as_bytes()]);
+    EntityTag::new_weak(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The HTTP method and the description of every operation.
+fn operations_mut(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    let items = document["paths"].as_object_mut().into_iter().flatten();
+    items.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten())
 }
 
 /// The description of an operation. `None` if it is no method.

@@ -5,14 +5,28 @@
 use serde_json::{Map, Value, json};
 
 /// Beginning of a reference to a schema.
-const SCHEMAS: &str = "#/components/schemas/";
+pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// Names the pages, opens objects without members, and allows `null` for optional members of requests.
+/// Names the pages, opens objects without members, allows `null` for optional members of requests, and names values of enums.
 pub(super) fn complete(document: &mut Value) {
     name_pages(document);
     visit(document, &mut open_object);
     for name in request_schemas(document) {
         allow_null(&mut document["components"]["schemas"][name]);
+    }
+    name_values(&mut document["components"]["schemas"]);
+}
+
+/// Names the values of an enum that has a value in common with `ProblemCode`: the constants of Go would have the same name.
+fn name_values(schemas: &mut Value) {
+    let codes = schemas["ProblemCode"]["enum"].as_array().cloned().unwrap_or_default();
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten().filter(|(name, _)| *name != "ProblemCode") {
+        let values = schema.get("enum").and_then(Value::as_array);
+        if let Some(values) = values.filter(|values| values.iter().any(|value| codes.contains(value))) {
+            let of_value = |value: &Value| format!("{name}-{}", value.as_str().unwrap_or_default()).to_uppercase();
+            let names: Vec<String> = values.iter().map(|value| of_value(value).replace('-', "_")).collect();
+            schema["x-enum-varnames"] = names.into();
+        }
     }
 }
 
