@@ -1,10 +1,13 @@
-//! Integers in requests.
+//! Integers in requests, and how answers write those that may need more than 53 bits.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+use serde_json::ser::Formatter;
 
 /// An integer from `MIN` to `MAX`. `1.0` and `1e3` are integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -104,7 +107,7 @@ impl Visitor<'_> for Int64 {
     type Value = i64;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an integer of 64 bits")
+        formatter.write_str("an integer of 64 bits, or its decimal digits as a string")
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
@@ -123,19 +126,30 @@ impl Visitor<'_> for Int64 {
             None => Err(E::invalid_type(Unexpected::Float(number), &self)),
         }
     }
+
+    /// Decimal digits, for clients whose numbers have less than 64 bits.
+    fn visit_str<E: Error>(self, text: &str) -> Result<i64, E> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if is_integer => Ok(number),
+            _ if is_integer => Err(out_of_range()),
+            _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+        }
+    }
 }
 
 fn out_of_range<E: Error>() -> E {
     E::custom("must be an integer of 64 bits, from 2^53 on without a fraction or an exponent")
 }
 
-/// Deserializes an integer. `1.0` and `1e3` are integers. One of more than 64 bits is an invalid value (422); a fraction or
-/// another type is malformed (400).
+/// Deserializes an integer. `1.0` and `1e3` are integers, and so is a string of decimal digits. One of more than 64 bits is an
+/// invalid value (422); a fraction or another type is malformed (400).
 ///
 /// # Errors
 /// The errors of the deserializer.
 pub fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    deserializer.deserialize_i64(Int64)
+    deserializer.deserialize_any(Int64)
 }
 
 /// Deserializes an optional integer: `null` is `DEFAULT`, as if the member were absent.
@@ -171,4 +185,58 @@ pub fn maybe_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 
     deserializer.deserialize_option(Maybe).map(Some)
+}
+
+/// How an answer writes [`wide`] integers: the values and bounds of counters, and fences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integers {
+    /// As numbers.
+    #[default]
+    Numbers,
+    /// As strings of decimal digits, for clients whose numbers have less than 64 bits.
+    Strings,
+}
+
+impl Integers {
+    /// Writes a result as JSON.
+    ///
+    /// # Errors
+    /// Those of the writer and of the result.
+    pub fn write<T: Serialize>(self, writer: impl io::Write, result: &T) -> serde_json::Result<()> {
+        match self {
+            Self::Numbers => serde_json::to_writer(writer, result),
+            Self::Strings => result.serialize(&mut serde_json::Serializer::with_formatter(writer, WideAsStrings)),
+        }
+    }
+
+    /// A result as JSON.
+    ///
+    /// # Errors
+    /// Those of the result.
+    pub fn to_json<T: Serialize>(self, result: &T) -> serde_json::Result<String> {
+        let mut json = Vec::with_capacity(128);
+        self.write(&mut json, result)?;
+        String::from_utf8(json).map_err(serde::ser::Error::custom)
+    }
+}
+
+/// Serializes an integer that may need more than 53 bits, or none. Its type tells it from other integers: 128 bits, which
+/// nothing else has.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn wide<S: Serializer>(integer: &(impl Into<Option<i64>> + Copy), serializer: S) -> Result<S::Ok, S::Error> {
+    match (*integer).into() {
+        Some(integer) => serializer.serialize_i128(integer.into()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Compact JSON with [`wide`] integers as strings.
+struct WideAsStrings;
+
+impl Formatter for WideAsStrings {
+    fn write_i128<W: ?Sized + io::Write>(&mut self, writer: &mut W, integer: i128) -> io::Result<()> {
+        write!(writer, "\"{integer}\"")
+    }
 }

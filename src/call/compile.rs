@@ -16,6 +16,7 @@ use super::references::{Finder, Reference, cut, too_many_references};
 use super::spec::Spec;
 use super::transaction::{Results, TransactedCall, Transaction};
 use crate::json::{Plain, has_nul};
+use crate::number::Integers;
 use crate::pay::{Price, Prices};
 use crate::problem::{Code, Problem};
 use crate::site::Site;
@@ -254,10 +255,10 @@ impl Plan for Compiled {
         None
     }
 
-    fn after_commit(&self, output: &mut Results, site: &Site) -> Result<Vec<Wake>, Problem> {
+    fn after_commit(&self, output: &mut Results, site: &Site, integers: Integers) -> Result<Vec<Wake>, Problem> {
         let mut wakes = Vec::new();
         for (call, result) in self.calls.iter().zip(&mut output.results) {
-            let completed = call.method.after_commit(result, site);
+            let completed = call.method.after_commit(result, site, integers);
             let (completed, wake) = completed.map_err(|error| unreadable(&call.spec, &error))?;
             *result = completed;
             wakes.extend(wake);

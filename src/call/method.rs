@@ -13,6 +13,7 @@ use super::needs::Needs;
 use super::request::Answer;
 use super::spec::Spec;
 use crate::auth::{DatabaseKey, Proof, Scope, TokenId, TokenRights};
+use crate::number::Integers;
 use crate::parse;
 use crate::pay::Prices;
 use crate::problem::{Code, Problem};
@@ -189,7 +190,12 @@ pub(super) trait AnyMethod: Send {
     fn needs(&mut self) -> Needs<'_>;
     fn waits(&self) -> bool;
     fn params(&self) -> serde_json::Result<Box<RawValue>>;
-    fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)>;
+    fn after_commit(
+        &self,
+        output: &RawValue,
+        site: &Site,
+        integers: Integers,
+    ) -> serde_json::Result<(Box<RawValue>, Option<Wake>)>;
 }
 
 impl<M: Method> AnyMethod for M {
@@ -217,9 +223,14 @@ impl<M: Method> AnyMethod for M {
         to_raw_value(self)
     }
 
-    fn after_commit(&self, output: &RawValue, site: &Site) -> serde_json::Result<(Box<RawValue>, Option<Wake>)> {
+    fn after_commit(
+        &self,
+        output: &RawValue,
+        site: &Site,
+        integers: Integers,
+    ) -> serde_json::Result<(Box<RawValue>, Option<Wake>)> {
         let mut output: M::Output = serde_json::from_str(output.get())?;
         let wake = Method::after_commit(self, &mut output, site);
-        Ok((to_raw_value(&output)?, wake))
+        Ok((RawValue::from_string(integers.to_json(&output)?)?, wake))
     }
 }

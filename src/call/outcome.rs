@@ -26,8 +26,8 @@ enum Outcome<T> {
 /// Reads the result of a method.
 pub(super) fn read<T: DeserializeOwned>(spec: &Spec, result: &str) -> Result<Answer<T>, Problem> {
     match serde_json::from_str(result).map_err(|error| unreadable(spec, &error))? {
-        Outcome::Ok(output) | Outcome::Empty(output) => Ok(Answer { output, is_replay: false, held: None, json: None }),
-        Outcome::Replay(output) => Ok(Answer { output, is_replay: true, held: None, json: None }),
+        Outcome::Ok(output) | Outcome::Empty(output) => Ok(Answer::of(output, false)),
+        Outcome::Replay(output) => Ok(Answer::of(output, true)),
         Outcome::Problem(members) => Err(Problem::from_sql(members)),
     }
 }

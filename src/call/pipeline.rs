@@ -314,12 +314,14 @@ impl Tenant {
     ) -> Result<Answer<P::Output>, Problem> {
         let engine = Arc::clone(&self.engine);
         let bytes = if answer.held.is_some() { LARGE_BYTES } else { 0 };
+        let integers = self.integers;
         let complete = move || {
-            let wakes = plan.after_commit(&mut answer.output, &engine.site)?;
+            answer.integers = integers;
+            let wakes = plan.after_commit(&mut answer.output, &engine.site, integers)?;
             if let Some(held) = &answer.held {
                 // It grows to twice its size if it does not fit.
                 let mut json = Vec::with_capacity(held.bytes() + LARGE_BYTES);
-                let written = serde_json::to_writer(&mut json, &answer.output);
+                let written = integers.write(&mut json, &answer.output);
                 written.map_err(|error| mismatch(P::SPEC.name, &error))?;
                 answer.json = Some(json);
             }

@@ -9,6 +9,7 @@ use super::conditions::Guard;
 use super::method::{AnyMethod, Method, Wait};
 use super::outcome::mismatch;
 use super::spec::Spec;
+use crate::number::Integers;
 use crate::pay::{Price, Prices};
 use crate::problem::Problem;
 use crate::site::Site;
@@ -50,7 +51,8 @@ pub(super) trait Plan: Send + 'static {
     fn wait(&self) -> Option<Wait<Self::Output>>;
 
     /// Completes the result, and returns the waiters to wake.
-    fn after_commit(&self, output: &mut Self::Output, site: &Site) -> Result<Vec<Wake>, Problem>;
+    ///   integers  how results that are JSON already write wide integers
+    fn after_commit(&self, output: &mut Self::Output, site: &Site, integers: Integers) -> Result<Vec<Wake>, Problem>;
 }
 
 /// One method of a plan.
@@ -129,7 +131,7 @@ impl<M: Method> Plan for Single<M> {
         Method::wait(&self.0)
     }
 
-    fn after_commit(&self, output: &mut M::Output, site: &Site) -> Result<Vec<Wake>, Problem> {
+    fn after_commit(&self, output: &mut M::Output, site: &Site, _: Integers) -> Result<Vec<Wake>, Problem> {
         Ok(Method::after_commit(&self.0, output, site).into_iter().collect())
     }
 }

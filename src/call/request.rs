@@ -2,6 +2,7 @@
 
 use super::conditions::Conditions;
 use crate::budget::Held;
+use crate::number::Integers;
 
 /// A method or a transaction, with its conditions.
 #[derive(Clone)]
@@ -26,12 +27,20 @@ impl<M> Request<M> {
 pub struct Answer<T> {
     /// The result of the method.
     pub output: T,
+    /// How its JSON writes wide integers.
+    pub integers: Integers,
     /// Whether an earlier call with the same idempotency key made this result.
     pub is_replay: bool,
     /// The part of a large result in the budget of answers.
     pub(crate) held: Option<Held>,
     /// A large result as JSON, which is written aside.
     pub(crate) json: Option<Vec<u8>>,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn of(output: T, is_replay: bool) -> Self {
+        Self { output, integers: Integers::default(), is_replay, held: None, json: None }
+    }
 }
 
 /// The result of a call that created a resource.

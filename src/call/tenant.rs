@@ -8,6 +8,7 @@ use super::plan::Single;
 use super::request::{Answer, Request};
 use super::transaction::{Results, Transaction};
 use crate::auth::{Proof, TokenRights};
+use crate::number::Integers;
 use crate::payer::Payer;
 use crate::payments::Purchase;
 use crate::problem::{Code, Problem};
@@ -21,19 +22,28 @@ pub struct Tenant {
     pub(super) engine: Arc<Engine>,
     /// What the request says about payments. `None` if it costs nothing.
     pub(super) purchase: Option<Arc<Purchase>>,
+    /// How answers write wide integers.
+    pub(super) integers: Integers,
 }
 
 impl Tenant {
     /// Calls of this payer run in `engine`.
     #[must_use]
     pub fn new(proof: Proof, engine: Arc<Engine>) -> Self {
-        Self { proof, engine, purchase: None }
+        Self { proof, engine, purchase: None, integers: Integers::default() }
     }
 
     /// Calls are paid with this purchase, where there is one.
     #[must_use]
     pub fn with(mut self, purchase: Option<Arc<Purchase>>) -> Self {
         self.purchase = purchase;
+        self
+    }
+
+    /// Answers write wide integers so.
+    #[must_use]
+    pub fn writing(mut self, integers: Integers) -> Self {
+        self.integers = integers;
         self
     }
 
@@ -95,6 +105,8 @@ impl Tenant {
     fn measured<T>(&self, method: &'static str, answer: Result<T, Problem>) -> Result<T, Problem> {
         let outcome = answer.as_ref().map_or_else(|problem| problem.code().slug(), |_output| "ok");
         self.engine.metrics.called(method, outcome);
-        answer.inspect_err(|problem| self.engine.refusals.add_call(&self.proof, problem))
+        answer
+            .map_err(|problem| problem.with_integers(self.integers))
+            .inspect_err(|problem| self.engine.refusals.add_call(&self.proof, problem))
     }
 }

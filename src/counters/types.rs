@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::json::or_default;
 use crate::name::{Name, addressable};
-use crate::number::{int64_or, maybe_int64};
+use crate::number::{int64_or, maybe_int64, wide};
 use crate::time::Time;
 
 /// A counter: a 64-bit signed integer with optional bounds.
@@ -14,14 +14,17 @@ use crate::time::Time;
 pub struct Counter {
     /// Name of the counter.
     pub name: Name,
-    /// Current value, a 64-bit signed integer. Read it into a 64-bit type: a JavaScript
-    /// number is exact only up to 2^53.
+    /// Current value, a 64-bit signed integer. A JavaScript number is exact only up to 2^53: ask for strings with
+    /// `Payerbase-Integers`.
+    #[serde(serialize_with = "wide")]
     #[schema(example = 42)]
     pub value: i64,
     /// Lower bound of increments, decrements and resets; `null` if none.
+    #[serde(serialize_with = "wide")]
     #[schema(required, example = 0)]
     pub min: Option<i64>,
     /// Upper bound of increments, decrements and resets; `null` if none.
+    #[serde(serialize_with = "wide")]
     #[schema(required, example = json!(null))]
     pub max: Option<i64>,
     /// Time of the first write, which created the counter.
@@ -38,9 +41,11 @@ pub struct AdjustedCounter {
     #[serde(flatten)]
     pub counter: Counter,
     /// Value before the call; 0 if the call created the counter.
+    #[serde(serialize_with = "wide")]
     #[schema(example = 41)]
     pub previous_value: i64,
     /// Part of `amount` that took effect.
+    #[serde(serialize_with = "wide")]
     #[schema(example = 1)]
     pub applied: i64,
     /// `true` if `min` or `max` limited the change; `applied` then differs from `amount`.
@@ -56,6 +61,7 @@ pub struct ResetCounter {
     #[serde(flatten)]
     pub counter: Counter,
     /// Value before the call; 0 if the call created the counter.
+    #[serde(serialize_with = "wide")]
     #[schema(example = 42)]
     pub previous_value: i64,
 }

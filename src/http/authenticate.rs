@@ -121,7 +121,8 @@ impl FromRequest for Tenant {
         let purchase = request.extensions().get::<Arc<Purchase>>().cloned();
         let engine = request.app_data::<web::Data<Engine>>().cloned();
         ready(match (proof, engine) {
-            (Some(proof), Some(engine)) => Ok(Self::new(proof, Arc::clone(&engine.into_inner())).with(purchase)),
+            (Some(proof), Some(engine)) => headers::integers(request.headers())
+                .map(|integers| Self::new(proof, engine.into_inner()).with(purchase).writing(integers)),
             _ => {
                 because("a route outside of the authenticated scope asks for a tenant");
                 Err(Problem::new(Code::Internal))

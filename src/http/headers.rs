@@ -6,6 +6,7 @@ use super::parameters::{Parameters, decode};
 use super::paywall::PAYMENT_SIGNATURE;
 use crate::call::{Conditions, Guard, IdempotencyKey, Operation, digest_of};
 use crate::name::Name;
+use crate::number::Integers;
 use crate::payer::{NotAnAddress, Payer};
 use crate::problem::{Code, Problem};
 use crate::turn::Access;
@@ -18,6 +19,9 @@ pub const GUARD: HeaderName = HeaderName::from_static("payerbase-guard");
 /// Header with the payer for which the caller acts.
 pub const ACT_FOR: HeaderName = HeaderName::from_static("payerbase-act-for");
 
+/// Header that asks for wide integers as strings: `number` or `string`.
+pub const INTEGERS: HeaderName = HeaderName::from_static("payerbase-integers");
+
 /// The prefix of the headers that only payerbase knows.
 const OWN_PREFIX: &str = "payerbase-";
 
@@ -26,7 +30,7 @@ const OWN_PREFIX: &str = "payerbase-";
 pub(super) fn of_conditions(headers: &HeaderMap) -> Result<HeaderMap, Problem> {
     let mut found = HeaderMap::new();
     for (name, value) in headers {
-        if [IDEMPOTENCY_KEY, GUARD, ACT_FOR, PAYMENT_SIGNATURE].contains(name) {
+        if [IDEMPOTENCY_KEY, GUARD, ACT_FOR, INTEGERS, PAYMENT_SIGNATURE].contains(name) {
             found.append(name.clone(), value.clone());
         } else if name.as_str().starts_with(OWN_PREFIX) {
             return Err(invalid_header(name, "this version does not know it"));
@@ -71,6 +75,15 @@ pub(super) fn act_for(headers: &HeaderMap) -> Result<Option<Payer>, Problem> {
     let payer = sole_header(headers, &ACT_FOR)?;
     let payer = payer.map(|payer| payer.trim().parse());
     payer.transpose().map_err(|no_address: NotAnAddress| invalid_header(&ACT_FOR, &no_address.to_string()))
+}
+
+/// How the answer writes wide integers.
+pub(super) fn integers(headers: &HeaderMap) -> Result<Integers, Problem> {
+    match sole_header(headers, &INTEGERS)? {
+        None | Some("number") => Ok(Integers::Numbers),
+        Some("string") => Ok(Integers::Strings),
+        Some(_) => Err(invalid_header(&INTEGERS, "must be `number` or `string`")),
+    }
 }
 
 fn sole_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -85,7 +85,7 @@ fn respond<T: Serialize>(status: StatusCode, answer: Answer<T>) -> HttpResponse 
         let body = LargeBody { rest: json.into(), _held: answer.held };
         return response.content_type("application/json").body(body);
     }
-    match serde_json::to_string(&answer.output) {
+    match answer.integers.to_json(&answer.output) {
         Ok(body) if body == "null" => response.status(StatusCode::NO_CONTENT).finish(),
         Ok(body) => response.content_type("application/json").body(body),
         Err(error) => {

@@ -13,6 +13,7 @@ use super::limits::LEASE_METADATA_MAX;
 use crate::json::{self, Json};
 use crate::name::Name;
 use crate::number::Bounded;
+use crate::number::wide;
 use crate::time::Time;
 
 /// Lease time, in milliseconds, 1,000 to 86,400,000 (24 hours).
@@ -79,6 +80,7 @@ pub struct Lease {
     pub token: Option<LockToken>,
     /// Fencing token: a number that is higher for every new lease of the lock. Send it to the resource that the lock
     /// protects. A resource that has seen a higher fence must refuse a lower one: its sender no longer holds the lock.
+    #[serde(serialize_with = "wide")]
     #[schema(example = 12)]
     pub fence: i64,
     /// Start of the lease.
@@ -101,6 +103,7 @@ pub struct Lock {
     #[schema(example = true)]
     pub locked: bool,
     /// Fence of the current lease; `null` if the lock is free.
+    #[serde(serialize_with = "wide")]
     #[schema(required, example = 12)]
     pub fence: Option<i64>,
     /// Start of the current lease; `null` if the lock is free.

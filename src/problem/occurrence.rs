@@ -7,6 +7,7 @@ use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
 use super::catalogue::Code;
+use crate::number::Integers;
 use crate::time::Time;
 
 /// One invalid value.
@@ -19,6 +20,9 @@ pub struct InvalidField {
     #[schema(example = "must be an integer of 64 bits")]
     pub detail: String,
 }
+
+/// The members that are wide integers: values and bounds of counters, and fences.
+const WIDE_MEMBERS: &[&str] = &["value", "min", "max", "fence"];
 
 /// A JSON pointer (RFC 6901).
 pub(crate) fn pointer<T: AsRef<str>>(path: impl IntoIterator<Item = T>) -> String {
@@ -87,6 +91,19 @@ impl Problem {
         let mut problem = Self::new(Code::MethodNotAllowed).detail(format!("The path supports {allow}."));
         problem.0.allow = HeaderValue::from_str(allow).ok();
         problem
+    }
+
+    /// Writes its members that are wide integers so.
+    #[must_use]
+    pub fn with_integers(mut self, integers: Integers) -> Self {
+        if integers == Integers::Strings {
+            for (name, value) in &mut self.0.members {
+                if WIDE_MEMBERS.contains(&name.as_str()) && value.is_number() {
+                    *value = value.to_string().into();
+                }
+            }
+        }
+        self
     }
 
     /// The problem that a method in SQL returned: `{"code": .., "detail"?: .., "errors"?: [..], ..members}`.

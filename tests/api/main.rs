@@ -79,4 +79,5 @@ mod turn;
 mod two_servers;
 mod upgrade;
 mod values;
+mod wide_integers;
 mod worked_example;

@@ -47,7 +47,8 @@ pub struct Document {
             Names are 1 to 256 bytes of UTF-8 without control characters, percent-encoded in paths. Times are RFC \
             3339 in UTC with microseconds, from the database's clock. Amounts of money are digits as text, in the smallest unit of the \
             asset. An integer may be written as a float without a \
-            fraction (`1.0`, `1e3`) below 2^53. For an optional member of a request, `null` means absent, unless its \
+            fraction (`1.0`, `1e3`) below 2^53. Values and bounds of counters, and fences, may be strings of decimal digits in requests, \
+            and are so in answers if the header `Payerbase-Integers` is `string`. For an optional member of a request, `null` means absent, unless its \
             description says that `null` clears the value. Send amounts beyond 2^53 in payloads and metadata as \
             strings: numbers there are 64-bit integers or doubles. The answer to a write is sent after the write is \
             durable.",
@@ -246,6 +247,26 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
             add_headers(operation, method.spec.shows_secret_once);
         }
     }
+    if HAS_WIDE_INTEGERS.iter().any(|tag| operation["tags"][0] == *tag) {
+        add_integers(operation);
+    }
+}
+
+/// Tags of the operations whose answers have values of counters, or fences.
+const HAS_WIDE_INTEGERS: &[&str] = &["counters", "locks", "transactions"];
+
+/// Adds the header of a client whose numbers have less than 64 bits.
+fn add_integers(operation: &mut Value) {
+    add_parameters(
+        operation,
+        vec![json!({
+            "name": "Payerbase-Integers", "in": "header",
+            "description": "`string`: the answer has values and bounds of counters, and fences, as strings of decimal \
+                digits, also in problems: `\"value\": \"9007199254740993\"`. A JavaScript number is exact only up to 2^53. \
+                The schemas describe the answer without this header. Requests may have such strings in any case.",
+            "schema": {"type": "string", "enum": ["number", "string"], "default": "number"},
+        })],
+    );
 }
 
 /// Adds what a caller needs to know who pays for the operation. Credit is only paid, and not spent.
