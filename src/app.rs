@@ -245,6 +245,7 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
         .service(pages::healthz)
         .service(pages::readyz)
         .service(pages::openapi)
+        .service(pages::openapi_3_0)
         .service(pages::problems)
         .service(pages::paid_routes)
         .configure(links::routes::configure_public)

@@ -79,7 +79,11 @@ enum Command {
         dry_run: bool,
     },
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi {
+        /// In OpenAPI 3.0.3, for generators that do not read 3.1.
+        #[arg(long = "3.0")]
+        older: bool,
+    },
     /// Download the embedded PostgreSQL and exit, for container images.
     Fetch {
         /// Download the model for `dev --embeddings` too.
@@ -139,8 +143,9 @@ impl Cli {
     /// # Errors
     /// The reason why the command failed, for the operator.
     pub async fn run(self) -> Outcome {
-        if let Some(Command::Openapi) = self.command {
-            return print(&document().json);
+        if let Some(Command::Openapi { older }) = self.command {
+            let document = document();
+            return print(&if older { document.v3_0 } else { document.v3_1 }.json);
         }
         let config = Config::from_env()?;
         let _telemetry = Telemetry::start(&config.log, config.log_format);
@@ -154,7 +159,7 @@ impl Cli {
             }
             Some(Command::Serve { port }) => serve(config, port).await,
             Some(Command::Migrate { dry_run }) => migrate_database(&config, dry_run).await,
-            Some(Command::Openapi | Command::SqlWorker { .. }) => Ok(()),
+            Some(Command::Openapi { .. } | Command::SqlWorker { .. }) => Ok(()),
             Some(Command::Fetch { embeddings }) => {
                 tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
                 if embeddings {

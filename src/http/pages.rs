@@ -1,13 +1,13 @@
 //! Pages about the API: health, the OpenAPI document, its rendering, the catalogue of problems.
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETag, HeaderValue, IfNoneMatch, LOCATION, VARY};
-use actix_web::{HttpRequest, HttpResponse, get, route, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, get, route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::drain::Steps;
-use super::openapi::Document;
+use super::openapi::{Document, Rendering};
 use super::paywall::{PaidRoutes, Paywall};
 use crate::call::Engine;
 use crate::db::readiness::Readiness;
@@ -63,11 +63,30 @@ pub(crate) async fn readyz(
         (status = 304, description = "The document is the one with the tag in `If-None-Match`."),
     ))]
 #[get("/openapi.json")]
-pub(crate) async fn openapi(document: web::Data<Document>, known: web::Header<IfNoneMatch>) -> HttpResponse {
-    let is_known = match known.into_inner() {
+pub(crate) async fn openapi(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
+    rendered(&document.v3_1, &request)
+}
+
+/// Get this document in OpenAPI 3.0.3.
+///
+/// For generators that do not read OpenAPI 3.1. It says the same.
+#[utoipa::path(operation_id = "openapi30", tag = "operations", security(()),
+    responses(
+        (status = 200, description = "OpenAPI 3.0.3.", body = Object, headers(
+            ("ETag", description = "Tag of the document, for `If-None-Match`."))),
+        (status = 304, description = "The document is the one with the tag in `If-None-Match`."),
+    ))]
+#[get("/openapi-3.0.json")]
+pub(crate) async fn openapi_3_0(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
+    rendered(&document.v3_0, &request)
+}
+
+/// A document, unless the client knows it.
+fn rendered(document: &Rendering, request: &HttpRequest) -> HttpResponse {
+    let is_known = request.get_header().is_some_and(|known| match known {
         IfNoneMatch::Any => true,
         IfNoneMatch::Items(tags) => tags.iter().any(|tag| tag.weak_eq(&document.tag)),
-    };
+    });
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((CACHE_CONTROL, "no-cache")).insert_header(ETag(document.tag.clone()));
     if is_known {

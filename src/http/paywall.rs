@@ -109,7 +109,7 @@ impl Paywall {
     /// A paywall before those of the operations that cost something.
     #[must_use]
     pub fn new(payments: Arc<Payments>, sign_in: Arc<SignIn>, document: &Document) -> Self {
-        let json = LazyLock::new(|| serde_json::from_str::<Value>(&document.json).unwrap_or_default());
+        let json = LazyLock::new(|| serde_json::from_str::<Value>(&document.v3_1.json).unwrap_or_default());
         let route = |(verb, path, spec): &(Verb, String, Spec)| {
             let extensions = payments.offers().extensions(|| bazaar(&json, verb.as_str(), path));
             ((verb.clone(), path.clone()), Route { spec: *spec, extensions: Arc::new(extensions) })

@@ -115,7 +115,8 @@ async fn export_sql(tenant: Tenant, call: Request<ExportSql>) -> Result<FileAnsw
 /// any encoding. Its tables, indexes and views are made again, and its rows are copied, in {{sql_import_time_max}} of processor
 /// time. Rows that are only in a `-wal` file beside it are not imported. A file with triggers or virtual tables, one that is damaged, or one whose foreign keys refer to nothing, is refused.
 #[utoipa::path(operation_id = "importSql", tag = "sql",
-    request_body(content = SqlFile, content_type = "application/vnd.sqlite3", description = "The file."),
+    request_body(content(
+        (SqlFile = "application/vnd.sqlite3"), (SqlFile = "application/octet-stream")), description = "The file."),
     responses((status = 200, description = "Its size.", body = Imported)))]
 #[put("/sql/database")]
 async fn import_sql(tenant: Tenant, call: Request<ImportSql>) -> Result<Answer<Imported>, Problem> {

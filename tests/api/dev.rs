@@ -392,5 +392,7 @@ fn serve_refuses_a_database_that_does_not_isolate_payers() {
 #[test]
 fn the_openapi_command_prints_the_served_document() {
     let printed = program(&["openapi"]).output().unwrap();
-    assert_eq!(String::from_utf8(printed.stdout).unwrap(), payerbase::app::document().json);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), payerbase::app::document().v3_1.json);
+    let printed = program(&["openapi", "--3.0"]).output().unwrap();
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), payerbase::app::document().v3_0.json);
 }

@@ -229,7 +229,7 @@ async fn send(
 #[test]
 fn no_value_causes_a_server_error_or_breaks_a_list() {
     let operations = operations();
-    let document: Value = serde_json::from_str(&payerbase::app::document().json).unwrap();
+    let document: Value = serde_json::from_str(&payerbase::app::document().v3_1.json).unwrap();
     let calls = prop::collection::vec(call(operations.len()), 1..24);
     run_cases(TestApp::spawn(), &calls, async |app, calls| {
         let caller = app.caller().await;

@@ -164,5 +164,5 @@ async fn the_openapi_document_is_served_unchanged() {
     let app = TestApp::spawn().await;
     let served = app.caller().await.get("/openapi.json").await;
     let _: Value = served.json();
-    assert_eq!(served.text, payerbase::app::document().json);
+    assert_eq!(served.text, payerbase::app::document().v3_1.json);
 }

@@ -7,6 +7,7 @@ mod problem_schema;
 mod schemas;
 mod shared;
 mod transacted;
+mod version_3_0;
 
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method as Verb;
@@ -26,14 +27,22 @@ use crate::turn::Access;
 
 /// The document, and the paths of the server.
 pub struct Document {
-    /// The document as JSON text.
-    pub json: String,
-    /// Changes with the document, for `ETag`.
-    pub tag: EntityTag,
+    /// The document.
+    pub v3_1: Rendering,
+    /// The document in OpenAPI 3.0.3.
+    pub v3_0: Rendering,
     /// Pattern of each path, and its HTTP methods for `Allow`.
     paths: Vec<(ResourceDef, String)>,
     /// HTTP method, pattern and description of each method.
     operations: Vec<(Verb, String, Spec)>,
+}
+
+/// The document in one version of OpenAPI.
+pub struct Rendering {
+    /// JSON.
+    pub json: String,
+    /// Changes with the document, for `ETag`. It is weak: a compressed answer has the same one.
+    pub tag: EntityTag,
 }
 
 #[derive(OpenApi)]
@@ -132,9 +141,9 @@ impl Document {
         document["components"]["examples"] = used.map(|code| (code.slug(), json!({"value": example(*code)}))).collect();
         transacted::declare_calls(&mut document, methods);
         shared::share(&mut document);
-        let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
-        let tag = tag_of(&json);
-        Self { json, tag, paths, operations }
+        let v3_1 = Rendering::of(&document, limits);
+        version_3_0::rewrite(&mut document);
+        Self { v3_1, v3_0: Rendering::of(&document, limits), paths, operations }
     }
 
     /// HTTP method, pattern of the path and description of each method.
@@ -154,10 +163,13 @@ impl Document {
     }
 }
 
-/// A tag that depends on the text. It is weak: a compressed answer has the same one.
-fn tag_of(text: &str) -> EntityTag {
-    let digest = digest_of([text.as_bytes()]);
-    EntityTag::new_weak(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+impl Rendering {
+    fn of(document: &Value, limits: &[Named]) -> Self {
+        let json = Named::fill(limits, &format!("{document:#}\n"), |limit| &limit.words);
+        let digest = digest_of([json.as_bytes()]);
+        let tag = EntityTag::new_weak(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect());
+        Self { json, tag }
+    }
 }
 
 /// The HTTP method and the description of every operation.

@@ -31,6 +31,7 @@ const PUBLIC: &[(&str, &[Code])] = &[
     ("createChallenge", &[Code::RateLimited]),
     ("verifyChallenge", &[Code::SignInFailed, Code::RateLimited]),
     ("openapi", &[Code::RateLimited]),
+    ("openapi30", &[Code::RateLimited]),
     ("problems", &[Code::RateLimited]),
     ("listPaidRoutes", &[Code::RateLimited]),
 ];

@@ -101,13 +101,20 @@ fn allow_null(schema: &mut Value) {
     }
 }
 
-/// Changes every object of the document except for examples.
-fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+/// Changes every object of the document except for values: examples and defaults. A property may have their names.
+pub(super) fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(members) => {
             change(members);
-            let is_schema = |name: &str| !matches!(name, "example" | "examples" | "default");
-            members.iter_mut().filter(|(name, _)| is_schema(name)).for_each(|(_, member)| visit(member, change));
+            for (name, member) in members {
+                match (name.as_str(), member) {
+                    ("example" | "examples" | "default", _) => {}
+                    ("properties", Value::Object(properties)) => {
+                        properties.values_mut().for_each(|property| visit(property, change));
+                    }
+                    (_, member) => visit(member, change),
+                }
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| visit(item, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

@@ -36,7 +36,7 @@ const CONDITION_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The members that the OpenAPI document declares for problems.
 static PROBLEM: LazyLock<Value> = LazyLock::new(|| {
-    let document: Value = serde_json::from_str(&payerbase::app::document().json).unwrap();
+    let document: Value = serde_json::from_str(&payerbase::app::document().v3_1.json).unwrap();
     document["components"]["schemas"]["Problem"]["properties"].clone()
 });
 

@@ -21,7 +21,7 @@ pub struct Operation {
 
 /// Every operation under `/v1` that needs a token.
 pub fn operations() -> Vec<Operation> {
-    let document: Value = serde_json::from_str(&document().json).unwrap();
+    let document: Value = serde_json::from_str(&document().v3_1.json).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (verb, operation) in item.as_object().unwrap() {
