@@ -26,6 +26,7 @@ mod drift;
 mod embeddings;
 mod embeddings_local;
 mod faults;
+mod generators;
 mod grants;
 mod idempotency;
 mod isolation;

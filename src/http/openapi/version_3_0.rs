@@ -18,6 +18,10 @@ pub(super) fn rewrite(document: &mut Value) {
         license.shift_remove("identifier");
     }
     let schemas = document["components"]["schemas"].as_object().cloned().unwrap_or_default();
+    // The client in Rust of openapi-generator would send `method` twice.
+    if let Some(call) = document["components"]["schemas"]["TransactedCall"].as_object_mut() {
+        call.shift_remove("discriminator");
+    }
     for (_, operation) in operations_mut(document) {
         let content = operation.get_mut("requestBody").and_then(|body| body["content"].as_object_mut());
         if let Some(content) = content.filter(|content| content.contains_key(FILE)) {

@@ -1,0 +1,131 @@
+"""Locks, and holding one for the time of a block."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from payerbase import _tasks
+from payerbase._async.calls.locks import AsyncLockCalls
+from payerbase._attempts import backoff
+from payerbase._log import LOGGER
+from payerbase.errors import PayerbaseError, PayerbaseProblem
+from payerbase.models import Lease
+
+WAIT_MS_MAX = 30_000
+# The lease is over: extending it again cannot help.
+LOST = {"lock-not-held", "lock-expired", "lock-wrong-token"}
+
+
+class AsyncHeldLock:
+    """A lock that is held. Pass it as `guard=` to writes: they run only while it is held."""
+
+    name: str
+    """Name of the lock."""
+    fence: int
+    """Fencing token: a number that is higher for every new lease of the lock."""
+    token: str
+    """Secret that proves ownership of the lock."""
+
+    def __init__(self, locks: AsyncLockCalls, lease: Lease, ttl_ms: int) -> None:
+        self.name, self.fence, self.token = lease.name, lease.fence, lease.token
+        self._locks = locks
+        self._ttl_ms = ttl_ms
+        self._ends_at = time.monotonic() + ttl_ms / 1000
+        self._changed = _tasks.Signal()
+        self._is_lost = False
+        self._is_over = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease was lost: another one may hold the lock now."""
+        return self._is_lost or (not self._is_over and time.monotonic() >= self._ends_at)
+
+    def raise_if_lost(self) -> None:
+        """Raises `PayerbaseError` if the lease was lost. Call it before each step of long work."""
+        if self.lost:
+            raise PayerbaseError(f"the lease of the lock {self.name!r} was lost")
+
+    async def wait_lost(self, timeout: float | None = None) -> bool:
+        """Waits until the lease is lost or the block has ended, at most for this time in seconds. Returns `lost`."""
+        await self._changed.wait(lambda: self._is_lost or self._is_over, timeout)
+        return self.lost
+
+    async def _keep(self) -> None:
+        """Extends the lease at a third of its time until the block ends or the lease is lost."""
+        third = self._ttl_ms / 3000
+        pause, failures = third, 0
+        while not await self._changed.wait(lambda: self._is_over, pause):
+            asked_at = time.monotonic()
+            try:
+                await self._locks.extend(self.name, token=self.token, ttl_ms=self._ttl_ms, timeout=third, retries=0)
+                self._ends_at = asked_at + self._ttl_ms / 1000
+                pause, failures = third, 0
+            except PayerbaseError as error:
+                failures += 1
+                pause = backoff(failures, third / 2)
+                self._is_lost = not self._is_over and (error.code in LOST or time.monotonic() >= self._ends_at)
+                if self._is_lost:
+                    LOGGER.warning("the lease of the lock %r was lost: %s", self.name, error)
+                    self._changed.notify()
+                    return
+
+    async def _release(self) -> None:
+        self._is_over = True
+        self._changed.notify()
+        await self._locks.release(self.name, token=self.token)
+
+
+class AsyncLocks(AsyncLockCalls):
+    """Locks: one holder at a time, with fences against late writes."""
+
+    @asynccontextmanager
+    async def hold(
+        self, name: str, *, ttl_ms: int = 30_000, wait_ms: int = 0, metadata: Any = None
+    ) -> AsyncIterator[AsyncHeldLock]:
+        """Hold a lock for the time of a block.
+
+        The lease is extended in the background at a third of its time, and released at the end of the block, also
+        after an error. If it is lost (the program or the network stood still for longer than `ttl_ms`), `lost` of the
+        lock becomes `True`, and leaving the block raises `PayerbaseProblem`, `lock-expired` for example.
+
+        Args:
+            name: Name of the lock.
+            ttl_ms: Time of the lease, in milliseconds, 1,000 to 86,400,000 (24 hours): how long the lock stays held
+                after the program was killed.
+            wait_ms: Maximum time to wait for the lock, in milliseconds; it may be longer than 30,000.
+            metadata: Description of the holder, for `get` and `list`: any JSON of at most 4 KiB.
+
+        Raises:
+            PayerbaseProblem: `lock-held`: another one holds the lock, and `wait_ms` is over.
+        """
+        # All attempts have the same token, so that a lost answer loses no lock.
+        token = secrets.token_urlsafe(24)
+        wait_until = time.monotonic() + wait_ms / 1000
+        while True:
+            left_ms = max(0, int((wait_until - time.monotonic()) * 1000))
+            try:
+                lease = await self.acquire(
+                    name, ttl_ms=ttl_ms, token=token, wait_ms=min(left_ms, WAIT_MS_MAX), metadata=metadata
+                )
+                break
+            except PayerbaseProblem as problem:
+                if problem.code != "lock-held" or left_ms <= WAIT_MS_MAX:
+                    raise
+        lock = AsyncHeldLock(self, lease, ttl_ms)
+        keeper = _tasks.Background(lock._keep)
+        try:
+            yield lock
+        except BaseException:
+            try:
+                await lock._release()
+            except PayerbaseError as error:
+                LOGGER.warning("the lock %r was not released: %s", name, error)
+            raise
+        else:
+            await lock._release()
+        finally:
+            await keeper.stop()

@@ -1,0 +1,26 @@
+"""A transaction that is sent at the end of its block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from payerbase._async.transport import AsyncTransport
+from payerbase._transacted import TransactedCalls
+
+
+class AsyncTransaction(TransactedCalls):
+    """Calls that happen together at the end of the block, or not at all."""
+
+    def __init__(self, transport: AsyncTransport, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._transport = transport
+        self._options = options
+
+    async def __aenter__(self) -> AsyncTransaction:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None and self._calls:
+            answer = await self._transport.send(self._operation, {"calls": self._calls}, self._options)
+            self._settle(answer.results)

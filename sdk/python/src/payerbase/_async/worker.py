@@ -1,0 +1,253 @@
+"""Takes jobs of a queue and keeps their leases."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from typing_extensions import Unpack
+
+from payerbase import _tasks
+from payerbase._async.calls.queues import AsyncQueueCalls
+from payerbase._attempts import backoff
+from payerbase._log import LOGGER
+from payerbase._operation import WriteOptions
+from payerbase.errors import PayerbaseError
+from payerbase.models import LeasedJob
+
+CONCURRENCY_MAX = 100
+# The longest pause of a worker whose server is away.
+AWAY_SECONDS_MAX = 30.0
+# The attempt is over: extending its lease again cannot help.
+LOST = {"lease-lost", "job-not-running", "not-found"}
+
+
+@dataclass
+class Hold:
+    """The state of a lease."""
+
+    extended_at: float
+    is_lost: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsyncWorkedJob(LeasedJob):
+    """A job in hand: its lease is extended in the background until `complete` or `fail`.
+
+    As a block (`async with job:`), it is completed at the end, and failed if an error leaves the block.
+    """
+
+    _worker: AsyncWorker = field(repr=False, compare=False)
+    _hold: Hold = field(repr=False, compare=False)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease was lost: another worker may have the job now."""
+        return self._hold.is_lost
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether the job is neither completed nor failed nor lost."""
+        return self.lease in self._worker.in_hand
+
+    async def complete(self, result: Any = None, **options: Unpack[WriteOptions]) -> None:
+        """Complete the job, with a result: any JSON, at most 256 KiB.
+
+        Raises:
+            PayerbaseProblem: `lease-lost`: the lease was lost, and another worker may have the job.
+        """
+        with self._worker.settling(self):
+            await self._worker.queues.complete(self.id, lease=self.lease, result=result, **options)
+
+    async def fail(
+        self,
+        error: str = "",
+        *,
+        retry: bool = True,
+        retry_in_ms: int | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> None:
+        """Report that the attempt failed.
+
+        The job is retried after `retry_in_ms`, by default after its back-off. It is dead if its attempts are used up
+        or `retry` is `False`.
+        """
+        with self._worker.settling(self):
+            await self._worker.queues.fail(
+                self.id, lease=self.lease, error=error, retry=retry, retry_in_ms=retry_in_ms, **options
+            )
+
+    async def __aenter__(self) -> AsyncWorkedJob:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not self.in_hand and not self.lost:
+            return
+        if error is None:
+            await self.complete()
+        elif isinstance(error, Exception):
+            await self._worker.report(self, error)
+        else:
+            await self._worker.give_back(self)
+
+
+class AsyncWorker:
+    """Takes jobs of a queue, at most `concurrency` at a time, and keeps their leases."""
+
+    def __init__(
+        self,
+        queues: AsyncQueueCalls,
+        queue: str,
+        *,
+        concurrency: int,
+        lease_ms: int,
+        wait_ms: int,
+        stop: _tasks.StopEvent | None,
+    ) -> None:
+        if not 1 <= concurrency <= CONCURRENCY_MAX:
+            raise ValueError(f"concurrency must be 1 to {CONCURRENCY_MAX}")
+        self.queues = queues
+        self._queue = queue
+        self._concurrency = concurrency
+        self._lease_ms = lease_ms
+        self._wait_ms = wait_ms
+        self._stop = stop
+        self._changed = _tasks.Signal()
+        self._is_stopped = False
+        self._is_closed = False
+        self._error: Exception | None = None
+        # Jobs that wait for the caller; they are in hand, too.
+        self._ready: deque[AsyncWorkedJob] = deque()
+        # By lease.
+        self.in_hand: dict[str, AsyncWorkedJob] = {}
+
+    async def __aenter__(self) -> AsyncWorker:
+        self._popping = _tasks.Background(self._pop)
+        self._others = [_tasks.Background(self._keep), _tasks.Background(self._watch)]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Takes no further job, and gives back those that are in hand."""
+        self._is_closed = True
+        self._end()
+        for background in (self._popping, *self._others):
+            await background.stop()
+        self.queues._transport.leave(self._popping)
+        for job in list(self.in_hand.values()):
+            await self.give_back(job)
+
+    async def next(self) -> AsyncWorkedJob | None:
+        """The next job. After the stop: `None`, when no job is in hand any more."""
+        await self._changed.wait(lambda: self._is_stopped or bool(self._ready))
+        if not self._is_stopped:
+            return self._ready.popleft()
+        while self.in_hand:
+            await self._changed.wait(lambda: bool(self._ready) or not self.in_hand)
+            if self._ready:
+                await self.give_back(self._ready.popleft())
+        if self._error:
+            raise self._error
+        return None
+
+    @contextmanager
+    def settling(self, job: AsyncWorkedJob) -> Iterator[None]:
+        """A block in which a job is completed or failed: afterwards it is not in hand any more."""
+        try:
+            yield
+        except PayerbaseError as error:
+            if error.code in LOST:
+                self.forget(job, is_lost=True)
+            raise
+        self.forget(job)
+
+    def forget(self, job: AsyncWorkedJob, *, is_lost: bool = False) -> None:
+        """The job is not in hand any more."""
+        job._hold.is_lost = job._hold.is_lost or is_lost
+        self.in_hand.pop(job.lease, None)
+        self._changed.notify()
+
+    async def report(self, job: AsyncWorkedJob, error: Exception) -> None:
+        """Fails a job with the text of an error."""
+        await self._try_to_fail(job, f"{type(error).__name__}: {error}", None)
+
+    async def give_back(self, job: AsyncWorkedJob) -> None:
+        """Fails a job so that another worker gets it at once."""
+        await self._try_to_fail(job, "the worker has stopped", 0)
+
+    async def _try_to_fail(self, job: AsyncWorkedJob, error: str, retry_in_ms: int | None) -> None:
+        try:
+            await job.fail(error, retry_in_ms=retry_in_ms)
+        except PayerbaseError as problem:
+            LOGGER.warning("the job %s of %r could not be failed: %s", job.id, job.queue, problem)
+            # Its lease ends by itself.
+            self.forget(job)
+
+    def _end(self) -> None:
+        self._is_stopped = True
+        self._changed.notify()
+
+    async def _watch(self) -> None:
+        """Stops when the caller says so."""
+        if self._stop:
+            await _tasks.wait_for_event(self._stop, lambda: self._is_stopped)
+            self._end()
+
+    async def _pop(self) -> None:
+        """Pops jobs while there is room for them."""
+        failures = 0
+        try:
+            while True:
+                await self._changed.wait(lambda: self._is_stopped or len(self.in_hand) < self._concurrency)
+                if self._is_stopped:
+                    return
+                try:
+                    await self._pop_once()
+                    failures = 0
+                except PayerbaseError as error:
+                    if not _is_away(error):
+                        raise
+                    failures += 1
+                    pause = backoff(failures, AWAY_SECONDS_MAX)
+                    LOGGER.warning("no jobs of %r for %.1f s: %s", self._queue, pause, error)
+                    await self._changed.wait(lambda: self._is_stopped, pause)
+        except Exception as error:
+            self._error = error
+            self._end()
+
+    async def _pop_once(self) -> None:
+        free = self._concurrency - len(self.in_hand)
+        popped = await self.queues.pop_many(self._queue, free, lease_ms=self._lease_ms, wait_ms=self._wait_ms)
+        jobs = [AsyncWorkedJob(**vars(job), _worker=self, _hold=Hold(time.monotonic())) for job in popped.jobs]
+        self.in_hand.update({job.lease: job for job in jobs})
+        self._ready.extend(jobs)
+        self._changed.notify()
+        while self._is_closed and self._ready:
+            await self.give_back(self._ready.popleft())
+
+    async def _keep(self) -> None:
+        """Extends the leases of the jobs in hand at a third of their time."""
+        lease = self._lease_ms / 1000
+        while not await self._changed.wait(lambda: self._is_closed, lease / 6):
+            for job in list(self.in_hand.values()):
+                if job.in_hand and time.monotonic() - job._hold.extended_at >= lease / 3:
+                    await self._extend(job, lease)
+
+    async def _extend(self, job: AsyncWorkedJob, lease: float) -> None:
+        now = time.monotonic()
+        try:
+            await self.queues.extend(job.id, lease=job.lease, lease_ms=self._lease_ms, timeout=lease / 3, retries=0)
+            job._hold.extended_at = now
+        except PayerbaseError as error:
+            has_ended = time.monotonic() - job._hold.extended_at >= lease
+            if job.in_hand and (error.code in LOST or has_ended):
+                LOGGER.warning("the lease of the job %s of %r was lost: %s", job.id, job.queue, error)
+                self.forget(job, is_lost=True)
+
+
+def _is_away(error: PayerbaseError) -> bool:
+    """Whether the server may be back later."""
+    return error.status is None or error.status >= 500 or error.status == 429

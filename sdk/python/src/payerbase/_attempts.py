@@ -1,0 +1,114 @@
+"""The attempts of one call: what an answer means, and how long to wait for the next attempt."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from typing import Any
+
+import httpx
+
+from payerbase import _json
+from payerbase._operation import Operation, Safety
+from payerbase.errors import PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem
+
+BACKOFF_SECONDS = 0.5
+BACKOFF_SECONDS_MAX = 8.0
+# A server that asks to wait for longer gets no further attempt.
+RETRY_AFTER_SECONDS_MAX = 60.0
+BODY_SHOWN = 200
+
+# The request was not sent, so nothing can have happened.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# A further attempt would fail in the same way.
+_HOPELESS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+
+
+def backoff(attempt: int, longest: float = BACKOFF_SECONDS_MAX) -> float:
+    """A random time in seconds before the next attempt ("full jitter")."""
+    return random.uniform(0, min(longest, BACKOFF_SECONDS * 2 ** min(attempt - 1, 30)))
+
+
+class Attempts:
+    """The attempts of one call."""
+
+    def __init__(self, operation: Operation[Any], retries: int) -> None:
+        self._operation = operation
+        self._left = retries
+        self.made = 0
+
+    def lost(self, error: httpx.RequestError) -> float:
+        """Time to wait in seconds after an attempt without an answer. Raises if there is no further one."""
+        is_safe = self._operation.safety is not Safety.ONCE or isinstance(error, _NOT_SENT)
+        if self._left > 0 and is_safe and not isinstance(error, _HOPELESS):
+            return self._next()
+        request, text = error.request, str(error) or type(error).__name__
+        message = f"no answer to {request.method} {request.url.copy_with(query=None)}: {text}"
+        raise PayerbaseConnectionError(message, attempts=self.made) from error
+
+    def refused(self, response: httpx.Response) -> float:
+        """Time to wait in seconds after an answer that is an error. Raises if there is no further attempt."""
+        error = self.error(response)
+        asked = _retry_after(response)
+        if self._left > 0 and self._may_repeat(error) and asked <= RETRY_AFTER_SECONDS_MAX:
+            return asked + self._next()
+        raise error
+
+    def error(self, response: httpx.Response) -> PayerbaseError:
+        """The error that an answer is."""
+        request_id = response.headers.get("X-Request-Id")
+        try:
+            return PayerbaseProblem(response.json(), request_id=request_id, attempts=self.made)
+        except (ValueError, TypeError, AttributeError):
+            media = response.headers.get("Content-Type", "no media type")
+            message = f"HTTP {response.status_code} without a problem ({media}): is the URL that of payerbase?"
+            return self._answer_error(message, response)
+
+    def result(self, response: httpx.Response) -> Any:
+        """The result of the call."""
+        kind = self._operation.answer
+        if kind == "location":
+            return response.headers["Location"]
+        if kind != "json":
+            return response.text if kind == "text" else response.content
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        try:
+            return _json.decoder(self._operation.result)(response.json())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            message = f"an answer to {self._operation.id} that this version of the client cannot read: {error}"
+            raise self._answer_error(message, response) from error
+
+    def _answer_error(self, message: str, response: httpx.Response) -> PayerbaseAnswerError:
+        return PayerbaseAnswerError(
+            message,
+            status=response.status_code,
+            body=response.text[:BODY_SHOWN],
+            request_id=response.headers.get("X-Request-Id"),
+            attempts=self.made,
+        )
+
+    def _next(self) -> float:
+        self._left -= 1
+        return backoff(self.made)
+
+    def _may_repeat(self, error: PayerbaseError) -> bool:
+        is_problem = isinstance(error, PayerbaseProblem)
+        if error.status == httpx.codes.TOO_MANY_REQUESTS:
+            return True
+        if error.status == httpx.codes.SERVICE_UNAVAILABLE and is_problem and error.code != "outcome-unknown":
+            return True
+        # Nobody knows whether the server has seen the call.
+        is_unknown = error.status == httpx.codes.SERVICE_UNAVAILABLE or (not is_problem and error.status in (502, 504))
+        return is_unknown and self._operation.safety is not Safety.ONCE
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """`Retry-After` in seconds, 0 if it is absent."""
+    text = response.headers.get("Retry-After", "0")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        when = email.utils.parsedate_tz(text)
+        return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else 0.0

@@ -1,0 +1,5 @@
+"""The log of the client."""
+
+import logging
+
+LOGGER = logging.getLogger("payerbase")

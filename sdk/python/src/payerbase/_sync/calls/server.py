@@ -1,0 +1,76 @@
+"""The server itself. These calls need no token.
+
+Generated from the OpenAPI document by `scripts/generate.py`: do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import Unpack
+
+from payerbase import _operations, models
+from payerbase._operation import ReadOptions
+from payerbase._sync.group import Group
+
+
+class Server(Group):
+    """The server itself. These calls need no token."""
+
+    def health(self, **options: Unpack[ReadOptions]) -> models.Health:
+        """Check that the process is alive.
+
+        Does not use the database.
+        """
+        return self._send(_operations.HEALTHZ, {}, options)
+
+    def ready(self, **options: Unpack[ReadOptions]) -> models.Health:
+        """Check that the server can serve requests.
+
+        The database answers and is migrated, and the server is not stopping. Load balancers take a server with status
+        503 out of rotation.
+
+        Raises:
+            PayerbaseProblem: Besides the problems of all calls:
+                `server-stopping`: The server is stopping.
+        """
+        return self._send(_operations.READYZ, {}, options)
+
+    def metrics(self, **options: Unpack[ReadOptions]) -> str:
+        """Get the metrics.
+
+        OpenMetrics text for Prometheus. It contains no payer. A server with an admin port (`PAYERBASE_ADMIN_PORT`) has
+        this page only there.
+        """
+        return self._send(_operations.METRICS, {}, options)
+
+    def openapi(self, **options: Unpack[ReadOptions]) -> dict[str, Any]:
+        """Get this document.
+
+        The OpenAPI 3.1 document of the server that answers the request.
+        """
+        return self._send(_operations.OPENAPI, {}, options)
+
+    def openapi_30(self, **options: Unpack[ReadOptions]) -> dict[str, Any]:
+        """Get this document in OpenAPI 3.0.3.
+
+        For generators that do not read OpenAPI 3.1. It says the same.
+        """
+        return self._send(_operations.OPENAPI30, {}, options)
+
+    def problems(self, **options: Unpack[ReadOptions]) -> str:
+        """Get the catalogue of problems.
+
+        The `type` of every problem links to its section. A browser (`Accept: text/html`) gets the same text as HTML.
+        """
+        return self._send(_operations.PROBLEMS, {}, options)
+
+    def paid_routes(self, **options: Unpack[ReadOptions]) -> models.PaidRoutes:
+        """List the routes that cost something.
+
+        For callers who pay each call with x402, version 2: a request without a token and without a payment is answered
+        with 402 and the header `PAYMENT-REQUIRED`. Official clients sign one of its offers and send the request again
+        with `PAYMENT-SIGNATURE`; the answer has `PAYMENT-RESPONSE`. The part of a payment above the price becomes
+        credit of its payer.
+        """
+        return self._send(_operations.LIST_PAID_ROUTES, {}, options)

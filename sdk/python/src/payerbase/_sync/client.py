@@ -1,0 +1,113 @@
+"""The client.
+
+Made of `src/payerbase/_async/client.py` by `scripts/generate.py`: do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+from typing_extensions import Unpack
+
+from payerbase._operation import WriteOptions
+from payerbase._settings import Settings, Wallet
+from payerbase._sync.calls.account import Account
+from payerbase._sync.calls.auth import Auth
+from payerbase._sync.calls.counters import Counters
+from payerbase._sync.calls.credit import Credit
+from payerbase._sync.calls.grants import Grants
+from payerbase._sync.calls.links import Links
+from payerbase._sync.calls.memories import Memories
+from payerbase._sync.calls.payments import Payments
+from payerbase._sync.calls.server import Server
+from payerbase._sync.calls.sql import Sql
+from payerbase._sync.calls.tokens import Tokens
+from payerbase._sync.locks import Locks
+from payerbase._sync.queues import Queues
+from payerbase._sync.transaction import Transaction
+from payerbase._sync.transport import Transport
+
+
+class Payerbase:
+    """A client of a payerbase server, for one caller.
+
+    Keep one for the whole program: it keeps connections, until `close` or the end of its block
+    (`with Payerbase(url, token) as pb:`). Several threads can use it at the same time.
+
+    Args:
+        url: URL of the server, `https://payerbase.example` for example. It may have a path.
+        token: Token of the caller.
+        wallet: Wallet that signs in at the first call, instead of a token: an account of `eth_account`, or any object
+            with `address` and `sign_message(text)`. Its token is kept in memory and replaced before it ends.
+        chain: CAIP-2 id of the network of the wallet.
+        act_for: Address of another payer, on whose data all calls run. It must have granted them (`grants.create`).
+        timeout: Time limit of one attempt, in seconds. A call that waits (`wait_ms`) has that much longer.
+        retries: Number of further attempts after the first one, if that may help: after a lost connection, a time
+            limit, 429, 503, or 502 and 504 without a problem. It is safe: each write has an idempotency key of its
+            own, the same in all attempts. `tokens.create`, `tokens.rotate`, `auth.verify` and `links.follow` have
+            none: they are sent again only if they cannot have happened.
+        http_client: HTTP client of httpx to use, for example one that pays for calls. It is not closed with this
+            client.
+        headers: Further headers of all requests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        wallet: Wallet | None = None,
+        chain: str = "eip155:8453",
+        act_for: str | None = None,
+        timeout: float = 30.0,
+        retries: int = 4,
+        http_client: httpx.Client | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        settings = Settings(url, token, wallet, chain, act_for, timeout, retries, headers or {})
+        transport = self._transport = Transport(settings, http_client)
+        self.counters = Counters(transport)
+        self.links = Links(transport)
+        self.locks = Locks(transport)
+        self.queues = Queues(transport)
+        self.memories = Memories(transport)
+        self.sql = Sql(transport)
+        self.account = Account(transport)
+        self.tokens = Tokens(transport)
+        self.grants = Grants(transport)
+        self.credit = Credit(transport)
+        self.payments = Payments(transport)
+        self.auth = Auth(transport)
+        self.server = Server(transport)
+
+    def transact(self, **options: Unpack[WriteOptions]) -> Transaction:
+        """Run up to 50 calls in one transaction: all of them happen, or none.
+
+        In the block, calls of `t` only note what to do and return handles. At the end of the block they are sent. If an
+        error leaves the block, nothing is sent. A member of a handle stands for a member of its result, and can be
+        passed to later calls; `handle.result` has the result after the block.
+
+            with pb.transact() as t:
+                credits = t.counters.decrement("credits", min=0, on_bound="reject")
+                t.queues.push("mail", {"left": credits.value})
+            print(credits.result.value)
+
+        SQL runs before the other calls, so it cannot use their results. The total weight of the calls is at most 500:
+        a simple call is 1, a batch 1 for each job, `queues.purge` and `queues.retry_dead` at least 100.
+
+        Raises:
+            PayerbaseProblem: The problem of the call at fault, with its `index` and `method` in `problem`. Nothing
+                was changed.
+        """
+        return Transaction(self._transport, options)
+
+    def close(self) -> None:
+        """Close the connections. Waiting requests of workers that have stopped may take up to their `wait_ms`."""
+        self._transport.close()
+
+    def __enter__(self) -> Payerbase:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

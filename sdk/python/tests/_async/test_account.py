@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_defunct
+
+from payerbase import AsyncPayerbase, PayerbaseProblem
+from tests.support import Proxy, Server, fresh, problem
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_describes_the_caller(pb: AsyncPayerbase) -> None:
+    me = await pb.account.me()
+    assert me.payer.startswith("0x")
+    assert "*" in me.scopes
+    assert me.limits.name_bytes_max == 256
+    assert isinstance(me.token_expires_at, datetime)
+
+
+async def test_makes_rotates_and_revokes_tokens(pb: AsyncPayerbase, server: Server) -> None:
+    made = await pb.tokens.create(
+        name=fresh(), scopes=["counters:write"], methods=["increment"], prefix="x-", allowance={"calls": 2}
+    )
+    assert made.allowance
+    assert made.allowance.calls
+    assert made.allowance.calls.remaining == 2
+    async with AsyncPayerbase(server.url, made.token) as narrow:
+        await narrow.counters.increment(fresh("x"))
+        with pytest.raises(PayerbaseProblem, match="token-limited"):
+            await narrow.counters.increment(fresh("y"))
+    rotated = await pb.tokens.rotate(made.id, overlap_ms=0)
+    assert rotated.name == made.name
+    assert rotated.id in [token.id async for token in pb.tokens.list(limit=1)]
+    await pb.tokens.revoke(rotated.id)
+    events = [(entry.event, entry.token_id) async for entry in pb.account.audit(limit=3)]
+    assert ("token-revoked", rotated.id) in events
+
+
+async def test_a_grant_lets_another_payer_act(server: Server, pb: AsyncPayerbase) -> None:
+    payer, token = (await pb.account.me()).payer, server.new_token()
+    async with AsyncPayerbase(server.url, token) as other:
+        grantee = (await other.account.me()).payer
+    grant = await pb.grants.create(grantee, scopes=["counters:write"], prefix="g-", pays="grantee")
+    assert (grant.grantee, grant.pays, grant.prefix) == (grantee, "grantee", "g-")
+    assert grant.id in [grant.id async for grant in pb.grants.list()]
+    async with AsyncPayerbase(server.url, token, act_for=payer) as agent:
+        name = fresh("g")
+        await agent.counters.increment(name)
+        assert (await pb.counters.get(name)).value == 1
+        await pb.grants.revoke(grant.id)
+        with pytest.raises(PayerbaseProblem, match="not-granted"):
+            await agent.counters.increment(name)
+
+
+async def test_a_server_without_prices_takes_no_money(pb: AsyncPayerbase) -> None:
+    assert (await pb.credit.get()).items == []
+    assert [entry async for entry in pb.credit.ledger()] == []
+    assert [payment async for payment in pb.payments.list()] == []
+    with pytest.raises(PayerbaseProblem, match="not-found"):
+        await pb.payments.get("01a220d3-5d86-7743-ad2e-75e16d374a99")
+    with pytest.raises(PayerbaseProblem, match="not-found"):
+        await pb.credit.top_up(1_000_000)
+
+
+async def test_the_server_describes_itself(pb: AsyncPayerbase) -> None:
+    assert (await pb.server.health()).status == "ok"
+    assert (await pb.server.ready()).status
+    assert "# EOF" in await pb.server.metrics()
+    assert (await pb.server.openapi())["openapi"].startswith("3.1")
+    assert (await pb.server.openapi_30())["openapi"].startswith("3.0")
+    assert "counter-out-of-bounds" in await pb.server.problems()
+    assert (await pb.server.paid_routes()).items == []
+
+
+async def test_signs_in_step_by_step(pb: AsyncPayerbase, server: Server) -> None:
+    account = Account.create()
+    challenge = await pb.auth.challenge(account.address, chain="eip155:8453", scopes=["counters:write"])
+    signature = account.sign_message(encode_defunct(text=challenge.message)).signature.to_0x_hex()
+    signed_in = await pb.auth.verify(challenge.nonce, signature=signature)
+    async with AsyncPayerbase(server.url, signed_in.token) as own:
+        assert (await own.counters.increment("visits")).value == 1
+
+
+async def test_a_wallet_signs_in_by_itself(proxy: Proxy) -> None:
+    account = Account.create()
+    async with AsyncPayerbase(proxy.url, wallet=account) as pb:
+        me = await pb.account.me()
+        assert me.payer.lower() == account.address.lower()
+        await pb.counters.increment("visits")
+        assert len([seen for seen in proxy.seen if seen.path.startswith("/v1/auth")]) == 2
+        # A token that is refused is replaced.
+        proxy.faults.append(problem(401, "token-revoked"))
+        assert (await pb.counters.increment("visits")).value == 2
+        assert (await pb.account.me()).token_id != me.token_id
+
+
+async def test_a_wallet_may_be_any_object(server: Server) -> None:
+    account = Account.create()
+
+    class Wallet:
+        address = account.address
+
+        async def sign_message(self, message: str) -> bytes:
+            return bytes(account.sign_message(encode_defunct(text=message)).signature)
+
+    async with AsyncPayerbase(server.url, wallet=Wallet()) as pb:
+        assert (await pb.counters.increment("visits")).value == 1
+
+
+async def test_a_wallet_on_an_unknown_network_is_refused(server: Server) -> None:
+    async with AsyncPayerbase(server.url, wallet=Account.create(), chain="eip155:1") as pb:
+        with pytest.raises(PayerbaseProblem, match="invalid-value"):
+            await pb.counters.increment("visits")

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import pytest
+
+from payerbase import AsyncPayerbase, AsyncWorkedJob, PayerbaseProblem, _tasks
+from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+
+pytestmark = pytest.mark.anyio
+
+
+async def pushed(pb: AsyncPayerbase, count: int, max_attempts: int = 3) -> str:
+    queue = fresh()
+    await pb.queues.push_many(
+        queue, [{"payload": number, "backoff_ms": 0, "max_attempts": max_attempts} for number in range(count)]
+    )
+    return queue
+
+
+async def test_a_loop_completes_and_fails_jobs(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 3), _tasks.StopEvent()
+    seen = []
+    async for job in pb.queues.work(queue, stop=stop):
+        seen.append((job.payload, job.attempts))
+        if job.payload == 1 and job.attempts == 1:
+            await job.fail("later", retry_in_ms=0)
+        else:
+            await job.complete({"was": job.payload})
+        assert not job.in_hand
+        if len(seen) == 4:
+            stop.set()
+    assert sorted(seen) == [(0, 1), (1, 1), (1, 2), (2, 1)]
+    status = await pb.queues.status(queue)
+    assert (status.completed, status.total) == (3, 3)
+
+
+async def test_a_job_is_a_block(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 2, max_attempts=1), _tasks.StopEvent()
+    async for job in pb.queues.work(queue, stop=stop):
+        if job.payload == 0:
+            async with job:
+                pass
+            continue
+        with pytest.raises(KeyError):
+            async with job:
+                raise KeyError("no address")
+        stop.set()
+    [dead] = [job async for job in pb.queues.list_jobs(queue, status="dead")]
+    assert dead.error == "KeyError: 'no address'"
+    assert (await pb.queues.status(queue)).completed == 1
+
+
+async def test_leaving_the_loop_gives_jobs_back(pb: AsyncPayerbase) -> None:
+    queue = await pushed(pb, 3)
+    jobs = pb.queues.work(queue, concurrency=2)
+    async for job in jobs:
+        assert job.in_hand
+        break
+    await jobs.aclose()
+    status = await pb.queues.status(queue)
+    assert (status.running, status.total) == (0, 3)
+    # Nothing waits for jobs any more.
+    await pb.queues.push(queue, "last")
+    assert (await pb.queues.status(queue)).running == 0
+
+
+async def test_takes_no_more_jobs_than_the_concurrency(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 5), _tasks.StopEvent()
+    held: list[AsyncWorkedJob] = []
+    async for job in pb.queues.work(queue, concurrency=3, stop=stop):
+        held.append(job)
+        if len(held) == 3:
+            await _tasks.sleep(0.5)
+            assert (await pb.queues.status(queue)).running == 3
+            stop.set()
+            for each in held:
+                await each.complete()
+    assert (await pb.queues.status(queue)).pending == 2
+
+
+async def test_one_job_at_a_time_must_be_settled(pb: AsyncPayerbase) -> None:
+    queue = await pushed(pb, 2)
+    with pytest.raises(RuntimeError, match="complete or fail"):
+        async for _ in pb.queues.work(queue):
+            pass
+
+
+async def test_extends_leases_until_the_job_is_settled(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 1), _tasks.StopEvent()
+    async for job in pb.queues.work(queue, lease_ms=3_000, stop=stop):
+        await _tasks.sleep(5)
+        assert not job.lost
+        assert (await pb.queues.get_job(job.id)).attempts == 1
+        await job.complete()
+        stop.set()
+
+
+async def test_says_that_a_lease_was_lost(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 1), _tasks.StopEvent()
+    async for job in pb.queues.work(queue, stop=stop):
+        stop.set()
+        await pb.queues.complete(job.id, lease=job.lease)
+        with pytest.raises(PayerbaseProblem) as caught:
+            await job.complete()
+        assert caught.value.code in ("lease-lost", "job-not-running")
+        assert job.lost
+        assert not job.in_hand
+
+
+async def test_consume_runs_handlers_concurrently(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 4), _tasks.StopEvent()
+    together = _tasks.Signal()
+    started: list[int] = []
+
+    async def handle(job: AsyncWorkedJob) -> dict[str, int]:
+        started.append(job.payload)
+        together.notify()
+        # No handler ends before all four run.
+        assert await together.wait(lambda: len(started) == 4, 30)
+        stop.set()
+        return {"doubled": job.payload * 2}
+
+    await pb.queues.consume(queue, handle, concurrency=4, stop=stop)
+    jobs = [job async for job in pb.queues.list_jobs(queue, status="completed")]
+    assert sorted(job.result["doubled"] for job in jobs) == [0, 2, 4, 6]
+
+
+async def test_consume_fails_a_job_whose_handler_fails(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 2, max_attempts=1), _tasks.StopEvent()
+    done: list[int] = []
+
+    async def handle(job: AsyncWorkedJob) -> None:
+        done.append(job.payload)
+        if len(done) == 2:
+            stop.set()
+        if job.payload == 0:
+            raise KeyError("no address")
+
+    await pb.queues.consume(queue, handle, stop=stop)
+    [dead] = [job async for job in pb.queues.list_jobs(queue, status="dead")]
+    assert dead.error == "KeyError: 'no address'"
+    assert (await pb.queues.status(queue)).completed == 1
+
+
+async def test_stops_while_it_waits_for_a_job(pb: AsyncPayerbase) -> None:
+    queue, stop = fresh(), _tasks.StopEvent()
+
+    async def stop_soon() -> None:
+        await _tasks.sleep(0.3)
+        stop.set()
+
+    stopping = _tasks.Background(stop_soon)
+    assert [job async for job in pb.queues.work(queue, wait_ms=2_000, stop=stop)] == []
+    await stopping.join()
+    # A job that arrives now is not lost: it is not popped, or given back at once.
+    await pb.queues.push(queue, 1, backoff_ms=0)
+    job = await pb.queues.pop(queue, wait_ms=30_000)
+    assert job
+    assert job.payload == 1
+
+
+async def test_waits_for_a_server_that_is_away(pb_behind_proxy: AsyncPayerbase, proxy: Proxy) -> None:
+    queue, stop = await pushed(pb_behind_proxy, 1), _tasks.StopEvent()
+    proxy.faults.extend([problem(503, "overloaded"), LOSES_ANSWER])
+    async for job in pb_behind_proxy.queues.work(queue, stop=stop):
+        async with job:
+            stop.set()
+    assert (await pb_behind_proxy.queues.status(queue)).completed == 1
+
+
+async def test_an_error_that_does_not_go_away_ends_the_loop(pb: AsyncPayerbase) -> None:
+    with pytest.raises(PayerbaseProblem, match="invalid-value"):
+        async for _ in pb.queues.work(fresh(), lease_ms=1):
+            pass

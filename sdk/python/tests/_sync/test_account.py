@@ -1,0 +1,116 @@
+# Made of `tests/_async/test_account.py` by `scripts/generate.py`: do not edit.
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_defunct
+
+from payerbase import Payerbase, PayerbaseProblem
+from tests.support import Proxy, Server, fresh, problem
+
+
+def test_describes_the_caller(pb: Payerbase) -> None:
+    me = pb.account.me()
+    assert me.payer.startswith("0x")
+    assert "*" in me.scopes
+    assert me.limits.name_bytes_max == 256
+    assert isinstance(me.token_expires_at, datetime)
+
+
+def test_makes_rotates_and_revokes_tokens(pb: Payerbase, server: Server) -> None:
+    made = pb.tokens.create(
+        name=fresh(), scopes=["counters:write"], methods=["increment"], prefix="x-", allowance={"calls": 2}
+    )
+    assert made.allowance
+    assert made.allowance.calls
+    assert made.allowance.calls.remaining == 2
+    with Payerbase(server.url, made.token) as narrow:
+        narrow.counters.increment(fresh("x"))
+        with pytest.raises(PayerbaseProblem, match="token-limited"):
+            narrow.counters.increment(fresh("y"))
+    rotated = pb.tokens.rotate(made.id, overlap_ms=0)
+    assert rotated.name == made.name
+    assert rotated.id in [token.id for token in pb.tokens.list(limit=1)]
+    pb.tokens.revoke(rotated.id)
+    events = [(entry.event, entry.token_id) for entry in pb.account.audit(limit=3)]
+    assert ("token-revoked", rotated.id) in events
+
+
+def test_a_grant_lets_another_payer_act(server: Server, pb: Payerbase) -> None:
+    payer, token = (pb.account.me()).payer, server.new_token()
+    with Payerbase(server.url, token) as other:
+        grantee = (other.account.me()).payer
+    grant = pb.grants.create(grantee, scopes=["counters:write"], prefix="g-", pays="grantee")
+    assert (grant.grantee, grant.pays, grant.prefix) == (grantee, "grantee", "g-")
+    assert grant.id in [grant.id for grant in pb.grants.list()]
+    with Payerbase(server.url, token, act_for=payer) as agent:
+        name = fresh("g")
+        agent.counters.increment(name)
+        assert (pb.counters.get(name)).value == 1
+        pb.grants.revoke(grant.id)
+        with pytest.raises(PayerbaseProblem, match="not-granted"):
+            agent.counters.increment(name)
+
+
+def test_a_server_without_prices_takes_no_money(pb: Payerbase) -> None:
+    assert (pb.credit.get()).items == []
+    assert [entry for entry in pb.credit.ledger()] == []
+    assert [payment for payment in pb.payments.list()] == []
+    with pytest.raises(PayerbaseProblem, match="not-found"):
+        pb.payments.get("01a220d3-5d86-7743-ad2e-75e16d374a99")
+    with pytest.raises(PayerbaseProblem, match="not-found"):
+        pb.credit.top_up(1_000_000)
+
+
+def test_the_server_describes_itself(pb: Payerbase) -> None:
+    assert (pb.server.health()).status == "ok"
+    assert (pb.server.ready()).status
+    assert "# EOF" in pb.server.metrics()
+    assert (pb.server.openapi())["openapi"].startswith("3.1")
+    assert (pb.server.openapi_30())["openapi"].startswith("3.0")
+    assert "counter-out-of-bounds" in pb.server.problems()
+    assert (pb.server.paid_routes()).items == []
+
+
+def test_signs_in_step_by_step(pb: Payerbase, server: Server) -> None:
+    account = Account.create()
+    challenge = pb.auth.challenge(account.address, chain="eip155:8453", scopes=["counters:write"])
+    signature = account.sign_message(encode_defunct(text=challenge.message)).signature.to_0x_hex()
+    signed_in = pb.auth.verify(challenge.nonce, signature=signature)
+    with Payerbase(server.url, signed_in.token) as own:
+        assert (own.counters.increment("visits")).value == 1
+
+
+def test_a_wallet_signs_in_by_itself(proxy: Proxy) -> None:
+    account = Account.create()
+    with Payerbase(proxy.url, wallet=account) as pb:
+        me = pb.account.me()
+        assert me.payer.lower() == account.address.lower()
+        pb.counters.increment("visits")
+        assert len([seen for seen in proxy.seen if seen.path.startswith("/v1/auth")]) == 2
+        # A token that is refused is replaced.
+        proxy.faults.append(problem(401, "token-revoked"))
+        assert (pb.counters.increment("visits")).value == 2
+        assert (pb.account.me()).token_id != me.token_id
+
+
+def test_a_wallet_may_be_any_object(server: Server) -> None:
+    account = Account.create()
+
+    class Wallet:
+        address = account.address
+
+        def sign_message(self, message: str) -> bytes:
+            return bytes(account.sign_message(encode_defunct(text=message)).signature)
+
+    with Payerbase(server.url, wallet=Wallet()) as pb:
+        assert (pb.counters.increment("visits")).value == 1
+
+
+def test_a_wallet_on_an_unknown_network_is_refused(server: Server) -> None:
+    with Payerbase(server.url, wallet=Account.create(), chain="eip155:1") as pb:
+        with pytest.raises(PayerbaseProblem, match="invalid-value"):
+            pb.counters.increment("visits")

@@ -1,0 +1,173 @@
+# Made of `tests/_async/test_worker.py` by `scripts/generate.py`: do not edit.
+
+from __future__ import annotations
+
+import pytest
+
+from payerbase import Payerbase, PayerbaseProblem, WorkedJob, _threads
+from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+
+
+def pushed(pb: Payerbase, count: int, max_attempts: int = 3) -> str:
+    queue = fresh()
+    pb.queues.push_many(
+        queue, [{"payload": number, "backoff_ms": 0, "max_attempts": max_attempts} for number in range(count)]
+    )
+    return queue
+
+
+def test_a_loop_completes_and_fails_jobs(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 3), _threads.StopEvent()
+    seen = []
+    for job in pb.queues.work(queue, stop=stop):
+        seen.append((job.payload, job.attempts))
+        if job.payload == 1 and job.attempts == 1:
+            job.fail("later", retry_in_ms=0)
+        else:
+            job.complete({"was": job.payload})
+        assert not job.in_hand
+        if len(seen) == 4:
+            stop.set()
+    assert sorted(seen) == [(0, 1), (1, 1), (1, 2), (2, 1)]
+    status = pb.queues.status(queue)
+    assert (status.completed, status.total) == (3, 3)
+
+
+def test_a_job_is_a_block(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 2, max_attempts=1), _threads.StopEvent()
+    for job in pb.queues.work(queue, stop=stop):
+        if job.payload == 0:
+            with job:
+                pass
+            continue
+        with pytest.raises(KeyError):
+            with job:
+                raise KeyError("no address")
+        stop.set()
+    [dead] = [job for job in pb.queues.list_jobs(queue, status="dead")]
+    assert dead.error == "KeyError: 'no address'"
+    assert (pb.queues.status(queue)).completed == 1
+
+
+def test_leaving_the_loop_gives_jobs_back(pb: Payerbase) -> None:
+    queue = pushed(pb, 3)
+    jobs = pb.queues.work(queue, concurrency=2)
+    for job in jobs:
+        assert job.in_hand
+        break
+    jobs.close()
+    status = pb.queues.status(queue)
+    assert (status.running, status.total) == (0, 3)
+    # Nothing waits for jobs any more.
+    pb.queues.push(queue, "last")
+    assert (pb.queues.status(queue)).running == 0
+
+
+def test_takes_no_more_jobs_than_the_concurrency(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 5), _threads.StopEvent()
+    held: list[WorkedJob] = []
+    for job in pb.queues.work(queue, concurrency=3, stop=stop):
+        held.append(job)
+        if len(held) == 3:
+            _threads.sleep(0.5)
+            assert (pb.queues.status(queue)).running == 3
+            stop.set()
+            for each in held:
+                each.complete()
+    assert (pb.queues.status(queue)).pending == 2
+
+
+def test_one_job_at_a_time_must_be_settled(pb: Payerbase) -> None:
+    queue = pushed(pb, 2)
+    with pytest.raises(RuntimeError, match="complete or fail"):
+        for _ in pb.queues.work(queue):
+            pass
+
+
+def test_extends_leases_until_the_job_is_settled(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 1), _threads.StopEvent()
+    for job in pb.queues.work(queue, lease_ms=3_000, stop=stop):
+        _threads.sleep(5)
+        assert not job.lost
+        assert (pb.queues.get_job(job.id)).attempts == 1
+        job.complete()
+        stop.set()
+
+
+def test_says_that_a_lease_was_lost(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 1), _threads.StopEvent()
+    for job in pb.queues.work(queue, stop=stop):
+        stop.set()
+        pb.queues.complete(job.id, lease=job.lease)
+        with pytest.raises(PayerbaseProblem) as caught:
+            job.complete()
+        assert caught.value.code in ("lease-lost", "job-not-running")
+        assert job.lost
+        assert not job.in_hand
+
+
+def test_consume_runs_handlers_concurrently(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 4), _threads.StopEvent()
+    together = _threads.Signal()
+    started: list[int] = []
+
+    def handle(job: WorkedJob) -> dict[str, int]:
+        started.append(job.payload)
+        together.notify()
+        # No handler ends before all four run.
+        assert together.wait(lambda: len(started) == 4, 30)
+        stop.set()
+        return {"doubled": job.payload * 2}
+
+    pb.queues.consume(queue, handle, concurrency=4, stop=stop)
+    jobs = [job for job in pb.queues.list_jobs(queue, status="completed")]
+    assert sorted(job.result["doubled"] for job in jobs) == [0, 2, 4, 6]
+
+
+def test_consume_fails_a_job_whose_handler_fails(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 2, max_attempts=1), _threads.StopEvent()
+    done: list[int] = []
+
+    def handle(job: WorkedJob) -> None:
+        done.append(job.payload)
+        if len(done) == 2:
+            stop.set()
+        if job.payload == 0:
+            raise KeyError("no address")
+
+    pb.queues.consume(queue, handle, stop=stop)
+    [dead] = [job for job in pb.queues.list_jobs(queue, status="dead")]
+    assert dead.error == "KeyError: 'no address'"
+    assert (pb.queues.status(queue)).completed == 1
+
+
+def test_stops_while_it_waits_for_a_job(pb: Payerbase) -> None:
+    queue, stop = fresh(), _threads.StopEvent()
+
+    def stop_soon() -> None:
+        _threads.sleep(0.3)
+        stop.set()
+
+    stopping = _threads.Background(stop_soon)
+    assert [job for job in pb.queues.work(queue, wait_ms=2_000, stop=stop)] == []
+    stopping.join()
+    # A job that arrives now is not lost: it is not popped, or given back at once.
+    pb.queues.push(queue, 1, backoff_ms=0)
+    job = pb.queues.pop(queue, wait_ms=30_000)
+    assert job
+    assert job.payload == 1
+
+
+def test_waits_for_a_server_that_is_away(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    queue, stop = pushed(pb_behind_proxy, 1), _threads.StopEvent()
+    proxy.faults.extend([problem(503, "overloaded"), LOSES_ANSWER])
+    for job in pb_behind_proxy.queues.work(queue, stop=stop):
+        with job:
+            stop.set()
+    assert (pb_behind_proxy.queues.status(queue)).completed == 1
+
+
+def test_an_error_that_does_not_go_away_ends_the_loop(pb: Payerbase) -> None:
+    with pytest.raises(PayerbaseProblem, match="invalid-value"):
+        for _ in pb.queues.work(fresh(), lease_ms=1):
+            pass

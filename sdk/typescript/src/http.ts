@@ -1,0 +1,178 @@
+import { decode } from './decode.js';
+import { PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
+import { operations } from './generated/operations.js';
+import type { CallOptions, Fetch, PayerbaseOptions, WriteOptions } from './options.js';
+import { encoded, prepare, type Operation, type OperationId, type PreparedRequest } from './request.js';
+import type { Problem } from './types.js';
+import { backoffMs, deadline, sleep } from './waiting.js';
+
+/** What authorizes the calls of a client. */
+export interface Credentials {
+  /** The token to send now, or nothing. */
+  token(signal: AbortSignal | undefined): Promise<string | undefined>;
+  /** Notes that the server has refused a token. Answers whether another one can be had. */
+  refused(token: string | undefined): boolean;
+}
+
+/** Longest time that a server can ask to wait before a retry. If it asks for more, the call fails. */
+const RETRY_AFTER_MAX_MS = 60_000;
+
+/** Sends the calls of a client, each until it has an answer. */
+export class Http {
+  readonly #base: string;
+  readonly #credentials: Credentials;
+  readonly #fetch: Fetch;
+  readonly #headers: Record<string, string>;
+  readonly #actFor: string | undefined;
+  readonly #timeout: number;
+  readonly #retries: number;
+
+  constructor(base: string, credentials: Credentials, options: PayerbaseOptions) {
+    this.#base = base;
+    this.#credentials = credentials;
+    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
+    this.#headers = options.headers ?? {};
+    this.#actFor = options.actFor;
+    this.#timeout = options.timeout ?? 30_000;
+    this.#retries = options.retries ?? 4;
+  }
+
+  /** Sends a call. `parameters` has the parameters of path, query and body, and the options of the call. */
+  readonly call = async <T>(id: OperationId, parameters: object): Promise<T> => {
+    const { signal, timeout, onAnswer, idempotencyKey, guard, ...rest } = parameters as WriteOptions;
+    const operation: Operation = idempotencyKey === null ? { ...operations[id], repeat: 'never' } : operations[id];
+    const request = prepare(operation, rest);
+    this.#addHeaders(request, operation, { idempotencyKey, guard });
+    let refusals = 0;
+    for (let attempts = 1; ; attempts += 1) {
+      signal?.throwIfAborted();
+      const token = operation.isPublic ? undefined : await this.#credentials.token(signal);
+      try {
+        const options = { signal, timeout: timeout ?? this.#timeout + request.waitMs, onAnswer };
+        return decode(id, await this.#attempt(operation, request, token, attempts, options)) as T;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!operation.isPublic && isRefusal(error) && this.#credentials.refused(token) && refusals === 0) {
+          refusals += 1;
+          continue;
+        }
+        if (attempts > this.#retries || !canRepeat(operation, error)) throw error;
+        const askedMs = 'retryAfterMs' in error ? (error.retryAfterMs ?? 0) : 0;
+        if (askedMs > RETRY_AFTER_MAX_MS) throw error;
+        await sleep(askedMs + backoffMs(attempts), signal);
+      }
+    }
+  };
+
+  #addHeaders(request: PreparedRequest, operation: Operation, options: WriteOptions): void {
+    const { headers } = request;
+    if (operation.hasIntegers) headers['Payerbase-Integers'] = 'string';
+    if (operation.actsFor && this.#actFor !== undefined) headers['Payerbase-Act-For'] = this.#actFor;
+    const { guard, idempotencyKey = operation.repeat === 'keyed' ? randomKey() : undefined } = options;
+    if (typeof idempotencyKey === 'string') headers['Idempotency-Key'] = idempotencyKey;
+    if (guard) headers['Payerbase-Guard'] = `${encoded('guard.name', guard.name)}; fence=${guard.fence}`;
+  }
+
+  async #attempt(
+    operation: Operation,
+    request: PreparedRequest,
+    token: string | undefined,
+    attempts: number,
+    options: CallOptions & { timeout: number },
+  ): Promise<unknown> {
+    const { timeout } = options;
+    const late = (): Error => new PayerbaseConnectionError(`no answer within ${timeout} ms`, attempts);
+    const { signal, end } = deadline(timeout, late, options.signal);
+    let response: Response;
+    let body: string | Uint8Array;
+    try {
+      const send = this.#fetch;
+      response = await send(this.#base + request.path, {
+        method: operation.verb,
+        headers: { ...this.#headers, ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) },
+        ...(request.body !== undefined && { body: request.body }),
+        signal,
+        // A redirect would turn a POST into a GET, and could carry the token to another host.
+        redirect: 'manual',
+      });
+      const isFile = response.ok && operation.answer === 'bytes';
+      body = isFile ? new Uint8Array(await response.arrayBuffer()) : await response.text();
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw new PayerbaseConnectionError(`no answer: ${messages(cause)}`, attempts, { cause });
+    } finally {
+      end();
+    }
+    const answer = read(operation, response, body, attempts);
+    const { status, headers } = response;
+    const isReplay = headers.get('Idempotent-Replay') === 'true';
+    options.onAnswer?.({ status, requestId: headers.get('X-Request-Id') ?? '', isReplay, attempts, headers });
+    return answer;
+  }
+}
+
+/** The messages of an error and of its causes. */
+function messages(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${messages(error.cause)}`;
+}
+
+/** The content of an answer, or an error. */
+function read(operation: Operation, response: Response, body: string | Uint8Array, attempts: number): unknown {
+  const { status, headers } = response;
+  if (body instanceof Uint8Array || (response.ok && operation.answer === 'text')) return body;
+  const location = headers.get('Location');
+  if (operation === operations.followLink && status === 302 && location) return location;
+  if (status === 204) return null;
+  const parsed = parse(body);
+  const retryAfterMs = retryAfter(headers.get('Retry-After'));
+  if (response.ok && parsed !== undefined) return parsed;
+  if (!response.ok && isProblem(parsed)) throw new PayerbaseError(parsed, attempts, retryAfterMs);
+  const what =
+    status === 0 || (status >= 300 && status < 400) ? `a redirect${location ? ` to ${location}` : ''}` : `${status}`;
+  const message = `the answer is ${what}, and is not from payerbase: ${body.slice(0, 100) || 'it has no body'}`;
+  throw new PayerbaseAnswerError(message, status, body, attempts, retryAfterMs);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isProblem(value: unknown): value is Problem {
+  return typeof value === 'object' && value !== null && 'code' in value && 'status' in value;
+}
+
+/** The time of a header `Retry-After`, in milliseconds. */
+function retryAfter(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+/** Whether the server has refused the token. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof PayerbaseError && error.status === 401;
+}
+
+/** Whether an error may pass, and the call may be sent again. */
+function canRepeat(
+  operation: Operation,
+  error: unknown,
+): error is PayerbaseError | PayerbaseAnswerError | PayerbaseConnectionError {
+  const isSafe = operation.repeat !== 'never';
+  if (error instanceof PayerbaseConnectionError) return isSafe;
+  if (error instanceof PayerbaseAnswerError) return isSafe && [429, 502, 503, 504].includes(error.status);
+  // These statuses say that nothing was changed, with one exception.
+  const isPassing = error instanceof PayerbaseError && (error.status === 429 || error.status === 503);
+  return isPassing && (isSafe || error.code !== 'outcome-unknown');
+}
+
+/** A random key. `randomUUID` exists in secure contexts only, so not on a page from `http://`. */
+export function randomKey(): string {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');
+}

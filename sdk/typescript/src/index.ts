@@ -1,0 +1,18 @@
+export type { Account, Credits, Grants, Payments, Tokens } from './account.js';
+export { Payerbase } from './client.js';
+export type { Counters } from './counters.js';
+export { PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError, type InvalidField } from './errors.js';
+export type { Links } from './links.js';
+export type { HeldLock, HoldOptions, Locks } from './locks.js';
+export type { Memories } from './memories.js';
+export type * from './options.js';
+export type { Pages } from './pages.js';
+export type { JobReference, Queues } from './queues.js';
+export type { OrRef, Ref, Resolved } from './references.js';
+export type { Auth, Server } from './server.js';
+export type { Sql } from './sql.js';
+export type { SqlParameter, SqlParameters, SqlResult, SqlRow, SqlRows, SqlStatement, SqlValue } from './sql-values.js';
+export type { Transaction } from './transaction.js';
+export type * from './transaction-groups.js';
+export type * from './types.js';
+export type { FailOptions, JobHandler, JobInHand, WorkOptions } from './worker.js';

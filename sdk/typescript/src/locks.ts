@@ -1,0 +1,132 @@
+import { PayerbaseError } from './errors.js';
+import { isLate, LeaseKeeper } from './lease.js';
+import { randomKey } from './http.js';
+import type { CallOptions, Guard, WriteOptions } from './options.js';
+import { Pages } from './pages.js';
+import type { Call } from './request.js';
+import type { AcquireLock, ListOptions, Lock, LockLease } from './types.js';
+import { now } from './waiting.js';
+
+const WAIT_MS_MAX = 30_000;
+
+/** A lock that `locks.with` holds. Pass it as `guard` to the writes that it protects. */
+export interface HeldLock extends Guard {
+  /** Fence of the lease: higher for every new lease of the lock. */
+  readonly fence: bigint;
+  /** Secret that proves ownership, to release the lock in a transaction. */
+  readonly token: string;
+  /**
+   * Is aborted when the lease is lost, when the `signal` of the call is aborted, and at the end. Stop the work then.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** How `locks.with` acquires and holds a lock. */
+export interface HoldOptions {
+  /** Time of the lease, in milliseconds, 1,000 to 86,400,000. It is extended in the background at a third of it. */
+  ttlMs: number;
+  /** Maximum time to wait for the lock, in milliseconds; it may be longer than 30,000. Default: 0. */
+  waitMs?: number | undefined;
+  /** Description of the holder, for others to see: any JSON of at most 4 KiB. */
+  metadata?: unknown;
+  /** Ends the wait, and aborts `lock.signal`. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Locks with leases: one holder at a time, and fences against late writes of an earlier one. */
+export class Locks {
+  readonly #call: Call;
+
+  /** @internal */
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  /**
+   * Acquires a lock for `ttlMs`, waits up to `waitMs` (at most 30,000) for it, and fails with `lock-held` otherwise.
+   * Nothing extends or releases it: `with` does both.
+   */
+  acquire(name: string, options: AcquireLock & WriteOptions): Promise<LockLease> {
+    return this.#call('acquireLock', { ...options, name });
+  }
+
+  /** Releases a lock. A lease that has ended is `lock-expired`, `lock-not-held` or `lock-wrong-token`. */
+  release(lease: { name: string; token: string }, options?: WriteOptions): Promise<null> {
+    return this.#call('releaseLock', { ...options, name: lease.name, token: lease.token });
+  }
+
+  /** Extends a lease: it ends `ttlMs` from now, 1,000 to 86,400,000. A lease that has ended cannot be extended. */
+  extend(lease: { name: string; token: string }, ttlMs: number, options?: WriteOptions): Promise<LockLease> {
+    return this.#call('extendLock', { ...options, name: lease.name, token: lease.token, ttlMs });
+  }
+
+  /** Returns the state of a lock. One that nobody has ever held is free. */
+  get(name: string, options?: CallOptions): Promise<Lock> {
+    return this.#call('checkLock', { ...options, name });
+  }
+
+  /** Lists the locks that are held, or were held within about the last hour. */
+  list(options: ListOptions & CallOptions = {}): Pages<Lock> {
+    return new Pages(cursor => this.#call('listLocks', { ...options, cursor }), options.cursor);
+  }
+
+  /**
+   * Runs `work` while the lock is held: acquires it (or fails with `lock-held`), extends it, and releases it at the
+   * end, also after an error. If the lease is lost meanwhile, `lock.signal` is aborted, and `with` rejects with the
+   * reason, unless `work` has thrown an error of its own.
+   */
+  async with<T>(name: string, options: HoldOptions, work: (lock: HeldLock) => T | Promise<T>): Promise<T> {
+    const { ttlMs, signal } = options;
+    const { lease, startedAt } = await this.#acquire(name, options);
+    const keeper = new LeaseKeeper(ttlMs, startedAt, call => this.extend(lease, ttlMs, call));
+    const ended = new AbortController();
+    for (const source of [keeper.lost, signal]) {
+      source?.addEventListener('abort', () => ended.abort(source.reason), { once: true, signal: ended.signal });
+    }
+    if (signal?.aborted) ended.abort(signal.reason);
+    try {
+      const result = await work({ name, fence: lease.fence, token: lease.token, signal: ended.signal });
+      keeper.lost.throwIfAborted();
+      return result;
+    } finally {
+      keeper.stop();
+      ended.abort();
+      // A lock that cannot be released ends by itself; the result of the work counts.
+      await this.release(lease).catch(() => undefined);
+    }
+  }
+
+  /** Acquires a lock with a lease that has most of its time left. */
+  async #acquire(name: string, options: HoldOptions): Promise<{ lease: LockLease; startedAt: number }> {
+    const { ttlMs, metadata, signal, waitMs = 0 } = options;
+    const giveUpAt = now() + waitMs;
+    for (;;) {
+      // Chosen here, so that a lease whose answer is not waited for can be released.
+      const token = randomKey();
+      const left = Math.ceil(Math.max(0, giveUpAt - now()));
+      let startedAt = now();
+      try {
+        const lease = await this.acquire(name, {
+          ttlMs,
+          token,
+          metadata,
+          waitMs: Math.min(left, WAIT_MS_MAX),
+          signal,
+        });
+        if (isLate(startedAt, ttlMs)) {
+          startedAt = now();
+          await this.extend(lease, ttlMs, { signal });
+        }
+        return { lease, startedAt };
+      } catch (error) {
+        if (!(error instanceof PayerbaseError)) void this.release({ name, token }).catch(() => undefined);
+        if (!isHeld(error) || now() >= giveUpAt) throw error;
+      }
+    }
+  }
+}
+
+/** Whether another holder has the lock, or had it before the lease could be extended. */
+function isHeld(error: unknown): boolean {
+  return error instanceof PayerbaseError && ['lock-held', 'lock-expired', 'lock-wrong-token'].includes(error.code);
+}

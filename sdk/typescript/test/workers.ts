@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Payerbase, type JobInHand } from '../src/index.js';
+import { newClient, newProxy, newToken, until } from './support.js';
+
+test('a worker runs handlers at once, and completes or fails their jobs', async () => {
+  const { queues } = newClient();
+  await queues.pushMany(
+    'mail',
+    [0, 1, 2, 3, 4].map(number => ({ payload: { number }, maxAttempts: 1 })),
+  );
+  const stop = new AbortController();
+  const errors: unknown[] = [];
+  let running = 0;
+  let most = 0;
+  const worked = queues.work<{ number: number }>(
+    'mail',
+    async job => {
+      most = Math.max(most, (running += 1));
+      // The first three are not done before all of them have begun.
+      await until(() => most === 3);
+      running -= 1;
+      if (job.payload.number === 4) throw new Error('no route');
+      return { sent: job.payload.number };
+    },
+    { concurrency: 3, signal: stop.signal, onError: error => errors.push(error) },
+  );
+  await until(async () => (await queues.status('mail')).completed === 4);
+  await until(async () => (await queues.status('mail')).dead === 1);
+  stop.abort();
+  await worked;
+  assert.equal(most, 3);
+  assert.deepEqual(errors.map(String), ['Error: no route']);
+  const [dead] = await queues.listJobs('mail', { status: 'dead' }).all();
+  assert.equal(dead?.error, 'Error: no route');
+  const done = await queues.listJobs('mail', { status: 'completed' }).all();
+  assert.deepEqual(done.map(job => (job.result as { sent: number }).sent).sort(), [0, 1, 2, 3]);
+});
+
+test('a lease is extended while the handler works', async () => {
+  const { queues } = newClient();
+  await queues.push('slow', 1, { maxAttempts: 1 });
+  const stop = new AbortController();
+  await queues.work(
+    'slow',
+    async job => {
+      await until(async () => (await queues.getJob(job.id)).leaseExpiresAt !== job.leaseExpiresAt);
+      assert.equal(job.signal.aborted, false);
+      stop.abort();
+    },
+    { leaseMs: 3_000, signal: stop.signal },
+  );
+  assert.equal((await queues.status('slow')).completed, 1);
+});
+
+test('a loop has one job after the other, and ends when it is stopped', async () => {
+  const { queues } = newClient();
+  const stop = new AbortController();
+  await queues.pushMany('mail', [{ payload: 'a' }, { payload: 'b' }]);
+  const seen: string[] = [];
+  for await (const job of queues.work<string>('mail', { signal: stop.signal })) {
+    seen.push(job.payload);
+    if (job.payload === 'a') await job.complete();
+    else await job.fail('broken', { retry: false });
+    assert.equal(job.isFinished, true);
+    if (seen.length === 2) stop.abort();
+  }
+  assert.deepEqual(seen, ['a', 'b']);
+  const { completed, dead } = await queues.status('mail');
+  assert.deepEqual([completed, dead], [1, 1]);
+});
+
+test('a loop waits when `concurrency` jobs are unfinished', async () => {
+  const { queues } = newClient();
+  await queues.pushMany(
+    'mail',
+    [1, 2, 3].map(payload => ({ payload })),
+  );
+  const stop = new AbortController();
+  const inHand: JobInHand[] = [];
+  const loop = (async () => {
+    for await (const job of queues.work('mail', { concurrency: 2, signal: stop.signal })) inHand.push(job);
+  })();
+  await until(() => inHand.length === 2);
+  await new Promise(resolve => setTimeout(resolve, 300));
+  assert.equal((await queues.status('mail')).pending, 1);
+  await inHand[0]?.complete();
+  await until(() => inHand.length === 3);
+  stop.abort();
+  await loop;
+  // Jobs in hand may finish after the stop.
+  await inHand[1]?.complete();
+  await inHand[2]?.complete();
+  assert.equal((await queues.status('mail')).completed, 3);
+});
+
+test('a loop that is left extends no lease', async () => {
+  const { queues } = newClient();
+  await queues.push('mail', 1);
+  for await (const job of queues.work('mail', { leaseMs: 1_000 })) {
+    assert.equal(job.attempts, 1);
+    break;
+  }
+  const again = await queues.pop('mail', { waitMs: 30_000 });
+  assert.equal(again?.attempts, 2);
+});
+
+test('a job that is popped at the last moment is given back', async () => {
+  const proxy = await newProxy();
+  const token = newToken();
+  const { queues } = new Payerbase(proxy.url, token);
+  const stop = new AbortController();
+  proxy.faults.push('hang');
+  const worked = queues.work('mail', () => assert.fail('a job after the stop'), { signal: stop.signal });
+  await queues.push('mail', 1);
+  await until(async () => (await queues.status('mail')).running === 1);
+  stop.abort();
+  await worked;
+  const job = await queues.pop('mail');
+  assert.deepEqual([job?.attempts, job?.error], [2, 'the worker stopped']);
+});
+
+test('a worker goes on when the server is back', async () => {
+  const proxy = await newProxy();
+  const { queues } = new Payerbase(proxy.url, newToken(), { retries: 0 });
+  await queues.push('mail', 1);
+  proxy.isDown = true;
+  const stop = new AbortController();
+  const worked = queues.work('mail', () => stop.abort(), { signal: stop.signal });
+  await until(() => proxy.requests.length >= 4);
+  proxy.isDown = false;
+  await worked;
+  assert.equal((await queues.status('mail')).completed, 1);
+});
+
+test('a worker ends with an error that does not pass', async () => {
+  const pb = newClient();
+  const { token } = await pb.tokens.create({ scopes: ['counters:read'] });
+  const { queues } = new Payerbase(new URL(pb.links.qrUrl('x')).origin, token);
+  await assert.rejects(
+    queues.work('mail', () => 0),
+    { code: 'missing-scope' },
+  );
+});
+
+test('a job that another worker has got is lost', async () => {
+  const { queues } = newClient();
+  await queues.push('mail', 1);
+  const stop = new AbortController();
+  const errors: unknown[] = [];
+  await queues.work(
+    'mail',
+    async job => {
+      await queues.fail(job.id, { retryInMs: 60_000 });
+      await until(() => job.signal.aborted);
+      stop.abort();
+    },
+    { leaseMs: 3_000, signal: stop.signal, onError: error => errors.push(error) },
+  );
+  assert.deepEqual(
+    errors.map(error => (error as { code: string }).code),
+    ['lease-lost'],
+  );
+});
+
+test('a job is completed together with its effects', async () => {
+  const pb = newClient();
+  await pb.queues.push('mail', 1);
+  const stop = new AbortController();
+  await pb.queues.work(
+    'mail',
+    async job => {
+      const sent = await pb.transact(t => {
+        const counter = t.counters.increment('sent');
+        job.completeIn(t, { number: counter.value });
+        return counter.value;
+      });
+      assert.deepEqual([sent, job.isFinished], [1n, true]);
+      stop.abort();
+    },
+    { signal: stop.signal, onError: error => assert.fail(String(error)) },
+  );
+  const [job] = await pb.queues.listJobs('mail').all();
+  assert.deepEqual([job?.status, job?.result], ['completed', { number: 1 }]);
+});
