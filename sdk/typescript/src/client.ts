@@ -43,16 +43,10 @@ export class Payerbase {
   readonly server: Server;
   readonly #call: Call;
 
-  /**
-   * `url` is the URL of the server; it may have a path. `token` begins with `pb_`; a missing one is refused. Instead of
-   * a token, `options` has a `wallet` that signs in, or a `fetch` that pays for each call.
-   */
-  constructor(url: string, token: string | undefined, options?: PayerbaseOptions);
-  constructor(url: string, options: PayerbaseOptions);
-  constructor(url: string, first: string | PayerbaseOptions | undefined, second?: PayerbaseOptions) {
-    const options = (typeof first === 'object' ? first : second) ?? {};
-    const base = checkUrl(url);
-    const http = new Http(base, this.#credentials(first, options), options);
+  /** `url` is needed, and one of `token`, `wallet` and a `fetch` that pays. */
+  constructor(options: PayerbaseOptions) {
+    const base = checkUrl(options.url);
+    const http = new Http(base, this.#credentials(options), options);
     const { call } = http;
     this.#call = call;
     this.counters = new Counters(call);
@@ -87,13 +81,11 @@ export class Payerbase {
     return transact(this.#call, record, options);
   }
 
-  #credentials(token: string | PayerbaseOptions | undefined, options: PayerbaseOptions): Credentials {
-    if (typeof token === 'string' && token !== '') return new FixedToken(checkToken(token));
+  #credentials(options: PayerbaseOptions): Credentials {
+    if (options.token) return new FixedToken(checkToken(options.token));
     if (options.wallet) return new WalletCredentials(options.wallet, options.signIn ?? {}, () => this.auth);
     if (options.fetch) return new FixedToken(undefined);
-    throw new TypeError(
-      'the token is missing: pass one, or the option `wallet`, or the option `fetch` with one that pays',
-    );
+    throw new TypeError('the token is missing: pass `token`, or `wallet`, or a `fetch` that pays');
   }
 }
 

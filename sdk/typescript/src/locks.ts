@@ -23,8 +23,11 @@ export interface HeldLock extends Guard {
 
 /** How `locks.with` acquires and holds a lock. */
 export interface HoldOptions {
-  /** Time of the lease, in milliseconds, 1,000 to 86,400,000. It is extended in the background at a third of it. */
-  ttlMs: number;
+  /**
+   * Time of the lease, in milliseconds, 1,000 to 86,400,000. It is extended in the background at a third of it.
+   * Default: 30,000.
+   */
+  ttlMs?: number | undefined;
   /** Maximum time to wait for the lock, in milliseconds; it may be longer than 30,000. Default: 0. */
   waitMs?: number | undefined;
   /** Description of the holder, for others to see: any JSON of at most 4 KiB. */
@@ -32,6 +35,10 @@ export interface HoldOptions {
   /** Ends the wait, and aborts `lock.signal`. */
   signal?: AbortSignal | undefined;
 }
+
+type Work<T> = (lock: HeldLock) => T | Promise<T>;
+type HoldArguments<T> = [work: Work<T>] | [options: HoldOptions, work: Work<T>];
+type Timed<T> = T & { ttlMs: number };
 
 /** Locks with leases: one holder at a time, and fences against late writes of an earlier one. */
 export class Locks {
@@ -75,7 +82,14 @@ export class Locks {
    * end, also after an error. If the lease is lost meanwhile, `lock.signal` is aborted, and `with` rejects with the
    * reason, unless `work` has thrown an error of its own.
    */
-  async with<T>(name: string, options: HoldOptions, work: (lock: HeldLock) => T | Promise<T>): Promise<T> {
+  with<T>(name: string, work: (lock: HeldLock) => T | Promise<T>): Promise<T>;
+  with<T>(name: string, options: HoldOptions, work: (lock: HeldLock) => T | Promise<T>): Promise<T>;
+  with<T>(name: string, ...rest: HoldArguments<T>): Promise<T> {
+    const [options, work]: [HoldOptions, Work<T>] = rest.length === 1 ? [{}, rest[0]] : rest;
+    return this.#hold(name, { ...options, ttlMs: options.ttlMs ?? 30_000 }, work);
+  }
+
+  async #hold<T>(name: string, options: Timed<HoldOptions>, work: Work<T>): Promise<T> {
     const { ttlMs, signal } = options;
     const { lease, startedAt } = await this.#acquire(name, options);
     const keeper = new LeaseKeeper(ttlMs, startedAt, call => this.extend(lease, ttlMs, call));
@@ -97,7 +111,7 @@ export class Locks {
   }
 
   /** Acquires a lock with a lease that has most of its time left. */
-  async #acquire(name: string, options: HoldOptions): Promise<{ lease: LockLease; startedAt: number }> {
+  async #acquire(name: string, options: Timed<HoldOptions>): Promise<{ lease: LockLease; startedAt: number }> {
     const { ttlMs, metadata, signal, waitMs = 0 } = options;
     const giveUpAt = now() + waitMs;
     for (;;) {

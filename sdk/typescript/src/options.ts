@@ -64,6 +64,10 @@ export interface SignInOptions {
 
 /** Settings of a client. */
 export interface PayerbaseOptions {
+  /** URL of the server. It may have a path. */
+  url: string;
+  /** Token, which begins with `pb_`. */
+  token?: string | undefined;
   /** Wallet that signs in at the first call, instead of a token. The token stays in memory and is renewed in time. */
   wallet?: Wallet | undefined;
   /** How the wallet signs in. */

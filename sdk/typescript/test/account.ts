@@ -15,7 +15,7 @@ test('an account describes itself', async () => {
 test('a token makes narrower ones, and ends them', async () => {
   const pb = newClient();
   const { id, token } = await pb.tokens.create({ name: 'pusher', scopes: ['queues:write'], methods: ['pushJob'] });
-  const pusher = new Payerbase(url, token, { fetch: notingFetch });
+  const pusher = new Payerbase({ url, token, fetch: notingFetch });
   await pusher.queues.push('mail', {});
   await assert.rejects(pusher.counters.increment('a'), { code: 'missing-scope', status: 403 });
   const rotated = await pb.tokens.rotate(id, { overlapMs: 0 });
@@ -28,8 +28,8 @@ test('a token makes narrower ones, and ends them', async () => {
 });
 
 test('a payer lets another one act for it', async () => {
-  const owner = new Payerbase(url, newToken(PAYER), { fetch: notingFetch });
-  const agent = new Payerbase(url, newToken(AGENT), { fetch: notingFetch, actFor: PAYER });
+  const owner = new Payerbase({ url, token: newToken(PAYER), fetch: notingFetch });
+  const agent = new Payerbase({ url, token: newToken(AGENT), fetch: notingFetch, actFor: PAYER });
   const { id } = await owner.grants.create({ grantee: AGENT, scopes: ['counters:write'], prefix: 'shared' });
   await agent.counters.increment('shared');
   await assert.rejects(agent.counters.increment('other'), { code: 'not-granted' });

@@ -6,14 +6,14 @@ import { newClient, newProxy, newToken, notingFetch, url } from './support.js';
 test('a missing or malformed URL or token is refused with a clear error', () => {
   const token = newToken();
   const missing = undefined;
-  assert.throws(() => new Payerbase('', token), /the URL of the server is missing/);
-  assert.throws(() => new Payerbase('pay.example', token), /the URL of the server is malformed/);
-  assert.throws(() => new Payerbase('ftp://pay.example', token), /must begin with https/);
-  assert.throws(() => new Payerbase('https://pay.example/?a=b', token), /no user, query or fragment/);
-  assert.throws(() => new Payerbase(url, missing), /the token is missing/);
-  assert.throws(() => new Payerbase(url, ''), /the token is missing/);
-  assert.throws(() => new Payerbase(url, {}), /the token is missing/);
-  assert.throws(() => new Payerbase(url, 'Bearer pb_live_x'), /the token is malformed/);
+  assert.throws(() => new Payerbase({ url: '', token }), /the URL of the server is missing/);
+  assert.throws(() => new Payerbase({ url: 'pay.example', token }), /the URL of the server is malformed/);
+  assert.throws(() => new Payerbase({ url: 'ftp://pay.example', token }), /must begin with https/);
+  assert.throws(() => new Payerbase({ url: 'https://pay.example/?a=b', token }), /no user, query or fragment/);
+  assert.throws(() => new Payerbase({ url, token: missing }), /the token is missing/);
+  assert.throws(() => new Payerbase({ url, token: '' }), /the token is missing/);
+  assert.throws(() => new Payerbase({ url }), /the token is missing/);
+  assert.throws(() => new Payerbase({ url, token: 'Bearer pb_live_x' }), /the token is malformed/);
 });
 
 test('a problem has all that the server says', async () => {
@@ -31,7 +31,7 @@ test('a problem has all that the server says', async () => {
 
 test('an answer that is not from payerbase is an error of its own', async () => {
   const proxy = await newProxy();
-  const pb = new Payerbase(proxy.url, newToken(), { retries: 0 });
+  const pb = new Payerbase({ url: proxy.url, token: newToken(), retries: 0 });
   const html = { 'Content-Type': 'text/html' };
   proxy.faults.push({ status: 200, headers: html, body: '<h1>Log in</h1>' });
   await assert.rejects(pb.account.me(), error => {
@@ -48,7 +48,7 @@ test('an answer that is not from payerbase is an error of its own', async () => 
 test('a connection that fails is an error of its own, with its cause', async () => {
   const proxy = await newProxy();
   proxy.isDown = true;
-  const pb = new Payerbase(proxy.url, newToken(), { retries: 1 });
+  const pb = new Payerbase({ url: proxy.url, token: newToken(), retries: 1 });
   await assert.rejects(pb.account.me(), error => {
     assert.ok(error instanceof PayerbaseConnectionError);
     assert.equal(error.attempts, 2);
@@ -59,7 +59,7 @@ test('a connection that fails is an error of its own, with its cause', async () 
 
 test('an attempt ends at its timeout', async () => {
   const proxy = await newProxy();
-  const pb = new Payerbase(proxy.url, newToken(), { retries: 0, timeout: 100 });
+  const pb = new Payerbase({ url: proxy.url, token: newToken(), retries: 0, timeout: 100 });
   proxy.faults.push('hang');
   await assert.rejects(pb.account.me(), /no answer within 100 ms/);
   proxy.faults.push('hang');
@@ -68,7 +68,9 @@ test('an attempt ends at its timeout', async () => {
 
 test('the URL may have a path', async () => {
   const proxy = await newProxy();
-  const prefixed = new Payerbase(`${proxy.url}/pay/base/`, newToken(), {
+  const prefixed = new Payerbase({
+    url: `${proxy.url}/pay/base/`,
+    token: newToken(),
     fetch: (target, init) => notingFetch(target.replace('/pay/base/v1/', '/v1/'), init),
   });
   assert.equal((await prefixed.counters.increment('a b')).value, 1n);
@@ -78,7 +80,7 @@ test('the URL may have a path', async () => {
 
 test('headers of the caller are sent', async () => {
   const proxy = await newProxy();
-  const pb = new Payerbase(proxy.url, newToken(), { headers: { 'X-Team': 'shop' } });
+  const pb = new Payerbase({ url: proxy.url, token: newToken(), headers: { 'X-Team': 'shop' } });
   await pb.account.me();
   assert.equal(proxy.requests[0]?.headers['x-team'], 'shop');
 });

@@ -36,7 +36,7 @@ test('`with` releases the lock after an error', async () => {
   const { locks } = newClient();
   const error = new Error('broken');
   await assert.rejects(
-    locks.with('nightly', { ttlMs: 60_000 }, () => Promise.reject(error)),
+    locks.with('nightly', () => Promise.reject(error)),
     error,
   );
   assert.equal((await locks.get('nightly')).locked, false);
@@ -68,7 +68,7 @@ test('a lease that another holder takes away is lost', async () => {
 
 test('a lease that cannot be extended is lost at its end', async () => {
   const proxy = await newProxy();
-  const { locks } = new Payerbase(proxy.url, newToken());
+  const { locks } = new Payerbase({ url: proxy.url, token: newToken() });
   const held = locks.with('nightly', { ttlMs: 2_000 }, async lock => {
     proxy.isDown = true;
     await until(() => lock.signal.aborted);

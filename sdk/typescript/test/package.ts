@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = `
 import { Payerbase } from 'payerbase';
 
-const pb = new Payerbase(process.argv[2] as string, process.argv[3] as string);
+const pb = new Payerbase({ url: process.argv[2] as string, token: process.argv[3] as string });
 const { value }: { value: bigint } = await pb.counters.increment('visits');
 console.log(String(value));
 `;

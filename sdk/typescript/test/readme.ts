@@ -12,15 +12,15 @@ const examples = [...readme.matchAll(/^```js\n(.*?)^```/gms)].map(match => match
 
 test('the examples of the README run', async t => {
   class Payerbase extends payerbase.Payerbase {
-    constructor(_: string, ...rest: [string]) {
-      super(url, ...rest);
+    constructor(options: payerbase.PayerbaseOptions) {
+      super({ ...options, url });
     }
   }
   let printed: string[] = [];
   const scope: Record<string, unknown> = {
     ...payerbase,
     Payerbase,
-    pb: new Payerbase(url, newToken()),
+    pb: new Payerbase({ url, token: newToken() }),
     process: { env: { TOKEN: newToken() }, once: () => undefined },
     console: { log: (...values: unknown[]) => printed.push(values.map(value => inspect(value)).join(' ')) },
     generatePrivateKey,

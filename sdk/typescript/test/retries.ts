@@ -18,7 +18,7 @@ const unavailable = (code: string, headers: Record<string, string> = {}): Fault 
 
 test('a write whose answer is lost happens once', async () => {
   const proxy = await newProxy();
-  const { counters } = new Payerbase(proxy.url, newToken());
+  const { counters } = new Payerbase({ url: proxy.url, token: newToken() });
   const answers: Answer[] = [];
   proxy.faults.push('lose', 'drop', 'lose');
   const counter = await counters.increment('visits', { onAnswer: answer => answers.push(answer) });
@@ -33,7 +33,7 @@ test('a write whose answer is lost happens once', async () => {
 
 test('a write is sent again after each error that may pass', async () => {
   const proxy = await newProxy();
-  const { counters } = new Payerbase(proxy.url, newToken(), { retries: 5 });
+  const { counters } = new Payerbase({ url: proxy.url, token: newToken(), retries: 5 });
   const limited = { status: 429, headers: { 'Retry-After': '0' }, body: '' };
   proxy.faults.push(
     unavailable('outcome-unknown'),
@@ -48,7 +48,7 @@ test('a write is sent again after each error that may pass', async () => {
 
 test('reads are sent again, too', async () => {
   const proxy = await newProxy();
-  const { sql, account } = new Payerbase(proxy.url, newToken());
+  const { sql, account } = new Payerbase({ url: proxy.url, token: newToken() });
   proxy.faults.push('drop', unavailable('overloaded'));
   assert.deepEqual((await sql.query('select 1')).rows, [[1]]);
   proxy.faults.push('lose');
@@ -58,7 +58,7 @@ test('reads are sent again, too', async () => {
 
 test('errors that do not pass are not repeated', async () => {
   const proxy = await newProxy();
-  const { counters, queues } = new Payerbase(proxy.url, newToken());
+  const { counters, queues } = new Payerbase({ url: proxy.url, token: newToken() });
   await assert.rejects(counters.get('none'), { code: 'not-found', attempts: 1 });
   proxy.faults.push({ status: 408 }, { status: 500 });
   await assert.rejects(queues.push('mail', 1), { status: 408, attempts: 1 });
@@ -68,14 +68,14 @@ test('errors that do not pass are not repeated', async () => {
 
 test('attempts end after `retries`', async () => {
   const proxy = await newProxy();
-  const { counters } = new Payerbase(proxy.url, newToken(), { retries: 2 });
+  const { counters } = new Payerbase({ url: proxy.url, token: newToken(), retries: 2 });
   proxy.faults.push(unavailable('overloaded'), unavailable('overloaded'), unavailable('overloaded'));
   await assert.rejects(counters.increment('a'), { code: 'overloaded', attempts: 3 });
 });
 
 test('Retry-After is waited for, but not for long', async () => {
   const proxy = await newProxy();
-  const { counters } = new Payerbase(proxy.url, newToken());
+  const { counters } = new Payerbase({ url: proxy.url, token: newToken() });
   proxy.faults.push(unavailable('overloaded', { 'Retry-After': '1' }));
   const startedAt = Date.now();
   await counters.increment('a');
@@ -86,7 +86,7 @@ test('Retry-After is waited for, but not for long', async () => {
 
 test('a call that shows a secret once is repeated only if nothing has happened', async () => {
   const proxy = await newProxy();
-  const { tokens } = new Payerbase(proxy.url, newToken());
+  const { tokens } = new Payerbase({ url: proxy.url, token: newToken() });
   proxy.faults.push(unavailable('overloaded'));
   await tokens.create();
   assert.equal(proxy.requests.length, 2);
@@ -99,7 +99,7 @@ test('a call that shows a secret once is repeated only if nothing has happened',
 
 test('a write without a key is repeated only if nothing has happened', async () => {
   const proxy = await newProxy();
-  const { counters } = new Payerbase(proxy.url, newToken());
+  const { counters } = new Payerbase({ url: proxy.url, token: newToken() });
   proxy.faults.push(unavailable('overloaded'));
   await counters.increment('a', { idempotencyKey: null });
   assert.equal(proxy.requests[1]?.headers['idempotency-key'], undefined);
@@ -127,7 +127,7 @@ test('a guard lets a write run only while the lock is held', async () => {
 
 test('a call ends at once when it is aborted', async () => {
   const proxy = await newProxy();
-  const { counters, queues } = new Payerbase(proxy.url, newToken());
+  const { counters, queues } = new Payerbase({ url: proxy.url, token: newToken() });
   const reason = new Error('enough');
   await assert.rejects(counters.increment('a', { signal: AbortSignal.abort(reason) }), reason);
   const inFlight = new AbortController();

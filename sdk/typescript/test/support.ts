@@ -64,8 +64,8 @@ export const notingFetch: Fetch = (target, init) => {
 };
 
 /** A client of a new payer. */
-export function newClient(options: PayerbaseOptions = {}): Payerbase {
-  return new Payerbase(url, newToken(), { fetch: notingFetch, ...options });
+export function newClient(options: Partial<PayerbaseOptions> = {}): Payerbase {
+  return new Payerbase({ token: newToken(), fetch: notingFetch, ...options, url });
 }
 
 /** Waits until a condition holds, and fails after 30 seconds. */

@@ -51,7 +51,7 @@ test('64-bit integers are exact in a transaction', async () => {
 
 test('a transaction is sent again with one key', async () => {
   const proxy = await newProxy();
-  const pb = new Payerbase(proxy.url, newToken());
+  const pb = new Payerbase({ url: proxy.url, token: newToken() });
   proxy.faults.push('lose');
   assert.equal(await pb.transact(async t => t.counters.increment('visits').value), 1n);
   assert.equal((await pb.counters.get('visits')).value, 1n);
@@ -126,7 +126,7 @@ test('every call that a transaction may have can be made in one', async () => {
 
 test('a transaction that shows a secret has no key', async () => {
   const proxy = await newProxy();
-  const pb = new Payerbase(proxy.url, newToken());
+  const pb = new Payerbase({ url: proxy.url, token: newToken() });
   const { token, id } = await pb.transact(t => t.tokens.create({ scopes: ['counters:read'] }));
   assert.match(token, /^pb_/);
   assert.equal(proxy.requests[0]?.headers['idempotency-key'], undefined);

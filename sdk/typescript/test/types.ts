@@ -8,7 +8,7 @@ export async function mustCompile(
   maybe: number | undefined,
   wallet: PrivateKeyAccount,
 ) {
-  new Payerbase('https://pay.example', { wallet });
+  new Payerbase({ url: 'https://pay.example', wallet });
   if (error.code === 'counter-out-of-bounds') (error.problem.value satisfies bigint | null | undefined)?.toString();
   const counter = await pb.counters.increment('a', { amount: maybe, min: 2n ** 60n, max: null });
   counter.value satisfies bigint;

@@ -19,7 +19,7 @@ function newWallet(): Wallet & { signatures: number } {
 
 test('a wallet signs in once, for calls at the same time', async () => {
   const wallet = newWallet();
-  const pb = new Payerbase(url, { wallet, fetch: notingFetch });
+  const pb = new Payerbase({ url, wallet, fetch: notingFetch });
   await Promise.all([pb.counters.increment('a'), pb.counters.increment('a'), pb.counters.increment('a')]);
   assert.equal((await pb.counters.get('a')).value, 3n);
   assert.equal((await pb.account.me()).payer, wallet.address.toLowerCase());
@@ -28,7 +28,7 @@ test('a wallet signs in once, for calls at the same time', async () => {
 
 test('a wallet signs in again when its token is refused', async () => {
   const wallet = newWallet();
-  const pb = new Payerbase(url, { wallet, fetch: notingFetch });
+  const pb = new Payerbase({ url, wallet, fetch: notingFetch });
   await pb.tokens.revoke((await pb.account.me()).tokenId);
   // Servers know within 5 seconds that a token was revoked.
   await until(async () => (await pb.counters.increment('a')) && wallet.signatures > 1);
@@ -36,7 +36,8 @@ test('a wallet signs in again when its token is refused', async () => {
 });
 
 test('a wallet asks for the rights that it is told', async () => {
-  const pb = new Payerbase(url, {
+  const pb = new Payerbase({
+    url,
     wallet: newWallet(),
     fetch: notingFetch,
     signIn: { chain: 'eip155:84532', scopes: ['counters:read'], lifetimeMs: 60_000 },
@@ -48,7 +49,7 @@ test('a wallet asks for the rights that it is told', async () => {
 test('a sign-in whose answer is lost begins again', async () => {
   const proxy = await newProxy();
   const wallet = newWallet();
-  const pb = new Payerbase(proxy.url, { wallet });
+  const pb = new Payerbase({ url: proxy.url, wallet });
   proxy.faults.push('lose', 'pass', 'lose');
   await pb.account.me();
   assert.equal(wallet.signatures, 2);
@@ -58,7 +59,7 @@ test('a sign-in that fails is the error of the call, and can be tried again', as
   const wallet = newWallet();
   const { signMessage } = wallet;
   wallet.signMessage = () => Promise.reject(new Error('the user has refused'));
-  const pb = new Payerbase(url, { wallet });
+  const pb = new Payerbase({ url, wallet });
   await assert.rejects(pb.account.me(), /the user has refused/);
   wallet.signMessage = newWallet().signMessage;
   await assert.rejects(pb.account.me(), { code: 'sign-in-failed' });

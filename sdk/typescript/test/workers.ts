@@ -108,7 +108,7 @@ test('a loop that is left extends no lease', async () => {
 test('a job that is popped at the last moment is given back', async () => {
   const proxy = await newProxy();
   const token = newToken();
-  const { queues } = new Payerbase(proxy.url, token);
+  const { queues } = new Payerbase({ url: proxy.url, token });
   const stop = new AbortController();
   proxy.faults.push('hang');
   const worked = queues.work('mail', () => assert.fail('a job after the stop'), { signal: stop.signal });
@@ -122,7 +122,7 @@ test('a job that is popped at the last moment is given back', async () => {
 
 test('a worker goes on when the server is back', async () => {
   const proxy = await newProxy();
-  const { queues } = new Payerbase(proxy.url, newToken(), { retries: 0 });
+  const { queues } = new Payerbase({ url: proxy.url, token: newToken(), retries: 0 });
   await queues.push('mail', 1);
   proxy.isDown = true;
   const stop = new AbortController();
@@ -136,7 +136,7 @@ test('a worker goes on when the server is back', async () => {
 test('a worker ends with an error that does not pass', async () => {
   const pb = newClient();
   const { token } = await pb.tokens.create({ scopes: ['counters:read'] });
-  const { queues } = new Payerbase(new URL(pb.links.qrUrl('x')).origin, token);
+  const { queues } = new Payerbase({ url: new URL(pb.links.qrUrl('x')).origin, token });
   await assert.rejects(
     queues.work('mail', () => 0),
     { code: 'missing-scope' },
