@@ -31,6 +31,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// lock is a secret, which cannot be referred to: choose it, and send it in `token`. A payload or a result with
 /// references in it counts with a space after each comma and colon.
 ///
+/// A transaction with `createToken` or `rotateToken` takes no `Idempotency-Key`: their answers have secrets, which are not kept.
+///
 /// A call with a `guard` runs only while that lock is held with that fence. The header `Payerbase-Guard` guards the
 /// whole transaction. All results are at most {{results_bytes_max}}, and the values of all references at most
 /// {{referenced_bytes_max}}: more is `payload-too-large`.

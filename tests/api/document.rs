@@ -51,6 +51,10 @@ fn every_reference_leads_to_a_component_and_every_schema_says_what_it_is() {
     visit(&DOCUMENT, &mut |value| {
         let mut members = value.as_object().unwrap().iter();
         assert!(members.all(|(name, member)| !member.is_null() || name == "example"), "{value}");
+        for kind in value["oneOf"].as_array().into_iter().flatten() {
+            let is_lost = kind.get("$ref").is_some() && kind.get("description").is_some();
+            assert!(!is_lost, "generators do not read this description: {value}");
+        }
         if let Some(reference) = value["$ref"].as_str() {
             let target = DOCUMENT.pointer(reference.trim_start_matches('#'));
             assert!(target.is_some(), "{reference}");

@@ -223,10 +223,11 @@ fn name_example(operation: &mut Value) {
     }
 }
 
-/// Makes the body optional if it has no required members.
+/// Makes a body of JSON optional if it has no required members.
 fn relax_body(operation: &mut Value, schemas: &Value) {
     let Some(body) = operation.get_mut("requestBody") else { return };
-    let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+    let Some(json) = body["content"].get("application/json") else { return };
+    let reference = json["schema"]["$ref"].as_str().unwrap_or_default();
     let schema = &schemas[reference.rsplit('/').next().unwrap_or_default()];
     body["required"] = schema.get("required").is_some().into();
 }

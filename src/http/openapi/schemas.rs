@@ -10,7 +10,10 @@ pub(super) const SCHEMAS: &str = "#/components/schemas/";
 /// Names the pages, opens objects without members, allows `null` for optional members of requests, and names values of enums.
 pub(super) fn complete(document: &mut Value) {
     name_pages(document);
-    visit(document, &mut open_object);
+    visit(document, &mut |schema| {
+        open_object(schema);
+        lift_description(schema);
+    });
     for name in request_schemas(document) {
         allow_null(&mut document["components"]["schemas"][name]);
     }
@@ -60,6 +63,18 @@ fn open_object(members: &mut Map<String, Value>) {
     }
 }
 
+/// A description and a default of a reference that may be `null` belong to both: generators do not read them beside a `$ref`.
+fn lift_description(schema: &mut Map<String, Value>) {
+    let Some(Value::Array(kinds)) = schema.get_mut("oneOf") else { return };
+    let referring = kinds.iter_mut().filter_map(Value::as_object_mut).find(|kind| kind.contains_key("$ref"));
+    let Some(referring) = referring else { return };
+    let lifted: Vec<(String, Value)> =
+        ["description", "default"].iter().filter_map(|member| referring.shift_remove_entry(*member)).collect();
+    for (member, value) in lifted {
+        schema.entry(member).or_insert(value);
+    }
+}
+
 /// The names of the schemas that the bodies of requests contain.
 fn request_schemas(document: &Value) -> Vec<String> {
     let operations = document["paths"].as_object().into_iter().flatten();
@@ -93,6 +108,7 @@ fn allow_null(schema: &mut Value) {
         }
         if property.get("$ref").is_some() {
             *property = json!({"oneOf": [property.take(), {"type": "null"}]});
+            property.as_object_mut().into_iter().for_each(lift_description);
         } else if let Some(of_type) = property.get_mut("type")
             && of_type.is_string()
         {

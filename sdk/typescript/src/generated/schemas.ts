@@ -116,6 +116,7 @@ export interface components {
             /**
              * @description Effect of an amount that crosses a bound: `saturate` stops the counter at the bound, `reject` changes nothing
              *     and fails with `counter-out-of-bounds`. Default: `saturate`.
+             * @default saturate
              */
             onBound?: components["schemas"]["OnBound"] | null;
         };
@@ -803,6 +804,7 @@ export interface components {
             /**
              * @description Effect of an amount that crosses a bound: `saturate` stops the counter at the bound, `reject` changes nothing
              *     and fails with `counter-out-of-bounds`. Default: `saturate`.
+             * @default saturate
              */
             onBound?: components["schemas"]["OnBound"] | null;
             /** @description Name of the counter. */
@@ -1351,6 +1353,7 @@ export interface components {
             /**
              * @description Effect of an amount that crosses a bound: `saturate` stops the counter at the bound, `reject` changes nothing
              *     and fails with `counter-out-of-bounds`. Default: `saturate`.
+             * @default saturate
              */
             onBound?: components["schemas"]["OnBound"] | null;
             /** @description Name of the counter. */
@@ -2873,7 +2876,10 @@ export interface components {
             query?: components["schemas"]["Query"] | null;
             /** @description Only memories with these tags, at most 32. Default: `[]`, all memories. */
             tags?: components["schemas"]["Tags"] | null;
-            /** @description Whether memories must have `all` of the tags or `any` of them. Default: `all`. */
+            /**
+             * @description Whether memories must have `all` of the tags or `any` of them. Default: `all`.
+             * @default all
+             */
             tagsMatch?: components["schemas"]["TagsMatch"] | null;
         };
         /** @description The token of a wallet that signed in. */
