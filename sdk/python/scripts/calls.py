@@ -61,6 +61,8 @@ def _operations(document: Document, operations: list[Operation]) -> str:
             parts.append(f'answer="{operation.answer}"')
         if not operation.needs_token:
             parts.append("needs_token=False")
+        if operation.needs_token and not operation.takes_act_for:
+            parts.append("takes_act_for=False")
         kept = [f'"{each.name}"' for each in operation.parameters if each.sends_none]
         if kept:
             parts.append(f"none_is_sent=frozenset({{{', '.join(kept)}}})")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from names import BY_HAND, CHANGING_GETS, NAMES, READS_WITH_BODY, SQL_PARAMS_DOC, Name
+from names import BY_HAND, CHANGING_GETS, NAMES, PAYING, READS_WITH_BODY, SQL_PARAMS_DOC, Name
 
 Schema = dict[str, Any]
 JSON = "application/json"
@@ -52,6 +52,7 @@ class Operation:
     safety: str
     has_guard: bool
     needs_token: bool
+    takes_act_for: bool
     is_list: bool
     can_be_transacted: bool
 
@@ -182,6 +183,7 @@ class Document:
             safety=_safety(id, method, headers),
             has_guard="Payerbase-Guard" in headers,
             needs_token=raw.get("security") != [{}],
+            takes_act_for="Payerbase-Act-For" in headers,
             is_list=result.startswith("Page["),
             can_be_transacted=call is not None,
         )
@@ -320,6 +322,8 @@ def description(schema: Schema) -> str:
 
 def _safety(id: str, method: str, headers: set[str]) -> str:
     """Whether a lost answer may be asked for again."""
+    if id in PAYING:
+        return "ONCE"
     if "Idempotency-Key" in headers:
         return "KEYED"
     is_read = method == "GET" and id not in CHANGING_GETS

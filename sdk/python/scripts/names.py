@@ -130,3 +130,6 @@ READS_WITH_BODY = {"querySql", "searchMemories", "createChallenge"}
 
 # A GET that changes something: it counts a click.
 CHANGING_GETS = {"followLink"}
+
+# Sending it again may pay again.
+PAYING = {"topUp"}

@@ -1,3 +1,4 @@
+import { checkSafe } from './integers.js';
 import type { CallOptions, WriteOptions } from './options.js';
 import { Pages } from './pages.js';
 import type { Call } from './request.js';
@@ -117,9 +118,11 @@ export class Credits {
 
   /**
    * Pays in advance, with a client whose `fetch` pays: at least `amount`, in the smallest unit of the asset. The client
-   * takes the first offer that it can pay. On a server whose calls are free, it is `not-found`.
+   * takes the first offer that it can pay. On a server whose calls are free, it is `not-found`. It is never
+   * repeated after a lost answer, because it may have paid: look into `ledger` then.
    */
-  topUp(amount: Integer, options?: WriteOptions): Promise<Credit> {
+  async topUp(amount: Integer, options?: WriteOptions): Promise<Credit> {
+    checkSafe('amount', amount);
     return this.#call('topUp', { ...options, amount });
   }
 

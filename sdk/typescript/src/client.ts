@@ -46,7 +46,7 @@ export class Payerbase {
   /** `url` is needed, and one of `token`, `wallet` and a `fetch` that pays. */
   constructor(options: PayerbaseOptions) {
     const base = checkUrl(options.url);
-    const http = new Http(base, this.#credentials(options), options);
+    const http = new Http(base, this.#credentials(options, base), options);
     const { call } = http;
     this.#call = call;
     this.counters = new Counters(call);
@@ -81,9 +81,9 @@ export class Payerbase {
     return transact(this.#call, record, options);
   }
 
-  #credentials(options: PayerbaseOptions): Credentials {
+  #credentials(options: PayerbaseOptions, base: string): Credentials {
     if (options.token) return new FixedToken(checkToken(options.token));
-    if (options.wallet) return new WalletCredentials(options.wallet, options.signIn ?? {}, () => this.auth);
+    if (options.wallet) return new WalletCredentials(options.wallet, options.signIn ?? {}, base, () => this.auth);
     if (options.fetch) return new FixedToken(undefined);
     throw new TypeError('the token is missing: pass `token`, or `wallet`, or a `fetch` that pays');
   }

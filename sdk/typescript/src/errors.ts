@@ -91,3 +91,10 @@ export function isPassing(error: unknown): boolean {
   const answered = error instanceof PayerbaseError || error instanceof PayerbaseAnswerError;
   return answered && (error.status >= 500 || error.status === 429);
 }
+
+/** Whether a value can never be sent: the server refuses it or finds it too large, or it has no JSON. */
+export function isRefused(error: unknown): boolean {
+  if (error instanceof PayerbaseConnectionError) return false;
+  const answered = error instanceof PayerbaseError || error instanceof PayerbaseAnswerError;
+  return !answered || [400, 413, 422].includes(error.status);
+}

@@ -14,6 +14,10 @@ export interface Credentials {
   refused(token: string | undefined): boolean;
 }
 
+/** Time of one attempt. */
+const TIMEOUT_MS = 30_000;
+/** Time of one attempt that may pay: a payment may take 75 seconds. */
+const PAYING_TIMEOUT_MS = 90_000;
 /** Longest time that a server can ask to wait before a retry. If it asks for more, the call fails. */
 const RETRY_AFTER_MAX_MS = 60_000;
 
@@ -22,18 +26,21 @@ export class Http {
   readonly #base: string;
   readonly #credentials: Credentials;
   readonly #fetch: Fetch;
-  readonly #headers: Record<string, string>;
+  readonly #headers: Headers;
   readonly #actFor: string | undefined;
   readonly #timeout: number;
   readonly #retries: number;
+  /** Whether each attempt may pay: there is neither a token nor a wallet that signs in. */
+  readonly #isPaying: boolean;
 
   constructor(base: string, credentials: Credentials, options: PayerbaseOptions) {
     this.#base = base;
     this.#credentials = credentials;
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
-    this.#headers = options.headers ?? {};
+    this.#headers = new Headers(options.headers);
     this.#actFor = options.actFor;
-    this.#timeout = options.timeout ?? 30_000;
+    this.#isPaying = !options.token && !options.wallet;
+    this.#timeout = options.timeout ?? (this.#isPaying ? PAYING_TIMEOUT_MS : TIMEOUT_MS);
     this.#retries = options.retries ?? 4;
   }
 
@@ -42,21 +49,24 @@ export class Http {
     const { signal, timeout, onAnswer, idempotencyKey, guard, ...rest } = parameters as WriteOptions;
     const operation: Operation = idempotencyKey === null ? { ...operations[id], repeat: 'never' } : operations[id];
     const request = prepare(operation, rest);
-    this.#addHeaders(request, operation, { idempotencyKey, guard });
+    // Made before the attempts: a header that cannot be sent is a mistake of the caller, and no lost connection.
+    const headers = this.#headersOf(request, operation, { idempotencyKey, guard });
+    const isSafe = operation.repeat !== 'never' && !this.#isPaying;
     let refusals = 0;
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
       const token = operation.isPublic ? undefined : await this.#credentials.token(signal);
+      if (token) headers.set('Authorization', `Bearer ${token}`);
       try {
         const options = { signal, timeout: timeout ?? this.#timeout + request.waitMs, onAnswer };
-        return decode(id, await this.#attempt(operation, request, token, attempts, options)) as T;
+        return decode(id, await this.#attempt(operation, request, headers, attempts, options)) as T;
       } catch (error) {
         signal?.throwIfAborted();
         if (!operation.isPublic && isRefusal(error) && this.#credentials.refused(token) && refusals === 0) {
           refusals += 1;
           continue;
         }
-        if (attempts > this.#retries || !canRepeat(operation, error)) throw error;
+        if (attempts > this.#retries || !canRepeat(isSafe, error)) throw error;
         const askedMs = 'retryAfterMs' in error ? (error.retryAfterMs ?? 0) : 0;
         if (askedMs > RETRY_AFTER_MAX_MS) throw error;
         await sleep(askedMs + backoffMs(attempts), signal);
@@ -64,19 +74,21 @@ export class Http {
     }
   };
 
-  #addHeaders(request: PreparedRequest, operation: Operation, options: WriteOptions): void {
-    const { headers } = request;
-    if (operation.hasIntegers) headers['Payerbase-Integers'] = 'string';
-    if (operation.actsFor && this.#actFor !== undefined) headers['Payerbase-Act-For'] = this.#actFor;
+  #headersOf(request: PreparedRequest, operation: Operation, options: WriteOptions): Headers {
+    const headers = new Headers(this.#headers);
+    for (const [name, value] of Object.entries(request.headers)) headers.set(name, value);
+    if (operation.hasIntegers) headers.set('Payerbase-Integers', 'string');
+    if (operation.actsFor && this.#actFor !== undefined) headers.set('Payerbase-Act-For', this.#actFor);
     const { guard, idempotencyKey = operation.repeat === 'keyed' ? randomKey() : undefined } = options;
-    if (typeof idempotencyKey === 'string') headers['Idempotency-Key'] = idempotencyKey;
-    if (guard) headers['Payerbase-Guard'] = `${encoded('guard.name', guard.name)}; fence=${guard.fence}`;
+    if (typeof idempotencyKey === 'string') headers.set('Idempotency-Key', idempotencyKey);
+    if (guard) headers.set('Payerbase-Guard', `${encoded('guard.name', guard.name)}; fence=${guard.fence}`);
+    return headers;
   }
 
   async #attempt(
     operation: Operation,
     request: PreparedRequest,
-    token: string | undefined,
+    sent: Headers,
     attempts: number,
     options: CallOptions & { timeout: number },
   ): Promise<unknown> {
@@ -89,7 +101,7 @@ export class Http {
       const send = this.#fetch;
       response = await send(this.#base + request.path, {
         method: operation.verb,
-        headers: { ...this.#headers, ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) },
+        headers: Object.fromEntries(sent),
         ...(request.body !== undefined && { body: request.body }),
         signal,
         // A redirect would turn a POST into a GET, and could carry the token to another host.
@@ -143,7 +155,11 @@ function parse(text: string): unknown {
 }
 
 function isProblem(value: unknown): value is Problem {
-  return typeof value === 'object' && value !== null && 'code' in value && 'status' in value;
+  return typeof value === 'object' && value !== null && has(value, 'code', 'string') && has(value, 'status', 'number');
+}
+
+function has(value: object, name: string, type: string): boolean {
+  return typeof (value as Record<string, unknown>)[name] === type;
 }
 
 /** The time of a header `Retry-After`, in milliseconds. */
@@ -158,12 +174,11 @@ function isRefusal(error: unknown): boolean {
   return error instanceof PayerbaseError && error.status === 401;
 }
 
-/** Whether an error may pass, and the call may be sent again. */
+/** Whether an error may pass, and the call may be sent again. `isSafe`: also if it may have happened. */
 function canRepeat(
-  operation: Operation,
+  isSafe: boolean,
   error: unknown,
 ): error is PayerbaseError | PayerbaseAnswerError | PayerbaseConnectionError {
-  const isSafe = operation.repeat !== 'never';
   if (error instanceof PayerbaseConnectionError) return isSafe;
   if (error instanceof PayerbaseAnswerError) return isSafe && [429, 502, 503, 504].includes(error.status);
   // These statuses say that nothing was changed, with one exception.

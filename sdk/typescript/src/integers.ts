@@ -36,11 +36,16 @@ export function toJson(value: unknown): string {
 
 const INTEGER_64_MAX = 2n ** 63n - 1n;
 
-/** Checks an integer of a caller. A number beyond 2^53 - 1 is refused, because it may have lost digits. */
-export function checkInteger64(name: string, value: unknown): void {
+/** Checks a number of a caller. One beyond 2^53 - 1 is refused, because it may have lost digits. */
+export function checkSafe(name: string, value: unknown): void {
   if (typeof value === 'number' && !Number.isSafeInteger(value)) {
     throw new RangeError(`${name} must be an integer; beyond 2^53 - 1, pass a bigint. It is ${value}.`);
   }
+}
+
+/** Checks an integer of a caller, which must have all its digits and fit into 64 bits. */
+export function checkInteger64(name: string, value: unknown): void {
+  checkSafe(name, value);
   if (typeof value === 'bigint' && (value > INTEGER_64_MAX || value < -INTEGER_64_MAX - 1n)) {
     throw new RangeError(`${name} must fit into a signed 64-bit integer. It is ${value}.`);
   }

@@ -1,6 +1,6 @@
 import type { CallOptions, WriteOptions } from './options.js';
 import { Pages } from './pages.js';
-import { encoded, type Call } from './request.js';
+import { pathSegment, type Call } from './request.js';
 import type { Link, LinkChanges, LinkStats, ListOptions, NewLink, RecordedClick, Visitor } from './types.js';
 
 /** Short links at `/l/{slug}`, with clicks and QR codes. All payers share the slugs. */
@@ -54,7 +54,7 @@ export class Links {
 
   /** Returns the URL of the QR code of a link, an image in SVG, for `<img src>`. */
   qrUrl(slug: string): string {
-    return `${this.#base}/l/${encoded('slug', slug)}/qr.svg`;
+    return `${this.#base}/l/${pathSegment('slug', slug)}/qr.svg`;
   }
 
   /** Fetches the QR code of a link, an image in SVG. */

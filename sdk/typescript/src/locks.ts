@@ -8,12 +8,16 @@ import type { AcquireLock, ListOptions, Lock, LockLease } from './types.js';
 import { now } from './waiting.js';
 
 const WAIT_MS_MAX = 30_000;
+/** Another holder has the lock, or had it before the lease could be extended. */
+const HELD = ['lock-held', 'lock-expired', 'lock-wrong-token'];
+/** The lease has ended before its release. */
+const ENDED = ['lock-expired', 'lock-not-held', 'lock-wrong-token'];
 
 /** A lock that `locks.with` holds. Pass it as `guard` to the writes that it protects. */
 export interface HeldLock extends Guard {
   /** Fence of the lease: higher for every new lease of the lock. */
   readonly fence: bigint;
-  /** Secret that proves ownership, to release the lock in a transaction. */
+  /** Secret that proves ownership, as in `acquire`. Leave the release to `with`, which rejects if the lock is gone. */
   readonly token: string;
   /**
    * Is aborted when the lease is lost, when the `signal` of the call is aborted, and at the end. Stop the work then.
@@ -98,15 +102,23 @@ export class Locks {
       source?.addEventListener('abort', () => ended.abort(source.reason), { once: true, signal: ended.signal });
     }
     if (signal?.aborted) ended.abort(signal.reason);
+    // The first error counts: of the work, of the lease, or of the release.
+    let released: Promise<unknown> | undefined;
+    const end = (): Promise<unknown> => {
+      keeper.stop();
+      ended.abort();
+      return (released ??= this.release(lease));
+    };
     try {
       const result = await work({ name, fence: lease.fence, token: lease.token, signal: ended.signal });
       keeper.lost.throwIfAborted();
+      await end().catch(error => {
+        // A lock that cannot be released ends by itself; but one that was lost has not protected the work.
+        if (hasCode(error, ENDED)) throw error;
+      });
       return result;
     } finally {
-      keeper.stop();
-      ended.abort();
-      // A lock that cannot be released ends by itself; the result of the work counts.
-      await this.release(lease).catch(() => undefined);
+      await end().catch(() => undefined);
     }
   }
 
@@ -133,14 +145,14 @@ export class Locks {
         }
         return { lease, startedAt };
       } catch (error) {
-        if (!(error instanceof PayerbaseError)) void this.release({ name, token }).catch(() => undefined);
-        if (!isHeld(error) || now() >= giveUpAt) throw error;
+        // Anything but a lock of another holder may have left a lease: its answer is lost, or it cannot be extended.
+        if (!hasCode(error, ['lock-held'])) void this.release({ name, token }).catch(() => undefined);
+        if (!hasCode(error, HELD) || now() >= giveUpAt) throw error;
       }
     }
   }
 }
 
-/** Whether another holder has the lock, or had it before the lease could be extended. */
-function isHeld(error: unknown): boolean {
-  return error instanceof PayerbaseError && ['lock-held', 'lock-expired', 'lock-wrong-token'].includes(error.code);
+function hasCode(error: unknown, codes: string[]): boolean {
+  return error instanceof PayerbaseError && codes.includes(error.code);
 }

@@ -60,6 +60,11 @@ export interface SignInOptions {
   scopes?: string[] | undefined;
   /** Lifetime of the token, in milliseconds, 60,000 to 31,622,400,000. Default: 86,400,000 (one day). */
   lifetimeMs?: number | undefined;
+  /**
+   * Domain in the public URL of the server, with its port if it has one, if `url` of the client has another one. The
+   * wallet signs only messages for this domain. Default: the host of `url`, whose origin the message must name.
+   */
+  domain?: string | undefined;
 }
 
 /** Settings of a client. */
@@ -74,9 +79,15 @@ export interface PayerbaseOptions {
   signIn?: SignInOptions | undefined;
   /** Address of another payer to act for, who has granted it. The account, tokens, grants and credit stay your own. */
   actFor?: string | undefined;
-  /** Time of one attempt, in milliseconds, without the `waitMs` of a call. Default: 30,000. */
+  /**
+   * Time of one attempt, in milliseconds, without the `waitMs` of a call. Default: 30,000; 90,000 with neither
+   * `token` nor `wallet`, because a payment takes its time.
+   */
   timeout?: number | undefined;
-  /** Number of attempts after the first one. Default: 4. */
+  /**
+   * Number of attempts after the first one. Default: 4. With neither `token` nor `wallet`, a call is repeated only where
+   * the server says that nothing has happened, because each attempt may pay.
+   */
   retries?: number | undefined;
   /** Function to send requests with, such as one that pays (`@x402/fetch`). Default: the `fetch` of the platform. */
   fetch?: Fetch | undefined;

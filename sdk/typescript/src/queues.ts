@@ -146,10 +146,7 @@ export class Queues {
    * the loop waits at that number. Abort `signal` to end the loop; jobs in hand may finish. A loop that is left by
    * `break` or an error extends no lease any more.
    */
-  work<Payload = unknown>(
-    queue: string,
-    options?: Omit<WorkOptions, 'onError'>,
-  ): AsyncIterableIterator<JobInHand<Payload>>;
+  work<Payload = unknown>(queue: string, options?: WorkOptions): AsyncIterableIterator<JobInHand<Payload>>;
   work<Payload>(
     queue: string,
     first?: JobHandler<Payload> | WorkOptions,

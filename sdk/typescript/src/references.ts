@@ -24,51 +24,73 @@ export type Resolved<T> =
       ? { [K in keyof T]: Resolved<T[K]> }
       : T;
 
-/** The path of each reference: the index of its call, then the members. */
-const paths = new WeakMap<object, readonly string[]>();
+/** Each reference: its transaction, and its path, which is the index of its call, then the members. */
+const references = new WeakMap<object, { owner: object; path: readonly string[] }>();
 
-/** Makes a reference; each of its members is a reference, too. */
-export function makeReference(path: readonly string[]): object {
+const misplaced = (): never => {
+  throw new TypeError(
+    'a reference of a transaction is used where it cannot be: it is for later calls of its transaction',
+  );
+};
+
+/** Makes a reference of the transaction `owner`; each of its members is a reference, too. */
+export function makeReference(owner: object, path: readonly string[]): object {
   const reference = new Proxy(
     {},
     {
       get(_, name) {
         // A reference is no promise, also where it is awaited or returned from an `async` function.
         if (typeof name === 'symbol' || name === 'then') return undefined;
+        // Written as JSON, it would be an empty object.
+        if (name === 'toJSON') return misplaced();
         if (name.includes('.')) throw new TypeError(`a reference cannot name the member "${name}": it has a dot`);
-        return makeReference([...path, name]);
+        return makeReference(owner, [...path, name]);
       },
+      ownKeys: misplaced,
     },
   );
-  paths.set(reference, path);
+  references.set(reference, { owner, path });
   return reference;
 }
 
 /** Whether a value is a reference. */
 export function isReference(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && paths.has(value);
+  return typeof value === 'object' && value !== null && references.has(value);
 }
 
 /**
  * Writes parameters for the server: references as `$ref`, and objects of the caller that look like one as `$literal`.
+ * A reference of another transaction than `owner` is refused.
  */
-export function encodeReferences(value: unknown): unknown {
+export function encodeReferences(value: unknown, owner: object): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const path = paths.get(value);
-  if (path) return { $ref: path.join('.') };
-  if ('toJSON' in value && typeof value.toJSON === 'function') return encodeReferences(value.toJSON());
-  if (Array.isArray(value)) return value.map(encodeReferences);
-  const [first, ...others] = Object.keys(value);
+  const reference = references.get(value);
+  if (reference) return reference.owner === owner ? { $ref: reference.path.join('.') } : misplaced();
+  if ('toJSON' in value && typeof value.toJSON === 'function') return encodeReferences(value.toJSON(), owner);
+  if (Array.isArray(value)) return value.map(item => encodeReferences(item, owner));
+  const sent = Object.entries(value).filter(([, member]) => isSent(member));
+  const [first, ...others] = sent.map(([name]) => name);
   if (others.length === 0 && (first === '$ref' || first === '$literal')) return { $literal: value };
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, encodeReferences(member)]));
+  return Object.fromEntries(sent.map(([name, member]) => [name, encodeReferences(member, owner)]));
 }
 
-/** Replaces the references in a value by what they stand for. */
-export function resolve(value: unknown, results: readonly unknown[]): unknown {
+/** Whether JSON has a member with this value. */
+function isSent(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null && !isReference(value) && 'toJSON' in value) {
+    return typeof value.toJSON !== 'function' || isSent(value.toJSON());
+  }
+  return !['undefined', 'function', 'symbol'].includes(typeof value);
+}
+
+/** Replaces the references of a transaction in a value by what they stand for. */
+export function resolve(value: unknown, owner: object, results: readonly unknown[]): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const path = paths.get(value);
-  if (path) return path.reduce<unknown>((part, name) => (part as Record<string, unknown> | null)?.[name], results);
-  if (Array.isArray(value)) return value.map(item => resolve(item, results));
+  const reference = references.get(value);
+  if (reference && reference.owner !== owner) return value;
+  if (reference) {
+    return reference.path.reduce<unknown>((part, name) => (part as Record<string, unknown> | null)?.[name], results);
+  }
+  if (Array.isArray(value)) return value.map(item => resolve(item, owner, results));
   if (Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member, results)]));
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member, owner, results)]));
 }

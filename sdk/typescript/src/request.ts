@@ -60,7 +60,8 @@ export function prepare(operation: Operation, parameters: Record<string, unknown
   return { path, headers, body, waitMs: typeof rest['waitMs'] === 'number' ? rest['waitMs'] : 0 };
 }
 
-function pathSegment(name: string, value: unknown): string {
+/** Percent-encodes a segment of a path, which must not be empty, `.` or `..`. */
+export function pathSegment(name: string, value: unknown): string {
   const text = String(value ?? '');
   if (text === '' || text === '.' || text === '..') {
     throw new TypeError(`${name} must not be ${text ? `"${text}", which URLs cannot carry` : 'empty'}`);

@@ -2,6 +2,7 @@ import { isPassing } from './errors.js';
 import type { Credentials } from './http.js';
 import type { SignInOptions, Wallet } from './options.js';
 import type { Auth } from './server.js';
+import { checkMessage } from './sign-in-message.js';
 import { now, untilAborted } from './waiting.js';
 
 const DAY_MS = 86_400_000;
@@ -18,14 +19,17 @@ interface Session {
 export class WalletCredentials implements Credentials {
   readonly #wallet: Wallet;
   readonly #options: SignInOptions;
+  readonly #base: string;
   readonly #auth: () => Auth;
   /** The session, or the sign-in that is under way: calls share it. */
   #session: Promise<Session> | undefined;
   #current: Session | undefined;
 
-  constructor(wallet: Wallet, options: SignInOptions, auth: () => Auth) {
+  /** `base` is the URL of the server. */
+  constructor(wallet: Wallet, options: SignInOptions, base: string, auth: () => Auth) {
     this.#wallet = wallet;
     this.#options = options;
+    this.#base = base;
     this.#auth = auth;
   }
 
@@ -42,12 +46,13 @@ export class WalletCredentials implements Credentials {
   }
 
   async #signIn(): Promise<Session> {
-    const { chain = 'eip155:8453', scopes, lifetimeMs = DAY_MS } = this.#options;
+    const { chain = 'eip155:8453', scopes, lifetimeMs = DAY_MS, domain } = this.#options;
     const { address } = this.#wallet;
     try {
       for (let attempts = 1; ; attempts += 1) {
         const startedAt = now();
         const { message, nonce } = await this.#auth().challenge({ address, chain, scopes, lifetimeMs });
+        checkMessage(message, { address, chain, nonce, domain, base: this.#base });
         const signature = await this.#wallet.signMessage({ message });
         try {
           const { token } = await this.#auth().verify({ nonce, signature });

@@ -65,10 +65,10 @@ export async function transact<T>(
     const { guard, idempotencyKey, signal, timeout, onAnswer, ...params } = parameters;
     calls.push({
       method,
-      params: encodeReferences(params),
+      params: encodeReferences(params, calls),
       ...(guard && { guard: { lock: guard.name, fence: guard.fence } }),
     });
-    return makeReference([String(calls.length - 1)]);
+    return makeReference(calls, [String(calls.length - 1)]);
   }) as unknown as Call;
   const transaction = {
     counters: new Counters(recorder),
@@ -91,5 +91,5 @@ export async function transact<T>(
   const sent = await call<{ results: unknown[] }>('transact', { ...options, idempotencyKey, calls });
   for (const action of actions) action();
   const results = sent.results.map((value, index) => decode((calls[index] as RecordedCall).method, value));
-  return resolve(result, results) as Resolved<T>;
+  return resolve(result, calls, results) as Resolved<T>;
 }

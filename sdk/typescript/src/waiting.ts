@@ -1,17 +1,23 @@
 /** Time of a clock that never jumps, in milliseconds. */
 export const now = (): number => performance.now();
 
-/** Waits for a time, or rejects with the reason of the signal as soon as it is aborted. */
+/** Longest time of a timer: with a longer one, it would end at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Waits for a time (at most 24 days), or rejects with the reason of the signal as soon as it is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    }, ms);
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      },
+      Math.min(ms, TIMER_MAX_MS),
+    );
     if (signal?.aborted) abort();
     else signal?.addEventListener('abort', abort, { once: true });
   });
@@ -46,7 +52,7 @@ export function deadline(
   other?: AbortSignal,
 ): { signal: AbortSignal; end: () => void } {
   const control = new AbortController();
-  const timer = setTimeout(() => control.abort(reason()), ms);
+  const timer = setTimeout(() => control.abort(reason()), Math.min(ms, TIMER_MAX_MS));
   const abort = (): void => control.abort(other?.reason);
   if (other?.aborted) abort();
   other?.addEventListener('abort', abort, { once: true });

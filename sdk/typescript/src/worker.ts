@@ -1,4 +1,4 @@
-import { isPassing } from './errors.js';
+import { isPassing, isRefused } from './errors.js';
 import { randomKey } from './http.js';
 import { LeaseKeeper } from './lease.js';
 import type { WriteOptions } from './options.js';
@@ -16,10 +16,15 @@ export interface WorkOptions {
   leaseMs?: number | undefined;
   /** Time of one call that waits for a job, in milliseconds, 0 to 30,000. Default: 20,000. */
   waitMs?: number | undefined;
-  /** Ends the work: no new job is taken, and jobs in hand may finish. */
+  /**
+   * Ends the work. Jobs in hand may finish, and so may jobs that the last call for jobs brings, up to a second later.
+   */
   signal?: AbortSignal | undefined;
-  /** Is called when a handler throws, and when a job cannot be completed or failed. */
-  onError?: ((error: unknown, job: LeasedJob) => void) | undefined;
+  /**
+   * Is called when a handler throws, when a job cannot be completed or failed, and, without a job, when a call for jobs
+   * fails and is tried again. An error that it throws is ignored.
+   */
+  onError?: ((error: unknown, job: LeasedJob | undefined) => unknown) | undefined;
 }
 
 /** Works on a job. Its result becomes that of the job, and its error that of the attempt. */
@@ -33,10 +38,11 @@ export interface FailOptions extends WriteOptions {
   retryInMs?: number | undefined;
 }
 
+const CONCURRENCY_MAX = 100;
 /** Least time between two pops without a job: `waitMs` may be short. */
 const IDLE_MS = 500;
-/** How long a stopping worker looks for a job that was popped for it at the last moment. */
-const GIVE_BACK_MS = 1_000;
+/** How long a stopping worker looks for jobs that were popped for it at the last moment. */
+const LAST_POP_MS = 1_000;
 
 // The members of the job are those of the class, too.
 export interface JobInHand<Payload = unknown> extends LeasedJob<Payload> {}
@@ -117,8 +123,15 @@ export class Worker<Payload> {
     this.#leaseMs = options.leaseMs ?? 60_000;
   }
 
+  #check(): void {
+    const count = this.#concurrency;
+    if (Number.isInteger(count) && count >= 1 && count <= CONCURRENCY_MAX) return;
+    throw new RangeError(`concurrency must be an integer from 1 to ${CONCURRENCY_MAX}. It is ${count}.`);
+  }
+
   /** The jobs, for a loop. */
   async *jobs(): AsyncGenerator<JobInHand<Payload>, void, undefined> {
+    this.#check();
     const { signal } = this.#options;
     let isStopped = false;
     try {
@@ -139,6 +152,7 @@ export class Worker<Payload> {
 
   /** Calls a handler for each job, until the work ends. */
   async run(handler: JobHandler<Payload>): Promise<void> {
+    this.#check();
     const running = new Set<Promise<void>>();
     try {
       for (;;) {
@@ -156,21 +170,45 @@ export class Worker<Payload> {
   }
 
   async #handle(job: JobInHand<Payload>, handler: JobHandler<Payload>): Promise<void> {
-    let finish: () => Promise<unknown>;
     try {
       const result = await handler(job);
-      finish = () => job.complete(result);
+      if (!job.isFinished) await this.#complete(job, result);
     } catch (error) {
-      this.#options.onError?.(error, job);
-      finish = () => job.fail(error);
+      await this.#fail(job, error);
     }
+  }
+
+  async #complete(job: JobInHand<Payload>, result: unknown): Promise<void> {
     try {
-      if (!job.isFinished) await finish();
+      await job.complete(result);
     } catch (error) {
-      // The lease ends by itself, and the job is tried again.
-      job.letGo();
-      this.#options.onError?.(error, job);
+      // A result that is too large, or cannot be sent, will not be better: it is an error of the handler.
+      if (isRefused(error)) throw error;
+      this.#drop(job, error);
     }
+  }
+
+  async #fail(job: JobInHand<Payload>, error: unknown): Promise<void> {
+    let failure: { error: unknown } | undefined;
+    try {
+      if (!job.isFinished) await job.fail(error);
+    } catch (refusal) {
+      failure = { error: refusal };
+    }
+    this.#report(error, job);
+    if (failure) this.#drop(job, failure.error);
+  }
+
+  /** Leaves a job that can be neither completed nor failed: its lease ends by itself, and it is tried again. */
+  #drop(job: JobInHand<Payload>, error: unknown): void {
+    job.letGo();
+    this.#report(error, job);
+  }
+
+  #report(error: unknown, job?: LeasedJob): void {
+    // Asynchronous, so that neither an error that it throws nor a promise that it rejects ends the program.
+    const tell = async (): Promise<unknown> => this.#options.onError?.(error, job);
+    void tell().catch(() => undefined);
   }
 
   /** Waits for jobs, at most `count`. None: the work ends. */
@@ -185,28 +223,26 @@ export class Worker<Payload> {
         failures = 0;
         await sleep(startedAt + IDLE_MS - now(), signal).catch(() => undefined);
       } catch (error) {
-        if (signal?.aborted) {
-          await this.#giveBack(request);
-        } else if (isPassing(error)) {
-          failures += 1;
-          await sleep(backoffMs(failures), signal).catch(() => undefined);
-        } else {
-          throw error;
-        }
+        if (signal?.aborted) return this.#lastJobs(request);
+        if (!isPassing(error)) throw error;
+        this.#report(error);
+        failures += 1;
+        await sleep(backoffMs(failures), signal).catch(() => undefined);
       }
     }
     return [];
   }
 
-  /** Gives back jobs that were popped just before the end, whose answer is lost: the same key gets them again. */
-  async #giveBack(request: PopJobs & WriteOptions): Promise<void> {
-    const limit = deadline(GIVE_BACK_MS, () => new Error('no job was popped'));
+  /** Gets the jobs that were popped just before the end, whose answer is lost: the same key gets them again. */
+  async #lastJobs(request: PopJobs & WriteOptions): Promise<JobInHand<Payload>[]> {
+    const startedAt = now();
+    const limit = deadline(LAST_POP_MS, () => new Error('no job was popped'));
     try {
-      const { jobs } = await this.#queues.popMany(this.#queue, { ...request, signal: limit.signal });
-      const back = { error: 'the worker stopped', retryInMs: 0 };
-      await Promise.all(jobs.map(job => this.#queues.fail(job, back)));
+      const { jobs } = await this.#queues.popMany<Payload>(this.#queue, { ...request, signal: limit.signal });
+      return jobs.map(job => this.#hold(job, startedAt));
     } catch {
       // No job was popped. Or nobody is there to ask, and the lease ends by itself.
+      return [];
     } finally {
       limit.end();
     }

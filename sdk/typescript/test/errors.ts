@@ -84,3 +84,15 @@ test('headers of the caller are sent', async () => {
   await pb.account.me();
   assert.equal(proxy.requests[0]?.headers['x-team'], 'shop');
 });
+
+test('JSON of a proxy with a numeric code is no problem of payerbase', async () => {
+  const proxy = await newProxy();
+  const pb = new Payerbase({ url: proxy.url, token: newToken(), retries: 0 });
+  for (const body of [
+    { code: 502, status: 502 },
+    { code: 'bad-gateway', status: 'error' },
+  ]) {
+    proxy.faults.push({ status: 502, body: JSON.stringify(body) });
+    await assert.rejects(pb.account.me(), { name: 'PayerbaseAnswerError', status: 502 });
+  }
+});

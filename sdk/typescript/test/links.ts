@@ -31,3 +31,8 @@ test('a slug in use is a typed problem', async () => {
   const { slug } = await links.create('https://shop.example/a');
   await assert.rejects(links.create('https://shop.example/b', { slug }), { code: 'slug-taken', status: 409 });
 });
+
+test('a slug that URLs cannot carry has no QR code', () => {
+  const { links } = newClient();
+  for (const slug of ['', '.', '..']) assert.throws(() => links.qrUrl(slug), /slug must not be/);
+});

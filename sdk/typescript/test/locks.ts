@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Payerbase } from '../src/index.js';
-import { newClient, newProxy, newToken, until } from './support.js';
+import { newClient, newProxy, newToken, notingFetch, until } from './support.js';
 
 test('a lock is acquired, extended, seen and released', async () => {
   const { locks } = newClient();
@@ -90,4 +90,54 @@ test('`with` ends its wait when it is aborted, and tells the work', async () => 
     stop.abort(reason);
     assert.equal(lock.signal.reason, reason);
   });
+});
+
+test('a lock that is acquired late and cannot be extended is released', async () => {
+  const { locks } = newClient({
+    retries: 0,
+    fetch: async (target, init) => {
+      if (target.endsWith('/extend')) return Response.json({ status: 500, code: 'internal' }, { status: 500 });
+      const response = await notingFetch(target, init);
+      if (target.endsWith('/acquire')) await new Promise(resolve => setTimeout(resolve, 5_100));
+      return response;
+    },
+  });
+  await assert.rejects(
+    locks.with('late', { ttlMs: 15_000 }, () => 0),
+    { code: 'internal' },
+  );
+  // Long before the end of its lease.
+  await new Promise(resolve => setTimeout(resolve, 500));
+  assert.equal((await locks.get('late')).locked, false);
+});
+
+test('a lock whose outcome is unknown is released', async () => {
+  const { locks } = newClient({
+    retries: 0,
+    fetch: async (target, init) => {
+      const response = await notingFetch(target, init);
+      if (!target.endsWith('/acquire')) return response;
+      return Response.json({ status: 503, code: 'outcome-unknown' }, { status: 503 });
+    },
+  });
+  await assert.rejects(
+    locks.with('unknown', { ttlMs: 86_400_000 }, () => 0),
+    { code: 'outcome-unknown' },
+  );
+  await until(async () => !(await locks.get('unknown')).locked);
+});
+
+test('`with` rejects if another holder has the lock at its end', async () => {
+  const { locks } = newClient();
+  const held = locks.with('nightly', async lock => {
+    await locks.release(lock);
+    await locks.acquire('nightly', { ttlMs: 60_000 });
+  });
+  await assert.rejects(held, { code: 'lock-wrong-token' });
+  const error = new Error('broken');
+  const broken = locks.with('weekly', async lock => {
+    await locks.release(lock);
+    throw error;
+  });
+  await assert.rejects(broken, error);
 });

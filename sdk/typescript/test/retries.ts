@@ -142,3 +142,60 @@ test('a call ends at once when it is aborted', async () => {
   await assert.rejects(waiting, reason);
   assert.ok(Date.now() - startedAt < 20_000);
 });
+
+test('a top-up is not repeated after a lost answer', async () => {
+  const proxy = await newProxy();
+  const { credit } = new Payerbase({ url: proxy.url, token: newToken() });
+  for (const fault of ['lose', unavailable('outcome-unknown'), { status: 503 }] as const) {
+    proxy.faults.push(fault);
+    await assert.rejects(credit.topUp(1), { attempts: 1 });
+  }
+  proxy.faults.push(unavailable('overloaded'));
+  await assert.rejects(credit.topUp(1), { code: 'not-found', attempts: 2 });
+  await assert.rejects(credit.topUp(2 ** 60), RangeError);
+});
+
+test('a client whose `fetch` pays repeats no call after a lost answer', async () => {
+  const proxy = await newProxy();
+  const token = newToken();
+  const paying = new Payerbase({
+    url: proxy.url,
+    fetch: (target, init) => {
+      const headers = new Headers(init.headers);
+      headers.set('Authorization', `Bearer ${token}`);
+      return fetch(target, { ...init, headers });
+    },
+  });
+  for (const fault of ['lose', { status: 502 }, unavailable('outcome-unknown')] as const) {
+    proxy.faults.push(fault, fault);
+    await assert.rejects(paying.counters.increment('a'), { attempts: 1 });
+    await assert.rejects(paying.counters.list().all(), { attempts: 1 });
+  }
+  proxy.faults.push(unavailable('overloaded'));
+  assert.equal((await paying.counters.increment('b')).value, 1n);
+});
+
+test('a client whose `fetch` pays has more time', async () => {
+  const timers: unknown[] = [];
+  const { setTimeout: original } = globalThis;
+  globalThis.setTimeout = ((run: () => void, ms: number) => (timers.push(ms), original(run, ms))) as typeof setTimeout;
+  try {
+    const answering = async (): Promise<Response> => Response.json({});
+    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering }).account.me();
+    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_x' }).account.me();
+    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_x', timeout: 2 ** 40 }).account.me();
+  } finally {
+    globalThis.setTimeout = original;
+  }
+  assert.deepEqual(timers, [90_000, 30_000, 2 ** 31 - 1]);
+});
+
+test('a header that cannot be sent is a mistake of the caller', async () => {
+  const proxy = await newProxy();
+  const token = newToken();
+  const { counters } = new Payerbase({ url: proxy.url, token });
+  await assert.rejects(counters.increment('a', { idempotencyKey: 'order-€' }), TypeError);
+  await assert.rejects(counters.increment('a', { idempotencyKey: 'order\n4711' }), TypeError);
+  assert.throws(() => new Payerbase({ url: proxy.url, token, headers: { 'a b': 'c' } }), TypeError);
+  assert.equal(proxy.requests.length, 0);
+});

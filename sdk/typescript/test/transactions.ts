@@ -158,3 +158,28 @@ test('a call after the end is refused', async () => {
   });
   assert.throws(() => t.counters.increment('a'), /was sent before this call/);
 });
+
+test('a payload looks like a reference by the members that JSON has', async () => {
+  const pb = newClient();
+  const gone = { toJSON: () => undefined };
+  const payload = { $ref: '0.value', note: undefined, run: () => 0, mark: Symbol('mark'), gone };
+  const [counter, job] = await pb.transact(t => [t.counters.increment('a'), t.queues.push('mail', payload)]);
+  assert.equal(counter?.value, 1n);
+  assert.deepEqual(job?.payload as unknown, { $ref: '0.value' });
+});
+
+test('a reference is refused where it cannot be', async () => {
+  const pb = newClient();
+  const wrong = /used where it cannot be/;
+  const nested = pb.transact(t => t.sql.execute('select ?', [{ left: t.counters.increment('a').value }]));
+  await assert.rejects(nested, wrong);
+  let kept: unknown;
+  await pb.transact(t => void (kept = t.counters.increment('a')));
+  await assert.rejects(pb.queues.push('mail', { kept }), wrong);
+  assert.throws(() => Object.keys(kept as object), wrong);
+  await assert.rejects(
+    pb.transact(t => t.queues.push('mail', { kept })),
+    wrong,
+  );
+  assert.equal((await pb.queues.status('mail')).total, 0);
+});

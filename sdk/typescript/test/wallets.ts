@@ -49,7 +49,7 @@ test('a wallet asks for the rights that it is told', async () => {
 test('a sign-in whose answer is lost begins again', async () => {
   const proxy = await newProxy();
   const wallet = newWallet();
-  const pb = new Payerbase({ url: proxy.url, wallet });
+  const pb = new Payerbase({ url: proxy.url, wallet, signIn: { domain: new URL(url).host } });
   proxy.faults.push('lose', 'pass', 'lose');
   await pb.account.me();
   assert.equal(wallet.signatures, 2);
@@ -65,4 +65,42 @@ test('a sign-in that fails is the error of the call, and can be tried again', as
   await assert.rejects(pb.account.me(), { code: 'sign-in-failed' });
   wallet.signMessage = signMessage;
   await pb.account.me();
+});
+
+test('a wallet signs only a message of the server that the client calls', async () => {
+  const proxy = await newProxy();
+  const wallet = newWallet();
+  // The proxy relays the challenge of the server, as a hostile one would.
+  const relayed = new Payerbase({ url: proxy.url, wallet });
+  await assert.rejects(relayed.account.me(), /does not sign the message of the server: it is for "127.*signIn.domain/);
+  const { host } = new URL(url);
+  const other = new Payerbase({ url, wallet, signIn: { domain: `x.${host}` } });
+  await assert.rejects(other.account.me(), /it is for/);
+  assert.equal(wallet.signatures, 0);
+  await new Payerbase({ url: proxy.url, wallet, signIn: { domain: host } }).account.me();
+  assert.equal(wallet.signatures, 1);
+});
+
+test('a wallet signs only a message in its layout, with its URI, address, network and nonce', async () => {
+  const wallet = newWallet();
+  const changes: [RegExp, (message: string, address: string) => string][] = [
+    [/no sign-in message/, () => 'I owe you 100 USDC'],
+    [/no sign-in message/, message => `Hello\n${message}`],
+    [/no sign-in message/, message => message.replace('Sign in', '\nURI: https://x.example\nSign in')],
+    [/its URI/, message => message.replace(/URI: \S+/, 'URI: https://other.example/')],
+    [/its URI/, message => message.replace(/URI: http:/, 'URI: https:')],
+    [/for the address/, (message, address) => message.replace(address, `0x${'1'.repeat(40)}`)],
+    [/for the network/, message => message.replace('Chain ID: 8453', 'Chain ID: 1')],
+    [/its nonce/, message => message.replace(/Nonce: /, 'Nonce: 0')],
+  ];
+  for (const [expected, change] of changes) {
+    const fetchChanged = async (target: string, init: RequestInit): Promise<Response> => {
+      const response = await fetch(target, init);
+      if (!target.endsWith('/challenge')) return response;
+      const challenge = (await response.json()) as { message: string };
+      return Response.json({ ...challenge, message: change(challenge.message, wallet.address) });
+    };
+    await assert.rejects(new Payerbase({ url, wallet, fetch: fetchChanged }).account.me(), expected);
+  }
+  assert.equal(wallet.signatures, 0);
 });

@@ -105,19 +105,32 @@ test('a loop that is left extends no lease', async () => {
   assert.equal(again?.attempts, 2);
 });
 
-test('a job that is popped at the last moment is given back', async () => {
+test('jobs that the last call for jobs brings are run', async () => {
   const proxy = await newProxy();
-  const token = newToken();
-  const { queues } = new Payerbase({ url: proxy.url, token });
+  const { queues } = new Payerbase({ url: proxy.url, token: newToken() });
   const stop = new AbortController();
   proxy.faults.push('hang');
-  const worked = queues.work('mail', () => assert.fail('a job after the stop'), { signal: stop.signal });
-  await queues.push('mail', 1);
+  const seen: unknown[] = [];
+  const worked = queues.work('mail', job => seen.push(job.payload), { signal: stop.signal });
+  await queues.push('mail', 'at the last moment', { maxAttempts: 1 });
   await until(async () => (await queues.status('mail')).running === 1);
   stop.abort();
   await worked;
-  const job = await queues.pop('mail');
-  assert.deepEqual([job?.attempts, job?.error], [2, 'the worker stopped']);
+  assert.deepEqual(seen, ['at the last moment']);
+  assert.equal((await queues.status('mail')).completed, 1);
+});
+
+test('a job that is pushed after the stop does not fail', async () => {
+  const { queues } = newClient();
+  const stop = new AbortController();
+  const worked = queues.work('mail', () => 'done', { signal: stop.signal });
+  await new Promise(resolve => setTimeout(resolve, 300));
+  stop.abort();
+  await new Promise(resolve => setTimeout(resolve, 300));
+  await queues.push('mail', 1, { maxAttempts: 1 });
+  await worked;
+  const { completed, pending, dead } = await queues.status('mail');
+  assert.deepEqual([completed + pending, dead], [1, 0]);
 });
 
 test('a worker goes on when the server is back', async () => {
@@ -182,4 +195,58 @@ test('a job is completed together with its effects', async () => {
   );
   const [job] = await pb.queues.listJobs('mail').all();
   assert.deepEqual([job?.status, job?.result], ['completed', { number: 1 }]);
+});
+
+test('an `onError` that throws harms neither the worker nor its jobs', async () => {
+  const { queues } = newClient();
+  for (const onError of [() => assert.fail('thrown'), () => Promise.reject(new Error('rejected'))]) {
+    const stop = new AbortController();
+    await queues.push('mail', 1, { maxAttempts: 1 });
+    const handler = (): never => {
+      stop.abort();
+      throw new Error('no route');
+    };
+    await queues.work('mail', handler, { signal: stop.signal, onError });
+  }
+  assert.equal((await queues.status('mail')).dead, 2);
+});
+
+test('failed calls for jobs are told', async () => {
+  const proxy = await newProxy();
+  const { queues } = new Payerbase({ url: proxy.url, token: newToken(), retries: 0 });
+  const told: unknown[] = [];
+  const stop = new AbortController();
+  proxy.faults.push('drop');
+  const onError = (error: unknown, job: unknown): void => {
+    told.push((error as Error).name, job);
+    stop.abort();
+  };
+  await queues.work('mail', () => 0, { signal: stop.signal, onError });
+  assert.deepEqual(told, ['PayerbaseConnectionError', undefined]);
+});
+
+test('a result that cannot be sent fails the job', async () => {
+  const { queues } = newClient();
+  const circular: { self?: unknown } = {};
+  circular.self = circular;
+  for (const result of [circular, 'x'.repeat(300 * 1_024), 'x'.repeat(2 ** 21)]) {
+    await queues.push('mail', 1, { maxAttempts: 1 });
+    const stop = new AbortController();
+    const handler = (): unknown => (stop.abort(), result);
+    await queues.work('mail', handler, { signal: stop.signal });
+  }
+  assert.equal((await queues.status('mail')).dead, 3);
+});
+
+test('a wrong concurrency is refused', async () => {
+  const { queues } = newClient();
+  for (const concurrency of [0, 101, 1.5, NaN]) {
+    await assert.rejects(
+      queues.work('mail', () => 0, { concurrency }),
+      RangeError,
+    );
+    await assert.rejects(async () => {
+      for await (const job of queues.work('mail', { concurrency })) assert.fail(job.id);
+    }, RangeError);
+  }
 });

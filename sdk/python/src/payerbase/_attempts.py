@@ -33,14 +33,15 @@ def backoff(attempt: int, longest: float = BACKOFF_SECONDS_MAX) -> float:
 class Attempts:
     """The attempts of one call."""
 
-    def __init__(self, operation: Operation[Any], retries: int) -> None:
+    def __init__(self, operation: Operation[Any], retries: int, *, is_once: bool = False) -> None:
         self._operation = operation
+        self._is_once = is_once or operation.safety is Safety.ONCE
         self._left = retries
         self.made = 0
 
     def lost(self, error: httpx.RequestError) -> float:
         """Time to wait in seconds after an attempt without an answer. Raises if there is no further one."""
-        is_safe = self._operation.safety is not Safety.ONCE or isinstance(error, _NOT_SENT)
+        is_safe = not self._is_once or isinstance(error, _NOT_SENT)
         if self._left > 0 and is_safe and not isinstance(error, _HOPELESS):
             return self._next()
         request, text = error.request, str(error) or type(error).__name__
@@ -69,6 +70,8 @@ class Attempts:
         """The result of the call."""
         kind = self._operation.answer
         if kind == "location":
+            if "Location" not in response.headers:
+                raise self._answer_error(f"an answer to {self._operation.id} without Location", response)
             return response.headers["Location"]
         if kind != "json":
             return response.text if kind == "text" else response.content
@@ -96,12 +99,12 @@ class Attempts:
     def _may_repeat(self, error: PayerbaseError) -> bool:
         is_problem = isinstance(error, PayerbaseProblem)
         if error.status == httpx.codes.TOO_MANY_REQUESTS:
-            return True
+            return is_problem or not self._is_once
         if error.status == httpx.codes.SERVICE_UNAVAILABLE and is_problem and error.code != "outcome-unknown":
             return True
         # Nobody knows whether the server has seen the call.
         is_unknown = error.status == httpx.codes.SERVICE_UNAVAILABLE or (not is_problem and error.status in (502, 504))
-        return is_unknown and self._operation.safety is not Safety.ONCE
+        return is_unknown and not self._is_once
 
 
 def _retry_after(response: httpx.Response) -> float:

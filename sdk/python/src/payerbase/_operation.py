@@ -45,7 +45,10 @@ class ReadOptions(TypedDict, total=False):
     """Options of every call."""
 
     timeout: float
-    """Time limit of one attempt, in seconds. The call's own `wait_ms` is added to it."""
+    """Time limit of each step of one attempt, in seconds: connecting, sending, and each wait for a part of the answer.
+
+    An attempt may take longer in all. The call's own `wait_ms` is added to the wait for the answer.
+    """
     retries: int
     """Number of further attempts after the first one."""
 
@@ -53,24 +56,25 @@ class ReadOptions(TypedDict, total=False):
 class OnceOptions(ReadOptions, total=False):
     """Options of a write that shows a secret once, and so has no idempotency key."""
 
-    guard: Guard
+    guard: Guard | None
     """The write runs only while this lock is held with this fence; otherwise it fails with `stale-fence`."""
 
 
 class WriteOptions(OnceOptions, total=False):
     """Options of a write."""
 
-    idempotency_key: str
+    idempotency_key: str | None
     """Key that makes the write safe to repeat, 8 to 128 characters of printable ASCII. Default: a random one.
 
-    For 24 hours, the same write with the same key gets the first answer again and does not run again.
+    For 24 hours, the same write with the same key gets the first answer again and does not run again. `None`: no key,
+    so the write is sent again only if it cannot have happened.
     """
 
 
 class TransactedOptions(TypedDict, total=False):
     """Options of a call in a transaction."""
 
-    guard: Guard
+    guard: Guard | None
     """The transaction happens only if this lock is held with this fence."""
 
 
@@ -99,6 +103,7 @@ class Operation(Generic[T]):
     safety: Safety
     answer: Answer = "json"
     needs_token: bool = True
+    takes_act_for: bool = True
     none_is_sent: frozenset[str] = frozenset()
     encoders: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 

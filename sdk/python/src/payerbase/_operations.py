@@ -221,9 +221,16 @@ EXPORT_SQL: Operation[bytes] = Operation(
 IMPORT_SQL: Operation[models.SqlImported] = Operation(
     id="importSql", method="PUT", path="/v1/sql/database", result=models.SqlImported, safety=Safety.KEYED
 )
-GET_ME: Operation[models.Me] = Operation(id="getMe", method="GET", path="/v1/me", result=models.Me, safety=Safety.READ)
+GET_ME: Operation[models.Me] = Operation(
+    id="getMe", method="GET", path="/v1/me", result=models.Me, safety=Safety.READ, takes_act_for=False
+)
 LIST_AUDIT: Operation[Page[models.AuditEntry]] = Operation(
-    id="listAudit", method="GET", path="/v1/audit", result=Page[models.AuditEntry], safety=Safety.READ
+    id="listAudit",
+    method="GET",
+    path="/v1/audit",
+    result=Page[models.AuditEntry],
+    safety=Safety.READ,
+    takes_act_for=False,
 )
 CREATE_TOKEN: Operation[models.CreatedToken] = Operation(
     id="createToken",
@@ -231,16 +238,22 @@ CREATE_TOKEN: Operation[models.CreatedToken] = Operation(
     path="/v1/tokens",
     result=models.CreatedToken,
     safety=Safety.ONCE,
+    takes_act_for=False,
     encoders={"allowance": _json.members},
 )
 LIST_TOKENS: Operation[Page[models.Token]] = Operation(
-    id="listTokens", method="GET", path="/v1/tokens", result=Page[models.Token], safety=Safety.READ
+    id="listTokens", method="GET", path="/v1/tokens", result=Page[models.Token], safety=Safety.READ, takes_act_for=False
 )
 ROTATE_TOKEN: Operation[models.CreatedToken] = Operation(
-    id="rotateToken", method="POST", path="/v1/tokens/{id}/rotate", result=models.CreatedToken, safety=Safety.ONCE
+    id="rotateToken",
+    method="POST",
+    path="/v1/tokens/{id}/rotate",
+    result=models.CreatedToken,
+    safety=Safety.ONCE,
+    takes_act_for=False,
 )
 REVOKE_TOKEN: Operation[None] = Operation(
-    id="revokeToken", method="DELETE", path="/v1/tokens/{id}", result=None, safety=Safety.KEYED
+    id="revokeToken", method="DELETE", path="/v1/tokens/{id}", result=None, safety=Safety.KEYED, takes_act_for=False
 )
 CREATE_GRANT: Operation[models.Grant] = Operation(
     id="createGrant",
@@ -248,28 +261,44 @@ CREATE_GRANT: Operation[models.Grant] = Operation(
     path="/v1/grants",
     result=models.Grant,
     safety=Safety.KEYED,
+    takes_act_for=False,
     encoders={"allowance": _json.members},
 )
 LIST_GRANTS: Operation[Page[models.Grant]] = Operation(
-    id="listGrants", method="GET", path="/v1/grants", result=Page[models.Grant], safety=Safety.READ
+    id="listGrants", method="GET", path="/v1/grants", result=Page[models.Grant], safety=Safety.READ, takes_act_for=False
 )
 REVOKE_GRANT: Operation[None] = Operation(
-    id="revokeGrant", method="DELETE", path="/v1/grants/{id}", result=None, safety=Safety.KEYED
+    id="revokeGrant", method="DELETE", path="/v1/grants/{id}", result=None, safety=Safety.KEYED, takes_act_for=False
 )
 GET_CREDIT: Operation[models.Credit] = Operation(
-    id="getCredit", method="GET", path="/v1/credit", result=models.Credit, safety=Safety.READ
+    id="getCredit", method="GET", path="/v1/credit", result=models.Credit, safety=Safety.READ, takes_act_for=False
 )
 TOP_UP: Operation[models.Credit] = Operation(
-    id="topUp", method="POST", path="/v1/credit/{amount}", result=models.Credit, safety=Safety.KEYED
+    id="topUp", method="POST", path="/v1/credit/{amount}", result=models.Credit, safety=Safety.ONCE, takes_act_for=False
 )
 LIST_LEDGER: Operation[Page[models.LedgerEntry]] = Operation(
-    id="listLedger", method="GET", path="/v1/ledger", result=Page[models.LedgerEntry], safety=Safety.READ
+    id="listLedger",
+    method="GET",
+    path="/v1/ledger",
+    result=Page[models.LedgerEntry],
+    safety=Safety.READ,
+    takes_act_for=False,
 )
 LIST_PAYMENTS: Operation[Page[models.Payment]] = Operation(
-    id="listPayments", method="GET", path="/v1/payments", result=Page[models.Payment], safety=Safety.READ
+    id="listPayments",
+    method="GET",
+    path="/v1/payments",
+    result=Page[models.Payment],
+    safety=Safety.READ,
+    takes_act_for=False,
 )
 GET_PAYMENT: Operation[models.Payment] = Operation(
-    id="getPayment", method="GET", path="/v1/payments/{id}", result=models.Payment, safety=Safety.READ
+    id="getPayment",
+    method="GET",
+    path="/v1/payments/{id}",
+    result=models.Payment,
+    safety=Safety.READ,
+    takes_act_for=False,
 )
 CREATE_CHALLENGE: Operation[models.Challenge] = Operation(
     id="createChallenge",

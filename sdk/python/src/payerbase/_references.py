@@ -86,6 +86,7 @@ class Recorder:
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
         self._handles: list[Handle[Any]] = []
+        self._is_over = False
 
     @property
     def _operation(self) -> Operation[Any]:
@@ -97,9 +98,11 @@ class Recorder:
     def _add(
         self, kind: type[H], operation: Operation[Any], params: Mapping[str, Any], options: Mapping[str, Any]
     ) -> H:
+        if self._is_over:
+            raise RuntimeError("the block of the transaction has ended: this call would not be sent")
         call: dict[str, Any] = {"method": operation.id, "params": _sent(operation.members(params))}
-        if "guard" in options:
-            call["guard"] = {"lock": options["guard"].name, "fence": options["guard"].fence}
+        if (guard := options.get("guard")) is not None:
+            call["guard"] = {"lock": guard.name, "fence": guard.fence}
         handle = kind(len(self._calls), operation)
         self._calls.append(call)
         self._handles.append(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ class Wallet(Protocol):
         """The signature of a text: `bytes`, or hexadecimal digits. `AsyncPayerbase` may get a coroutine."""
 
 
+# Time limits of one attempt, in seconds. Settling a payment may take a minute.
+TIMEOUT = 30.0
+TIMEOUT_WITH_PAYMENT = 90.0
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a client was made with."""
@@ -38,21 +44,29 @@ class Settings:
     timeout: float
     retries: int
     headers: Mapping[str, str]
+    sign_in_domain: str | None = None
+
+    @property
+    def pays(self) -> bool:
+        """Whether the HTTP client pays each call, so that sending a call again may pay again."""
+        return self.token is None and self.wallet is None
 
     def check(self, *, has_http_client: bool) -> None:
         """Raises `ValueError` for what cannot work."""
         try:
             url = httpx.URL(self.url)
-        except (httpx.InvalidURL, TypeError) as error:
-            raise ValueError(f"url is not a URL: {self.url!r}") from error
+        except (httpx.InvalidURL, TypeError):
+            raise ValueError("url is not a URL") from None
+        if url.userinfo:
+            raise ValueError("url must not have a user or a password: it is shown in errors")
         if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
             raise ValueError(f"url must be like https://payerbase.example, with a path at most: {self.url!r}")
         if self.token is not None and self.wallet is not None:
             raise ValueError("give a token or a wallet, not both")
         if self.token is None and self.wallet is None and not has_http_client:
             raise ValueError("a token is missing: give token=.., wallet=.., or http_client=.. that pays for calls")
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
-            raise ValueError("token is empty, or has characters that a token cannot have")
+        if self.token is not None and not re.fullmatch(r"pb_\w+", self.token, re.ASCII):
+            raise ValueError("token is not a token of payerbase: it is pb_, then letters, digits and _ only")
         if self.retries < 0 or self.timeout <= 0:
             raise ValueError("retries must be at least 0, and timeout more than 0")
 
@@ -71,11 +85,15 @@ class Settings:
         headers = {"User-Agent": USER_AGENT, **self.headers}
         if parts.content is not None:
             headers["Content-Type"] = parts.content_type
-        if "idempotency_key" in options or operation.safety is Safety.KEYED:
-            headers["Idempotency-Key"] = options.get("idempotency_key") or str(uuid.uuid4())
-        if "guard" in options:
+        default = str(uuid.uuid4()) if operation.safety is Safety.KEYED else None
+        key = options.get("idempotency_key", default)
+        if key == "":
+            raise ValueError("idempotency_key is empty: leave it out for a random key, or give None for no key")
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if options.get("guard") is not None:
             headers["Payerbase-Guard"] = guard_header(options["guard"])
-        if operation.needs_token and self.act_for:
+        if operation.needs_token and operation.takes_act_for and self.act_for:
             headers["Payerbase-Act-For"] = self.act_for
         if operation.needs_token and self.token:
             headers["Authorization"] = f"Bearer {self.token}"

@@ -17,6 +17,11 @@ async def sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+async def shielded(run: Callable[[], Awaitable[None]]) -> None:
+    """Runs something to its end, also if the caller is cancelled in the meantime."""
+    await asyncio.shield(asyncio.ensure_future(run()))
+
+
 async def wait_for_event(event: StopEvent, is_over: Callable[[], bool]) -> None:
     """Waits until the event is set. (Threads also look whether it is over: nothing cancels them.)"""
     await event.wait()

@@ -21,6 +21,11 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def shielded(run: Callable[[], None]) -> None:
+    """Runs something to its end."""
+    run()
+
+
 def wait_for_event(event: StopEvent, is_over: Callable[[], bool]) -> None:
     """Waits until the event is set or it is over."""
     while not is_over() and not event.wait(LOOK_SECONDS):

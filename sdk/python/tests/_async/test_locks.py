@@ -5,6 +5,7 @@ import time
 import pytest
 
 from payerbase import AsyncPayerbase, PayerbaseError, PayerbaseProblem, _tasks
+from payerbase._async.locks import AsyncHeldLock
 from tests.support import LOSES_ANSWER, Proxy, fresh, problem
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +95,27 @@ async def test_a_lost_answer_loses_no_lock(pb_behind_proxy: AsyncPayerbase, prox
     proxy.faults.append(LOSES_ANSWER)
     async with pb_behind_proxy.locks.hold(fresh()) as lock:
         assert (await pb_behind_proxy.locks.get(lock.name)).fence == lock.fence
+
+
+async def test_a_lock_of_a_failed_call_is_released(pb_behind_proxy: AsyncPayerbase, proxy: Proxy) -> None:
+    name = fresh()
+    proxy.faults.extend([LOSES_ANSWER, problem(500, "internal")])
+    with pytest.raises(PayerbaseProblem, match="internal"):
+        async with pb_behind_proxy.locks.hold(name):
+            pass
+    assert not (await pb_behind_proxy.locks.get(name)).locked
+
+
+async def test_a_lease_that_may_be_old_is_extended_first(pb: AsyncPayerbase) -> None:
+    name = fresh()
+    await pb.locks.acquire(name, ttl_ms=1_500)
+    async with pb.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
+        assert not lock.lost
+
+
+async def test_a_lease_is_lost_when_its_time_is_over(pb: AsyncPayerbase) -> None:
+    asked_at = time.monotonic()
+    lease = await pb.locks.acquire(fresh(), ttl_ms=1_000)
+    lock = AsyncHeldLock(pb.locks, lease, 1_000, asked_at)
+    assert await lock.wait_lost(20)
+    assert time.monotonic() - asked_at < 10

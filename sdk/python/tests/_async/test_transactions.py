@@ -105,3 +105,15 @@ async def test_references_have_no_value(pb: AsyncPayerbase) -> None:
             with pytest.raises(TypeError, match="not the handle"):
                 t.queues.push(fresh(), {"counter": counter})
             raise KeyError
+
+
+async def test_a_transaction_is_one_block(pb: AsyncPayerbase) -> None:
+    name = fresh()
+    async with pb.transact() as t:
+        t.counters.increment(name)
+    with pytest.raises(RuntimeError, match="would not be sent"):
+        t.counters.increment(name)
+    with pytest.raises(RuntimeError, match="one block"):
+        async with t:
+            pass
+    assert (await pb.counters.get(name)).value == 1

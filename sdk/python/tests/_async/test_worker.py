@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from payerbase import AsyncPayerbase, AsyncWorkedJob, PayerbaseProblem, _tasks
-from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+from tests.support import LOSES_ANSWER, Proxy, Server, fresh, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -171,3 +171,79 @@ async def test_an_error_that_does_not_go_away_ends_the_loop(pb: AsyncPayerbase) 
     with pytest.raises(PayerbaseProblem, match="invalid-value"):
         async for _ in pb.queues.work(fresh(), lease_ms=1):
             pass
+
+
+async def test_no_handler_keeps_its_job(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 2), _tasks.StopEvent()
+    seen: list[int] = []
+
+    async def handle(job: AsyncWorkedJob) -> None:
+        seen.append(job.payload)
+        if len(seen) == 2:
+            stop.set()
+        raise KeyError("a \ud800 b")
+
+    await pb.queues.consume(queue, handle, stop=stop)
+    assert (await pb.queues.status(queue)).running == 0
+    errors = {job.error async for job in pb.queues.list_jobs(queue)}
+    assert "KeyError: 'a \\ud800 b'" in errors
+
+
+async def test_jobs_that_were_taken_are_run_after_the_stop(pb: AsyncPayerbase) -> None:
+    queue, stop = await pushed(pb, 3, max_attempts=1), _tasks.StopEvent()
+    stop_at_once = True
+    async for job in pb.queues.work(queue, concurrency=3, stop=stop):
+        if stop_at_once:
+            stop.set()
+            await _tasks.sleep(0.5)
+            stop_at_once = False
+        async with job:
+            pass
+    assert (await pb.queues.status(queue)).completed == 3
+
+
+async def test_the_last_attempt_is_not_failed_when_the_loop_is_left(pb: AsyncPayerbase) -> None:
+    queue = await pushed(pb, 1, max_attempts=1)
+    jobs = pb.queues.work(queue)
+    async for _ in jobs:
+        break
+    await jobs.aclose()
+    assert (await pb.queues.status(queue)).dead == 0
+
+
+async def test_the_end_of_the_client_gives_jobs_back(pb: AsyncPayerbase, server: Server) -> None:
+    queue = await pushed(pb, 1)
+    async with AsyncPayerbase(server.url, server.token) as other:
+        jobs = other.queues.work(queue)
+        async for _ in jobs:
+            break
+    assert (await pb.queues.status(queue)).running == 0
+    await jobs.aclose()
+
+
+async def test_leases_are_extended_without_a_key(pb_behind_proxy: AsyncPayerbase, proxy: Proxy) -> None:
+    queue, stop = await pushed(pb_behind_proxy, 1), _tasks.StopEvent()
+    async for job in pb_behind_proxy.queues.work(queue, lease_ms=1_500, stop=stop):
+        async with job:
+            await _tasks.sleep(1.5)
+            assert not job.lost
+            stop.set()
+    extended = [seen.headers.get("Idempotency-Key") for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert set(extended) == {None}
+
+
+async def test_a_handler_that_is_ended_gives_its_job_back(pb: AsyncPayerbase) -> None:
+    class QuitError(BaseException):
+        pass
+
+    queue, stop = await pushed(pb, 1), _tasks.StopEvent()
+    attempts: list[int] = []
+
+    async def handle(job: AsyncWorkedJob) -> None:
+        attempts.append(job.attempts)
+        if job.attempts == 1:
+            raise QuitError
+        stop.set()
+
+    await pb.queues.consume(queue, handle, stop=stop)
+    assert attempts == [1, 2]

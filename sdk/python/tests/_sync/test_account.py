@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import httpx
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from payerbase import Payerbase, PayerbaseProblem
+from payerbase import Payerbase, PayerbaseError, PayerbaseProblem
+from payerbase._challenge import check_message
 from tests.support import Proxy, Server, fresh, problem
 
 
@@ -84,9 +86,9 @@ def test_signs_in_step_by_step(pb: Payerbase, server: Server) -> None:
         assert (own.counters.increment("visits")).value == 1
 
 
-def test_a_wallet_signs_in_by_itself(proxy: Proxy) -> None:
+def test_a_wallet_signs_in_by_itself(proxy: Proxy, server: Server) -> None:
     account = Account.create()
-    with Payerbase(proxy.url, wallet=account) as pb:
+    with Payerbase(proxy.url, wallet=account, sign_in_domain=httpx.URL(server.url).netloc.decode()) as pb:
         me = pb.account.me()
         assert me.payer.lower() == account.address.lower()
         pb.counters.increment("visits")
@@ -114,3 +116,35 @@ def test_a_wallet_on_an_unknown_network_is_refused(server: Server) -> None:
     with Payerbase(server.url, wallet=Account.create(), chain="eip155:1") as pb:
         with pytest.raises(PayerbaseProblem, match="invalid-value"):
             pb.counters.increment("visits")
+
+
+@pytest.mark.parametrize("given", [{}, {"sign_in_domain": "other.example"}])
+def test_a_wallet_does_not_sign_for_another_server(proxy: Proxy, given: dict[str, str]) -> None:
+    # The proxy relays the challenge of the server.
+    with Payerbase(proxy.url, wallet=Account.create(), sign_in_domain=given.get("sign_in_domain")) as pb:
+        with pytest.raises(PayerbaseError, match="the domain of the message is"):
+            pb.account.me()
+    assert [seen.path for seen in proxy.seen] == ["/v1/auth/challenge"]
+
+
+def test_a_message_must_be_of_the_wallet_the_challenge_and_the_url() -> None:
+    message = (
+        "a.example wants you to sign in with your Ethereum account:\n0xAB\n\nSign in.\n\n"
+        "URI: https://a.example/base/\nVersion: 1\nChain ID: 8453\nNonce: n1\nIssued At: x\nExpiration Time: y"
+    )
+    good = {"url": "https://a.example/base", "domain": None, "address": "0xab", "nonce": "n1"}
+    check_message(message, **good)  # type: ignore[arg-type]
+    check_message(message, **good | {"url": "http://inside:80", "domain": "a.example"})  # type: ignore[arg-type]
+    for changed in ({"url": "https://a.example"}, {"address": "0xac"}, {"nonce": "n2"}, {"domain": "b.example"}):
+        with pytest.raises(PayerbaseError, match="did not sign in"):
+            check_message(message, **good | changed)  # type: ignore[arg-type]
+    for text in (message + "\nMore: 1", message.replace("https://a", "https://b"), "x\n" + message):
+        with pytest.raises(PayerbaseError, match="did not sign in"):
+            check_message(text, **good)  # type: ignore[arg-type]
+
+
+def test_calls_about_the_caller_are_not_on_behalf_of_another(proxy: Proxy, server: Server) -> None:
+    with Payerbase(proxy.url, server.token, act_for="0x" + "1" * 40) as pb:
+        pb.credit.get()
+        pb.tokens.list().page()
+    assert ["Payerbase-Act-For" in seen.headers for seen in proxy.seen] == [False, False]

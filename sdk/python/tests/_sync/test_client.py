@@ -9,13 +9,15 @@ from payerbase import Payerbase, PayerbaseProblem
 from tests.support import Proxy, Server, fresh
 
 
-@pytest.mark.parametrize("url", ["", "payerbase.example", "ftp://payerbase.example", "http://", "http://x/?a=1", None])
+@pytest.mark.parametrize(
+    "url", ["", "payerbase.example", "ftp://payerbase.example", "http://", "http://x/?a=1", "http://u:p@x", None]
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="^url "):
         Payerbase(url, "token")
 
 
-@pytest.mark.parametrize("token", ["", " ", "a\nb", "é"])
+@pytest.mark.parametrize("token", ["", " ", "a\nb", "é", "token", "pb_a b", "pb_a\n", " pb_a"])
 def test_a_token_that_is_none_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="token"):
         Payerbase("http://payerbase.example", token)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from payerbase import Payerbase, PayerbaseError, PayerbaseProblem, _threads
+from payerbase._sync.locks import HeldLock
 from tests.support import LOSES_ANSWER, Proxy, fresh, problem
 
 
@@ -92,3 +93,27 @@ def test_a_lost_answer_loses_no_lock(pb_behind_proxy: Payerbase, proxy: Proxy) -
     proxy.faults.append(LOSES_ANSWER)
     with pb_behind_proxy.locks.hold(fresh()) as lock:
         assert (pb_behind_proxy.locks.get(lock.name)).fence == lock.fence
+
+
+def test_a_lock_of_a_failed_call_is_released(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    name = fresh()
+    proxy.faults.extend([LOSES_ANSWER, problem(500, "internal")])
+    with pytest.raises(PayerbaseProblem, match="internal"):
+        with pb_behind_proxy.locks.hold(name):
+            pass
+    assert not (pb_behind_proxy.locks.get(name)).locked
+
+
+def test_a_lease_that_may_be_old_is_extended_first(pb: Payerbase) -> None:
+    name = fresh()
+    pb.locks.acquire(name, ttl_ms=1_500)
+    with pb.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
+        assert not lock.lost
+
+
+def test_a_lease_is_lost_when_its_time_is_over(pb: Payerbase) -> None:
+    asked_at = time.monotonic()
+    lease = pb.locks.acquire(fresh(), ttl_ms=1_000)
+    lock = HeldLock(pb.locks, lease, 1_000, asked_at)
+    assert lock.wait_lost(20)
+    assert time.monotonic() - asked_at < 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from payerbase import (
@@ -140,3 +141,36 @@ def test_nobody_listens(server: Server) -> None:
     with Payerbase("http://127.0.0.1:1", server.token, retries=0) as pb:
         with pytest.raises(PayerbaseConnectionError, match="no answer to GET http://127.0.0.1:1/v1/me"):
             pb.account.me()
+
+
+def test_what_may_pay_is_not_sent_again(pb_behind_proxy: Payerbase, proxy: Proxy, server: Server) -> None:
+    proxy.faults.append(LOSES_ANSWER)
+    with pytest.raises(PayerbaseConnectionError):
+        pb_behind_proxy.credit.top_up(1)
+    with httpx.Client(headers={"Authorization": f"Bearer {server.token}"}) as http:
+        paying = Payerbase(proxy.url, http_client=http)
+        assert paying._transport._settings.timeout == 90
+        for fault in (LOSES_ANSWER, BAD_GATEWAY, problem(503, "outcome-unknown")):
+            proxy.seen.clear()
+            proxy.faults.append(fault)
+            with pytest.raises(PayerbaseError):
+                paying.counters.increment(fresh())
+            assert len(proxy.seen) == 1
+        proxy.faults.extend([problem(503, "overloaded"), problem(429, "rate-limited")])
+        assert (paying.counters.increment(fresh())).value == 1
+
+
+def test_a_write_may_have_no_key(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    pb_behind_proxy.counters.increment(fresh(), idempotency_key=None, guard=None)
+    proxy.faults.append(LOSES_ANSWER)
+    with pytest.raises(PayerbaseConnectionError):
+        pb_behind_proxy.counters.increment(fresh(), idempotency_key=None)
+    assert proxy.keys() == [None, None]
+    with pytest.raises(ValueError, match="idempotency_key is empty"):
+        pb_behind_proxy.counters.increment(fresh(), idempotency_key="")
+
+
+def test_an_answer_without_a_location_is_a_clear_error(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    proxy.faults.append(Fault(status=302))
+    with pytest.raises(PayerbaseAnswerError, match="without Location"):
+        pb_behind_proxy.links.follow("x")

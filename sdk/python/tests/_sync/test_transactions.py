@@ -105,3 +105,15 @@ def test_references_have_no_value(pb: Payerbase) -> None:
             with pytest.raises(TypeError, match="not the handle"):
                 t.queues.push(fresh(), {"counter": counter})
             raise KeyError
+
+
+def test_a_transaction_is_one_block(pb: Payerbase) -> None:
+    name = fresh()
+    with pb.transact() as t:
+        t.counters.increment(name)
+    with pytest.raises(RuntimeError, match="would not be sent"):
+        t.counters.increment(name)
+    with pytest.raises(RuntimeError, match="one block"):
+        with t:
+            pass
+    assert (pb.counters.get(name)).value == 1

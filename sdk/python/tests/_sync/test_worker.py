@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from payerbase import Payerbase, PayerbaseProblem, WorkedJob, _threads
-from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+from tests.support import LOSES_ANSWER, Proxy, Server, fresh, problem
 
 
 def pushed(pb: Payerbase, count: int, max_attempts: int = 3) -> str:
@@ -171,3 +171,79 @@ def test_an_error_that_does_not_go_away_ends_the_loop(pb: Payerbase) -> None:
     with pytest.raises(PayerbaseProblem, match="invalid-value"):
         for _ in pb.queues.work(fresh(), lease_ms=1):
             pass
+
+
+def test_no_handler_keeps_its_job(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 2), _threads.StopEvent()
+    seen: list[int] = []
+
+    def handle(job: WorkedJob) -> None:
+        seen.append(job.payload)
+        if len(seen) == 2:
+            stop.set()
+        raise KeyError("a \ud800 b")
+
+    pb.queues.consume(queue, handle, stop=stop)
+    assert (pb.queues.status(queue)).running == 0
+    errors = {job.error for job in pb.queues.list_jobs(queue)}
+    assert "KeyError: 'a \\ud800 b'" in errors
+
+
+def test_jobs_that_were_taken_are_run_after_the_stop(pb: Payerbase) -> None:
+    queue, stop = pushed(pb, 3, max_attempts=1), _threads.StopEvent()
+    stop_at_once = True
+    for job in pb.queues.work(queue, concurrency=3, stop=stop):
+        if stop_at_once:
+            stop.set()
+            _threads.sleep(0.5)
+            stop_at_once = False
+        with job:
+            pass
+    assert (pb.queues.status(queue)).completed == 3
+
+
+def test_the_last_attempt_is_not_failed_when_the_loop_is_left(pb: Payerbase) -> None:
+    queue = pushed(pb, 1, max_attempts=1)
+    jobs = pb.queues.work(queue)
+    for _ in jobs:
+        break
+    jobs.close()
+    assert (pb.queues.status(queue)).dead == 0
+
+
+def test_the_end_of_the_client_gives_jobs_back(pb: Payerbase, server: Server) -> None:
+    queue = pushed(pb, 1)
+    with Payerbase(server.url, server.token) as other:
+        jobs = other.queues.work(queue)
+        for _ in jobs:
+            break
+    assert (pb.queues.status(queue)).running == 0
+    jobs.close()
+
+
+def test_leases_are_extended_without_a_key(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    queue, stop = pushed(pb_behind_proxy, 1), _threads.StopEvent()
+    for job in pb_behind_proxy.queues.work(queue, lease_ms=1_500, stop=stop):
+        with job:
+            _threads.sleep(1.5)
+            assert not job.lost
+            stop.set()
+    extended = [seen.headers.get("Idempotency-Key") for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert set(extended) == {None}
+
+
+def test_a_handler_that_is_ended_gives_its_job_back(pb: Payerbase) -> None:
+    class QuitError(BaseException):
+        pass
+
+    queue, stop = pushed(pb, 1), _threads.StopEvent()
+    attempts: list[int] = []
+
+    def handle(job: WorkedJob) -> None:
+        attempts.append(job.attempts)
+        if job.attempts == 1:
+            raise QuitError
+        stop.set()
+
+    pb.queues.consume(queue, handle, stop=stop)
+    assert attempts == [1, 2]

@@ -51,7 +51,7 @@ export const operations = {
   createGrant: { verb: "POST", path: "/v1/grants", repeat: "keyed" },
   revokeGrant: { verb: "DELETE", path: "/v1/grants/{id}", repeat: "keyed" },
   getCredit: { verb: "GET", path: "/v1/credit", repeat: "free" },
-  topUp: { verb: "POST", path: "/v1/credit/{amount}", repeat: "keyed" },
+  topUp: { verb: "POST", path: "/v1/credit/{amount}", repeat: "never" },
   listLedger: { verb: "GET", path: "/v1/ledger", repeat: "free" },
   listPayments: { verb: "GET", path: "/v1/payments", repeat: "free" },
   getPayment: { verb: "GET", path: "/v1/payments/{id}", repeat: "free" },

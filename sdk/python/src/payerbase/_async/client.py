@@ -23,7 +23,7 @@ from payerbase._async.queues import AsyncQueues
 from payerbase._async.transaction import AsyncTransaction
 from payerbase._async.transport import AsyncTransport
 from payerbase._operation import WriteOptions
-from payerbase._settings import Settings, Wallet
+from payerbase._settings import TIMEOUT, TIMEOUT_WITH_PAYMENT, Settings, Wallet
 
 
 class AsyncPayerbase:
@@ -39,14 +39,19 @@ class AsyncPayerbase:
             with `address` and `sign_message(text)`. Its token is kept in memory and replaced before it ends.
         chain: CAIP-2 id of the network of the wallet.
         act_for: Address of another payer, on whose data all calls run. It must have granted them (`grants.create`).
-        timeout: Time limit of one attempt, in seconds. A call that waits (`wait_ms`) has that much longer.
+        timeout: Time limit of each step of one attempt, in seconds, as httpx counts it: connecting, sending, and each
+            wait for a part of the answer. An attempt may take longer in all. A call that waits (`wait_ms`) has that
+            much longer for the answer. Default: 30, and 90 without `token` and `wallet`, for payments.
         retries: Number of further attempts after the first one, if that may help: after a lost connection, a time
             limit, 429, 503, or 502 and 504 without a problem. It is safe: each write has an idempotency key of its
-            own, the same in all attempts. `tokens.create`, `tokens.rotate`, `auth.verify` and `links.follow` have
-            none: they are sent again only if they cannot have happened.
+            own, the same in all attempts. `tokens.create`, `tokens.rotate`, `auth.verify`, `credit.top_up` and
+            `links.follow` are sent again only if they cannot have happened. Without `token` and `wallet`, this is so
+            for all calls: each attempt may be paid.
         http_client: HTTP client of httpx to use, for example one that pays for calls. It is not closed with this
             client.
         headers: Further headers of all requests.
+        sign_in_domain: Host (and port, if it has one) of the public URL of the server, if the client uses another URL.
+            The wallet signs only messages for this domain; without it, only those for `url`.
     """
 
     def __init__(
@@ -57,12 +62,15 @@ class AsyncPayerbase:
         wallet: Wallet | None = None,
         chain: str = "eip155:8453",
         act_for: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         retries: int = 4,
         http_client: httpx.AsyncClient | None = None,
         headers: Mapping[str, str] | None = None,
+        sign_in_domain: str | None = None,
     ) -> None:
-        settings = Settings(url, token, wallet, chain, act_for, timeout, retries, headers or {})
+        if timeout is None:
+            timeout = TIMEOUT_WITH_PAYMENT if token is None and wallet is None else TIMEOUT
+        settings = Settings(url, token, wallet, chain, act_for, timeout, retries, headers or {}, sign_in_domain)
         transport = self._transport = AsyncTransport(settings, http_client)
         self.counters = AsyncCounters(transport)
         self.links = AsyncLinks(transport)
@@ -100,7 +108,10 @@ class AsyncPayerbase:
         return AsyncTransaction(self._transport, options)
 
     async def close(self) -> None:
-        """Close the connections. Waiting requests of workers that have stopped may take up to their `wait_ms`."""
+        """End the workers, give back their jobs, and close the connections.
+
+        Waiting requests of workers that have stopped may take up to their `wait_ms`.
+        """
         await self._transport.close()
 
     async def __aenter__(self) -> AsyncPayerbase:

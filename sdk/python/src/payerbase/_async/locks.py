@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from payerbase import _tasks
@@ -30,11 +31,12 @@ class AsyncHeldLock:
     token: str
     """Secret that proves ownership of the lock."""
 
-    def __init__(self, locks: AsyncLockCalls, lease: Lease, ttl_ms: int) -> None:
+    def __init__(self, locks: AsyncLockCalls, lease: Lease, ttl_ms: int, asked_at: float) -> None:
         self.name, self.fence, self.token = lease.name, lease.fence, lease.token
         self._locks = locks
         self._ttl_ms = ttl_ms
-        self._ends_at = time.monotonic() + ttl_ms / 1000
+        # From before the call: the server may have begun the lease right after it.
+        self._ends_at = asked_at + ttl_ms / 1000
         self._changed = _tasks.Signal()
         self._is_lost = False
         self._is_over = False
@@ -51,7 +53,13 @@ class AsyncHeldLock:
 
     async def wait_lost(self, timeout: float | None = None) -> bool:
         """Waits until the lease is lost or the block has ended, at most for this time in seconds. Returns `lost`."""
-        await self._changed.wait(lambda: self._is_lost or self._is_over, timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.lost and not self._is_over:
+            now = time.monotonic()
+            if until is not None and now >= until:
+                break
+            end = self._ends_at if until is None else min(self._ends_at, until)
+            await self._changed.wait(lambda: self._is_lost or self._is_over, max(0.0, end - now))
         return self.lost
 
     async def _keep(self) -> None:
@@ -106,16 +114,25 @@ class AsyncLocks(AsyncLockCalls):
         token = secrets.token_urlsafe(24)
         wait_until = time.monotonic() + wait_ms / 1000
         while True:
+            asked_at = time.monotonic()
             left_ms = max(0, int((wait_until - time.monotonic()) * 1000))
             try:
                 lease = await self.acquire(
                     name, ttl_ms=ttl_ms, token=token, wait_ms=min(left_ms, WAIT_MS_MAX), metadata=metadata
                 )
+                if time.monotonic() - asked_at >= ttl_ms / 3000:
+                    # How old the lease is is not known: the call may have waited for the lock, or for its answer.
+                    asked_at = time.monotonic()
+                    await self.extend(name, token=token, ttl_ms=ttl_ms)
                 break
-            except PayerbaseProblem as problem:
-                if problem.code != "lock-held" or left_ms <= WAIT_MS_MAX:
+            except BaseException as error:
+                is_held = isinstance(error, PayerbaseProblem) and error.code == "lock-held"
+                if not is_held:
+                    # The server may have given the lock although its answer did not come.
+                    await _tasks.shielded(partial(self._give_up, name, token))
+                if not is_held or left_ms <= WAIT_MS_MAX:
                     raise
-        lock = AsyncHeldLock(self, lease, ttl_ms)
+        lock = AsyncHeldLock(self, lease, ttl_ms, asked_at)
         keeper = _tasks.Background(lock._keep)
         try:
             yield lock
@@ -129,3 +146,10 @@ class AsyncLocks(AsyncLockCalls):
             await lock._release()
         finally:
             await keeper.stop()
+
+    async def _give_up(self, name: str, token: str) -> None:
+        """Releases a lock that is perhaps held."""
+        try:
+            await self.release(name, token=token, retries=1, timeout=10)
+        except Exception as error:
+            LOGGER.info("the lock %r was not released: %s", name, error)

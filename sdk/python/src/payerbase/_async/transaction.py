@@ -16,11 +16,16 @@ class AsyncTransaction(TransactedCalls):
         super().__init__()
         self._transport = transport
         self._options = options
+        self._is_entered = False
 
     async def __aenter__(self) -> AsyncTransaction:
+        if self._is_entered:
+            raise RuntimeError("a transaction is one block: call transact again")
+        self._is_entered = True
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._is_over = True
         if kind is None and self._calls:
             answer = await self._transport.send(self._operation, {"calls": self._calls}, self._options)
             self._settle(answer.results)

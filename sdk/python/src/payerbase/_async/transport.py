@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from payerbase import _tasks
 from payerbase._async.sign_in import AsyncSignIn
 from payerbase._attempts import Attempts
-from payerbase._operation import Operation
+from payerbase._operation import Operation, Safety
 from payerbase._settings import Settings
 
 T = TypeVar("T")
+
+
+class AsyncClosable(Protocol):
+    """Something that ends with the client."""
+
+    async def close(self) -> None:
+        """Ends it."""
 
 
 class AsyncTransport:
@@ -26,11 +33,16 @@ class AsyncTransport:
         self._is_own = http_client is None
         self._sign_in = AsyncSignIn(settings, self.send) if settings.wallet else None
         self._left: set[_tasks.Background] = set()
+        # Those that run.
+        self.workers: set[AsyncClosable] = set()
 
     async def send(self, operation: Operation[T], params: Mapping[str, Any], options: Mapping[str, Any]) -> T:
         """The result of a call. Raises `PayerbaseError`."""
         request = self._settings.request(self._http, operation, params, options)
-        attempts = Attempts(operation, options.get("retries", self._settings.retries))
+        # Without a key a write may happen again, and without a token or a wallet each attempt may be paid.
+        has_no_key = operation.safety is Safety.KEYED and options.get("idempotency_key", "") is None
+        is_once = self._settings.pays or has_no_key
+        attempts = Attempts(operation, options.get("retries", self._settings.retries), is_once=is_once)
         signs_in = self._sign_in if operation.needs_token else None
         was_forgotten = False
         while True:
@@ -59,7 +71,9 @@ class AsyncTransport:
         self._left.add(background)
 
     async def close(self) -> None:
-        """Closes the connections, if the HTTP client is not the user's own."""
+        """Ends the workers, and closes the connections, if the HTTP client is not the user's own."""
+        for worker in list(self.workers):
+            await worker.close()
         for background in self._left:
             await background.join()
         if self._is_own:

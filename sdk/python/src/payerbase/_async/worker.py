@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from typing_extensions import Unpack
@@ -31,6 +32,7 @@ class Hold:
     """The state of a lease."""
 
     extended_at: float
+    ends_at: float
     is_lost: bool = False
 
 
@@ -47,7 +49,7 @@ class AsyncWorkedJob(LeasedJob):
     @property
     def lost(self) -> bool:
         """Whether the lease was lost: another worker may have the job now."""
-        return self._hold.is_lost
+        return self._hold.is_lost or (self.lease in self._worker.in_hand and time.monotonic() >= self._hold.ends_at)
 
     @property
     def in_hand(self) -> bool:
@@ -85,7 +87,7 @@ class AsyncWorkedJob(LeasedJob):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not self.in_hand and not self.lost:
+        if not self.in_hand and not self._hold.is_lost:
             return
         if error is None:
             await self.complete()
@@ -128,10 +130,17 @@ class AsyncWorker:
     async def __aenter__(self) -> AsyncWorker:
         self._popping = _tasks.Background(self._pop)
         self._others = [_tasks.Background(self._keep), _tasks.Background(self._watch)]
+        self.queues._transport.workers.add(self)
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         """Takes no further job, and gives back those that are in hand."""
+        if self._is_closed:
+            return
+        self.queues._transport.workers.discard(self)
         self._is_closed = True
         self._end()
         for background in (self._popping, *self._others):
@@ -143,12 +152,11 @@ class AsyncWorker:
     async def next(self) -> AsyncWorkedJob | None:
         """The next job. After the stop: `None`, when no job is in hand any more."""
         await self._changed.wait(lambda: self._is_stopped or bool(self._ready))
-        if not self._is_stopped:
-            return self._ready.popleft()
-        while self.in_hand:
+        if not self._is_closed and not self._ready:
             await self._changed.wait(lambda: bool(self._ready) or not self.in_hand)
-            if self._ready:
-                await self.give_back(self._ready.popleft())
+        # Also after the stop: a job that was taken has used up an attempt.
+        if not self._is_closed and self._ready:
+            return self._ready.popleft()
         if self._error:
             raise self._error
         return None
@@ -172,16 +180,20 @@ class AsyncWorker:
 
     async def report(self, job: AsyncWorkedJob, error: Exception) -> None:
         """Fails a job with the text of an error."""
-        await self._try_to_fail(job, f"{type(error).__name__}: {error}", None)
+        text = f"{type(error).__name__}: {error}"
+        await self._try_to_fail(job, text.encode(errors="replace").decode(), None)
 
     async def give_back(self, job: AsyncWorkedJob) -> None:
-        """Fails a job so that another worker gets it at once."""
+        """Fails a job so that another worker gets it at once. In its last attempt, its lease ends instead."""
+        if job.attempts >= job.max_attempts:
+            self.forget(job)
+            return
         await self._try_to_fail(job, "the worker has stopped", 0)
 
     async def _try_to_fail(self, job: AsyncWorkedJob, error: str, retry_in_ms: int | None) -> None:
         try:
             await job.fail(error, retry_in_ms=retry_in_ms)
-        except PayerbaseError as problem:
+        except Exception as problem:
             LOGGER.warning("the job %s of %r could not be failed: %s", job.id, job.queue, problem)
             # Its lease ends by itself.
             self.forget(job)
@@ -220,10 +232,16 @@ class AsyncWorker:
 
     async def _pop_once(self) -> None:
         free = self._concurrency - len(self.in_hand)
+        asked_at, lease = time.monotonic(), self._lease_ms / 1000
         popped = await self.queues.pop_many(self._queue, free, lease_ms=self._lease_ms, wait_ms=self._wait_ms)
-        jobs = [AsyncWorkedJob(**vars(job), _worker=self, _hold=Hold(time.monotonic())) for job in popped.jobs]
+        jobs = [
+            AsyncWorkedJob(**vars(job), _worker=self, _hold=Hold(asked_at, asked_at + lease)) for job in popped.jobs
+        ]
         self.in_hand.update({job.lease: job for job in jobs})
-        self._ready.extend(jobs)
+        if time.monotonic() - asked_at >= lease / 3:
+            # How old the leases are is not known: the request may have waited for the jobs, or for its answer.
+            await self._extend_all(jobs)
+        self._ready.extend(job for job in jobs if job.in_hand)
         self._changed.notify()
         while self._is_closed and self._ready:
             await self.give_back(self._ready.popleft())
@@ -232,17 +250,30 @@ class AsyncWorker:
         """Extends the leases of the jobs in hand at a third of their time."""
         lease = self._lease_ms / 1000
         while not await self._changed.wait(lambda: self._is_closed, lease / 6):
-            for job in list(self.in_hand.values()):
-                if job.in_hand and time.monotonic() - job._hold.extended_at >= lease / 3:
-                    await self._extend(job, lease)
+            jobs = list(self.in_hand.values())
+            await self._extend_all([job for job in jobs if time.monotonic() - job._hold.extended_at >= lease / 3])
 
-    async def _extend(self, job: AsyncWorkedJob, lease: float) -> None:
-        now = time.monotonic()
+    async def _extend_all(self, jobs: list[AsyncWorkedJob]) -> None:
+        if jobs:
+            async with _tasks.Handlers(len(jobs)) as handlers:
+                for job in jobs:
+                    handlers.start(partial(self._extend, job))
+
+    async def _extend(self, job: AsyncWorkedJob) -> None:
+        now, lease = time.monotonic(), self._lease_ms / 1000
         try:
-            await self.queues.extend(job.id, lease=job.lease, lease_ms=self._lease_ms, timeout=lease / 3, retries=0)
-            job._hold.extended_at = now
+            # Without a key: the server would keep each answer for a day.
+            await self.queues.extend(
+                job.id,
+                lease=job.lease,
+                lease_ms=self._lease_ms,
+                timeout=lease / 3,
+                retries=0,
+                idempotency_key=None,
+            )
+            job._hold.extended_at, job._hold.ends_at = now, now + lease
         except PayerbaseError as error:
-            has_ended = time.monotonic() - job._hold.extended_at >= lease
+            has_ended = time.monotonic() >= job._hold.ends_at
             if job.in_hand and (error.code in LOST or has_ended):
                 LOGGER.warning("the lease of the job %s of %r was lost: %s", job.id, job.queue, error)
                 self.forget(job, is_lost=True)

@@ -32,9 +32,10 @@ class Queues(QueueCalls):
         (`with job:`). While `concurrency` jobs are in hand, no further one is taken: with more than 1, the body
         of the loop can pass jobs on to others and take the next one. `consume` does that.
 
-        After `stop`, the loop takes no further job and ends when those in hand are completed or failed. A job that
-        arrives too late, or is in hand when the loop is left by `break` or by an error, is failed with a retry at
-        once. If the server is away, the loop waits for it (up to 30 seconds between attempts).
+        After `stop`, the loop takes no further job, gives out those that it has taken, and ends when all are completed
+        or failed. A job that arrives after its end, or is in hand when the loop is left by `break` or by an error, is
+        failed with a retry at once; in its last attempt it is not failed, and is dead when its lease ends.
+        If the server is away, the loop waits for it (up to 30 seconds between attempts).
 
         Args:
             queue: Name of the queue.
@@ -95,3 +96,10 @@ def _handle(worker: Worker, job: WorkedJob, handler: Callable[[WorkedJob], objec
         LOGGER.exception("a handler of %r has failed", job.queue)
         if job.in_hand:
             worker.report(job, error)
+    except BaseException:
+        if job.in_hand:
+            worker.give_back(job)
+        raise
+    finally:
+        # Otherwise its lease would be extended for ever.
+        worker.forget(job)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from payerbase import _operations, _threads
+from payerbase._challenge import check_message
 from payerbase._settings import Settings, signable, signature_text
 
 # A token is replaced this long before its end.
@@ -44,6 +45,13 @@ class SignIn:
         assert wallet
         wanted = {"address": wallet.address, "chain": self._settings.chain}
         challenge = self._send(_operations.CREATE_CHALLENGE, wanted, {})
+        check_message(
+            challenge.message,
+            url=self._settings.url,
+            domain=self._settings.sign_in_domain,
+            address=wallet.address,
+            nonce=challenge.nonce,
+        )
         signature = wallet.sign_message(signable(wallet, challenge.message))
         if inspect.isawaitable(signature):
             signature = signature

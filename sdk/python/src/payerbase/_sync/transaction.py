@@ -19,11 +19,16 @@ class Transaction(TransactedCalls):
         super().__init__()
         self._transport = transport
         self._options = options
+        self._is_entered = False
 
     def __enter__(self) -> Transaction:
+        if self._is_entered:
+            raise RuntimeError("a transaction is one block: call transact again")
+        self._is_entered = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._is_over = True
         if kind is None and self._calls:
             answer = self._transport.send(self._operation, {"calls": self._calls}, self._options)
             self._settle(answer.results)

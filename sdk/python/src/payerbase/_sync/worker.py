@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from typing_extensions import Unpack
@@ -34,6 +35,7 @@ class Hold:
     """The state of a lease."""
 
     extended_at: float
+    ends_at: float
     is_lost: bool = False
 
 
@@ -50,7 +52,7 @@ class WorkedJob(LeasedJob):
     @property
     def lost(self) -> bool:
         """Whether the lease was lost: another worker may have the job now."""
-        return self._hold.is_lost
+        return self._hold.is_lost or (self.lease in self._worker.in_hand and time.monotonic() >= self._hold.ends_at)
 
     @property
     def in_hand(self) -> bool:
@@ -88,7 +90,7 @@ class WorkedJob(LeasedJob):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not self.in_hand and not self.lost:
+        if not self.in_hand and not self._hold.is_lost:
             return
         if error is None:
             self.complete()
@@ -131,10 +133,17 @@ class Worker:
     def __enter__(self) -> Worker:
         self._popping = _threads.Background(self._pop)
         self._others = [_threads.Background(self._keep), _threads.Background(self._watch)]
+        self.queues._transport.workers.add(self)
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Takes no further job, and gives back those that are in hand."""
+        if self._is_closed:
+            return
+        self.queues._transport.workers.discard(self)
         self._is_closed = True
         self._end()
         for background in (self._popping, *self._others):
@@ -146,12 +155,11 @@ class Worker:
     def next(self) -> WorkedJob | None:
         """The next job. After the stop: `None`, when no job is in hand any more."""
         self._changed.wait(lambda: self._is_stopped or bool(self._ready))
-        if not self._is_stopped:
-            return self._ready.popleft()
-        while self.in_hand:
+        if not self._is_closed and not self._ready:
             self._changed.wait(lambda: bool(self._ready) or not self.in_hand)
-            if self._ready:
-                self.give_back(self._ready.popleft())
+        # Also after the stop: a job that was taken has used up an attempt.
+        if not self._is_closed and self._ready:
+            return self._ready.popleft()
         if self._error:
             raise self._error
         return None
@@ -175,16 +183,20 @@ class Worker:
 
     def report(self, job: WorkedJob, error: Exception) -> None:
         """Fails a job with the text of an error."""
-        self._try_to_fail(job, f"{type(error).__name__}: {error}", None)
+        text = f"{type(error).__name__}: {error}"
+        self._try_to_fail(job, text.encode(errors="replace").decode(), None)
 
     def give_back(self, job: WorkedJob) -> None:
-        """Fails a job so that another worker gets it at once."""
+        """Fails a job so that another worker gets it at once. In its last attempt, its lease ends instead."""
+        if job.attempts >= job.max_attempts:
+            self.forget(job)
+            return
         self._try_to_fail(job, "the worker has stopped", 0)
 
     def _try_to_fail(self, job: WorkedJob, error: str, retry_in_ms: int | None) -> None:
         try:
             job.fail(error, retry_in_ms=retry_in_ms)
-        except PayerbaseError as problem:
+        except Exception as problem:
             LOGGER.warning("the job %s of %r could not be failed: %s", job.id, job.queue, problem)
             # Its lease ends by itself.
             self.forget(job)
@@ -223,10 +235,14 @@ class Worker:
 
     def _pop_once(self) -> None:
         free = self._concurrency - len(self.in_hand)
+        asked_at, lease = time.monotonic(), self._lease_ms / 1000
         popped = self.queues.pop_many(self._queue, free, lease_ms=self._lease_ms, wait_ms=self._wait_ms)
-        jobs = [WorkedJob(**vars(job), _worker=self, _hold=Hold(time.monotonic())) for job in popped.jobs]
+        jobs = [WorkedJob(**vars(job), _worker=self, _hold=Hold(asked_at, asked_at + lease)) for job in popped.jobs]
         self.in_hand.update({job.lease: job for job in jobs})
-        self._ready.extend(jobs)
+        if time.monotonic() - asked_at >= lease / 3:
+            # How old the leases are is not known: the request may have waited for the jobs, or for its answer.
+            self._extend_all(jobs)
+        self._ready.extend(job for job in jobs if job.in_hand)
         self._changed.notify()
         while self._is_closed and self._ready:
             self.give_back(self._ready.popleft())
@@ -235,17 +251,30 @@ class Worker:
         """Extends the leases of the jobs in hand at a third of their time."""
         lease = self._lease_ms / 1000
         while not self._changed.wait(lambda: self._is_closed, lease / 6):
-            for job in list(self.in_hand.values()):
-                if job.in_hand and time.monotonic() - job._hold.extended_at >= lease / 3:
-                    self._extend(job, lease)
+            jobs = list(self.in_hand.values())
+            self._extend_all([job for job in jobs if time.monotonic() - job._hold.extended_at >= lease / 3])
 
-    def _extend(self, job: WorkedJob, lease: float) -> None:
-        now = time.monotonic()
+    def _extend_all(self, jobs: list[WorkedJob]) -> None:
+        if jobs:
+            with _threads.Handlers(len(jobs)) as handlers:
+                for job in jobs:
+                    handlers.start(partial(self._extend, job))
+
+    def _extend(self, job: WorkedJob) -> None:
+        now, lease = time.monotonic(), self._lease_ms / 1000
         try:
-            self.queues.extend(job.id, lease=job.lease, lease_ms=self._lease_ms, timeout=lease / 3, retries=0)
-            job._hold.extended_at = now
+            # Without a key: the server would keep each answer for a day.
+            self.queues.extend(
+                job.id,
+                lease=job.lease,
+                lease_ms=self._lease_ms,
+                timeout=lease / 3,
+                retries=0,
+                idempotency_key=None,
+            )
+            job._hold.extended_at, job._hold.ends_at = now, now + lease
         except PayerbaseError as error:
-            has_ended = time.monotonic() - job._hold.extended_at >= lease
+            has_ended = time.monotonic() >= job._hold.ends_at
             if job.in_hand and (error.code in LOST or has_ended):
                 LOGGER.warning("the lease of the job %s of %r was lost: %s", job.id, job.queue, error)
                 self.forget(job, is_lost=True)

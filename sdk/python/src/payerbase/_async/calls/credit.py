@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from payerbase import _operations, models
 from payerbase._async.group import AsyncGroup
 from payerbase._async.pages import AsyncPages
-from payerbase._operation import ReadOptions, WriteOptions
+from payerbase._operation import OnceOptions, ReadOptions
 
 
 class AsyncCredit(AsyncGroup):
@@ -25,7 +25,7 @@ class AsyncCredit(AsyncGroup):
         """
         return await self._send(_operations.GET_CREDIT, {}, options)
 
-    async def top_up(self, amount: int, **options: Unpack[WriteOptions]) -> models.Credit:
+    async def top_up(self, amount: int, **options: Unpack[OnceOptions]) -> models.Credit:
         """Top up the credit.
 
         For callers who pay with x402: the request is answered with 402, whose offers ask for `amount` in the smallest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing_extensions import Unpack
 
 from payerbase import _operations, models
-from payerbase._operation import ReadOptions, WriteOptions
+from payerbase._operation import OnceOptions, ReadOptions
 from payerbase._sync.group import Group
 from payerbase._sync.pages import Pages
 
@@ -25,7 +25,7 @@ class Credit(Group):
         """
         return self._send(_operations.GET_CREDIT, {}, options)
 
-    def top_up(self, amount: int, **options: Unpack[WriteOptions]) -> models.Credit:
+    def top_up(self, amount: int, **options: Unpack[OnceOptions]) -> models.Credit:
         """Top up the credit.
 
         For callers who pay with x402: the request is answered with 402, whose offers ask for `amount` in the smallest
