@@ -290,7 +290,7 @@ async fn a_known_document_is_not_sent_again() {
     }
 }
 
-/// Each method that a transaction may contain has a schema of its call, and the server takes what it says.
+/// Each method that a transaction may contain has a schema of its call.
 #[test]
 fn every_call_of_a_transaction_is_typed() {
     let schemas = &DOCUMENT["components"]["schemas"];

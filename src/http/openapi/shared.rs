@@ -1,4 +1,4 @@
-//! What many operations repeat stands once in the components: headers, and the answers to failed requests.
+//! Components that many operations share: headers, and the answers to failed requests.
 
 #![expect(clippy::indexing_slicing, reason = "of a serde_json::Value: a missing member reads as null, or is inserted")]
 
