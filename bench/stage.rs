@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use payerbase::db::embedded::{Cluster, Engine};
+use payerbase::db::embedded::{Cluster, Durability, Engine};
 use payerbase::db::migrate::{self, Login};
 use sqlx::{ConnectOptions as _, PgConnection};
 
@@ -33,9 +33,13 @@ impl Stage {
         let dir = tempfile::Builder::new().prefix("payerbase-bench-").tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
         let engine = Engine::find().expect("PostgreSQL");
-        let cluster =
-            Cluster::start(&dir.path().join("cluster"), engine.clone(), &["max_connections=400", "shared_buffers=2GB"])
-                .await;
+        let cluster = Cluster::start(
+            &dir.path().join("cluster"),
+            engine.clone(),
+            Durability::PowerFailure,
+            &["max_connections=400", "shared_buffers=2GB"],
+        )
+        .await;
         let cluster = cluster.expect("a cluster");
         let (options, password) = (cluster.access().admin(), cluster.access().app_password());
         migrate::migrate(&options, payerbase::schema(), Login::With(&password)).await.expect("migrated");

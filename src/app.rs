@@ -9,11 +9,14 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError as _, web};
 use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt as _, scope};
 
-use crate::auth::{Authenticator, DatabaseKeys, Grants, SignIn, Slugs, Tokens, register_caches};
+use crate::auth::{
+    Authenticator, CacheMetrics, DatabaseKeys, Grants, SignIn, Slugs, TestTokens, Tokens, register_caches,
+};
 use crate::call::{CallSettings, Engine, Services};
 use crate::db::Database;
 use crate::db::readiness::Readiness;
@@ -33,6 +36,7 @@ use crate::redis::Redis;
 use crate::site::Site;
 use crate::slices::{limits, methods};
 use crate::sweeper::{SweepSettings, Sweeper};
+use crate::test_kit::{self, TestKit};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::wallet::Network;
@@ -75,6 +79,17 @@ pub struct Settings {
     pub sweep: SweepSettings,
     /// Whether every answer is logged, not only those that failed on the side of the server.
     pub log_requests: bool,
+    /// What tests need of `payerbase dev`. None on a server with data to protect.
+    pub for_tests: Option<ForTests>,
+}
+
+/// What tests need of `payerbase dev`.
+#[derive(Clone)]
+pub struct ForTests {
+    /// The role that migrates the database.
+    pub admin: PgConnectOptions,
+    /// Tokens that tests know in advance.
+    pub tokens: TestTokens,
 }
 
 /// The application, listening.
@@ -122,15 +137,14 @@ impl Application {
         let replicas = redis.map(|redis| Replicas::new(redis, Arc::clone(engine.waiters()), &mut registry));
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
-        let (tokens, grants) = (Tokens::measured(database.clone(), token_cache), Grants::new(database.clone()));
-        let authenticator = web::Data::new(Authenticator::new(tokens, grants, Arc::clone(engine.refusals())));
+        let authenticator = web::Data::new(authenticator(settings, &database, token_cache, &engine));
+        let test_kit = settings.for_tests.as_ref().map(|tests| web::Data::new(TestKit::new(tests.admin.clone())));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), &document));
         let (all_metrics, readiness) =
             (web::Data::new(AllMetrics::of(registry)), web::Data::new(Readiness::of(database.clone())));
-        let threads = settings.workers;
-        let sign_in = web::Data::from(sign_in);
+        let (threads, sign_in) = (settings.workers, web::Data::from(sign_in));
         let (slugs, engine_data) = (web::Data::from(slugs), web::Data::from(Arc::clone(&engine)));
         let steps = Arc::new(Steps::default());
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -154,6 +168,7 @@ impl Application {
                 .app_data(document.clone())
                 .app_data(paywall.clone())
                 .app_data(rate_limits.clone())
+                .configure(|service| test_kit::configure(service, test_kit.as_ref()))
                 .service(pages::docs_redirect)
                 .service(pages::docs())
                 .service(pages::root)
@@ -207,6 +222,12 @@ impl Application {
         self.database.close().await;
         served
     }
+}
+
+fn authenticator(settings: &Settings, database: &Database, cache: CacheMetrics, engine: &Engine) -> Authenticator {
+    let (tokens, grants) = (Tokens::measured(database.clone(), cache), Grants::new(database.clone()));
+    let of_tests = settings.for_tests.as_ref().map(|tests| tests.tokens.clone());
+    Authenticator::new(tokens, grants, Arc::clone(engine.refusals()), of_tests)
 }
 
 /// The public URL of the settings, or else the listening address.

@@ -20,6 +20,7 @@ use crate::call::CallSettings;
 use crate::config::Config;
 use crate::db::Database;
 use crate::db::check::{Refusal, check};
+use crate::db::embedded;
 use crate::db::migrate::{self, Login};
 use crate::embeddings::Embeddings;
 use crate::pip;
@@ -52,6 +53,9 @@ pub(crate) struct DevArgs {
     /// Port to listen on; 0 takes a free port. Default: PAYERBASE_PORT.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Keep the data in a new temporary folder, which the stop removes, and never wait for the disk: for tests.
+    #[arg(long, conflicts_with = "data_dir")]
+    temporary: bool,
     /// Embed memories with a small local model (all-MiniLM-L6-v2), downloaded once (84 MB). Overrides
     /// PAYERBASE_EMBEDDINGS.
     #[arg(long)]
@@ -84,7 +88,7 @@ enum Command {
         #[arg(long = "3.0")]
         older: bool,
     },
-    /// Download the embedded PostgreSQL and exit, for container images.
+    /// Download the embedded PostgreSQL, prepare it and exit, for container images.
     Fetch {
         /// Download the model for `dev --embeddings` too.
         #[arg(long)]
@@ -155,13 +159,15 @@ impl Cli {
                 args.data_dir = args.data_dir.or(self.dev.data_dir);
                 args.port = args.port.or(self.dev.port);
                 args.embeddings |= self.dev.embeddings;
+                args.temporary |= self.dev.temporary;
                 dev::dev(config, args).await
             }
             Some(Command::Serve { port }) => serve(config, port).await,
             Some(Command::Migrate { dry_run }) => migrate_database(&config, dry_run).await,
             Some(Command::Openapi { .. } | Command::SqlWorker { .. }) => Ok(()),
             Some(Command::Fetch { embeddings }) => {
-                tokio::task::spawn_blocking(crate::db::embedded::Engine::find).await??;
+                let engine = tokio::task::spawn_blocking(embedded::Engine::find).await??;
+                embedded::prepare(&engine).await?;
                 if embeddings {
                     tokio::task::spawn_blocking(pip::fetch_model).await??;
                 }
@@ -207,6 +213,9 @@ async fn migrate_database(config: &Config, dry_run: bool) -> Outcome {
 }
 
 async fn serve(config: Config, port: Option<u16>) -> Outcome {
+    if config.dev_token.is_some() {
+        return Err("PAYERBASE_DEV_TOKEN is set: only `dev` takes a token that is known in advance".into());
+    }
     let mut stop = StopSignal::listen()?;
     let database = Database::new(database_url(&config)?, config.pool_max);
     tokio::select! {
@@ -275,6 +284,7 @@ async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dy
             written_interval: WRITTEN_INTERVAL,
         },
         log_requests: config.log_requests,
+        for_tests: None,
     })
 }
 

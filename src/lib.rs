@@ -51,6 +51,7 @@ pub mod sql;
 pub mod sqlite;
 pub mod sweeper;
 pub mod telemetry;
+pub mod test_kit;
 pub mod time;
 pub mod tokens;
 pub mod transactions;

@@ -1,6 +1,7 @@
 //! The public address of this server.
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Position, Url};
@@ -8,46 +9,67 @@ use url::{Host, Position, Url};
 /// The public base URL of this server.
 #[derive(Clone, Debug)]
 pub struct Site {
-    url: Url,
+    initial: Url,
+    /// The URL that `payerbase dev` was told later.
+    told: Arc<OnceLock<Url>>,
 }
 
 impl Site {
     /// A server with this base URL.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        Self { url }
+        Self { initial: url, told: Arc::default() }
+    }
+
+    /// Tells this server its base URL, once: behind a mapped port, only others know it.
+    ///
+    /// # Errors
+    /// The base URL that it was told before, if that is another one.
+    pub fn tell(&self, url: Url) -> Result<(), &Url> {
+        let told = self.told.get_or_init(|| url.clone());
+        if *told == url { Ok(()) } else { Err(told) }
+    }
+
+    fn base(&self) -> &Url {
+        self.told.get().unwrap_or(&self.initial)
     }
 
     /// Scheme, host and port, as a content security policy names them.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        self.base().origin().ascii_serialization()
     }
 
     /// The base URL.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.url.as_str()
+        self.base().as_str()
     }
 
     /// Host and port; without the port if it is the default one of the scheme.
     #[must_use]
     pub fn authority(&self) -> &str {
-        &self.url[Position::BeforeHost..Position::AfterPort]
+        &self.base()[Position::BeforeHost..Position::AfterPort]
     }
 
     /// The short URL of a slug.
     #[must_use]
     pub fn short_url(&self, slug: &str) -> String {
-        format!("{}/l/{slug}", self.url.as_str().trim_end_matches('/'))
+        format!("{}/l/{slug}", self.url().trim_end_matches('/'))
     }
 
     /// Whether a URL is a short URL of this server, in any spelling.
     #[must_use]
     pub fn is_short_url(&self, url: &Url) -> bool {
-        let links = format!("{}/l/", plain_path(&self.url).trim_end_matches('/'));
-        is_same_port(&self.url, url) && is_same_host(&self.url, url) && plain_path(url).starts_with(&links)
+        let links = format!("{}/l/", plain_path(self.base()).trim_end_matches('/'));
+        is_same_port(self.base(), url) && is_same_host(self.base(), url) && plain_path(url).starts_with(&links)
     }
+}
+
+/// Whether an origin, as browsers send it, is that of a page of this machine.
+#[must_use]
+pub fn is_of_this_machine(origin: &str) -> bool {
+    Url::parse(origin).is_ok_and(|url| url.host().map(canonical).as_deref() == Some(LOOPBACK))
 }
 
 /// The path as the server reads it: percent-decoded, without empty segments.
@@ -96,6 +118,28 @@ const LOOPBACK: &str = "localhost";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_is_told_its_url_once() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let site = Site::new(url("http://127.0.0.1:4402"));
+        let clone = site.clone();
+        site.tell(url("http://localhost:49153")).unwrap();
+        assert_eq!(clone.short_url("a"), "http://localhost:49153/l/a");
+        assert_eq!(clone.authority(), "localhost:49153");
+        assert!(clone.tell(url("http://localhost:49153/")).is_ok());
+        assert_eq!(clone.tell(url("http://localhost:1")).unwrap_err().port(), Some(49153));
+    }
+
+    #[test]
+    fn only_pages_of_this_machine_are_of_this_machine() {
+        for origin in ["http://localhost:5173", "https://app.localhost", "http://127.0.0.1", "http://[::1]:3000"] {
+            assert!(is_of_this_machine(origin), "{origin}");
+        }
+        for origin in ["null", "", "https://evil.example", "http://localhost.evil.example", "http://192.0.2.1:4402"] {
+            assert!(!is_of_this_machine(origin), "{origin}");
+        }
+    }
 
     #[test]
     fn a_short_url_is_known_in_every_spelling() {

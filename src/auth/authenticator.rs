@@ -8,8 +8,9 @@ use secrecy::SecretString;
 use super::grants::Grants;
 use super::proof::Proof;
 use super::refusals::Refusals;
+use super::test_tokens::{PREFIX, TestToken, TestTokens};
 use super::token::Token;
-use super::tokens::Tokens;
+use super::tokens::{TokenRights, Tokens};
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 
@@ -18,15 +19,17 @@ pub struct Authenticator {
     tokens: Arc<Tokens>,
     grants: Grants,
     refusals: Arc<Refusals>,
+    test_tokens: Option<TestTokens>,
 }
 
 /// A credential of a request. Another kind of credential will be another variant.
 pub(super) enum Credential {
     Bearer(Token),
+    Test(TestToken),
 }
 
 impl Credential {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(super) fn of(headers: &HeaderMap, test_tokens: Option<&TestTokens>) -> Result<Self, Problem> {
         let mut values = headers.get_all(AUTHORIZATION);
         let Some(value) = values.next() else {
             return Err(Problem::new(Code::TokenMissing));
@@ -40,15 +43,23 @@ impl Credential {
         if token.trim().is_empty() {
             return Err(malformed().detail("The token is empty."));
         }
-        Token::parse(&SecretString::from(token.trim())).map(Self::Bearer).ok_or_else(malformed)
+        let token = token.trim();
+        if let Some(test) = test_tokens.map(|test_tokens| test_tokens.read(token, headers)).transpose()?.flatten() {
+            return Ok(Self::Test(test));
+        }
+        Token::parse(&SecretString::from(token)).map(Self::Bearer).ok_or_else(|| match token.starts_with(PREFIX) {
+            true => malformed().detail("Only `payerbase dev` takes `pb_test_` tokens."),
+            false => malformed(),
+        })
     }
 }
 
 impl Authenticator {
     /// Verifies tokens with `tokens`, and looks up what payers have granted.
+    ///   test_tokens  tokens of tests; none on a server with data to protect
     #[must_use]
-    pub fn new(tokens: Arc<Tokens>, grants: Grants, refusals: Arc<Refusals>) -> Self {
-        Self { tokens, grants, refusals }
+    pub fn new(tokens: Arc<Tokens>, grants: Grants, refusals: Arc<Refusals>, test_tokens: Option<TestTokens>) -> Self {
+        Self { tokens, grants, refusals, test_tokens }
     }
 
     /// The calls that were refused.
@@ -83,17 +94,29 @@ impl Authenticator {
     /// # Errors
     /// The problems of status 401, `database-unavailable` and `overloaded`; those of `admit`.
     pub async fn prove(&self, headers: &HeaderMap, admit: impl Fn() -> Result<(), Problem>) -> Result<Proof, Problem> {
-        let credential = Credential::of(headers).or_else(|problem| match headers.contains_key(AUTHORIZATION) {
-            true => admit().and(Err(problem)),
-            false => Err(problem),
-        });
-        match credential? {
-            Credential::Bearer(token) => {
-                let rights = self.tokens.recognize(&token, admit).await?;
-                let valid = rights.check_valid();
-                valid.inspect_err(|problem| self.refusals.add(&rights.payer, Some(&rights.token), problem))?;
-                Ok(Proof::of_token(rights))
+        let credential = Credential::of(headers, self.test_tokens.as_ref()).or_else(|problem| {
+            match headers.contains_key(AUTHORIZATION) {
+                true => admit().and(Err(problem)),
+                false => Err(problem),
             }
+        });
+        let rights = match credential? {
+            Credential::Bearer(token) => self.tokens.recognize(&token, admit).await?,
+            Credential::Test(test) => Box::pin(self.recognize_test(&test)).await?,
+        };
+        let valid = rights.check_valid();
+        valid.inspect_err(|problem| self.refusals.add(&rights.payer, Some(&rights.token), problem))?;
+        Ok(Proof::of_token(rights))
+    }
+
+    /// The rights of a token of a test, which is stored when it is used for the first time.
+    async fn recognize_test(&self, test: &TestToken) -> Result<Arc<TokenRights>, Problem> {
+        match (self.tokens.recognize(&test.token, || Ok(())).await, &self.test_tokens) {
+            (Err(problem), Some(test_tokens)) if problem.code() == Code::TokenInvalid => {
+                test_tokens.store(test).await?;
+                self.tokens.recognize(&test.token, || Ok(())).await
+            }
+            (recognized, _) => recognized,
         }
     }
 }

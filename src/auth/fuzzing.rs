@@ -22,7 +22,10 @@ use crate::wallet::Network;
 /// # Errors
 /// `token-missing` and `token-malformed`
 pub fn token_of(headers: &HeaderMap) -> Result<TokenId, Problem> {
-    Credential::of(headers).map(|Credential::Bearer(token)| token.id)
+    Credential::of(headers, None).map(|credential| match credential {
+        Credential::Bearer(token) => token.id,
+        Credential::Test(test) => test.token.id,
+    })
 }
 
 /// The token that a wallet gets for a challenge with this nonce.

@@ -113,9 +113,12 @@ impl Token {
     /// Like [`Token::generate`], with an id that the nonce of a challenge determines.
     #[must_use]
     pub(super) fn of_nonce(nonce: &str) -> (Self, SecretString) {
-        let digits =
-            Sha256::digest(nonce).into_iter().filter_map(|byte| BASE_62.get(usize::from(byte) % BASE_62.len()));
-        Self::with_id(digits.take(ID_CHARS).copied().map(char::from).collect())
+        Self::with_id(digits_of(nonce).collect())
+    }
+
+    /// A token with any text, that somebody has chosen.
+    pub(super) fn known(text: &str) -> Self {
+        Self { id: TokenId(digits_of(text).collect()), secret: SecretHash::of(text) }
     }
 
     fn with_id(id: String) -> (Self, SecretString) {
@@ -137,6 +140,12 @@ impl Token {
             && check == checksum(body);
         well_formed.then(|| Self { id: TokenId(id.to_owned()), secret: SecretHash::of(secret) })
     }
+}
+
+/// The characters of an id that a text determines.
+fn digits_of(text: &str) -> impl Iterator<Item = char> {
+    let digits = Sha256::digest(text).into_iter().filter_map(|byte| BASE_62.get(usize::from(byte) % BASE_62.len()));
+    digits.take(ID_CHARS).copied().map(char::from)
 }
 
 fn random(chars: usize) -> String {

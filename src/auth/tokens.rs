@@ -273,6 +273,19 @@ pub async fn create_token(
     lifetime: Duration,
 ) -> Result<(SecretString, DateTime<Utc>), sqlx::Error> {
     let (token, text) = Token::generate();
+    let expires_at = store_token(admin, &token, payer, scopes, name, lifetime).await?;
+    Ok((text, expires_at))
+}
+
+/// Stores a token. Returns its time of expiry.
+pub(super) async fn store_token(
+    admin: &mut PgConnection,
+    token: &Token,
+    payer: &Payer,
+    scopes: &[Scope],
+    name: Option<&str>,
+    lifetime: Duration,
+) -> Result<DateTime<Utc>, sqlx::Error> {
     let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
     let expires_at: Vec<DateTime<Utc>> = sqlx::query_scalar("select auth.create_token($1, $2, $3, $4, $5, $6)")
         .bind(token.id.as_str())
@@ -283,6 +296,5 @@ pub async fn create_token(
         .bind(lifetime.as_secs_f64())
         .fetch_all(admin)
         .await?;
-    let expires_at = expires_at.first().copied().ok_or(sqlx::Error::RowNotFound)?;
-    Ok((text, expires_at))
+    expires_at.first().copied().ok_or(sqlx::Error::RowNotFound)
 }

@@ -1,6 +1,7 @@
 //! `payerbase dev`: everything on one machine.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,14 +9,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tempfile::TempDir;
 
 use super::{DevArgs, Outcome, StopSignal, print, serve_until, settings};
-use crate::app::{Application, nearby};
-use crate::auth::{Scope, Token, Tokens, create_token};
+use crate::app::{Application, ForTests, nearby};
+use crate::auth::{Scope, TestTokens, Token, Tokens, create_token};
 use crate::config::Config;
 use crate::db::Database;
 use crate::db::check::{Refusal, check};
-use crate::db::embedded::{Cluster, Engine, write_secret};
+use crate::db::embedded::{Cluster, Durability, Engine, write_secret};
 use crate::db::migrate::{self, Login};
 use crate::embeddings::{self, Setting};
 use crate::folders::data_dir_of_environment;
@@ -33,7 +35,10 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
     config.networks.get_or_insert_with(|| [MAIN_NETWORKS, TEST_NETWORKS].concat());
-    let data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
+    let temporary = args.temporary.then(temporary_folder).transpose()?;
+    let folder = temporary.as_ref().map(|temporary| temporary.path().to_owned());
+    let data_dir = folder.or(args.data_dir.clone()).unwrap_or_else(data_dir_of_environment);
+    let durability = if args.temporary { Durability::EndOfProcess } else { Durability::PowerFailure };
     let mut stop = StopSignal::listen()?;
     if args.embeddings {
         if cfg!(not(feature = "local-embeddings")) {
@@ -54,7 +59,7 @@ pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
                 found = tokio::task::spawn_blocking(Engine::find) => found??,
                 () = stop.received() => std::process::exit(0),
             };
-            let cluster = Cluster::start(&data_dir, engine, &[]).await?;
+            let cluster = Cluster::start(&data_dir, engine, durability, &[]).await?;
             let (admin, app) = (cluster.access().admin(), cluster.access().app());
             (Some(cluster), admin, app)
         }
@@ -81,8 +86,13 @@ async fn run(
     let database = Database::new(app, config.pool_max);
     let prepared = async {
         check(&database, schema(), &config.language, cluster.is_none()).await?;
-        let token = demo_token(&mut connection, &database, data_dir).await?;
-        let settings = settings(config, args.port).await?;
+        let token = match config.dev_token.clone() {
+            Some(token) => token,
+            None => demo_token(&mut connection, &database, data_dir).await?,
+        };
+        let mut settings = settings(config, args.port).await?;
+        let known = config.dev_token.clone().zip(DEMO_PAYER.parse().ok());
+        settings.for_tests = Some(ForTests { tokens: TestTokens::new(admin.clone(), known), admin: admin.clone() });
         let model = settings.calls.embeddings.as_ref().map(|embeddings| embeddings.model().as_str().to_owned());
         let application = Application::build(database.clone(), &settings)?;
         Ok::<_, Box<dyn std::error::Error>>((token, model, application))
@@ -146,6 +156,13 @@ fn start_for_people(url: &str, token: &SecretString, folders: Option<[String; 2]
         model.unwrap_or_default(),
         token.expose_secret()
     )
+}
+
+/// A new folder, which PostgreSQL's user may enter. It is removed when this is dropped.
+fn temporary_folder() -> std::io::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("payerbase-").tempdir()?;
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    Ok(folder)
 }
 
 /// Starts PostgreSQL again each time that it dies. Never returns. Safe to cancel while PostgreSQL runs.

@@ -26,7 +26,9 @@ use crate::telemetry::LogFormat;
 use crate::turn::LaneCounts;
 use crate::wallet::Network;
 
-use values::{chains, database, folder, host, networks, on_or_off, postgres_bin, public_url, python, quota, rate};
+use values::{
+    chains, database, dev_token, folder, host, networks, on_or_off, postgres_bin, public_url, python, quota, rate,
+};
 pub use variables::{VARIABLES, variables_markdown};
 
 /// Default of `PAYERBASE_PORT`.
@@ -43,7 +45,8 @@ const ADDRESS_RATE: &str = "6000/60";
 const PAYER_RATE: &str = "600000/60";
 
 /// Settings whose values are never shown.
-const SECRETS: &[&str] = &["DATABASE_URL", "REDIS_URL", "PAYERBASE_APP_PASSWORD", "PAYERBASE_EMBEDDINGS_KEY"];
+const SECRETS: &[&str] =
+    &["DATABASE_URL", "REDIS_URL", "PAYERBASE_APP_PASSWORD", "PAYERBASE_DEV_TOKEN", "PAYERBASE_EMBEDDINGS_KEY"];
 /// Number of characters of a wrong value that are shown.
 const SHOWN_CHARS_MAX: usize = 60;
 
@@ -81,6 +84,8 @@ pub struct Config {
     pub lanes: LaneCounts,
     /// Maximum number of connections for slow reads and busy payers.
     pub pool_max: u32,
+    /// A token that `dev` takes.
+    pub dev_token: Option<SecretString>,
     /// The new password of `payerbase_app`, for `migrate`.
     pub app_password: Option<SecretString>,
     /// Log filter.
@@ -240,6 +245,7 @@ impl Config {
                 let long_enough = text.len() >= 16;
                 long_enough.then(|| text.into()).ok_or_else(|| "expected at least 16 bytes".to_owned())
             }),
+            dev_token: reader.read("PAYERBASE_DEV_TOKEN", dev_token),
             log: reader
                 .read("PAYERBASE_LOG", |text| {
                     let valid = EnvFilter::try_new(text).map(|_filter| text.to_owned());

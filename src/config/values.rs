@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use url::{ParseError, Url};
 
@@ -141,4 +142,12 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         network.parse().or_else(|_no_network| network.parse::<IpAddr>().map(IpNet::from))
     });
     networks.collect::<Result<_, _>>().map_err(|_invalid| "expected networks such as `10.0.0.0/8,fd00::/8`".to_owned())
+}
+/// A token that tests know in advance.
+pub(super) fn dev_token(text: &str) -> Result<SecretString, String> {
+    let is_token = (8..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_token && !text.starts_with("pb_") {
+        true => Ok(text.into()),
+        false => Err("expected 8 to 200 visible characters that do not begin with pb_".to_owned()),
+    }
 }

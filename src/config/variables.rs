@@ -94,6 +94,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "For `migrate`: the new password of the role `payerbase_app`, at least 16 bytes. Default: the password stays as it is.",
     ),
     (
+        "PAYERBASE_DEV_TOKEN",
+        "For `dev`: a token that it takes, of the payer `0x00000000000000000000000000000000000000d0`, 8 to 200 visible characters that do not begin with `pb_`, so that test suites need not read one from its output. `serve` refuses to start with it. Default: `dev` creates a token and prints it.",
+    ),
+    (
         "PAYERBASE_DATA_DIR",
         "For `dev` and `token`: data folder of the embedded PostgreSQL. Default: `payerbase` in `$XDG_DATA_HOME` or `~/.local/share`; for root `/var/lib/payerbase`.",
     ),

@@ -1,6 +1,7 @@
 //! The database: connections, migrations and checks. Only this module hands out connections.
 
 pub mod check;
+pub mod clock;
 pub mod embedded;
 mod health;
 pub mod migrate;

@@ -73,6 +73,7 @@ mod strangers;
 mod stub_facilitator;
 mod support;
 mod telemetry;
+mod test_kit;
 mod token_limits;
 mod tokens;
 mod transactions;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use payerbase::auth::{Scope, create_token};
 use payerbase::db::Database;
 use payerbase::db::check::{Refusal, check};
-use payerbase::db::embedded::{Cluster, Engine};
+use payerbase::db::embedded::{Cluster, Durability, Engine};
 use payerbase::db::migrate::{Error, Login, Step, migrate, plan};
 use reqwest::Method;
 use secrecy::SecretString;
@@ -271,7 +271,7 @@ async fn dev_upgrades_its_data_folder() {
     for (release, last) in RELEASES {
         let dir = folder();
         let engine = tokio::task::spawn_blocking(|| Engine::find().unwrap()).await.unwrap();
-        let cluster = Cluster::start(dir.path(), engine, &[]).await.unwrap();
+        let cluster = Cluster::start(dir.path(), engine, Durability::EndOfProcess, &[]).await.unwrap();
         let admin = cluster.access().admin();
         install(release, *last, &admin, &admin).await;
         let tokens = tokens(&mut admin.connect().await.unwrap()).await;

@@ -23,6 +23,7 @@ const ORDER: &[&[&str]] = &[
         "sign_in",
         "sql",
         "sweeper",
+        "test_kit",
         "tokens",
         "transactions",
     ],

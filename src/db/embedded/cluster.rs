@@ -5,19 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::process::{Child, Command};
 
+use super::create::{Credentials, create};
 use super::engine::Engine;
 use super::error::{Error, context};
-use super::files::{Owner, Temporary, private, write_secret};
+use super::files::{Owner, private};
 use super::log_file::{self, Keeper};
 use crate::db::check::SERVER_VERSION_NUM_MIN;
 use crate::db::{migrate, reason};
-use crate::folders::is_root;
 
 /// Maximum length of the socket's folder, in bytes. Every system accepts a socket path of 103 bytes, and PostgreSQL
 /// appends `/.s.PGSQL.5432`.
@@ -36,13 +34,6 @@ const LOG_LINES_SHOWN: usize = 10;
 /// A shell script that stops PostgreSQL when its standard input closes, which happens when this process ends in any
 /// way. $1 is the data folder. $2 is the process id that PostgreSQL must still have.
 const LEASH: &str = r#"read -r _; [ "$(head -n 1 "$1/postmaster.pid" 2>/dev/null)" = "$2" ] && kill -INT "$2""#;
-
-/// The passwords of one cluster, generated when it is created.
-#[derive(Serialize, Deserialize)]
-struct Credentials {
-    admin: String,
-    app: String,
-}
 
 /// Connection options of the cluster in a folder.
 pub struct Access {
@@ -107,6 +98,24 @@ impl Access {
 /// Part of PostgreSQL's message when processes of an earlier postmaster are still running.
 const STILL_IN_USE: &str = "pre-existing shared memory block";
 
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of any process, and a power failure.
+    PowerFailure,
+    /// The end of any process. Nothing waits for the disk: for tests.
+    EndOfProcess,
+}
+
+impl Durability {
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::PowerFailure => &[],
+            Self::EndOfProcess => &["fsync=off", "full_page_writes=off"],
+        }
+    }
+}
+
 /// A running PostgreSQL cluster in a folder.
 pub struct Cluster {
     dir: PathBuf,
@@ -126,13 +135,13 @@ struct Running {
 }
 
 impl Cluster {
-    /// Starts the cluster in `dir`, and creates it first if it is missing. `settings` are settings of PostgreSQL, as
-    /// `name=value`.
+    /// Starts the cluster in `dir`, and creates it first if it is missing.
+    ///   settings  settings of PostgreSQL, as `name=value`
     ///
     /// # Errors
     /// [`Error::InUse`] when another payerbase runs on the folder; other errors when the cluster cannot be created or
     /// started.
-    pub async fn start(dir: &Path, engine: Engine, settings: &[&str]) -> Result<Self, Error> {
+    pub async fn start(dir: &Path, engine: Engine, durability: Durability, settings: &[&str]) -> Result<Self, Error> {
         let dir = context(std::path::absolute(dir), || format!("resolve {}", dir.display()))?;
         let unusable = |source| Error::Folder { dir: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(unusable)?;
@@ -145,13 +154,13 @@ impl Cluster {
         }
         check_versions(&dir, engine.major()?)?;
         if !dir.join("data").exists() {
-            initialise(&dir, &engine).await?;
+            create(&dir, &engine, durability).await?;
         }
         let mut cluster = Self {
             access: Access::to(&dir)?,
             dir,
             engine,
-            settings: settings.iter().map(|setting| format!("--{setting}")).collect(),
+            settings: durability.settings().iter().chain(settings).map(|setting| format!("--{setting}")).collect(),
             running: None,
             _lock: lock,
         };
@@ -282,52 +291,6 @@ fn check_versions(dir: &Path, major: u32) -> Result<(), Error> {
         Some(made_by) if made_by != major => Err(Error::OtherVersion { dir: dir.to_owned(), made_by, major }),
         _ => Ok(()),
     }
-}
-
-/// Creates the cluster in a temporary folder and moves it to `data` as the last step, so that the next start repeats an
-/// interrupted attempt.
-async fn initialise(dir: &Path, engine: &Engine) -> Result<(), Error> {
-    let data = dir.join("data");
-    // A new folder each time: in an old one, the initdb of a killed payerbase may still be running.
-    let part = dir.join(format!("data.part-{:08x}", rand::random::<u32>()));
-    let owner = Owner::of(dir);
-    owner.make_folder(&part, 0o700)?;
-    let credentials = Credentials { admin: password(), app: password() };
-    let password_file = dir.join("password");
-    let password_here = Temporary(&password_file);
-    write_secret(&password_file, &credentials.admin)?;
-    owner.give(&password_file, 0o600)?;
-    let mut initdb = owner.run(Command::new(engine.program("initdb")));
-    initdb.arg("-D").arg(&part).args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C"]);
-    if engine.major()? >= 17 {
-        // The same collation and character classes on every system, independent of its locales.
-        initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
-    }
-    let output = initdb.arg("--pwfile").arg(&password_file).stdin(Stdio::null()).output().await;
-    let output = context(output, || "run initdb".to_owned())?;
-    if !output.status.success() {
-        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-        // The remains are useless.
-        let _left = fs::remove_dir_all(&part);
-        if is_root() && printed.contains("Permission denied") {
-            return Err(Error::OutOfReach { dir: dir.to_owned(), output: printed });
-        }
-        return Err(Error::Program { program: "initdb", output: printed });
-    }
-    drop(password_here);
-    write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())?;
-    context(fs::rename(&part, &data), || format!("move {} into place", part.display()))?;
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("data.part") {
-            // The remains of an interrupted attempt. They do no harm if they cannot be removed.
-            let _left = fs::remove_dir_all(entry.path());
-        }
-    }
-    Ok(())
-}
-
-fn password() -> String {
-    rand::rng().sample_iter(rand::distr::Alphanumeric).take(43).map(char::from).collect()
 }
 
 /// The folder of the socket: in the data folder, or in /tmp if that path is too long for a socket.

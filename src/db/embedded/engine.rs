@@ -88,15 +88,23 @@ impl Engine {
         self.bin.join(name)
     }
 
+    /// The version, as `postgres --version` prints it.
+    ///
+    /// # Errors
+    /// When `postgres` cannot be run.
+    pub(super) fn version(&self) -> Result<String, Error> {
+        let postgres = self.program("postgres");
+        let output = Command::new(&postgres).arg("--version").output();
+        let output = context(output, || format!("run {}", postgres.display()))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// The major version: 18 for the embedded one.
     ///
     /// # Errors
     /// When `postgres` cannot be run.
     pub fn major(&self) -> Result<u32, Error> {
-        let postgres = self.program("postgres");
-        let output = Command::new(&postgres).arg("--version").output();
-        let output = context(output, || format!("run {}", postgres.display()))?;
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = self.version()?;
         let major = printed.split_whitespace().nth(2).and_then(|version| version.split('.').next()?.parse().ok());
         major.ok_or(Error::Program { program: "postgres --version", output: printed })
     }

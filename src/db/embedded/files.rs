@@ -75,11 +75,15 @@ impl Owner {
     /// Sets the mode of a file or folder, and as root its owner.
     pub fn give(self, path: &Path, mode: u32) -> Result<(), Error> {
         context(fs::set_permissions(path, fs::Permissions::from_mode(mode)), || format!("protect {}", path.display()))?;
-        if is_root() {
-            let given = std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid));
-            context(given, || format!("change the owner of {}", path.display()))?;
+        context(self.own(path), || format!("change the owner of {}", path.display()))
+    }
+
+    /// Makes this user the owner of a file or folder that payerbase has created.
+    pub fn own(self, path: &Path) -> std::io::Result<()> {
+        match is_root() {
+            true => std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid)),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

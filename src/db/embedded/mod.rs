@@ -1,12 +1,14 @@
 //! The embedded PostgreSQL: downloaded once, run as a child process, stopped with this process.
 
 mod cluster;
+mod create;
 mod engine;
 mod error;
 mod files;
 mod log_file;
 
-pub use cluster::{Access, Cluster};
+pub use cluster::{Access, Cluster, Durability};
+pub use create::prepare;
 pub use engine::Engine;
 pub use error::Error;
 pub(crate) use files::write_secret;

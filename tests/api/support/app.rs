@@ -102,6 +102,7 @@ impl TestApp {
                 written_interval: WRITTEN_INTERVAL,
             },
             log_requests: false,
+            for_tests: None,
         };
         change(&mut settings);
         let options = database.app.clone();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use payerbase::db::embedded::{Cluster, Engine};
+use payerbase::db::embedded::{Cluster, Durability, Engine};
 use payerbase::db::migrate::{self, Login};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
@@ -96,7 +96,7 @@ pub async fn temporary_cluster() -> Cluster {
     // Keep the pipe to the shell open: its standard input closes when this process ends.
     std::mem::forget(sweeper);
     let engine = tokio::task::spawn_blocking(|| Engine::find().unwrap()).await.unwrap();
-    Cluster::start(&dir, engine, &["max_connections=300"]).await.unwrap()
+    Cluster::start(&dir, engine, Durability::EndOfProcess, &["max_connections=300"]).await.unwrap()
 }
 
 #[cfg(feature = "testcontainers")]

@@ -1,0 +1,100 @@
+//! HTTP routes of the test kit. They need no token: `payerbase dev` is for one developer. A web page of another machine cannot call
+//! them.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::ORIGIN;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{Data, Json, ServiceConfig};
+use actix_web::{HttpResponse, ResponseError as _, get, post, put, web};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::kit::TestKit;
+use crate::call::{Engine, Operation, Request, Spec};
+use crate::number::Bounded;
+use crate::problem::{Code, Problem};
+use crate::site::is_of_this_machine;
+use crate::time::Time;
+
+/// A body of more bytes is refused.
+const BODY_BYTES_MAX: usize = 4 << 10;
+
+/// Adds the routes, if there is a kit.
+pub fn configure(service: &mut ServiceConfig, kit: Option<&Data<TestKit>>) {
+    let Some(kit) = kit else { return };
+    service.service(
+        web::scope("/dev")
+            .app_data(kit.clone())
+            .wrap(from_fn(only_this_machine))
+            .service(get_clock)
+            .service(advance_clock)
+            .service(set_public_url),
+    );
+}
+
+/// Refuses the pages of other machines that a browser on this machine shows.
+async fn only_this_machine(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let origin = request.headers().get(ORIGIN);
+    if origin.is_none_or(|origin| origin.to_str().is_ok_and(is_of_this_machine)) {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
+    let problem = Problem::new(Code::NotFound).detail("Only web pages of this machine may call `/dev`.");
+    Ok(request.into_response(problem.error_response()))
+}
+
+/// The clock of the server.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Clock {
+    now: Time,
+    advanced_ms: u128,
+}
+
+#[get("/clock")]
+async fn get_clock(kit: Data<TestKit>) -> Result<Json<Clock>, Problem> {
+    let (now, ahead) = kit.clock().await?;
+    Ok(Json(Clock { now: Time(now), advanced_ms: ahead.as_millis() }))
+}
+
+/// How far the clock moves, in milliseconds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+struct AdvanceClock {
+    advance_ms: Bounded<0, 3_162_240_000_000>,
+}
+
+impl Operation for AdvanceClock {
+    const SPEC: Spec = Spec::read("advanceClock").body_bytes_max(BODY_BYTES_MAX);
+}
+
+#[post("/clock")]
+async fn advance_clock(kit: Data<TestKit>, request: Request<AdvanceClock>) -> Result<Json<Clock>, Problem> {
+    let (now, ahead) = kit.advance(request.method.advance_ms.millis()).await?;
+    Ok(Json(Clock { now: Time(now), advanced_ms: ahead.as_millis() }))
+}
+
+/// The base URL under which tests reach the server.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct SetPublicUrl {
+    url: String,
+}
+
+impl Operation for SetPublicUrl {
+    const SPEC: Spec = Spec::read("setPublicUrl").body_bytes_max(BODY_BYTES_MAX);
+}
+
+#[put("/public-url")]
+async fn set_public_url(engine: Data<Engine>, request: Request<SetPublicUrl>) -> Result<HttpResponse, Problem> {
+    let refused = |why: &str| Problem::new(Code::InvalidValue).field("/url", why);
+    let url = Url::parse(&request.method.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or_else(|| refused("must be a URL that begins with http:// or https://"))?;
+    match engine.site().tell(url) {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
+        Err(told) => Err(refused(&format!("must be {told}, which the server was told before"))),
+    }
+}

@@ -1,0 +1,273 @@
+//! What `payerbase dev` gives to tests: tokens that are known in advance, a clock, the public URL, a start in a second.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use payerbase::app::ForTests;
+use payerbase::auth::TestTokens;
+use payerbase::db::embedded::{Access, Engine};
+use payerbase::db::migrate::{self, Login};
+use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
+
+use crate::dev::{PROGRAM, command_of, database_url, folder};
+use crate::support::{Caller, TestApp, TestDatabase};
+
+const FIXED: &str = "known-in-advance";
+/// The payer of the fixed token.
+const DEMO: &str = "0x00000000000000000000000000000000000000d0";
+
+/// A server for tests, as `dev` is one.
+pub async fn app() -> TestApp {
+    on(TestDatabase::own().await)
+}
+
+fn on(database: TestDatabase) -> TestApp {
+    let admin = database.admin.clone();
+    let tokens = TestTokens::new(admin.clone(), Some((FIXED.into(), DEMO.parse().unwrap())));
+    TestApp::set(database, |settings| settings.for_tests = Some(ForTests { admin, tokens }))
+}
+
+async fn with_token(app: &TestApp, token: &str) -> Caller {
+    let mut caller = app.caller().await;
+    caller.token = Some(token.into());
+    caller
+}
+
+#[tokio::test]
+async fn a_test_token_is_that_of_its_payer_without_having_been_created() {
+    let app = app().await;
+    let payer = "0x52908400098527886e0f7030069857d2e4169ee7";
+    let caller = with_token(&app, &format!("pb_test_{payer}")).await;
+    let first_uses = futures_util::future::join_all((0..8).map(|_| caller.increment("visits", json!({})))).await;
+    assert!(first_uses.into_iter().all(|answer| answer.status.is_success()));
+    let checksummed = with_token(&app, "pb_test_0x52908400098527886E0F7030069857D2E4169EE7").await;
+    assert_eq!(checksummed.value("visits").await, 8, "another spelling is the same payer");
+    let other = with_token(&app, "pb_test_SP2J6ZY48GV1EZ5V2V5RB9MP66SW86PYKKNRV9EJ7").await;
+    other.get("/v1/counters/visits").await.problem(404, "not-found");
+
+    let me = caller.get("/v1/me").await.ok();
+    assert_eq!((&me["payer"], &me["scopes"]), (&json!(payer), &json!(["*"])));
+    let created = caller.post("/v1/tokens", json!({"scopes": ["counters:read"]})).await.ok();
+    let narrow = with_token(&app, created["token"].as_str().unwrap()).await;
+    assert_eq!(narrow.value("visits").await, 8);
+    narrow.increment("visits", json!({})).await.problem(403, "missing-scope");
+}
+
+#[tokio::test]
+async fn the_fixed_token_is_that_of_the_demo_payer() {
+    let app = app().await;
+    let caller = with_token(&app, FIXED).await;
+    assert_eq!(caller.get("/v1/me").await.ok()["payer"], DEMO);
+    with_token(&app, "known-in-advancf").await.get("/v1/me").await.problem(401, "token-malformed");
+}
+
+#[tokio::test]
+async fn test_tokens_are_refused_if_the_payer_is_none_or_a_page_of_another_machine_sends_them() {
+    let app = app().await;
+    for text in ["pb_test_", "pb_test_0x12", "pb_test_0x52908400098527886e0f7030069857d2e4169EE7"] {
+        let refused = with_token(&app, text).await.get("/v1/me").await.problem(401, "token-malformed");
+        assert!(refused["detail"].as_str().unwrap().contains("payer"), "{refused}");
+    }
+    let mut caller = with_token(&app, "pb_test_0x52908400098527886e0f7030069857d2e4169ee7").await;
+    caller.headers.insert("origin", "http://localhost:5173".parse().unwrap());
+    caller.increment("visits", json!({})).await.ok();
+    for origin in ["https://evil.example", "null", "http://192.0.2.1:4402"] {
+        caller.headers.insert("origin", origin.parse().unwrap());
+        caller.get("/v1/counters/visits").await.problem(401, "token-malformed");
+        caller.get("/dev/clock").await.problem(404, "not-found");
+        caller.post("/dev/clock", json!({"advanceMs": 1})).await.problem(404, "not-found");
+    }
+    caller.headers.remove("origin");
+    assert_eq!(caller.get("/dev/clock").await.ok()["advancedMs"], 0);
+}
+
+/// A server with data to protect has none of it, also on a database that `dev` has served.
+#[tokio::test]
+async fn serve_refuses_all_of_it() {
+    let database = TestDatabase::own().await;
+    let dev = on(database.clone());
+    let token = "pb_test_0x52908400098527886e0f7030069857d2e4169ee7";
+    with_token(&dev, token).await.increment("visits", json!({})).await.ok();
+    with_token(&dev, FIXED).await.increment("visits", json!({})).await.ok();
+
+    let app = TestApp::on(database);
+    let caller = with_token(&app, token).await;
+    let refused = caller.get("/v1/counters/visits").await.problem(401, "token-malformed");
+    assert_eq!(refused["detail"], "Only `payerbase dev` takes `pb_test_` tokens.");
+    with_token(&app, FIXED).await.get("/v1/me").await.problem(401, "token-malformed");
+    let caller = app.caller().await;
+    caller.get("/dev/clock").await.problem(404, "not-found");
+    caller.post("/dev/clock", json!({"advanceMs": 1})).await.problem(404, "not-found");
+    let url = json!({"url": "http://localhost:1"});
+    caller.send_json(reqwest::Method::PUT, "/dev/public-url", url).await.problem(404, "not-found");
+
+    let mut serve = command_of(Path::new(PROGRAM), &["serve", "--port", "0"]);
+    serve.env("DATABASE_URL", database_url(&app.database.app)).env("PAYERBASE_DEV_TOKEN", FIXED);
+    let output = tokio::task::spawn_blocking(move || serve.output().unwrap()).await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && printed.contains("only `dev` takes a token"), "{printed}");
+}
+
+#[tokio::test]
+async fn tests_move_the_clock_of_the_methods() {
+    let app = app().await;
+    let caller = app.caller().await;
+    caller.post("/v1/locks/nightly/acquire", json!({"ttlMs": 60_000})).await.ok();
+    caller.post("/v1/queues/mail/jobs", json!({"payload": 1, "delayMs": 3_600_000})).await.ok();
+    let link = json!({"url": "https://example.com", "slug": "clock-of-tests", "ttlMs": 86_400_000});
+    caller.post("/v1/links", link).await.ok();
+    caller.post("/v1/locks/nightly/acquire", json!({"ttlMs": 60_000})).await.problem(409, "lock-held");
+
+    let waits = caller.clone();
+    let pop = tokio::spawn(async move { waits.post("/v1/queues/mail/pop", json!({"waitMs": 15_000})).await });
+    let before = caller.get("/dev/clock").await.ok();
+    let moved = caller.post("/dev/clock", json!({"advanceMs": 3_600_000})).await.ok();
+    assert_eq!([&before["advancedMs"], &moved["advancedMs"]], [0, 3_600_000]);
+    let time = |clock: &Value| clock["now"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    assert!(time(&moved) - time(&before) >= chrono::TimeDelta::hours(1));
+    assert_eq!(pop.await.unwrap().ok()["payload"], 1, "a waiting call notices the new time");
+    caller.post("/v1/locks/nightly/acquire", json!({"ttlMs": 60_000})).await.ok();
+    caller.get("/l/clock-of-tests").await.headers.get("location").expect("the link is still there");
+
+    let moved = caller.post("/dev/clock", json!({"advanceMs": 86_400_000})).await.ok();
+    assert_eq!(moved["advancedMs"], 90_000_000, "one move adds to the other");
+    caller.get("/l/clock-of-tests").await.problem(410, "link-gone");
+    for bad in [json!({"advanceMs": 1.5}), json!({"by": 1}), json!({})] {
+        caller.post("/dev/clock", bad).await.problem(400, "invalid-json");
+    }
+    caller.post("/dev/clock", json!({"advanceMs": -1})).await.problem(422, "invalid-value");
+    caller.post("/dev/clock", json!({"advanceMs": 3_162_240_000_000_i64})).await.problem(422, "invalid-value");
+    assert_eq!(caller.get("/dev/clock").await.ok()["advancedMs"], 90_000_000);
+}
+
+/// Rows that the sweeper deletes after their retention are gone once the clock has passed it.
+#[tokio::test]
+async fn the_sweeper_follows_the_clock() {
+    let app = app().await;
+    let caller = app.caller().await;
+    let pushed = caller.post("/v1/queues/mail/jobs", json!({"payload": 1})).await.ok();
+    let job = caller.post("/v1/queues/mail/pop", json!({})).await.ok();
+    let path = format!("/v1/jobs/{}", pushed["id"].as_str().unwrap());
+    caller.post(&format!("{path}/complete"), json!({"lease": job["lease"]})).await.ok();
+    assert_eq!(caller.get(&path).await.ok()["status"], "completed");
+    caller.post("/dev/clock", json!({"advanceMs": Duration::from_hours(24 * 31).as_millis()})).await.ok();
+    app.until(async || caller.get(&path).await.status == 404).await;
+}
+
+/// The functions of a database with a moved clock are those of no version.
+#[tokio::test]
+async fn serve_refuses_a_database_with_a_moved_clock_until_it_is_migrated() {
+    let app = app().await;
+    app.caller().await.post("/dev/clock", json!({"advanceMs": 86_400_000})).await.ok();
+    let mut serve = command_of(Path::new(PROGRAM), &["serve", "--port", "0"]);
+    serve.env("DATABASE_URL", database_url(&app.database.app));
+    let output = tokio::task::spawn_blocking(move || serve.output().unwrap()).await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && printed.contains("run `payerbase migrate`"), "{printed}");
+
+    migrate::migrate(&app.database.admin, payerbase::schema(), Login::Existing).await.unwrap();
+    let ahead = "select rpc.now() > clock_timestamp() + interval '1 second'";
+    let is_ahead: bool = sqlx::query_scalar(ahead).fetch_one(&mut app.database.admin().await).await.unwrap();
+    assert!(!is_ahead);
+}
+
+#[tokio::test]
+async fn tests_tell_the_server_its_url() {
+    let app = app().await;
+    let caller = app.caller().await;
+    let tell = async |url: &str| caller.send_json(reqwest::Method::PUT, "/dev/public-url", json!({"url": url})).await;
+    for bad in ["localhost:1234", "ftp://localhost", ""] {
+        tell(bad).await.problem(422, "invalid-value");
+    }
+    tell("http://localhost:49153").await.ok();
+    tell("http://localhost:49153/").await.ok();
+    let link = caller.post("/v1/links", json!({"url": "https://example.com", "slug": "told-of-tests"})).await.ok();
+    assert_eq!(link["shortUrl"], "http://localhost:49153/l/told-of-tests");
+    let wallet = json!({"address": "0x52908400098527886e0f7030069857d2e4169ee7", "chain": "eip155:8453"});
+    let challenge = caller.post("/v1/auth/challenge", wallet).await.ok();
+    assert!(challenge["message"].as_str().unwrap().starts_with("localhost:49153 wants you to sign in"));
+    let refused = tell("http://localhost:49154").await.problem(422, "invalid-value");
+    assert!(refused["detail"].as_str().unwrap().contains("http://localhost:49153/"), "{refused}");
+}
+
+/// A running `payerbase dev --json`.
+struct Dev(Child, Value);
+
+impl Dev {
+    fn start(mut command: Command) -> Self {
+        use std::io::BufRead as _;
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self(process, serde_json::from_str(&line).unwrap())
+    }
+
+    fn data_dir(&self) -> &Path {
+        Path::new(self.1["dataDir"].as_str().unwrap())
+    }
+
+    fn stop(mut self) {
+        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn temporary_data_is_gone_after_the_stop() {
+    let mut command = command_of(Path::new(PROGRAM), &["dev", "--temporary", "--json", "--port", "0"]);
+    command.env("PAYERBASE_DEV_TOKEN", FIXED);
+    let dev = Dev::start(command);
+    assert_eq!(dev.1["token"], FIXED);
+    let folder = dev.data_dir().to_owned();
+    let mut admin = Access::to(&folder).unwrap().admin().connect().await.unwrap();
+    let fsync: String = sqlx::query_scalar("show fsync").fetch_one(&mut admin).await.unwrap();
+    assert_eq!(fsync, "off");
+    drop(admin);
+    tokio::task::spawn_blocking(|| dev.stop()).await.unwrap();
+    assert!(!folder.exists());
+
+    let both = command_of(Path::new(PROGRAM), &["dev", "--temporary", "--data-dir", "x"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&both.stderr).contains("cannot be used with"), "{both:?}");
+}
+
+/// The first start of a new folder makes the archive, from which later ones start.
+#[tokio::test]
+async fn a_new_data_folder_is_made_from_the_archive() {
+    let (cache, one, two, three) = (folder(), folder(), folder(), folder());
+    let bin = Engine::find().unwrap().program("postgres").parent().unwrap().to_owned();
+    let start = |dir: &Path| {
+        let mut command = command_of(Path::new(PROGRAM), &["dev", "--json", "--port", "0", "--data-dir"]);
+        command.arg(dir).env("PAYERBASE_POSTGRES_BIN", &bin).env("PAYERBASE_CACHE_DIR", cache.path());
+        Dev::start(command)
+    };
+    let archives = || fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    start(one.path()).stop();
+    let [archive] = &archives()[..] else { panic!("{:?}", archives()) };
+    let made = fs::metadata(archive).unwrap().modified().unwrap();
+
+    let dev = start(two.path());
+    assert_eq!(fs::metadata(archive).unwrap().modified().unwrap(), made, "the archive was used, not made again");
+    let access = Access::to(two.path()).unwrap();
+    access.admin().connect().await.expect("the password is that of this folder");
+    let others: Value = serde_json::from_slice(&fs::read(one.path().join("credentials.json")).unwrap()).unwrap();
+    assert!(
+        access.admin().password(others["admin"].as_str().unwrap()).connect().await.is_err(),
+        "each folder has its own password"
+    );
+    let system = "select system_identifier::text from pg_control_system()";
+    let identifier: String =
+        sqlx::query_scalar(system).fetch_one(&mut access.admin().connect().await.unwrap()).await.unwrap();
+    dev.stop();
+
+    fs::write(archive, "damaged").unwrap();
+    let dev = start(three.path());
+    let mut admin = Access::to(three.path()).unwrap().admin().connect().await.unwrap();
+    let new: String = sqlx::query_scalar(system).fetch_one(&mut admin).await.unwrap();
+    assert_ne!(new, identifier, "a damaged archive is made again");
+    assert!(fs::metadata(archive).unwrap().len() > 1_000_000);
+    drop(admin);
+    dev.stop();
+}
