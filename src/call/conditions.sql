@@ -17,9 +17,43 @@ $$;
 create function rpc.has_large_answer(p_method text) returns boolean
 language sql immutable
 as $$
-  select p_method in ('popJob', 'popJobs', 'completeJob', 'failJob', 'extendJob', 'updateMemory', 'transact',
-    'executeSql', 'batchSql')
+  select p_method in ('updateMemory', 'transact', 'executeSql', 'batchSql')
 $$;
+
+-- What is kept of an answer. Jobs keep their payloads and results themselves: of a pop, the leases are kept; a large
+-- answer about a job is kept without both.
+create function rpc.kept_form(p_method text, p_answer json) returns json
+language sql immutable
+as $$
+  select case
+    when p_method = 'popJob' then json_build_object('id', p_answer->'id', 'lease', p_answer->'lease')
+    when p_method = 'popJobs' then json_build_object('jobs', (
+      select json_agg(json_build_object('id', job->'id', 'lease', job->'lease') order by place)
+        from json_array_elements(p_answer->'jobs') with ordinality as popped (job, place)))
+    when p_method in ('completeJob', 'failJob', 'extendJob')
+        and octet_length(p_answer::text) >= {{large_answer_bytes}}
+      then (p_answer::jsonb - '{payload,result}'::text[])::json
+    else p_answer
+  end
+$$;
+
+-- The answer of which this was kept. A pop is answered with those of its jobs whose lease has not ended. The payload and
+-- the result of a job that was deleted since are null.
+create function rpc.answer_again(p_payer text, p_method text, p_kept json, p_now timestamptz) returns json
+language plpgsql stable
+as $$
+begin
+  return case
+    when p_method = 'popJob' then rpc.job_under_lease(p_payer, p_kept, p_now)
+    when p_method = 'popJobs' then json_build_object('jobs', (
+      select coalesce(json_agg(again.job order by place) filter (where again.job is not null), '[]')
+        from json_array_elements(p_kept->'jobs') with ordinality as popped (job, place)
+        cross join lateral (select rpc.job_under_lease(p_payer, popped.job, p_now) as job) as again))
+    when p_method in ('completeJob', 'failJob', 'extendJob') and p_kept->'payload' is null
+      then rpc.with_payload(p_payer, p_kept::jsonb)
+    else p_kept
+  end;
+end $$;
 
 -- The problem of a call whose answer would be kept although those that are kept take too much; NULL if there is room.
 create function rpc.check_kept_answers(p_payer text, p_method text) returns json
@@ -51,14 +85,15 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_bytes integer := octet_length(p_answer::text);
+  v_kept json := rpc.kept_form(p_method, p_answer);
+  v_bytes integer := octet_length(v_kept::text);
   v_large_bytes integer := case
     when v_bytes >= {{large_answer_bytes}} and rpc.has_large_answer(p_method) then v_bytes
   end;
   v_more integer := coalesce(v_large_bytes, 0) - coalesce(p_old_bytes, 0);
 begin
   insert into tenant.idempotency (payer, key_sha256, request_sha256, answer, large_bytes, created_at)
-    values (p_payer, p_key, p_request, p_answer, v_large_bytes, p_now)
+    values (p_payer, p_key, p_request, v_kept, v_large_bytes, p_now)
     on conflict (payer, key_sha256) do update
       set request_sha256 = excluded.request_sha256, answer = excluded.answer, large_bytes = excluded.large_bytes,
         created_at = excluded.created_at;
@@ -101,7 +136,6 @@ declare
   v_caller jsonb := nullif(p_conditions->'caller', 'null');
   v_charged record;
   v_place integer;
-  v_params jsonb := p_params;
   v_seen record;
   v_answer json;
 begin
@@ -113,7 +147,7 @@ begin
       if v_seen.request_sha256 <> v_request then
         return rpc.problem('idempotency-mismatch');
       end if;
-      return json_build_object('replay', v_seen.answer);
+      return json_build_object('replay', rpc.answer_again(p_payer, p_method, v_seen.answer, v_now));
     end if;
   end if;
   v_answer := rpc.check_guard(p_payer, p_conditions->'guard');
@@ -122,9 +156,6 @@ begin
   end if;
   if v_answer is null and v_key is not null then
     v_answer := rpc.check_kept_answers(p_payer, p_method);
-    if p_method = 'popJobs' then
-      v_params := p_params || '{"isKept":true}';
-    end if;
   end if;
   if v_answer is null and v_caller is not null then
     v_charged := rpc.charge_caller(p_payer, v_caller);
@@ -135,7 +166,7 @@ begin
     if p_conditions ? 'quotas' then
       perform set_config('payerbase.full', p_payer, true);
     end if;
-    v_answer := rpc.dispatch_write(p_payer, p_method, v_params);
+    v_answer := rpc.dispatch_write(p_payer, p_method, p_params);
   end if;
   if v_place is not null then
     perform rpc.settle_caller(p_payer, v_caller, v_place, json_typeof(v_answer->'ok') is not null);

@@ -11,8 +11,6 @@ limits! {
     PAYLOAD_STORED_MAX: bytes = 384 << 10;
     /// Maximum size of the jobs of one `popJobs` or of one page of `listJobs`. The last job may exceed it.
     JOBS_BYTES_MAX: bytes = 4 << 20;
-    /// Maximum size of the jobs of one `popJobs` with an idempotency key: the answer is kept. The last job may exceed it.
-    KEYED_JOBS_BYTES_MAX: bytes = 1 << 20;
     /// Maximum size of the jobs that several `popJob` calls pop as a set. The last job may exceed it.
     RUN_BYTES_MAX: bytes = 64 << 10;
     /// Maximum number of jobs in one call.

@@ -49,7 +49,7 @@ pub struct PopJobs {
     /// Name of the queue.
     #[schema(ignore)]
     pub queue: Name,
-    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach {{jobs_bytes_max}}, {{keyed_jobs_bytes_max}} with an `Idempotency-Key`.
+    /// Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach {{jobs_bytes_max}}.
     #[schema(value_type = i64, minimum = 1, maximum = 100, example = 10)]
     pub count: Bounded<1, 100>,
     /// Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
@@ -79,5 +79,5 @@ impl Method for PopJobs {
 
 /// Repeats a pop that found no job, but only when the waiter is woken.
 fn when_woken<T>(answer: &Result<Answer<T>, Problem>, is_empty: fn(&T) -> bool) -> Option<Duration> {
-    answer.as_ref().is_ok_and(|answer| is_empty(&answer.output)).then_some(Duration::MAX)
+    answer.as_ref().is_ok_and(|answer| !answer.is_replay && is_empty(&answer.output)).then_some(Duration::MAX)
 }

@@ -152,12 +152,42 @@ begin
   return json_build_object(rpc.pop_outcome(v_popped), v_popped[1]);
 end $$;
 
+-- A popped job as the pop returned it; NULL if its lease has ended.
+--   p_popped  its id and its lease, or the whole job, as earlier versions kept it
+create function rpc.job_under_lease(p_payer text, p_popped json, p_now timestamptz) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_lease uuid := p_popped->>'lease';
+  v_job tenant.jobs;
+begin
+  select * into v_job
+    from tenant.jobs
+    where payer = p_payer and id = (p_popped->>'id')::uuid and state = 'running' and lease = v_lease
+      and due_at > p_now;
+  return case when found then rpc.job_json(v_job, p_now, v_lease) end;
+end $$;
+
+-- A job with its payload and its result; both are null if it was deleted.
+create function rpc.with_payload(p_payer text, p_shown jsonb) returns json
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+  v_job record;
+begin
+  select payload, result into v_job
+    from tenant.jobs
+    where payer = p_payer and id = (p_shown->>'id')::uuid;
+  return p_shown || jsonb_build_object('payload', v_job.payload, 'result', v_job.result);
+end $$;
+
 create function rpc.pop_jobs(p_payer text, p_params jsonb) returns json
 language plpgsql
 as $$
 declare
-  v_bytes_max bigint := case when p_params ? 'isKept' then {{keyed_jobs_bytes_max}} else {{jobs_bytes_max}} end;
-  v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer, v_bytes_max);
+  v_popped json[] := rpc.pop(p_payer, p_params, (p_params->>'count')::integer, {{jobs_bytes_max}});
 begin
   return json_build_object(rpc.pop_outcome(v_popped), json_build_object('jobs', array_to_json(v_popped)));
 end $$;

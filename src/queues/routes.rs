@@ -77,7 +77,8 @@ async fn push_jobs(tenant: Tenant, call: Request<PushJobs>) -> Result<Created<Pu
 ///
 /// Returns the ready job with the highest priority; among equal priorities, the first that arrived. The job runs until
 /// its lease expires. Then it is pending again, or dead if its attempts are used up. With `waitMs`, the call waits
-/// until a job is ready. The request body is optional.
+/// until a job is ready. The request body is optional. Repeated with its `Idempotency-Key`, the call returns the job as long as
+/// the lease lasts, and then no job.
 #[utoipa::path(operation_id = "popJob", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJob, examples(
@@ -94,7 +95,7 @@ async fn pop_job(tenant: Tenant, call: Request<PopJob>) -> Result<Answer<Option<
 /// Pop a batch of jobs.
 ///
 /// Returns up to `count` jobs in the order of single pops, each with its own lease. The list is empty if no job is
-/// ready.
+/// ready. Repeated with its `Idempotency-Key`, the call returns those of the jobs whose leases last.
 #[utoipa::path(operation_id = "popJobs", tag = "queues",
     params(("queue" = Name, Path, description = "Name of the queue.")),
     request_body(content = PopJobs, examples(("ten" = (summary = "Up to ten jobs", value = json!({"count": 10}))))),

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::world::{Operation, operations, owner};
-use crate::support::{Answer, Caller, TestApp, TestDatabase};
+use crate::support::{Answer, Caller, TestApp, TestDatabase, TimedApp};
 
 pub fn with_key(caller: &Caller, key: &str) -> Caller {
     let mut caller = caller.clone();
@@ -215,30 +215,88 @@ async fn kept_bytes(app: &TestApp, caller: &Caller) -> i64 {
 }
 
 #[tokio::test]
-async fn large_answers_that_are_kept_are_bounded_per_call_and_per_payer() {
+async fn large_answers_that_are_kept_are_bounded_per_payer() {
     let app = TestApp::spawn().await;
     let caller = app.caller().await;
-    for _ in 0..8 {
-        caller.post("/v1/queues/q/jobs", json!({"payload": "x".repeat(200_000)})).await.ok();
-    }
-    let pop = json!({"count": 100});
-    let popped = with_key(&caller, "the first pop").post("/v1/queues/q/pop/batch", pop.clone()).await.ok();
-    assert_eq!(popped["jobs"].as_array().unwrap().len(), 6, "the sixth job reaches 1 MiB");
+    let path = "/v1/memories/long";
+    caller.send_json(Method::PUT, path, json!({"content": "x".repeat(20_000)})).await.ok();
+    let tag = async |key: &str, tag: &str| {
+        with_key(&caller, key).send_json(Method::PATCH, path, json!({"tags": [tag]})).await
+    };
+    tag("the first tag", "a").await.ok();
     let kept = kept_bytes(&app, &caller).await;
-    assert!((1_200_000..1_300_000).contains(&kept), "{kept}");
+    assert!((20_000..21_000).contains(&kept), "{kept}");
 
     let mut admin = app.database.admin().await;
     let fill = "update tenant.kept_answers set bytes = bytes + 268435456 where payer = $1";
     sqlx::query(fill).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
-    let refused = with_key(&caller, "the second pop").post("/v1/queues/q/pop/batch", pop.clone()).await;
-    refused.problem(503, "overloaded");
-    let again = with_key(&caller, "the first pop").post("/v1/queues/q/pop/batch", pop.clone()).await;
-    assert!(is_replay(&again), "what is kept is still answered");
+    tag("the second tag", "b").await.problem(503, "overloaded");
+    assert!(is_replay(&tag("the first tag", "a").await), "what is kept is still answered");
     with_key(&caller, "a small answer").increment("a", json!({})).await.ok();
-    let popped = caller.post("/v1/queues/q/pop/batch", pop).await.ok();
-    assert_eq!(popped["jobs"].as_array().unwrap().len(), 2, "without a key no answer is kept");
+    caller.send_json(Method::PATCH, path, json!({"tags": ["b"]})).await.ok();
 
     let age = "update tenant.idempotency set created_at = created_at - interval '25 hours' where payer = $1";
     sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
     app.until(async || kept_bytes(&app, &caller).await == 268_435_456).await;
+}
+
+/// A worker that sends a key with every call fills no store of answers: jobs keep their payloads themselves.
+#[tokio::test]
+async fn answers_about_jobs_are_kept_without_their_payloads() {
+    let timed = TimedApp::spawn().await;
+    let (app, caller) = (&timed.app, timed.app.caller().await);
+    for _ in 0..3 {
+        caller.post("/v1/queues/q/jobs", json!({"payload": "x".repeat(100_000)})).await.ok();
+    }
+    let pop = async || with_key(&caller, "pop of one job").post("/v1/queues/q/pop", json!({})).await;
+    let batch = json!({"count": 10, "leaseMs": 3_600_000});
+    let pop_rest = async || with_key(&caller, "pop of the rest").post("/v1/queues/q/pop/batch", batch.clone()).await;
+    let (job, rest) = (pop().await.ok(), pop_rest().await.ok());
+    let again = pop().await;
+    assert!(is_replay(&again));
+    assert_eq!(again.ok(), job, "with its payload");
+    assert_eq!(pop_rest().await.ok(), rest);
+
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let done = json!({"lease": job["lease"], "result": "y".repeat(100_000)});
+    let complete = async || with_key(&caller, "complete that").post(&format!("{path}/complete"), done.clone()).await;
+    let completed = complete().await.ok();
+    let again = complete().await;
+    assert!(is_replay(&again));
+    assert_eq!(again.ok(), completed, "with its payload and its result");
+    let of_rest = &rest["jobs"][0];
+    let extend_path = format!("/v1/jobs/{}/extend", of_rest["id"].as_str().unwrap());
+    let longer = json!({"lease": of_rest["lease"], "leaseMs": 7_200_000});
+    let extend = async || with_key(&caller, "extend that").post(&extend_path, longer.clone()).await;
+    assert_eq!(extend().await.ok(), extend().await.ok());
+    assert_eq!(kept_bytes(app, &caller).await, 0);
+
+    let again = pop().await;
+    assert_eq!((again.status.as_u16(), is_replay(&again)), (204, true), "its lease has ended with it");
+    timed.clock.pass(&caller, Duration::from_mins(61)).await.unwrap();
+    let again = pop_rest().await;
+    assert!(is_replay(&again));
+    let left: Vec<Value> = again.ok()["jobs"].as_array().unwrap().iter().map(|job| job["id"].clone()).collect();
+    assert_eq!(left, [of_rest["id"].clone()], "only the extended lease lasts");
+
+    let mut admin = app.database.admin().await;
+    let delete = sqlx::query("delete from tenant.jobs where payer = $1").bind(caller.payer.as_str());
+    delete.execute(&mut admin).await.unwrap();
+    let again = complete().await;
+    assert!(is_replay(&again));
+    let again = again.ok();
+    assert_eq!((&again["payload"], &again["result"], &again["id"]), (&Value::Null, &Value::Null, &job["id"]));
+}
+
+/// A pop is repeated at once, although it could wait.
+#[tokio::test]
+async fn a_repeated_pop_whose_lease_has_ended_does_not_wait() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    caller.post("/v1/queues/q/jobs", json!({"payload": 1})).await.ok();
+    let pop = async || with_key(&caller, "a waiting pop").post("/v1/queues/q/pop", json!({"waitMs": 30_000})).await;
+    let job = pop().await.ok();
+    caller.post(&format!("/v1/jobs/{}/complete", job["id"].as_str().unwrap()), json!({})).await.ok();
+    let again = pop().await;
+    assert_eq!((again.status.as_u16(), is_replay(&again)), (204, true));
 }

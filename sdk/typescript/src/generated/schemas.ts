@@ -2018,7 +2018,7 @@ export interface components {
         PopJobs: {
             /**
              * Format: int64
-             * @description Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB, 1 MiB with an `Idempotency-Key`.
+             * @description Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB.
              * @example 10
              */
             count: number;
@@ -2056,7 +2056,7 @@ export interface components {
         PopJobsParams: {
             /**
              * Format: int64
-             * @description Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB, 1 MiB with an `Idempotency-Key`.
+             * @description Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach 4 MiB.
              * @example 10
              */
             count: number;

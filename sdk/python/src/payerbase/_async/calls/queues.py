@@ -105,7 +105,8 @@ class AsyncQueueCalls(AsyncGroup):
 
         Returns the ready job with the highest priority; among equal priorities, the first that arrived. The job runs
         until its lease expires. Then it is pending again, or dead if its attempts are used up. With `wait_ms`, the call
-        waits until a job is ready.
+        waits until a job is ready. Repeated with its `Idempotency-Key`, the call returns the job as long as the lease
+        lasts, and then no job.
 
         Args:
             queue: Name of the queue.
@@ -129,12 +130,12 @@ class AsyncQueueCalls(AsyncGroup):
         """Pop a batch of jobs.
 
         Returns up to `count` jobs in the order of single pops, each with its own lease. The list is empty if no job is
-        ready.
+        ready. Repeated with its `Idempotency-Key`, the call returns those of the jobs whose leases last.
 
         Args:
             queue: Name of the queue.
             count: Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach
-                4 MiB, 1 MiB with an `Idempotency-Key`.
+                4 MiB.
             lease_ms: Time of each lease, in milliseconds, 1,000 (one second) to 86,400,000 (24 hours). Default: 60,000.
             wait_ms: Maximum time to wait for the first job, in milliseconds, 0 to 30,000. Default: 0. Each server
                 serves its waiters in order of arrival.
