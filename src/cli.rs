@@ -6,30 +6,23 @@ mod payments;
 mod token;
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{ANNOUNCEMENT, Application, DRAIN_TIMEOUT, Settings, document};
-use crate::call::CallSettings;
+use crate::app::{ANNOUNCEMENT, Application, DRAIN_TIMEOUT, document};
 use crate::config::Config;
 use crate::db::Database;
 use crate::db::check::{Refusal, check};
 use crate::db::embedded;
 use crate::db::migrate::{self, Login};
-use crate::embeddings::Embeddings;
 use crate::pip;
 use crate::slices::schema;
 use crate::sqlite::worker;
-use crate::sweeper::{SWEEP_INTERVAL, SweepSettings, WRITTEN_INTERVAL};
 use crate::telemetry::Telemetry;
-use crate::waiting::POLL_INTERVAL;
-use crate::wallet::MAIN_NETWORKS;
 
 /// How long `serve` waits at its start for a database that does not answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -130,7 +123,7 @@ enum Command {
     },
 }
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 impl Cli {
     /// The kind of worker that this process is.
@@ -222,7 +215,7 @@ async fn serve(config: Config, port: Option<u16>) -> Outcome {
         checked = wait_for_database(&database, &config.language) => checked?,
         () = stop.received() => return Ok(()),
     }
-    let application = Application::build(database, &settings(&config, port).await?)?;
+    let application = Application::build(database, &config.settings(port, this_program()?).await?)?;
     if config.public_url.is_none() {
         tracing::warn!("PAYERBASE_PUBLIC_URL is not set: short links begin with the address of this server");
     }
@@ -249,43 +242,6 @@ fn this_program() -> std::io::Result<PathBuf> {
         true => Ok("/proc/self/exe".into()),
         false => std::env::current_exe(),
     }
-}
-
-async fn settings(config: &Config, port: Option<u16>) -> Result<Settings, Box<dyn Error>> {
-    let port = port.unwrap_or(config.listen.port());
-    let setting = config.embeddings.clone();
-    // Reading a local model from its files blocks.
-    let embeddings = tokio::task::spawn_blocking(move || Embeddings::open(&setting)).await??.map(Arc::new);
-    let payments = config.payments.clone();
-    payments.check().await?;
-    let prices = Arc::new(payments.prices());
-    Ok(Settings {
-        listen: SocketAddr::new(config.listen.ip(), port),
-        admin: config.admin,
-        workers: config.workers,
-        lanes: config.lanes,
-        calls: CallSettings {
-            poll_interval: POLL_INTERVAL,
-            language: config.language.clone(),
-            embeddings,
-            prices,
-            quotas: config.quotas,
-            sql_program: this_program()?,
-        },
-        redis: config.redis.clone(),
-        public_url: config.public_url.clone(),
-        networks: config.networks.clone().unwrap_or_else(|| MAIN_NETWORKS.to_vec()),
-        payments,
-        rates: config.rates,
-        origins: config.origins.clone(),
-        sweep: SweepSettings {
-            interval: SWEEP_INTERVAL,
-            clicks_kept: config.clicks_kept,
-            written_interval: WRITTEN_INTERVAL,
-        },
-        log_requests: config.log_requests,
-        for_tests: None,
-    })
 }
 
 /// Checks the database. Retries while it does not answer, because containers start in any order; every other refusal is

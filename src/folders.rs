@@ -1,6 +1,10 @@
 //! Folders of payerbase on this machine.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+
+use tempfile::TempDir;
 
 /// Whether this process runs as root, which PostgreSQL refuses: it then needs another user.
 #[must_use]
@@ -36,4 +40,14 @@ pub fn cache_dir() -> PathBuf {
         Some(dir) => PathBuf::from(dir),
         None => home_or("/var/cache/payerbase", "XDG_CACHE_HOME", ".cache/payerbase"),
     }
+}
+
+/// A new folder, which PostgreSQL's user may enter. It is removed when this is dropped.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn temporary_folder() -> std::io::Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("payerbase-").tempdir()?;
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    Ok(folder)
 }

@@ -52,6 +52,7 @@ pub mod sqlite;
 pub mod sweeper;
 pub mod telemetry;
 pub mod test_kit;
+pub mod testing;
 pub mod time;
 pub mod tokens;
 pub mod transactions;

@@ -17,7 +17,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // It has no files besides its connection, so no runtime.
     if let Some(kind) = cli.worker() {
         return Ok(payerbase::sqlite::worker::run(kind)?);

@@ -37,8 +37,8 @@ as $$
   end
 $$;
 
--- The answer of which this was kept. A pop is answered with those of its jobs whose lease has not ended. The payload and
--- the result of a job that was deleted since are null.
+-- The answer of which this was kept. A pop is answered with those of its jobs whose lease has not ended. The payload
+-- and the result of a job that was deleted since are null.
 create function rpc.answer_again(p_payer text, p_method text, p_kept json, p_now timestamptz) returns json
 language plpgsql stable
 as $$

@@ -1,7 +1,6 @@
 //! `payerbase dev`: everything on one machine.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tempfile::TempDir;
 
-use super::{DevArgs, Outcome, StopSignal, print, serve_until, settings};
+use super::{DevArgs, Outcome, StopSignal, print, serve_until, this_program};
 use crate::app::{Application, ForTests, nearby};
 use crate::auth::{Scope, TestTokens, Token, Tokens, create_token};
 use crate::config::Config;
@@ -20,7 +18,7 @@ use crate::db::check::{Refusal, check};
 use crate::db::embedded::{Cluster, Durability, Engine, write_secret};
 use crate::db::migrate::{self, Login};
 use crate::embeddings::{self, Setting};
-use crate::folders::data_dir_of_environment;
+use crate::folders::{data_dir_of_environment, temporary_folder};
 use crate::payer::Payer;
 use crate::pip;
 use crate::slices::schema;
@@ -90,12 +88,12 @@ async fn run(
             Some(token) => token,
             None => demo_token(&mut connection, &database, data_dir).await?,
         };
-        let mut settings = settings(config, args.port).await?;
+        let mut settings = config.settings(args.port, this_program()?).await?;
         let known = config.dev_token.clone().zip(DEMO_PAYER.parse().ok());
         settings.for_tests = Some(ForTests { tokens: TestTokens::new(admin.clone(), known), admin: admin.clone() });
         let model = settings.calls.embeddings.as_ref().map(|embeddings| embeddings.model().as_str().to_owned());
         let application = Application::build(database.clone(), &settings)?;
-        Ok::<_, Box<dyn std::error::Error>>((token, model, application))
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((token, model, application))
     };
     let prepared = prepared.await;
     drop(connection);
@@ -158,13 +156,6 @@ fn start_for_people(url: &str, token: &SecretString, folders: Option<[String; 2]
     )
 }
 
-/// A new folder, which PostgreSQL's user may enter. It is removed when this is dropped.
-fn temporary_folder() -> std::io::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("payerbase-").tempdir()?;
-    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
-    Ok(folder)
-}
-
 /// Starts PostgreSQL again each time that it dies. Never returns. Safe to cancel while PostgreSQL runs.
 async fn keep_alive(cluster: &mut Cluster) {
     loop {
@@ -182,7 +173,7 @@ async fn demo_token(
     admin: &mut PgConnection,
     database: &Database,
     data_dir: &Path,
-) -> Result<SecretString, Box<dyn std::error::Error>> {
+) -> Result<SecretString, Box<dyn std::error::Error + Send + Sync>> {
     let file = data_dir.join("demo-token");
     if let Ok(text) = fs::read_to_string(&file) {
         let text = SecretString::from(text);

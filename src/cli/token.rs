@@ -105,7 +105,10 @@ async fn revoke(admin: &mut PgConnection, id: String) -> Outcome {
     Ok(())
 }
 
-pub(super) fn admin(config: &Config, target: Target) -> Result<PgConnectOptions, Box<dyn std::error::Error>> {
+pub(super) fn admin(
+    config: &Config,
+    target: Target,
+) -> Result<PgConnectOptions, Box<dyn std::error::Error + Send + Sync>> {
     match (target.data_dir, config.database.clone()) {
         (None, Some(database)) => Ok(database),
         (data_dir, _) => {

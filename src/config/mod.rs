@@ -1,6 +1,7 @@
 //! The settings: environment variables. Reading them reports every mistake at once, before a command starts.
 
 mod payments;
+mod settings;
 mod values;
 mod variables;
 
@@ -181,6 +182,14 @@ impl Config {
         // on.
         let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.starts_with("tcp://"));
         Self::read(&lookup, unknown.collect())
+    }
+
+    /// The default of every setting, whatever the environment has.
+    ///
+    /// # Errors
+    /// None: no setting is required.
+    pub fn default_settings() -> Result<Self, Mistakes> {
+        Self::read(&|_| None, Vec::new())
     }
 
     fn read(lookup: &dyn Fn(&str) -> Option<String>, unknown: Vec<String>) -> Result<Self, Mistakes> {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
@@ -13,26 +14,57 @@ const FUNCTIONS: &str = "select pg_get_functiondef(oid)
     and prosrc ~ 'clock_timestamp\\(\\)'";
 /// What these functions ask.
 const NOW: &str = "clock_timestamp()";
-/// The comment of a schema with a moved clock, which is no stamp.
-const COMMENT: &str = "comment on schema rpc is 'payerbase with a clock that was moved'";
+/// The comment of the functions begins with it if the clock was moved; milliseconds follow. It is no stamp.
+const MOVED: &str = "clock ahead by ";
 
-/// Lets the clock of a database go ahead of the real time.
-///   ahead_before  how far it goes ahead now
-///
-/// # Errors
-/// Those of the database.
-pub async fn set_clock(admin: &mut PgConnection, ahead_before: Duration, ahead: Duration) -> Result<(), sqlx::Error> {
-    let (before, after) = (time_ahead(ahead_before), time_ahead(ahead));
-    let mut transaction = admin.begin().await?;
-    let functions: Vec<String> = sqlx::query_scalar(FUNCTIONS).fetch_all(&mut *transaction).await?;
-    for function in functions {
-        transaction.execute(AssertSqlSafe(function.replace(&before, &after))).await?;
-    }
-    transaction.execute(COMMENT).await?;
-    transaction.commit().await
+/// The clock of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Its time.
+    pub now: DateTime<Utc>,
+    /// How far it goes ahead of the real time.
+    pub ahead: Duration,
 }
 
-fn time_ahead(ahead: Duration) -> String {
+impl Clock {
+    /// Reads the clock.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn read(admin: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let clock = "select rpc.now(), coalesce(obj_description('rpc'::regnamespace, 'pg_namespace'), '')";
+        let (now, comment): (DateTime<Utc>, String) = sqlx::query_as(clock).fetch_one(admin).await?;
+        let ahead = comment.strip_prefix(MOVED).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+        Ok(Self { now, ahead: ahead.unwrap_or_default() })
+    }
+
+    /// Moves the clock forward. `None`, and nothing was changed, if it would go more than `max` ahead of the real time.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn advance(admin: &mut PgConnection, by: Duration, max: Duration) -> Result<Option<Self>, sqlx::Error> {
+        let mut transaction = admin.begin().await?;
+        // Two moves add up.
+        transaction.execute("select pg_advisory_xact_lock(hashtext('payerbase clock'))").await?;
+        let Self { ahead, .. } = Self::read(&mut transaction).await?;
+        let sum = ahead.saturating_add(by);
+        if sum > max {
+            return Ok(None);
+        }
+        let functions: Vec<String> = sqlx::query_scalar(FUNCTIONS).fetch_all(&mut *transaction).await?;
+        for function in functions {
+            transaction.execute(AssertSqlSafe(function.replace(&time(ahead), &time(sum)))).await?;
+        }
+        let comment = format!("comment on schema rpc is '{MOVED}{}'", sum.as_millis());
+        transaction.execute(AssertSqlSafe(comment)).await?;
+        let clock = Self::read(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(Some(clock))
+    }
+}
+
+/// The time ahead of the real one, in SQL.
+fn time(ahead: Duration) -> String {
     match ahead.is_zero() {
         true => NOW.to_owned(),
         false => format!("({NOW} + interval '{} milliseconds')", ahead.as_millis()),

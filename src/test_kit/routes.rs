@@ -12,6 +12,7 @@ use url::Url;
 
 use super::kit::TestKit;
 use crate::call::{Engine, Operation, Request, Spec};
+use crate::db::clock::Clock;
 use crate::number::Bounded;
 use crate::problem::{Code, Problem};
 use crate::site::is_of_this_machine;
@@ -49,15 +50,20 @@ async fn only_this_machine(
 /// The clock of the server.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Clock {
+struct ShownClock {
     now: Time,
     advanced_ms: u128,
 }
 
+impl From<Clock> for ShownClock {
+    fn from(Clock { now, ahead }: Clock) -> Self {
+        Self { now: Time(now), advanced_ms: ahead.as_millis() }
+    }
+}
+
 #[get("/clock")]
-async fn get_clock(kit: Data<TestKit>) -> Result<Json<Clock>, Problem> {
-    let (now, ahead) = kit.clock().await?;
-    Ok(Json(Clock { now: Time(now), advanced_ms: ahead.as_millis() }))
+async fn get_clock(kit: Data<TestKit>) -> Result<Json<ShownClock>, Problem> {
+    Ok(Json(kit.clock().await?.into()))
 }
 
 /// How far the clock moves, in milliseconds.
@@ -72,9 +78,8 @@ impl Operation for AdvanceClock {
 }
 
 #[post("/clock")]
-async fn advance_clock(kit: Data<TestKit>, request: Request<AdvanceClock>) -> Result<Json<Clock>, Problem> {
-    let (now, ahead) = kit.advance(request.method.advance_ms.millis()).await?;
-    Ok(Json(Clock { now: Time(now), advanced_ms: ahead.as_millis() }))
+async fn advance_clock(kit: Data<TestKit>, request: Request<AdvanceClock>) -> Result<Json<ShownClock>, Problem> {
+    Ok(Json(kit.advance(request.method.advance_ms.millis()).await?.into()))
 }
 
 /// The base URL under which tests reach the server.

@@ -9,6 +9,7 @@ use payerbase::app::ForTests;
 use payerbase::auth::TestTokens;
 use payerbase::db::embedded::{Access, Engine};
 use payerbase::db::migrate::{self, Login};
+use payerbase::testing::{Options, Server};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
 
@@ -270,4 +271,33 @@ async fn a_new_data_folder_is_made_from_the_archive() {
     assert!(fs::metadata(archive).unwrap().len() > 1_000_000);
     drop(admin);
     dev.stop();
+}
+
+/// The server that a Rust program starts in its own tests.
+#[tokio::test]
+async fn a_program_starts_servers_in_its_own_process() {
+    let options = Options { program: Some(PROGRAM.into()) };
+    let (one, two) = futures_util::join!(Server::start_with(options), Server::start());
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let payer = "0x52908400098527886e0f7030069857d2e4169ee7";
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let call = async |server: &Server, path: &str, body: Value| {
+        let request = client.post(format!("{}{path}", server.url())).bearer_auth(server.token(payer)).json(&body);
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let lock = json!({"ttlMs": 3_600_000});
+    assert_eq!(call(&one, "/v1/locks/nightly/acquire", lock.clone()).await["name"], "nightly");
+    assert_eq!(call(&two, "/v1/locks/nightly/acquire", lock.clone()).await["name"], "nightly", "data of its own");
+    assert_eq!(call(&one, "/v1/locks/nightly/acquire", lock.clone()).await["code"], "lock-held");
+    one.advance_clock(Duration::from_hours(2)).await.unwrap();
+    assert_eq!(call(&one, "/v1/locks/nightly/acquire", lock.clone()).await["name"], "nightly");
+    assert_eq!(call(&two, "/v1/locks/nightly/acquire", lock).await["code"], "lock-held", "a clock of its own");
+    let refused = one.advance_clock(Duration::from_hours(101 * 366 * 24)).await.unwrap_err();
+    assert!(refused.to_string().contains("100 years"), "{refused}");
+    assert_eq!(call(&one, "/v1/sql/query", json!({"sql": "select 1 + 1"})).await["rows"], json!([[2]]));
+
+    let url = one.url().to_owned();
+    tokio::task::spawn_blocking(move || drop((one, two))).await.unwrap();
+    assert!(client.get(format!("{url}/healthz")).send().await.is_err());
 }

@@ -1,11 +1,12 @@
-//! Runs the pages docs/WORKED-EXAMPLE.md, docs/MEMORIES.md, docs/SQL.md and docs/TESTING.md from top to bottom, and two parts of README.md.
+//! Runs the pages docs/WORKED-EXAMPLE.md, docs/MEMORIES.md, docs/SQL.md, docs/TESTING.md and docs/EXAMPLES.md from top to
+//! bottom, and two parts of README.md.
 
 use std::collections::HashMap;
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{PayingWallet, TestApp};
 use crate::test_kit;
 
 /// The fenced blocks of a page: language and text.
@@ -52,6 +53,65 @@ async fn the_sql_page_works() {
 #[tokio::test]
 async fn the_page_about_tests_works() {
     assert_eq!(run_on(test_kit::app().await, include_str!("../../docs/TESTING.md")).await, 3);
+}
+
+/// How the page makes a token.
+const NEW_TOKEN: &str =
+    "$(cargo run -q -- token create --payer 0x$(python3 -c 'import secrets; print(secrets.token_hex(20))'))";
+
+/// The curl examples of docs/EXAMPLES.md, in one shell. The JSON behind a block is its last answer.
+/// The tests of the clients run its other examples.
+#[tokio::test]
+async fn the_curl_examples_work() {
+    let app = TestApp::spawn().await;
+    let caller = app.caller().await;
+    let token = caller.token.as_ref().unwrap().expose_secret();
+    let page =
+        include_str!("../../docs/EXAMPLES.md").replace("http://127.0.0.1:4402", &app.url).replace(NEW_TOKEN, token);
+    assert!(page.contains(&format!("export TOKEN={token}\n")));
+    let mut script = "set -eu; sign() { printf %s \"$1\" > message; cat signature; }\n".to_owned();
+    let mut documented: Vec<Option<Value>> = Vec::new();
+    for (language, text) in blocks(&page) {
+        match language {
+            "sh" => {
+                script.push_str(&format!("{text}\necho '<end>'\n"));
+                documented.push(None);
+            }
+            "json" => *documented.last_mut().unwrap() = Some(serde_json::from_str(text).unwrap()),
+            _ => {}
+        }
+    }
+    let output = in_shell_with_a_wallet(&script).await;
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut compared = 0;
+    for (documented, printed) in documented.iter().zip(printed.split("<end>\n")) {
+        let Some(documented) = documented else { continue };
+        let answer: Value = serde_json::from_str(printed.trim_end().lines().last().unwrap()).unwrap();
+        assert!(
+            matches(documented, &answer, &mut HashMap::new()),
+            "the page has\n{documented}\nand the server answers\n{answer}"
+        );
+        compared += 1;
+    }
+    assert!(compared >= 12);
+}
+
+/// Runs a script in an empty folder. Its function `sign` writes to one pipe and reads the signature from another one.
+async fn in_shell_with_a_wallet(script: &str) -> std::process::Output {
+    let folder = tempfile::tempdir().unwrap();
+    let (message, signature) = (folder.path().join("message"), folder.path().join("signature"));
+    let made = std::process::Command::new("mkfifo").args([&message, &signature]).status().unwrap();
+    assert!(made.success());
+    let wallet = PayingWallet::from_seed(rand::random());
+    let address = wallet.address();
+    // Beside the runtime, which would wait for it if the script ends before it signs.
+    std::thread::spawn(move || {
+        let text = std::fs::read_to_string(message).unwrap();
+        std::fs::write(signature, wallet.personal_sign(&text)).unwrap();
+    });
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", script]).env("ADDRESS", address).current_dir(folder.path()).output().await.unwrap()
 }
 
 /// The worker of the README: it takes a job, prints its payload and completes it.
@@ -112,7 +172,7 @@ async fn run_on(app: TestApp, page: &str) -> usize {
     for (language, text) in blocks(page) {
         let text =
             known.iter().fold(text.to_owned(), |text, (name, value): (&String, &String)| text.replace(name, value));
-        if language == "sh" {
+        if ["sh", "rust"].contains(&language) {
             continue;
         }
         if language == "json" {

@@ -7,7 +7,7 @@ use crate::source::{Source, sources};
 /// The rooms from top to bottom. A room imports only rooms below its own line.
 const ORDER: &[&[&str]] = &[
     &["main", "lib"],
-    &["cli", "fuzzing"],
+    &["cli", "fuzzing", "testing"],
     &["config"],
     &["app"],
     &["http"],

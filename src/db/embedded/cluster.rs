@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::process::{Child, Command};
 
 use super::create::{Credentials, create};
+use super::durability::Durability;
 use super::engine::Engine;
 use super::error::{Error, context};
 use super::files::{Owner, private};
@@ -97,24 +98,6 @@ impl Access {
 
 /// Part of PostgreSQL's message when processes of an earlier postmaster are still running.
 const STILL_IN_USE: &str = "pre-existing shared memory block";
-
-/// What a commit survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of any process, and a power failure.
-    PowerFailure,
-    /// The end of any process. Nothing waits for the disk: for tests.
-    EndOfProcess,
-}
-
-impl Durability {
-    fn settings(self) -> &'static [&'static str] {
-        match self {
-            Self::PowerFailure => &[],
-            Self::EndOfProcess => &["fsync=off", "full_page_writes=off"],
-        }
-    }
-}
 
 /// A running PostgreSQL cluster in a folder.
 pub struct Cluster {

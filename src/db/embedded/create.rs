@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::cluster::Durability;
+use super::durability::Durability;
 use super::engine::Engine;
 use super::error::{Error, context};
 use super::files::{Owner, Temporary, write_secret};

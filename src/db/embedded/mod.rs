@@ -2,13 +2,15 @@
 
 mod cluster;
 mod create;
+mod durability;
 mod engine;
 mod error;
 mod files;
 mod log_file;
 
-pub use cluster::{Access, Cluster, Durability};
+pub use cluster::{Access, Cluster};
 pub use create::prepare;
+pub use durability::Durability;
 pub use engine::Engine;
 pub use error::Error;
 pub(crate) use files::write_secret;
