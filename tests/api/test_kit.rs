@@ -263,6 +263,19 @@ async fn a_new_data_folder_is_made_from_the_archive() {
         sqlx::query_scalar(system).fetch_one(&mut access.admin().connect().await.unwrap()).await.unwrap();
     dev.stop();
 
+    // Ended after the new password was written, before and after PostgreSQL got it.
+    let credentials = || serde_json::from_slice::<Value>(&fs::read(two.path().join("credentials.json")).unwrap());
+    let known = credentials().unwrap();
+    for archived in [&known["admin"], &json!("that-of-the-archive")] {
+        let mut begun = known.clone();
+        (begun["admin"], begun["archived"]) = (json!("the-new-password"), archived.clone());
+        fs::write(two.path().join("credentials.json"), begun.to_string()).unwrap();
+        let dev = start(two.path());
+        assert_eq!(credentials().unwrap().get("archived"), None);
+        Access::to(two.path()).unwrap().admin().connect().await.unwrap();
+        dev.stop();
+    }
+
     fs::write(archive, "damaged").unwrap();
     let dev = start(three.path());
     let mut admin = Access::to(three.path()).unwrap().admin().connect().await.unwrap();

@@ -6,7 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::process::{Child, Command};
 
 use super::create::{Credentials, create};
@@ -85,6 +86,20 @@ impl Access {
         self.credentials.app.clone().into()
     }
 
+    /// Logs in as the superuser. Sets its password if the cluster still has that of the archive.
+    async fn log_in(&self) -> Result<(), sqlx::Error> {
+        let options = self.admin().database("postgres");
+        let mut connection = match (PgConnection::connect_with(&options).await, &self.credentials.archived) {
+            (Err(sqlx::Error::Database(refused)), Some(archived)) if refused.code().as_deref() == Some("28P01") => {
+                PgConnection::connect_with(&options.password(archived)).await?
+            }
+            (connected, _) => return connected?.close().await,
+        };
+        let set = format!("alter role postgres password '{}'", self.credentials.admin);
+        connection.execute(AssertSqlSafe(set)).await?;
+        connection.close().await
+    }
+
     fn options(&self, user: &str, password: &str) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(&self.socket_dir)
@@ -148,6 +163,7 @@ impl Cluster {
             _lock: lock,
         };
         cluster.launch().await?;
+        cluster.access.credentials.is_set(&cluster.dir)?;
         migrate::create_database(&cluster.access.admin().database("postgres")).await?;
         Ok(cluster)
     }
@@ -229,11 +245,10 @@ impl Cluster {
     }
 
     async fn wait_until_ready(&mut self, log: &Path) -> Result<(), Error> {
-        let options = self.access.admin().database("postgres");
         let deadline = tokio::time::Instant::now() + START_TIMEOUT;
         loop {
-            let refused = match sqlx::ConnectOptions::connect(&options).await {
-                Ok(connection) => return Ok(sqlx::Connection::close(connection).await?),
+            let refused = match self.access.log_in().await {
+                Ok(()) => return Ok(()),
                 Err(refused) => refused,
             };
             let exited = match &mut self.running {

@@ -4,12 +4,12 @@
 //! an archive, from which later ones are made.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::durability::Durability;
@@ -18,11 +18,31 @@ use super::error::{Error, context};
 use super::files::{Owner, Temporary, write_secret};
 use crate::folders::{cache_dir, is_root};
 
+/// The file in the archive with the password of its superuser.
+const PASSWORD: &str = "payerbase-password";
+
 /// The passwords of one cluster, generated when it is created.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Credentials {
     pub admin: String,
     pub app: String,
+    /// The password of the superuser until the first start sets `admin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
+}
+
+impl Credentials {
+    /// Forgets the password of the archive: PostgreSQL has `admin`.
+    pub fn is_set(&mut self, dir: &Path) -> Result<(), Error> {
+        match self.archived.take() {
+            Some(_) => self.write(dir),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, dir: &Path) -> Result<(), Error> {
+        write_secret(&dir.join("credentials.json"), &serde_json::json!(self).to_string())
+    }
 }
 
 /// Makes the archive from which clusters are created, unless there is one.
@@ -49,21 +69,19 @@ pub(super) async fn create(dir: &Path, engine: &Engine, durability: Durability) 
     let part = dir.join(format!("data.part-{:08x}", rand::random::<u32>()));
     let owner = Owner::of(dir);
     owner.make_folder(&part, 0o700)?;
-    let credentials = Credentials { admin: password(), app: password() };
     let created = async {
-        fill(&part, engine, owner).await?;
-        set_password(&part, engine, owner, &credentials.admin).await?;
+        let archived = fill(&part, engine, owner).await?;
         match durability {
-            Durability::PowerFailure => sync(&part, engine, owner).await,
-            Durability::EndOfProcess => Ok(()),
+            Durability::PowerFailure => sync(&part, engine, owner).await?,
+            Durability::EndOfProcess => {}
         }
+        Ok::<_, Error>(archived)
     };
-    if let Err(error) = created.await {
+    let archived = created.await.inspect_err(|_error| {
         // The remains are useless.
         let _left = fs::remove_dir_all(&part);
-        return Err(error);
-    }
-    write_secret(&dir.join("credentials.json"), &serde_json::json!(credentials).to_string())?;
+    })?;
+    Credentials { admin: password(), app: password(), archived: Some(archived) }.write(dir)?;
     context(fs::rename(&part, &data), || format!("move {} into place", part.display()))?;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("data.part") {
@@ -74,22 +92,24 @@ pub(super) async fn create(dir: &Path, engine: &Engine, durability: Durability) 
     Ok(())
 }
 
-/// Fills the empty folder `part` with a new cluster: from the archive, or with initdb, after which the archive is made.
-async fn fill(part: &Path, engine: &Engine, owner: Owner) -> Result<(), Error> {
+/// Fills the empty folder `part` with a new cluster: from the archive, or with initdb, after which the archive is made. Returns the
+/// password of the superuser.
+async fn fill(part: &Path, engine: &Engine, owner: Owner) -> Result<String, Error> {
     let archive = archive_of(&cache_dir(), engine)?;
     if archive.exists() {
         match unpack(&archive, part, owner) {
-            Ok(()) => return Ok(()),
+            Ok(password) => return Ok(password),
             Err(error) => tracing::warn!(%error, archive = %archive.display(), "the archive is made anew"),
         }
         context(fs::remove_dir_all(part), || format!("remove {}", part.display()))?;
         owner.make_folder(part, 0o700)?;
     }
-    initdb(part, engine, owner).await?;
-    if let Err(error) = pack(part, &archive) {
-        tracing::warn!(%error, "the next new data folder takes longer: no archive");
+    let password = password();
+    initdb(part, engine, owner, &password).await?;
+    if let Err(error) = pack(part, &archive, &password) {
+        tracing::warn!(%error, archive = %archive.display(), "the next new data folder takes longer: no archive");
     }
-    Ok(())
+    Ok(password)
 }
 
 /// The path of the archive for these programs of PostgreSQL.
@@ -100,11 +120,15 @@ fn archive_of(cache: &Path, engine: &Engine) -> Result<PathBuf, Error> {
     Ok(cache.join(format!("cluster-{}.tar", hex::encode(digest.get(..8).unwrap_or_default()))))
 }
 
-/// The archive has a password that no cluster keeps, and no other secret.
-fn pack(part: &Path, archive: &Path) -> std::io::Result<()> {
+/// Every cluster gets a password of its own when it starts, so that of the archive is no secret.
+fn pack(part: &Path, archive: &Path, password: &str) -> std::io::Result<()> {
     let unfinished = archive.with_extension(format!("tar.part-{:08x}", rand::random::<u32>()));
     let here = Temporary(&unfinished);
     let mut tar = tar::Builder::new(File::create(&unfinished)?);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(u64::try_from(password.len()).map_err(std::io::Error::other)?);
+    header.set_mode(0o600);
+    tar.append_data(&mut header, PASSWORD, password.as_bytes())?;
     tar.append_dir_all(".", part)?;
     tar.into_inner()?.sync_all()?;
     fs::rename(&unfinished, archive)?;
@@ -112,22 +136,31 @@ fn pack(part: &Path, archive: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn unpack(archive: &Path, part: &Path, owner: Owner) -> std::io::Result<()> {
+/// Returns the password of the superuser.
+fn unpack(archive: &Path, part: &Path, owner: Owner) -> std::io::Result<String> {
     let mut tar = tar::Archive::new(File::open(archive)?);
     tar.set_preserve_mtime(false);
+    let mut password = String::new();
     for entry in tar.entries()? {
         let mut entry = entry?;
+        if *entry.path()? == *Path::new(PASSWORD) {
+            entry.read_to_string(&mut password)?;
+            continue;
+        }
         let path = part.join(entry.path()?);
         entry.unpack_in(part)?;
         owner.own(&path)?;
     }
-    Ok(())
+    match password.is_empty() {
+        true => Err(std::io::Error::other("it has no password")),
+        false => Ok(password),
+    }
 }
 
-async fn initdb(part: &Path, engine: &Engine, owner: Owner) -> Result<(), Error> {
+async fn initdb(part: &Path, engine: &Engine, owner: Owner, password: &str) -> Result<(), Error> {
     let password_file = part.with_extension("password");
     let _password_here = Temporary(&password_file);
-    write_secret(&password_file, &password())?;
+    write_secret(&password_file, password)?;
     owner.give(&password_file, 0o600)?;
     let mut initdb = owner.run(Command::new(engine.program("initdb")));
     initdb.arg("-D").arg(part).args([
@@ -145,27 +178,6 @@ async fn initdb(part: &Path, engine: &Engine, owner: Owner) -> Result<(), Error>
     }
     let output = initdb.arg("--pwfile").arg(&password_file).stdin(Stdio::null()).output().await;
     check("initdb", part, &context(output, || "run initdb".to_owned())?)
-}
-
-/// Sets the password of the superuser while no server runs.
-async fn set_password(part: &Path, engine: &Engine, owner: Owner, password: &str) -> Result<(), Error> {
-    let mut postgres = owner.run(Command::new(engine.program("postgres")));
-    postgres.args(["--single", "-F", "-D"]).arg(part).arg("postgres");
-    let postgres = postgres.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut postgres = context(postgres, || "start postgres".to_owned())?;
-    if let Some(mut statements) = postgres.stdin.take() {
-        // If it has ended already, its output says why.
-        let _ended = statements.write_all(format!("alter role postgres password '{password}'\n").as_bytes()).await;
-    }
-    let output = postgres.wait_with_output().await;
-    let output = context(output, || "run postgres".to_owned())?;
-    check("postgres --single", part, &output)?;
-    // In this mode, an error of a statement does not change the exit status.
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    match printed.contains("ERROR:") || printed.contains("FATAL:") {
-        true => Err(Error::Program { program: "postgres --single", output: printed }),
-        false => Ok(()),
-    }
 }
 
 /// Waits until the disk has the files.
