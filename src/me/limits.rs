@@ -1,8 +1,12 @@
-//! Limits of the usage report.
+//! Limits of the account.
 
 use crate::limits::limits;
 
 limits! {
     /// The highest number that `getMe` counts to.
     COUNTED_MAX: number = 100_000;
+    /// Rows that one call of `erasePayer` deletes. A database of SQL counts as its pages, and is deleted as a whole.
+    ERASED_ROWS: number = 1_000;
+    /// Answers of idempotency keys that one call of `erasePayer` erases.
+    ERASED_ANSWERS: number = 5_000;
 }

@@ -31,6 +31,7 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<MeasureRows>(),
     Entry::of::<SaveUsage>(),
     Entry::of::<SweepSql>(),
+    Entry::of::<EraseData>(),
 ];
 
 const fn free(spec: Spec) -> Spec {
@@ -64,6 +65,20 @@ method!(SweepLocks => u64, sweep("sweepLocks").primitive(Primitive::Locks));
 pub(super) struct SweepSql {}
 
 method!(SweepSql => u64, sweep("sweepSql"));
+
+/// Erases the next rows of the payer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct EraseData {}
+
+method!(EraseData => Erased, sweep("eraseData").apart());
+
+/// What was erased, as `erasePayer` answers it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Erased {
+    pub deleted: u64,
+    pub has_more: bool,
+}
 
 /// Deletes idempotency records that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]

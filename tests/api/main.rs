@@ -25,6 +25,7 @@ mod document;
 mod drift;
 mod embeddings;
 mod embeddings_local;
+mod erase;
 mod faults;
 mod generators;
 mod grants;

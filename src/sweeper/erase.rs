@@ -1,0 +1,54 @@
+//! The erasure of all data of a payer without its token: turn by turn, as `erasePayer` does it call by call.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnection;
+
+use super::methods::{EraseData, Erased};
+use crate::auth::Proof;
+use crate::call::{Engine, Request, Tenant};
+use crate::pay::as_payer;
+use crate::payer::Payer;
+use crate::problem::Problem;
+
+/// Erases all data of a payer, on a server. Returns the number of rows. If a turn fails, what was erased before stays erased, and the
+/// next erasure continues.
+///
+/// # Errors
+/// Those of the lanes: `payer-busy`, `overloaded`, `database-unavailable`, `outcome-unknown`.
+pub async fn erase_all(engine: &Arc<Engine>, payer: &Payer) -> Result<u64, Problem> {
+    let tenant = Tenant::new(Proof::of_sweeper(payer.clone()), Arc::clone(engine));
+    let mut rows = 0;
+    loop {
+        let Erased { deleted, has_more } = tenant.call(Request::of(EraseData {})).await?.output;
+        rows += deleted;
+        if !has_more {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Erases all data of a payer, as the role that migrates. Returns the number of rows. The entry in the log of the account names no
+/// token.
+///
+/// # Errors
+/// Those of the database.
+pub async fn erase_all_by_operator(admin: &mut PgConnection, payer: &Payer) -> Result<u64, sqlx::Error> {
+    let mut rows = 0;
+    loop {
+        let mut turn = as_payer(admin, payer).await?;
+        let erase = sqlx::query_scalar("select rpc.erase_payer($1, '{}')::text").bind(payer.as_str());
+        let answer: String = erase.fetch_one(&mut *turn).await?;
+        turn.commit().await?;
+        let answer: Answer = serde_json::from_str(&answer).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        rows += answer.ok.deleted;
+        if !answer.ok.has_more {
+            return Ok(rows);
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    ok: Erased,
+}
