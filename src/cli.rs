@@ -98,7 +98,7 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
-    /// Erase what the database has of a payer.
+    /// Export or erase what the database has of a payer.
     Payer {
         #[command(flatten)]
         target: token::Target,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::{Scope, TokenId};
-use crate::call::{Context, Method, Spec};
+use crate::call::{Context, Method, NeededSlug, Needs, Spec};
 use crate::pay::Tier;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
@@ -46,5 +46,9 @@ impl Method for ErasePayer {
         }
         self.by = Some(rights.token.clone());
         Ok(())
+    }
+
+    fn needs(&mut self) -> Needs<'_> {
+        Needs { slug: Some(NeededSlug::RenewedForErasure), ..Needs::default() }
     }
 }

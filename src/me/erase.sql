@@ -73,6 +73,23 @@ begin
   return p_limit - v_left;
 end $$;
 
+-- The slugs of the links that the next turn may delete. Their reservations are renewed before, as for deleteLink.
+create function rpc.slugs_to_erase(p_payer text) returns text[]
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  p_payer := set_config('payerbase.payer', p_payer, true);
+  return array(
+    select slug
+      from tenant.links
+      where payer = p_payer
+      order by slug
+      limit {{erased_rows}});
+end $$;
+
+grant execute on function rpc.slugs_to_erase(text) to payerbase_app;
+
 -- The sweeper frees the slugs.
 create function rpc.erase_links(p_payer text, p_limit integer) returns integer
 language plpgsql

@@ -9,4 +9,6 @@ limits! {
     ERASED_ROWS: number = 1_000;
     /// Answers of idempotency keys that one call of `erasePayer` erases.
     ERASED_ANSWERS: number = 5_000;
+    /// Size of a page of `exportPayer`, as JSON of the database, after which no further line is added. The last page of a kind may exceed it.
+    EXPORTED_BYTES: bytes = 1 << 20;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnection;
 
 use super::methods::{EraseData, Erased};
-use crate::auth::Proof;
-use crate::call::{Engine, Request, Tenant};
+use super::tenant::tenant_of;
+use crate::call::{Engine, Request};
 use crate::pay::as_payer;
 use crate::payer::Payer;
 use crate::problem::Problem;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 /// # Errors
 /// Those of the lanes: `payer-busy`, `overloaded`, `database-unavailable`, `outcome-unknown`.
 pub async fn erase_all(engine: &Arc<Engine>, payer: &Payer) -> Result<u64, Problem> {
-    let tenant = Tenant::new(Proof::of_sweeper(payer.clone()), Arc::clone(engine));
+    let tenant = tenant_of(engine, payer.clone());
     let mut rows = 0;
     loop {
         let Erased { deleted, has_more } = tenant.call(Request::of(EraseData {})).await?.output;
@@ -36,6 +36,8 @@ pub async fn erase_all(engine: &Arc<Engine>, payer: &Payer) -> Result<u64, Probl
 pub async fn erase_all_by_operator(admin: &mut PgConnection, payer: &Payer) -> Result<u64, sqlx::Error> {
     let mut rows = 0;
     loop {
+        let renew = sqlx::query("select slug.renew_all(rpc.slugs_to_erase($1), $1)").bind(payer.as_str());
+        renew.execute(&mut *admin).await?;
         let mut turn = as_payer(admin, payer).await?;
         let erase = sqlx::query_scalar("select rpc.erase_payer($1, '{}')::text").bind(payer.as_str());
         let answer: String = erase.fetch_one(&mut *turn).await?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Refused;
-use crate::call::{Context, Entry, Method, Spec, method};
+use crate::call::{Context, Entry, Method, NeededSlug, Needs, Spec, method};
 use crate::pay::Tier;
 use crate::problem::Problem;
 use crate::quotas::Primitive;
@@ -70,7 +70,14 @@ method!(SweepSql => u64, sweep("sweepSql"));
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EraseData {}
 
-method!(EraseData => Erased, sweep("eraseData").apart());
+impl Method for EraseData {
+    type Output = Erased;
+    const SPEC: Spec = sweep("eraseData").apart();
+
+    fn needs(&mut self) -> Needs<'_> {
+        Needs { slug: Some(NeededSlug::RenewedForErasure), ..Needs::default() }
+    }
+}
 
 /// What was erased, as `erasePayer` answers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -325,7 +325,7 @@ async fn only_the_right_for_it_erases() {
     for refused in [
         make(json!({"scopes": ["tokens:write", "counters:write", "sql:write", "account:export"]})).await,
         make(json!({"prefix": "theirs"})).await,
-        make(json!({"methods": ["getCounter"]})).await,
+        make(json!({"methods": ["getCounter", "exportPayer"]})).await,
     ] {
         assert_eq!(erase(&refused).await.status, 403);
     }
@@ -353,6 +353,32 @@ async fn only_the_right_for_it_erases() {
     let expired = Caller { token: Some(expired), ..caller.clone() };
     assert_eq!(erase(&expired).await.status, 401);
     allowed.get("/v1/me").await.ok();
+}
+
+#[tokio::test]
+async fn slugs_stay_with_their_payer_for_some_minutes_after_an_erasure() {
+    let app = TestApp::spawn().await;
+    let mut admin = app.database.admin().await;
+    let (caller, things) = owner(&app).await;
+    let stranger = app.caller().await;
+    let age = "update slug.slugs set reserved_at = reserved_at - interval '11 minutes' where payer = $1";
+    sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+    // Its owner is cached.
+    assert_eq!(app.client.get(format!("{}/l/{}", app.url, things.slug)).send().await.unwrap().status(), 302);
+    erase_all(&caller).await;
+    assert_eq!(app.client.get(format!("{}/l/{}", app.url, things.slug)).send().await.unwrap().status(), 404);
+    let free = sqlx::query_scalar("select slug.free($1, $2)").bind(&things.slug).bind(caller.payer.as_str());
+    let is_free: bool = free.fetch_one(&mut admin).await.unwrap();
+    assert!(!is_free, "the sweeper does not free it yet");
+    let link = json!({"url": "https://stranger.example/", "slug": things.slug});
+    stranger.post("/v1/links", link.clone()).await.problem(409, "slug-taken");
+    sqlx::query(age).bind(caller.payer.as_str()).execute(&mut admin).await.unwrap();
+    app.until(async || stranger.post("/v1/links", link.clone()).await.status == 201).await;
+    let visit = app.client.get(format!("{}/l/{}", app.url, things.slug)).send().await.unwrap();
+    assert_eq!(visit.headers()["location"], "https://stranger.example/");
+    // Another payer's erasure does not touch it.
+    erase_all(&caller).await;
+    stranger.get(&format!("/v1/links/{}", things.slug)).await.ok();
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ mod drift;
 mod embeddings;
 mod embeddings_local;
 mod erase;
+mod export;
 mod faults;
 mod generators;
 mod grants;

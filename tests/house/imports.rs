@@ -12,6 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["app"],
     &["http"],
     &["slices"],
+    &["export"],
     &[
         "counters",
         "credit",
