@@ -1,6 +1,7 @@
 //! The erasure of all data of a payer without its token: turn by turn, as `erasePayer` does it call by call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
@@ -9,7 +10,12 @@ use super::tenant::tenant_of;
 use crate::call::{Engine, Request};
 use crate::pay::as_payer;
 use crate::payer::Payer;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
+
+/// How often a turn is tried while other calls of the payer run.
+const TRIES: u32 = 20;
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Erases all data of a payer, on a server. Returns the number of rows. If a turn fails, what was erased before stays erased, and the
 /// next erasure continues.
@@ -18,10 +24,18 @@ use crate::problem::Problem;
 /// Those of the lanes: `payer-busy`, `overloaded`, `database-unavailable`, `outcome-unknown`.
 pub async fn erase_all(engine: &Arc<Engine>, payer: &Payer) -> Result<u64, Problem> {
     let tenant = tenant_of(engine, payer.clone());
-    let mut rows = 0;
+    let (mut rows, mut tries) = (0, 0);
     loop {
-        let Erased { deleted, has_more } = tenant.call(Request::of(EraseData {})).await?.output;
-        rows += deleted;
+        let Erased { deleted, has_more } = match tenant.call(Request::of(EraseData {})).await {
+            Ok(answer) => answer.output,
+            Err(problem) if problem.code() == Code::PayerBusy && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(problem) => return Err(problem),
+        };
+        (rows, tries) = (rows + deleted, 0);
         if !has_more {
             return Ok(rows);
         }

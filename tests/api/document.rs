@@ -193,6 +193,9 @@ async fn try_out(
             body["lease"] = lease.into();
         }
     }
+    if name == "erasePayer" {
+        body["payer"] = caller.payer.as_str().into();
+    }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         if let (Some(name), Some(example)) = (parameter["name"].as_str(), parameter["example"].as_str()) {
             at = at.replace(&format!("{{{name}}}"), example);

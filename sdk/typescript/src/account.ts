@@ -42,7 +42,7 @@ export class Account {
 
   /**
    * Returns a page of all that the payer has, as lines of JSON. The last line is `{"type":"next","cursor":".."}`, or
-   * `{"type":"end"}` on the last page.
+   * `{"type":"end"}` on the last page. Values of counters and fences are strings of digits.
    */
   exportPage(options?: ListOptions & CallOptions): Promise<string> {
     return this.#call('exportPayer', { ...options });
