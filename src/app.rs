@@ -40,7 +40,7 @@ use crate::test_kit::{self, TestKit};
 use crate::turn::{LaneCounts, Turns};
 use crate::waiting::Replicas;
 use crate::wallet::Network;
-use crate::{counters, credit, links, locks, me, memories, queues, sign_in, sql, tokens, transactions};
+use crate::{counters, credit, export, links, locks, me, memories, queues, sign_in, sql, tokens, transactions};
 
 /// How long `serve` announces its stop before it closes its listener, so that balancers stop sending requests.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(2);
@@ -283,6 +283,7 @@ fn routes(service: &mut ServiceConfig<'_>, has_metrics: bool) {
                 .configure(queues::routes::configure)
                 .configure(memories::routes::configure)
                 .configure(sql::routes::configure)
+                .configure(export::routes::configure)
                 .configure(transactions::routes::configure),
         );
 }

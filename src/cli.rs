@@ -2,6 +2,7 @@
 
 mod credit;
 mod dev;
+mod payer;
 mod payments;
 mod token;
 
@@ -94,6 +95,13 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Export or erase what the database has of a payer.
+    Payer {
+        #[command(flatten)]
+        target: token::Target,
+        #[command(subcommand)]
+        command: payer::PayerCommand,
+    },
     /// Give payers credit, with which calls are paid on a server with prices.
     Credit {
         #[command(flatten)]
@@ -167,6 +175,7 @@ impl Cli {
                 Ok(())
             }
             Some(Command::Token { target, command }) => token::token(config, target, command).await,
+            Some(Command::Payer { target, command }) => payer::payer(config, target, command).await,
             Some(Command::Credit { target, command }) => credit::credit(config, target, command).await,
             Some(Command::Payments { target, command }) => payments::payments(config, target, command).await,
             Some(Command::Ledger { target, command }) => credit::ledger(config, target, command).await,

@@ -16,6 +16,7 @@ pub mod credit;
 pub mod db;
 pub mod embeddings;
 pub mod endpoint;
+pub mod export;
 pub mod facilitator;
 pub mod folders;
 #[cfg(fuzzing)]

@@ -6,7 +6,7 @@ use crate::call::{Entry, dispatch_sql};
 use crate::db::schema::Schema;
 use crate::limits::Named;
 use crate::{
-    auth, call, counters, credit, links, locks, me, memories, name, pay, payments, queues, quotas, sql, sqlite,
+    auth, call, counters, credit, export, links, locks, me, memories, name, pay, payments, queues, quotas, sql, sqlite,
     sweeper, time, tokens, turn,
 };
 
@@ -21,6 +21,7 @@ pub fn methods() -> &'static [Entry] {
             queues::methods::METHODS,
             memories::methods::METHODS,
             me::methods::METHODS,
+            export::methods::METHODS,
             tokens::methods::METHODS,
             credit::methods::METHODS,
             sql::methods::METHODS,
@@ -99,6 +100,7 @@ pub fn schema() -> &'static Schema {
             (queues::SQL, [&queues::limits::limits()[..], &quotas, &[time::last_time()]].concat()),
             (memories::SQL, memory_limits),
             (me::SQL, me::limits::limits()),
+            (export::SQL, me::limits::limits()),
             (tokens::SQL, Vec::new()),
             (sql::SQL, sqlite::limits::limits()),
         ];

@@ -122,6 +122,29 @@ begin
   return jsonb_array_length(p_refused);
 end $$;
 
+-- Notes that the caller erases the data of the payer of the turn: once an hour, because it takes several calls.
+--   p_by  the token of the caller
+create function auth.note_erasure(p_by text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_payer text := tenant.current_payer();
+  v_last record;
+begin
+  select event, by_token, at into v_last
+    from auth.audit
+    where payer = v_payer
+    order by id desc
+    limit 1;
+  if v_last.event = 'data-erased' and v_last.by_token is not distinct from p_by
+    and v_last.at > clock_timestamp() - interval '1 hour'
+  then
+    return;
+  end if;
+  perform auth.note(v_payer, 'data-erased', jsonb_build_object('by_token', p_by));
+end $$;
+
 -- Revokes a token and all that were made with it, directly or not; a second time changes nothing.
 create function auth.revoke_all(p_payer text, p_id text) returns void
 language plpgsql
@@ -455,7 +478,7 @@ begin
 end $$;
 
 grant execute on function
-  auth.note_payment(text, uuid, text), auth.note_refusals(jsonb), auth.create_own_token(jsonb),
+  auth.note_payment(text, uuid, text), auth.note_refusals(jsonb), auth.note_erasure(text), auth.create_own_token(jsonb),
   auth.rotate_own_token(jsonb),
   auth.revoke_own_token(jsonb), auth.list_own_tokens(jsonb), auth.list_own_audit(jsonb)
   to payerbase_rpc;

@@ -50,13 +50,24 @@ scopes! {
     CreditRead "credit:read"
     SqlRead "sql:read"
     SqlWrite "sql:write"
+    AccountErase "account:erase"
+    AccountExport "account:export"
 }
 
 impl Scope {
     /// Whether it is a right to the account, and not to data.
     #[must_use]
     pub fn is_of_account(self) -> bool {
-        matches!(self, Self::Everything | Self::TokensRead | Self::TokensWrite | Self::AuditRead | Self::CreditRead)
+        matches!(
+            self,
+            Self::Everything
+                | Self::TokensRead
+                | Self::TokensWrite
+                | Self::AuditRead
+                | Self::CreditRead
+                | Self::AccountErase
+                | Self::AccountExport
+        )
     }
 
     /// Whether a token with the scope `self` may do what needs the scope `needed`.

@@ -121,6 +121,25 @@ impl Slugs {
         self.run(renew.boxed()).await
     }
 
+    /// Renews the reservations of the slugs of the links that the next turn of an erasure deletes.
+    ///
+    /// # Errors
+    /// `database-unavailable`.
+    pub async fn renew_for_erasure(&self, payer: &Payer) -> Result<(), Problem> {
+        let (database, payer) = (self.database.clone(), payer.clone());
+        let renew = async move {
+            let renew = async {
+                let mut connection = database.shared().acquire().await?;
+                let slugs = sqlx::query_scalar("select rpc.slugs_to_erase($1)").bind(payer.as_str());
+                let slugs: Vec<Vec<String>> = slugs.fetch_all(&mut *connection).await?;
+                let renew = sqlx::query("select slug.renew_all($1, $2)").bind(slugs.concat()).bind(payer.as_str());
+                renew.fetch_all(&mut *connection).await
+            };
+            in_time(POOL_SILENCE_MAX, renew).await.map(drop)
+        };
+        self.run(renew.boxed()).await
+    }
+
     /// Frees a slug that was reserved for a link that was not made. If that fails, the sweeper frees it.
     pub async fn release(&self, reservation: Reservation) {
         let database = self.database.clone();

@@ -95,4 +95,6 @@ pub enum NeededSlug<'a> {
     },
     /// Renew its reservation, because its link is about to be deleted.
     Renewed(&'a Slug),
+    /// The slugs of the links that an erasure deletes next: their reservations are renewed.
+    RenewedForErasure,
 }

@@ -92,6 +92,7 @@ impl Outside {
         let (slug, is_generated) = match needed {
             NeededSlug::New { slug, is_generated } => (slug, is_generated),
             NeededSlug::Renewed(slug) => return self.slugs.renew(slug, payer).await.map(|()| None),
+            NeededSlug::RenewedForErasure => return self.slugs.renew_for_erasure(payer).await.map(|()| None),
         };
         loop {
             match self.slugs.reserve(slug, payer).await? {

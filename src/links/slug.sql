@@ -49,6 +49,20 @@ begin
     where slug = p_slug and payer = p_payer;
 end $$;
 
+-- Renews the reservations of slugs that the payer holds, unless that was done a short time ago.
+create function slug.renew_all(p_slugs text[], p_payer text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_old timestamptz := v_now - {{slug_reserved}} / 2;
+begin
+  update slug.slugs
+    set reserved_at = v_now
+    where slug = any (p_slugs) and payer = p_payer and reserved_at < v_old;
+end $$;
+
 -- Frees a slug whose reservation made no link. Does nothing if the reservation was renewed: then another call of the
 -- payer counts on it.
 create function slug.release(p_slug text, p_payer text, p_reserved_at timestamptz) returns void
@@ -109,6 +123,6 @@ begin
 end $$;
 
 grant execute on function
-  slug.hold(text, text), slug.renew(text, text), slug.release(text, text, timestamptz), slug.reserve(text, text),
-  slug.owners(text[]), slug.owner(text), slug.free(text, text)
+  slug.hold(text, text), slug.renew(text, text), slug.renew_all(text[], text), slug.release(text, text, timestamptz),
+  slug.reserve(text, text), slug.owners(text[]), slug.owner(text), slug.free(text, text)
   to payerbase_app;

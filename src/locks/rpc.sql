@@ -216,31 +216,40 @@ begin
   return json_build_object('ok', json_build_object('items', array_to_json(v_items), 'nextCursor', v_next));
 end $$;
 
--- Deletes up to 1,000 locks that have been free for an hour, and keeps their highest fence. Returns the number of locks
--- deleted.
-create function rpc.sweep_locks(p_payer text, p_params jsonb) returns json
+-- Deletes locks, and keeps their highest fence. Returns their number.
+create function rpc.drop_locks(p_payer text, p_names text[]) returns integer
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_until timestamptz := rpc.now() - {{lock_kept}};
-  v_names text[];
   v_fence bigint;
 begin
-  select array_agg(name), max(fence) into v_names, v_fence
-    from (
-      select name, fence
-        from tenant.locks
-        where payer = p_payer and expires_at <= v_until
-        limit {{locks_swept}}
-    ) unused;
-  if v_names is null then
-    return '{"ok":0}';
+  select max(fence) into v_fence
+    from tenant.locks
+    where payer = p_payer and name = any (p_names);
+  if v_fence is null then
+    return 0;
   end if;
   insert into tenant.fences (payer, last)
     values (p_payer, v_fence)
     on conflict (payer) do update set last = greatest(fences.last, excluded.last);
   delete from tenant.locks
-    where payer = p_payer and name = any (v_names);
-  return json_build_object('ok', cardinality(v_names));
+    where payer = p_payer and name = any (p_names);
+  return cardinality(p_names);
+end $$;
+
+-- Deletes up to 1,000 locks that have been free for an hour. Returns the number of locks deleted.
+create function rpc.sweep_locks(p_payer text, p_params jsonb) returns json
+language plpgsql
+as $$
+declare
+  v_until timestamptz := rpc.now() - {{lock_kept}};
+  v_names text[];
+begin
+  v_names := array(
+    select name
+      from tenant.locks
+      where payer = p_payer and expires_at <= v_until
+      limit {{locks_swept}});
+  return json_build_object('ok', rpc.drop_locks(p_payer, v_names));
 end $$;

@@ -1,8 +1,14 @@
-//! Limits of the usage report.
+//! Limits of the account.
 
 use crate::limits::limits;
 
 limits! {
     /// The highest number that `getMe` counts to.
     COUNTED_MAX: number = 100_000;
+    /// Rows that one call of `erasePayer` deletes. A database of SQL counts as its pages, and is deleted as a whole.
+    ERASED_ROWS: number = 1_000;
+    /// Answers of idempotency keys that one call of `erasePayer` erases.
+    ERASED_ANSWERS: number = 5_000;
+    /// Size of a page of `exportPayer`, as JSON of the database, after which no further line is added. The last page of a kind may exceed it.
+    EXPORTED_BYTES: bytes = 1 << 20;
 }

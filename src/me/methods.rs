@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::erase::ErasePayer;
 use super::types::{Account, AuditEntry, Event};
 use crate::auth::Scope;
 use crate::call::{Context, Entry, Method, Spec};
@@ -12,7 +13,7 @@ use crate::pay::Tier;
 use crate::problem::Problem;
 
 /// All methods of the account.
-pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ListAudit>()];
+pub const METHODS: &[Entry] = &[Entry::of::<GetMe>(), Entry::of::<ErasePayer>(), Entry::of::<ListAudit>()];
 
 /// Gets the usage of the payer.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::get;
 use actix_web::web::{Json, ReqData};
+use actix_web::{get, post};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::erase::{ErasePayer, Erased};
 use super::methods::{GetMe, ListAudit};
 use super::types::{Account, AuditEntry, Limits, Me, Measured, Quota, QuotasOfPayer, RateUsage};
 use crate::call::{Answer, BODY_BYTES_MAX, EMBEDDING_TIMEOUT, Request, Tenant};
@@ -19,7 +20,7 @@ use crate::turn::CALL_TIMEOUT;
 
 /// Adds the routes of the account.
 pub fn configure(service: &mut ServiceConfig<'_>) {
-    service.service(get_me).service(list_audit);
+    service.service(get_me).service(erase_payer).service(list_audit);
 }
 
 /// Get the caller's account.
@@ -70,6 +71,27 @@ fn rate_usage(rated: &Rated) -> RateUsage {
         window_ms: rated.rate.fill().as_millis(),
         remaining: rated.decision.remaining,
     }
+}
+
+/// Erase the data.
+///
+/// Deletes the payer's counters, links with their clicks, locks, queues with their jobs, memories and SQL database, a limited
+/// number of rows in each call: call again until `hasMore` is false. It cannot be undone. A call that was lost is sent again;
+/// an erasure that was interrupted is continued by any later call. What is written meanwhile is erased, too, or is there
+/// afterwards, so stop your programs first. Then the payer can go on as a new one.
+///
+/// These stay: credit, ledger and payments, which are book-keeping; tokens and grants, which `revokeToken` and `revokeGrant` end;
+/// the log of the account; the highest fence, so that no fence is given out twice; for 24 hours, hashes of the idempotency
+/// keys of earlier writes, so that a write that is repeated does not run again, but is `idempotency-mismatch`. Holders of locks
+/// and workers lose them: `lock-not-held`, `not-found`. Short links stop at once, and their slugs become free for everybody.
+#[utoipa::path(operation_id = "erasePayer", tag = "account",
+    request_body(content = ErasePayer, examples(
+        ("all" = (summary = "Erase the data of this payer", value = json!({
+            "payer": "0x52908400098527886e0f7030069857d2e4169ee7"}))))),
+    responses((status = 200, description = "What was erased.", body = Erased)))]
+#[post("/me/erase")]
+async fn erase_payer(tenant: Tenant, call: Request<ErasePayer>) -> Result<Answer<Erased>, Problem> {
+    tenant.call(call).await
 }
 
 /// List the events of the account.

@@ -210,6 +210,9 @@ pub enum Event {
     /// calls that it refused with the same problem, and makes an entry of them: the first one at once, and further ones
     /// after {{refusals_noted}}.
     CallsRefused,
+    /// The payer erases its data (`erasePayer`). The calls of a token within an hour are one entry, of the first of them, unless
+    /// there were other events in between.
+    DataErased,
 }
 
 impl Event {
@@ -224,6 +227,7 @@ impl Event {
         Self::PaymentSettled,
         Self::PaymentRejected,
         Self::CallsRefused,
+        Self::DataErased,
     ];
 }
 
@@ -238,7 +242,7 @@ pub struct AuditEntry {
     pub at: Time,
     /// What happened.
     pub event: Event,
-    /// Id of the token that the event is about; `null` if it is about a payment.
+    /// Id of the token that the event is about; `null` if it is about none.
     #[schema(required, example = "0ahzrSBBqC2lZ0Nk")]
     pub token_id: Option<TokenId>,
     /// Id of the payment that the event is about (`getPayment`); `null` if it is about a token.

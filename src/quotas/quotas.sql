@@ -82,6 +82,10 @@ begin
     set rows = v_rows, bytes = v_bytes, writes = greatest(0, writes - v_writes),
       written_bytes = greatest(0, written_bytes - v_written_bytes), measured_at = v_now
     where payer = p_payer and primitive = v_primitive;
+  if not found then
+    -- The data was erased during the measurement. A mark without a row would stay.
+    return '{"ok":0}';
+  end if;
   if v_unit is null then
     delete from tenant.full_primitives
       where payer = p_payer and primitive = v_primitive;

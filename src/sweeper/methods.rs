@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::auth::Refused;
-use crate::call::{Context, Entry, Method, Spec, method};
+use crate::call::{Context, Entry, Method, NeededSlug, Needs, Spec, method};
 use crate::pay::Tier;
 use crate::problem::Problem;
 use crate::quotas::Primitive;
@@ -31,6 +31,7 @@ pub(crate) const METHODS: &[Entry] = &[
     Entry::of::<MeasureRows>(),
     Entry::of::<SaveUsage>(),
     Entry::of::<SweepSql>(),
+    Entry::of::<EraseData>(),
 ];
 
 const fn free(spec: Spec) -> Spec {
@@ -64,6 +65,27 @@ method!(SweepLocks => u64, sweep("sweepLocks").primitive(Primitive::Locks));
 pub(super) struct SweepSql {}
 
 method!(SweepSql => u64, sweep("sweepSql"));
+
+/// Erases the next rows of the payer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct EraseData {}
+
+impl Method for EraseData {
+    type Output = Erased;
+    const SPEC: Spec = sweep("eraseData").apart();
+
+    fn needs(&mut self) -> Needs<'_> {
+        Needs { slug: Some(NeededSlug::RenewedForErasure), ..Needs::default() }
+    }
+}
+
+/// What was erased, as `erasePayer` answers it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Erased {
+    pub deleted: u64,
+    pub has_more: bool,
+}
 
 /// Deletes idempotency records that are past their retention.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 //! Every server, leading or not, also notes what it has written and refused for each payer (`notes.rs`).
 
 mod backlog;
+mod erase;
 pub mod limits;
 mod measure;
 mod methods;
@@ -19,6 +20,7 @@ mod rounds;
 mod tenant;
 mod walk;
 
+pub use erase::{erase_all, erase_all_by_operator};
 pub(crate) use methods::METHODS;
 pub use notes::note_all;
 pub use rounds::{SWEEP_INTERVAL, SweepSettings, Sweeper, WRITTEN_INTERVAL};

@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use crate::auth::Proof;
 use crate::call::{Engine, Tenant};
+use crate::payer::Payer;
 
 /// The calls of the sweeper for a payer. `None` if the text is no address of a payer.
 pub(super) fn tenant(engine: &Arc<Engine>, payer: &str) -> Option<Tenant> {
-    let proof = Proof::of_sweeper(payer.parse().ok()?);
-    Some(Tenant::new(proof, Arc::clone(engine)))
+    Some(tenant_of(engine, payer.parse().ok()?))
+}
+
+/// The calls of the sweeper for a payer.
+pub(super) fn tenant_of(engine: &Arc<Engine>, payer: Payer) -> Tenant {
+    Tenant::new(Proof::of_sweeper(payer), Arc::clone(engine))
 }

@@ -5,8 +5,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::ORIGIN;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{Data, Json, ServiceConfig};
-use actix_web::{HttpResponse, ResponseError as _, get, post, put, web};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
+use actix_web::{HttpResponse, ResponseError as _, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -14,8 +14,10 @@ use super::kit::TestKit;
 use crate::call::{Engine, Operation, Request, Spec};
 use crate::db::clock::Clock;
 use crate::number::Bounded;
+use crate::payer::Payer;
 use crate::problem::{Code, Problem};
 use crate::site::is_of_this_machine;
+use crate::sweeper::erase_all;
 use crate::time::Time;
 
 /// A body of more bytes is refused.
@@ -30,7 +32,8 @@ pub fn configure(service: &mut ServiceConfig, kit: Option<&Data<TestKit>>) {
             .wrap(from_fn(only_this_machine))
             .service(get_clock)
             .service(advance_clock)
-            .service(set_public_url),
+            .service(set_public_url)
+            .service(erase_payer),
     );
 }
 
@@ -91,6 +94,15 @@ struct SetPublicUrl {
 
 impl Operation for SetPublicUrl {
     const SPEC: Spec = Spec::read("setPublicUrl").body_bytes_max(BODY_BYTES_MAX);
+}
+
+/// Erases all data of a payer. Its tokens stay.
+#[delete("/payers/{payer}")]
+async fn erase_payer(engine: Data<Engine>, payer: Path<String>) -> Result<HttpResponse, Problem> {
+    let payer: Payer =
+        payer.parse().map_err(|error| Problem::new(Code::InvalidValue).field("/payer", format!("{error}")))?;
+    erase_all(&engine, &payer).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 #[put("/public-url")]

@@ -25,6 +25,8 @@ mod document;
 mod drift;
 mod embeddings;
 mod embeddings_local;
+mod erase;
+mod export;
 mod faults;
 mod generators;
 mod grants;

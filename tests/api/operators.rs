@@ -80,6 +80,43 @@ async fn an_operator_gives_credit_and_looks_after_payments() {
 }
 
 #[tokio::test]
+async fn an_operator_exports_and_erases_a_payer() {
+    let dir = folder();
+    let dev = Dev::of(program(dir.path(), &["dev", "--port", "0"]));
+    let run = |arguments: &[&str]| -> Output { program(dir.path(), arguments).output().unwrap() };
+    let anonymous = TestApp::spawn().await.caller().await;
+    let payer = anonymous.payer.as_str().to_owned();
+    let token = run(&["token", "create", "--payer", &payer]);
+    let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
+    let caller = Caller { url: dev.url().to_owned(), token: Some(token.into()), ..anonymous };
+    caller.post("/v1/links", json!({"url": "https://shop.example/"})).await.ok();
+    for fifty in 0..24 {
+        let increment =
+            |number| json!({"method": "increment", "params": {"name": format!("c{}", fifty * 50 + number)}});
+        let calls: Vec<Value> = (0..50).map(increment).collect();
+        caller.post("/v1/transaction", json!({ "calls": calls })).await.ok();
+    }
+    let exported = run(&["payer", "export", &payer]);
+    assert!(exported.status.success(), "{}", text(&exported));
+    let lines = String::from_utf8(exported.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("counter"), of("link"), of("next"), of("end")), (1_200, 1, 0, 1));
+    assert_eq!(lines.last().unwrap()["type"], "end");
+    let link = lines.iter().find(|line| line["type"] == "link").unwrap();
+    assert!(link["shortUrl"].as_str().unwrap().contains("/l/"), "{link}");
+    let erased = run(&["payer", "erase", &payer]);
+    let said = text(&erased);
+    assert!(erased.status.success() && said.contains("erased the data of the payer"), "{said}");
+    assert_eq!(caller.get("/v1/counters").await.ok()["items"], json!([]));
+    let entry = caller.get("/v1/audit").await.ok()["items"][0].clone();
+    assert_eq!((&entry["event"], &entry["byTokenId"]), (&json!("data-erased"), &json!(null)));
+    let odd = run(&["payer", "erase", "0x12"]);
+    assert!(!odd.status.success());
+    dev.stop("-TERM");
+}
+
+#[tokio::test]
 async fn a_server_refuses_to_start_with_offers_that_cannot_be_paid() {
     let (stub, dir) = (StubFacilitator::start(), folder());
     let file = dir.path().join("payments.json");

@@ -10,6 +10,12 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 schemathesis.serializer.alias("application/vnd.sqlite3", "application/octet-stream")
 
 
+@schemathesis.deserializer("application/x-ndjson")
+def deserialize_lines(ctx, response):
+    """The schema of lines of JSON is that of a text."""
+    return response.content.decode()
+
+
 @schemathesis.check
 def invalid_data_rejection(ctx, response, case):
     request = response.request

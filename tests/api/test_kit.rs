@@ -102,6 +102,7 @@ async fn serve_refuses_all_of_it() {
     let caller = app.caller().await;
     caller.get("/dev/clock").await.problem(404, "not-found");
     caller.post("/dev/clock", json!({"advanceMs": 1})).await.problem(404, "not-found");
+    caller.delete(&format!("/dev/payers/{}", caller.payer)).await.problem(404, "not-found");
     let url = json!({"url": "http://localhost:1"});
     caller.send_json(reqwest::Method::PUT, "/dev/public-url", url).await.problem(404, "not-found");
 
@@ -110,6 +111,35 @@ async fn serve_refuses_all_of_it() {
     let output = tokio::task::spawn_blocking(move || serve.output().unwrap()).await.unwrap();
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && printed.contains("only `dev` takes a token"), "{printed}");
+}
+
+#[tokio::test]
+async fn tests_erase_what_a_payer_has() {
+    let app = app().await;
+    let (caller, other) = (app.caller().await, app.caller().await);
+    let jobs: Vec<Value> = (0..100).map(|i| json!({"payload": i})).collect();
+    for _ in 0..11 {
+        caller.post("/v1/queues/mail/jobs/batch", json!({"jobs": jobs})).await.ok();
+    }
+    for caller in [&caller, &other] {
+        caller.increment("visits", json!({})).await.ok();
+        caller.post("/v1/sql/migrate", json!({"migrations": [{"id": "1", "sql": "create table t (a)"}]})).await.ok();
+    }
+    let path = format!("/dev/payers/{}", caller.payer);
+    for _ in 0..2 {
+        assert_eq!(caller.delete(&path).await.status, 204);
+    }
+    caller.get("/v1/counters/visits").await.problem(404, "not-found");
+    caller.get("/v1/queues/mail").await.ok()["pending"].as_i64().filter(|left| *left == 0).expect("no job is left");
+    caller.post("/v1/sql/query", json!({"sql": "select * from t"})).await.problem(422, "sql-error");
+    assert_eq!(other.value("visits").await, 1, "others keep theirs");
+    other.post("/v1/sql/query", json!({"sql": "select * from t"})).await.ok();
+    caller.increment("visits", json!({})).await.ok();
+    caller.delete("/dev/payers/0x12").await.problem(422, "invalid-value");
+    let mut page = caller.clone();
+    page.headers.insert("origin", "https://evil.example".parse().unwrap());
+    page.delete(&path).await.problem(404, "not-found");
+    assert_eq!(caller.value("visits").await, 1);
 }
 
 #[tokio::test]

@@ -146,6 +146,19 @@ async fn writes_during_a_measurement_stay() {
     assert_eq!(usage(&mut db).await, (4, 500, 0, 0, true, None));
 }
 
+/// A mark without a row would never be looked at again.
+#[tokio::test]
+async fn a_measurement_of_erased_data_marks_nothing() {
+    let mut db = TestDatabase::own().await.admin().await;
+    let save = json!({
+        "primitive": "jobs", "rows": 5, "bytes": 500, "rowsMax": 5, "bytesMax": null, "writes": 7, "writtenBytes": 70,
+    });
+    run(&mut db, "saveUsage", &[save]).await;
+    let marks = "select (select count(*) from tenant.full_primitives) + (select count(*) from tenant.usage)";
+    let marks: i64 = sqlx::query_scalar(marks).fetch_one(&mut db).await.unwrap();
+    assert_eq!(marks, 0);
+}
+
 /// The primitives that the sweeper would measure.
 async fn due(db: &mut PgConnection, rows_max: Option<i64>, bytes_max: Option<i64>) -> Vec<String> {
     let due = "select primitive from sweep.usage('', '', $1, $2) where is_due order by primitive";

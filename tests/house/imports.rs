@@ -11,7 +11,8 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["app"],
     &["http"],
-    &["slices"],
+    &["slices", "test_kit"],
+    &["export"],
     &[
         "counters",
         "credit",
@@ -23,7 +24,6 @@ const ORDER: &[&[&str]] = &[
         "sign_in",
         "sql",
         "sweeper",
-        "test_kit",
         "tokens",
         "transactions",
     ],

@@ -91,6 +91,8 @@ NAMES = {
     "importSql": Name("sql", "import_database", ("file",)),
     "getMe": Name("account", "me"),
     "listAudit": Name("account", "audit"),
+    "erasePayer": Name("account", "erase", ("payer",)),
+    "exportPayer": Name("account", "export_page"),
     "createToken": Name("tokens", "create"),
     "listTokens": Name("tokens", "list"),
     "rotateToken": Name("tokens", "rotate"),

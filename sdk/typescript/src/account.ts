@@ -6,6 +6,7 @@ import type {
   AuditEntry,
   CreatedToken,
   Credit,
+  Erased,
   Grant,
   Integer,
   LedgerEntry,
@@ -29,6 +30,22 @@ export class Account {
   /** Returns the payer, the token with its rights, the usage and the limits. */
   me(options?: CallOptions): Promise<Me> {
     return this.#call('getMe', { ...options });
+  }
+
+  /**
+   * Erases the data of the payer, up to 1,000 rows or so a call: call again until `hasMore` is false. It cannot be undone.
+   * `payer` is the payer of the token, so that nothing is erased by mistake.
+   */
+  erase(payer: string, options?: WriteOptions): Promise<Erased> {
+    return this.#call('erasePayer', { ...options, payer });
+  }
+
+  /**
+   * Returns a page of all that the payer has, as lines of JSON. The last line is `{"type":"next","cursor":".."}`, or
+   * `{"type":"end"}` on the last page. Values of counters and fences are strings of digits.
+   */
+  exportPage(options?: ListOptions & CallOptions): Promise<string> {
+    return this.#call('exportPayer', { ...options });
   }
 
   /** Lists the log of the account, newest first: sign-ins, tokens, grants, payments, refused calls. */

@@ -122,6 +122,7 @@ export type SqlColumn = Schemas['SqlColumn'];
 
 /** The account of the caller. */
 export type Me = Schemas['Me'];
+export type Erased = Schemas['Erased'];
 /** An entry of the log of the account. */
 export type AuditEntry = Schemas['AuditEntry'];
 /** A token, without its secret. */

@@ -27,6 +27,18 @@ test('a token makes narrower ones, and ends them', async () => {
   assert.ok(events.includes('token-created') && events.includes('token-revoked'));
 });
 
+test('a payer exports what it has, and erases it', async () => {
+  const payer = `0x${'e'.repeat(40)}`;
+  const pb = new Payerbase({ url, token: newToken(payer), fetch: notingFetch });
+  await pb.counters.increment('visits');
+  const lines = (await pb.account.exportPage({ limit: 1 })).trimEnd().split('\n');
+  const [counter, next] = lines.map(line => JSON.parse(line));
+  assert.deepEqual([counter.type, counter.name, counter.value, next.type], ['counter', 'visits', '1', 'next']);
+  assert.ok((await pb.account.exportPage({ cursor: next.cursor })).endsWith('{"type":"end"}\n'));
+  assert.equal((await pb.account.erase(payer)).hasMore, false);
+  await assert.rejects(pb.counters.get('visits'), { code: 'not-found' });
+});
+
 test('a payer lets another one act for it', async () => {
   const owner = new Payerbase({ url, token: newToken(PAYER), fetch: notingFetch });
   const agent = new Payerbase({ url, token: newToken(AGENT), fetch: notingFetch, actFor: PAYER });

@@ -260,13 +260,13 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
             add_headers(operation, method.spec.shows_secret_once);
         }
     }
-    if HAS_WIDE_INTEGERS.iter().any(|tag| operation["tags"][0] == *tag) {
+    if HAS_WIDE_INTEGERS.iter().any(|tag| operation["tags"][0] == *tag || operation["operationId"] == *tag) {
         add_integers(operation);
     }
 }
 
-/// Tags of the operations whose answers have values of counters, or fences.
-const HAS_WIDE_INTEGERS: &[&str] = &["counters", "locks", "transactions"];
+/// Operations whose answers have values of counters, or fences: their tags, or their names.
+const HAS_WIDE_INTEGERS: &[&str] = &["counters", "locks", "transactions", "exportPayer"];
 
 /// Adds the header of a client whose numbers have less than 64 bits.
 fn add_integers(operation: &mut Value) {

@@ -158,7 +158,13 @@ impl Things {
         let members = self.members(operation).into_iter();
         let path =
             members.fold(operation.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), &value));
-        let body = example.map(|example| ("application/json", self.body(example).to_string().into_bytes()));
+        let body = example.map(|example| {
+            let mut body = self.body(example);
+            if let Some(payer) = body.get_mut("payer") {
+                *payer = caller.payer.as_str().into();
+            }
+            ("application/json", body.to_string().into_bytes())
+        });
         caller.send(operation.verb.clone(), &path, body).await
     }
 

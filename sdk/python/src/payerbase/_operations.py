@@ -232,6 +232,18 @@ LIST_AUDIT: Operation[Page[models.AuditEntry]] = Operation(
     safety=Safety.READ,
     takes_act_for=False,
 )
+ERASE_PAYER: Operation[models.Erased] = Operation(
+    id="erasePayer", method="POST", path="/v1/me/erase", result=models.Erased, safety=Safety.KEYED, takes_act_for=False
+)
+EXPORT_PAYER: Operation[str] = Operation(
+    id="exportPayer",
+    method="GET",
+    path="/v1/me/export",
+    result=str,
+    safety=Safety.READ,
+    answer="text",
+    takes_act_for=False,
+)
 CREATE_TOKEN: Operation[models.CreatedToken] = Operation(
     id="createToken",
     method="POST",

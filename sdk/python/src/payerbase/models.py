@@ -114,6 +114,16 @@ class CreditInAsset:
     """What calls have spent and the ledger does not show yet, in the smallest unit of the asset."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What was erased."""
+
+    deleted: int
+    """Number of rows that this call deleted, or whose content it deleted."""
+    has_more: bool
+    """Whether there may be more to erase: call again until it is false."""
+
+
 Event: TypeAlias = Literal[
     "signed-in",
     "token-created",
@@ -124,6 +134,7 @@ Event: TypeAlias = Literal[
     "payment-settled",
     "payment-rejected",
     "calls-refused",
+    "data-erased",
 ]
 """Kind of an event."""
 
@@ -750,7 +761,7 @@ class AuditEntry(TokenLimits):
     scopes: list[str] | None
     """Scopes of the token; `None` if the event does not concern them."""
     token_id: str | None
-    """Id of the token that the event is about; `None` if it is about a payment."""
+    """Id of the token that the event is about; `None` if it is about none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import httpx
@@ -55,6 +56,20 @@ async def test_a_grant_lets_another_payer_act(server: Server, pb: AsyncPayerbase
         await pb.grants.revoke(grant.id)
         with pytest.raises(PayerbaseProblem, match="not-granted"):
             await agent.counters.increment(name)
+
+
+async def test_exports_and_erases_a_payer(server: Server) -> None:
+    async with AsyncPayerbase(server.url, server.new_token()) as pb:
+        payer = (await pb.account.me()).payer
+        await pb.counters.increment("visits")
+        lines = (await pb.account.export_page(limit=1)).splitlines()
+        assert json.loads(lines[0])["name"] == "visits"
+        last = json.loads(lines[1])
+        assert last["type"] == "next"
+        assert (await pb.account.export_page(cursor=last["cursor"])).endswith('{"type":"end"}\n')
+        assert not (await pb.account.erase(payer)).has_more
+        with pytest.raises(PayerbaseProblem, match="not-found"):
+            await pb.counters.get("visits")
 
 
 async def test_a_server_without_prices_takes_no_money(pb: AsyncPayerbase) -> None:

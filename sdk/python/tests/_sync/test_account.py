@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import httpx
@@ -55,6 +56,20 @@ def test_a_grant_lets_another_payer_act(server: Server, pb: Payerbase) -> None:
         pb.grants.revoke(grant.id)
         with pytest.raises(PayerbaseProblem, match="not-granted"):
             agent.counters.increment(name)
+
+
+def test_exports_and_erases_a_payer(server: Server) -> None:
+    with Payerbase(server.url, server.new_token()) as pb:
+        payer = (pb.account.me()).payer
+        pb.counters.increment("visits")
+        lines = (pb.account.export_page(limit=1)).splitlines()
+        assert json.loads(lines[0])["name"] == "visits"
+        last = json.loads(lines[1])
+        assert last["type"] == "next"
+        assert (pb.account.export_page(cursor=last["cursor"])).endswith('{"type":"end"}\n')
+        assert not (pb.account.erase(payer)).has_more
+        with pytest.raises(PayerbaseProblem, match="not-found"):
+            pb.counters.get("visits")
 
 
 def test_a_server_without_prices_takes_no_money(pb: Payerbase) -> None:

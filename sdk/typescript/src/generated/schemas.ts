@@ -186,7 +186,7 @@ export interface components {
              *     ]
              */
             scopes: string[] | null;
-            /** @description Id of the token that the event is about; `null` if it is about a payment. */
+            /** @description Id of the token that the event is about; `null` if it is about none. */
             tokenId: components["schemas"]["TokenId"] | null;
         };
         /** @description One page of a list of `AuditEntry`. */
@@ -852,11 +852,30 @@ export interface components {
             /** @description Slug of the link. */
             slug: components["schemas"]["Slug"];
         };
+        /** @description Erases the data of the payer, a limited number of rows. */
+        ErasePayer: {
+            /** @description Whose data to erase: the payer of the token, so that no call erases data by mistake. */
+            payer: components["schemas"]["Payer"];
+        };
+        /** @description What was erased. */
+        Erased: {
+            /**
+             * Format: int64
+             * @description Number of rows that this call deleted, or whose content it deleted.
+             * @example 1000
+             */
+            deleted: number;
+            /**
+             * @description Whether there may be more to erase: call again until it is false.
+             * @example true
+             */
+            hasMore: boolean;
+        };
         /**
          * @description Kind of an event.
          * @enum {string}
          */
-        Event: "signed-in" | "token-created" | "token-rotated" | "token-revoked" | "grant-created" | "grant-revoked" | "payment-settled" | "payment-rejected" | "calls-refused";
+        Event: "signed-in" | "token-created" | "token-rotated" | "token-revoked" | "grant-created" | "grant-revoked" | "payment-settled" | "payment-rejected" | "calls-refused" | "data-erased";
         /** @description A call of `executeSql` in a transaction. */
         ExecuteSqlCall: {
             /**
@@ -1555,6 +1574,12 @@ export interface components {
              */
             nameBytesMax: number;
         };
+        /**
+         * @description Lines of JSON, each an object with a `type`.
+         * @example {"type":"counter","name":"visits","value":3}
+         *     {"type":"end"}
+         */
+        Lines: string;
         /** @description A short link. */
         Link: {
             /**

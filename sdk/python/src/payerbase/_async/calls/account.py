@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from payerbase import _operations, models
 from payerbase._async.group import AsyncGroup
 from payerbase._async.pages import AsyncPages
-from payerbase._operation import ReadOptions
+from payerbase._operation import ReadOptions, WriteOptions
 
 
 class AsyncAccount(AsyncGroup):
@@ -36,3 +36,45 @@ class AsyncAccount(AsyncGroup):
             cursor: `next_cursor` of the previous page. Default: the first page.
         """
         return self._pages(_operations.LIST_AUDIT, {"limit": limit, "cursor": cursor}, options)
+
+    async def erase(self, payer: str, **options: Unpack[WriteOptions]) -> models.Erased:
+        """Erase the data.
+
+        Deletes the payer's counters, links with their clicks, locks, queues with their jobs, memories and SQL database,
+        a limited number of rows in each call: call again until `has_more` is false. It cannot be undone. A call that
+        was lost is sent again; an erasure that was interrupted is continued by any later call. What is written
+        meanwhile is erased, too, or is there afterwards, so stop your programs first. Then the payer can go on as a new
+        one.
+
+        These stay: credit, ledger and payments, which are book-keeping; tokens and grants, which `tokens.revoke` and
+        `grants.revoke` end; the log of the account; the highest fence, so that no fence is given out twice; for 24
+        hours, hashes of the idempotency keys of earlier writes, so that a write that is repeated does not run again,
+        but is `idempotency-mismatch`. Holders of locks and workers lose them: `lock-not-held`, `not-found`. Short links
+        stop at once, and their slugs become free for everybody.
+
+        Args:
+            payer: Whose data to erase: the payer of the token, so that no call erases data by mistake.
+        """
+        return await self._send(_operations.ERASE_PAYER, {"payer": payer}, options)
+
+    async def export_page(
+        self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[ReadOptions]
+    ) -> str:
+        """Export all data.
+
+        A page of all that the payer has, as lines of JSON. Each line is an object with a `type`, and otherwise as the
+        operations show it: `counter`, `link`, `click` and `clickTotal` (clicks of a whole day, `by` day, referrer,
+        country or browser), `lock` (held ones), `job` (with errors), `memory` (with its vector), `sqlDatabase` (get it
+        with `sql.export_database`), `credit`, `ledgerEntry`, `payment`, `token`, `grant` and `auditEntry`, in this
+        order.
+
+        The last line of a page is `{"type":"next","cursor":".."}`: send the cursor for the next page, also later, if
+        the export was interrupted. That of the last page is `{"type":"end"}`. Without either, the page is not complete.
+        The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted
+        meanwhile may be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
+
+        Args:
+            limit: Maximum number of lines in the page, 1 to 1,000, without the last one. Default: 100.
+            cursor: `cursor` of the last line of the previous page. Default: the first page.
+        """
+        return await self._send(_operations.EXPORT_PAYER, {"limit": limit, "cursor": cursor}, options)
