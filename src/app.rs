@@ -196,6 +196,12 @@ impl Application {
         self.admin_address
     }
 
+    /// What runs its calls.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// A handle that stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {

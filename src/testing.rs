@@ -14,19 +14,23 @@
 
 use std::error;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::app::{Application, ForTests};
 use crate::auth::TestTokens;
+use crate::call::Engine as EngineOfCalls;
 use crate::config::Config;
 use crate::db::Database;
 use crate::db::embedded::{Cluster, Durability, Engine};
 use crate::db::migrate::{self, Login};
 use crate::folders::temporary_folder;
 use crate::http::drain::Stop;
+use crate::payer::Payer;
 use crate::slices::schema;
+use crate::sweeper::erase_all;
 use crate::test_kit::TestKit;
 use crate::wallet::{MAIN_NETWORKS, TEST_NETWORKS};
 
@@ -43,6 +47,7 @@ pub struct Options {
 /// A running server. It stops, and its data ends, when this is dropped.
 pub struct Server {
     url: String,
+    engine: Arc<EngineOfCalls>,
     kit: TestKit,
     stop: Stop,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -51,6 +56,7 @@ pub struct Server {
 /// What the thread of a server tells when it serves.
 struct Ready {
     url: String,
+    engine: Arc<EngineOfCalls>,
     kit: TestKit,
     stop: Stop,
 }
@@ -72,8 +78,9 @@ impl Server {
         let (started, ready) = oneshot::channel();
         // The server outlives the runtime of the test that starts it.
         let thread = std::thread::Builder::new().name("payerbase".to_owned()).spawn(move || serve(options, started))?;
-        let Ready { url, kit, stop } = ready.await.map_err(|_panicked| "the server ended while it started")??;
-        Ok(Self { url, kit, stop, thread: Some(thread) })
+        let Ready { url, engine, kit, stop } =
+            ready.await.map_err(|_panicked| "the server ended while it started")??;
+        Ok(Self { url, engine, kit, stop, thread: Some(thread) })
     }
 
     /// Its base URL, `http://127.0.0.1:<port>`.
@@ -86,6 +93,15 @@ impl Server {
     #[must_use]
     pub fn token(&self, payer: &str) -> String {
         format!("pb_test_{payer}")
+    }
+
+    /// Erases all data of a payer.
+    ///
+    /// # Errors
+    /// If it is no payer, or PostgreSQL does not answer.
+    pub async fn erase(&self, payer: &str) -> Result<(), Error> {
+        let erased = erase_all(&self.engine, &payer.parse::<Payer>()?).await;
+        erased.map(drop).map_err(|problem| problem.to_string().into())
     }
 
     /// Moves the clock of all payers forward. Waiting calls notice it within a second.
@@ -147,7 +163,8 @@ async fn prepare(options: Options) -> Result<Prepared, Error> {
 impl Prepared {
     async fn run(self, started: oneshot::Sender<Result<Ready, Error>>) {
         let url = format!("http://{}", self.application.address());
-        let ready = Ready { url, kit: self.kit, stop: self.application.stop() };
+        let engine = Arc::clone(self.application.engine());
+        let ready = Ready { url, engine, kit: self.kit, stop: self.application.stop() };
         // If nobody waits for it any more, it stops.
         if started.send(Ok(ready)).is_ok() {
             let _served = self.application.run().await;

@@ -340,6 +340,10 @@ async fn a_program_starts_servers_in_its_own_process() {
     assert!(refused.to_string().contains("100 years"), "{refused}");
     assert_eq!(call(&one, "/v1/sql/query", json!({"sql": "select 1 + 1"})).await["rows"], json!([[2]]));
 
+    one.erase(payer).await.unwrap();
+    assert_eq!(call(&one, "/v1/locks/nightly/acquire", json!({"ttlMs": 1_000})).await["name"], "nightly");
+    assert!(one.erase("0x12").await.is_err());
+
     let url = one.url().to_owned();
     tokio::task::spawn_blocking(move || drop((one, two))).await.unwrap();
     assert!(client.get(format!("{url}/healthz")).send().await.is_err());
