@@ -35,10 +35,19 @@ pub use variables::{VARIABLES, variables_markdown};
 /// Default of `PAYERBASE_PORT`.
 pub const DEFAULT_PORT: u16 = 4402;
 
-/// Prefixes of variables that are not settings: those of the tests, and those that Kubernetes sets for a Service named
-/// payerbase.
-const NOT_OURS: &[&str] =
-    &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_", "PAYERBASE_ADMIN_SERVICE_", "PAYERBASE_ADMIN_PORT_"];
+/// Prefixes of variables that are not settings: those of the tests and of programs that call a server, and those that Kubernetes
+/// sets for a Service named payerbase.
+const NOT_OURS: &[&str] = &[
+    "PAYERBASE_TEST_",
+    "PAYERBASE_BIN",
+    "PAYERBASE_IMAGE",
+    "PAYERBASE_TOKEN",
+    "PAYERBASE_URL",
+    "PAYERBASE_SERVICE_",
+    "PAYERBASE_PORT_",
+    "PAYERBASE_ADMIN_SERVICE_",
+    "PAYERBASE_ADMIN_PORT_",
+];
 
 /// Default of `PAYERBASE_ADDRESS_RATE`.
 const ADDRESS_RATE: &str = "6000/60";

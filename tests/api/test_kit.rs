@@ -249,7 +249,9 @@ impl Dev {
 #[tokio::test]
 async fn temporary_data_is_gone_after_the_stop() {
     let mut command = command_of(Path::new(PROGRAM), &["dev", "--temporary", "--json", "--port", "0"]);
-    command.env("PAYERBASE_DEV_TOKEN", FIXED);
+    // Variables of the clients in the same environment are none of its settings.
+    let of_clients = ["PAYERBASE_BIN", "PAYERBASE_IMAGE", "PAYERBASE_TOKEN", "PAYERBASE_URL"];
+    command.env("PAYERBASE_DEV_TOKEN", FIXED).envs(of_clients.map(|name| (name, "x")));
     let dev = Dev::start(command);
     assert_eq!(dev.1["token"], FIXED);
     let folder = dev.data_dir().to_owned();
