@@ -1,7 +1,7 @@
-# payerbase. Two images:
+# payerbase. Two images, which Docker 25 or newer builds:
 #
 #   docker build -t payerbase .                         with the PostgreSQL that `payerbase dev` runs inside
-#   docker build -t payerbase --target serve .          for `payerbase serve`, on a PostgreSQL of its own
+#   docker build -t payerbase:serve --target serve .    for `payerbase serve`, on a PostgreSQL of its own
 #
 #   docker run --rm -p 127.0.0.1:4402:4402 payerbase dev --temporary
 #
@@ -22,10 +22,12 @@ COPY migrations migrations
 COPY sqlite/sqlite.wasm sqlite/sqlite.wasm
 COPY src src
 # Caches keep dependencies between builds, also when Cargo.lock changes.
+# Cargo goes by the times of files: without touch, another version that was built later would pass for this one.
 # Without debug information the binary is a fraction of the size; the names of functions stay for backtraces.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/build/target,id=payerbase-target-$TARGETARCH \
-    cargo build --release --locked --features "$FEATURES" --bin payerbase \
+    --mount=type=cache,target=/build/target,id=payerbase-target-$TARGETARCH,sharing=locked \
+    touch build.rs src/lib.rs src/main.rs \
+    && cargo build --release --locked --features "$FEATURES" --bin payerbase \
     && strip --strip-debug -o /usr/local/bin/payerbase target/release/payerbase
 
 FROM ${DEBIAN_IMAGE} AS postgres
@@ -34,14 +36,14 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3-pip \
     && rm -rf /var/lib/apt/lists/*
 ENV PAYERBASE_CACHE_DIR=/opt/payerbase
+WORKDIR $PAYERBASE_CACHE_DIR
 ARG FETCH=
 COPY --from=build /usr/local/bin/payerbase /usr/local/bin/
 # Every new binary fetches again, so pip keeps its download between builds.
 # What only compiling against PostgreSQL needs is left behind.
 RUN --mount=type=cache,target=/root/.cache/pip \
     payerbase fetch $FETCH \
-    && cd "$PAYERBASE_CACHE_DIR" \
-    && rm -r fetch.* */*/pginstall18/include */*/pginstall18/lib/*.a */*/pginstall18/lib/postgresql/pgxs
+    && rm -r fetch.* ./*/*/pginstall18/include ./*/*/pginstall18/lib/*.a ./*/*/pginstall18/lib/postgresql/pgxs
 
 FROM ${DEBIAN_IMAGE} AS serve
 # The number is fixed: volumes keep it, and Kubernetes checks it. Any other user works too: platforms that choose one put it in
@@ -59,9 +61,9 @@ ENV PAYERBASE_HOST=0.0.0.0 \
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:0
 EXPOSE 4402
-# bash speaks TCP: no curl needed. Until the first success it asks twice a second (Docker 25 or newer). Set PAYERBASE_PORT instead of
-# --port: it asks that port.
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --start-interval=500ms --retries=3 \
+# bash speaks TCP: no curl needed. Until the first success it asks twice a second. Set PAYERBASE_PORT instead of --port: it asks that
+# port.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --start-interval=0.5s --retries=3 \
     CMD ["bash", "-c", "exec 3<>\"/dev/tcp/127.0.0.1/${PAYERBASE_PORT:-4402}\" && printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["payerbase"]
 CMD ["serve"]

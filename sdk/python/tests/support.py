@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,8 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    # On the monotonic clock.
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class Fault:
     passes_on: bool = False
     # Whether there is no answer until the proxy is closed.
     hangs: bool = False
+    # How long the request is kept before the server gets it, and its answer is passed back.
+    delays_seconds: float = 0
     # The answer; none: the connection is closed.
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +105,7 @@ class Fault:
 LOSES_ANSWER = Fault(passes_on=True)
 LOSES_REQUEST = Fault()
 HANGS = Fault(hangs=True)
+HANGS_AFTERWARDS = Fault(passes_on=True, hangs=True)
 
 
 def problem(status: int, code: str, **headers: str) -> Fault:
@@ -135,11 +141,14 @@ class Proxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 proxy.seen.append(Seen(self.command, self.path, dict(self.headers), body))
                 fault = proxy.faults.popleft() if proxy.faults else None
-                if fault and fault.hangs:
-                    proxy._is_closed.wait()
+                if fault and fault.delays_seconds:
+                    time.sleep(fault.delays_seconds)
+                    fault = None
                 if fault is None or fault.passes_on:
                     sent = {name: text for name, text in self.headers.items() if name.lower() != "host"}
                     answer = http.request(self.command, target + self.path, content=body, headers=sent)
+                if fault and fault.hangs:
+                    proxy._is_closed.wait()
                 if fault is None:
                     self.answer(answer.status_code, answer.headers, answer.content)
                 elif fault.status is None:

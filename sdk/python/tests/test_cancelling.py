@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from payerbase import AsyncPayerbase, AsyncWorkedJob
-from tests.support import Proxy, Server, fresh, problem
+from tests.support import HANGS_AFTERWARDS, Proxy, Server, fresh, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,49 @@ async def test_a_cancelled_worker_gives_its_jobs_back(server: Server) -> None:
         await asyncio.wait_for(started.wait(), 30)
         await cancelled(work)
         assert (await pb.queues.status(queue)).running == 0
+
+
+async def hold(pb: AsyncPayerbase, name: str) -> None:
+    async with pb.locks.hold(name, wait_ms=30_000):
+        await asyncio.sleep(60)
+
+
+async def test_a_hold_that_is_cancelled_releases_the_lock(server: Server) -> None:
+    async with AsyncPayerbase(server.url, server.token) as pb:
+        name = fresh()
+        holding = asyncio.ensure_future(hold(pb, name))
+        await locked(pb, name)
+        await cancelled(holding)
+        assert not (await pb.locks.get(name)).locked
+
+
+async def test_a_hold_that_is_cancelled_while_it_waits_gets_no_lock(server: Server) -> None:
+    async with AsyncPayerbase(server.url, server.token) as pb:
+        name = fresh()
+        first = await pb.locks.acquire(name, ttl_ms=30_000)
+        waiting = asyncio.ensure_future(hold(pb, name))
+        await asyncio.sleep(0.3)
+        await cancelled(waiting)
+        await pb.locks.release(name, token=first.token)
+        await asyncio.sleep(0.3)
+        assert not (await pb.locks.get(name)).locked
+
+
+async def test_a_hold_that_is_cancelled_before_its_answer_releases_the_lock(proxy: Proxy, server: Server) -> None:
+    async with AsyncPayerbase(server.url, server.token) as pb, AsyncPayerbase(proxy.url, server.token) as behind_proxy:
+        name = fresh()
+        proxy.faults.append(HANGS_AFTERWARDS)
+        holding = asyncio.ensure_future(hold(behind_proxy, name))
+        await locked(pb, name)
+        await cancelled(holding)
+        assert not (await pb.locks.get(name)).locked
+
+
+async def locked(pb: AsyncPayerbase, name: str) -> None:
+    end = time.monotonic() + 30
+    while not (await pb.locks.get(name)).locked:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
 
 
 async def cancelled(task: asyncio.Future[Any]) -> None:

@@ -47,12 +47,12 @@ export class Payerbase {
   constructor(options: PayerbaseOptions) {
     const base = checkUrl(options.url);
     const http = new Http(base, this.#credentials(options, base), options);
-    const { call } = http;
+    const { call, pays } = http;
     this.#call = call;
     this.counters = new Counters(call);
     this.links = new Links(call, base);
-    this.locks = new Locks(call);
-    this.queues = new Queues(call);
+    this.locks = new Locks(call, pays);
+    this.queues = new Queues(call, pays);
     this.memories = new Memories(call);
     this.sql = new Sql(call);
     this.account = new Account(call);

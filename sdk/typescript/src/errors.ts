@@ -32,8 +32,11 @@ export class PayerbaseError extends Error {
   /** Number of attempts that were made, at least 1. */
   readonly attempts: number;
 
+  /** Whether the answer says that a payment was made: it is credit now. @internal */
+  readonly isPaid: boolean;
+
   /** @internal */
-  constructor(problem: Problem, attempts: number, retryAfterMs?: number) {
+  constructor(problem: Problem, attempts: number, retryAfterMs?: number, isPaid = false) {
     super(`${problem.code}: ${problem.detail || problem.title}`);
     this.problem = exactMembers(problem);
     this.code = problem.code;
@@ -44,12 +47,14 @@ export class PayerbaseError extends Error {
     this.requestId = problem.instance;
     this.attempts = attempts;
     this.retryAfterMs = retryAfterMs;
+    this.isPaid = isPaid;
   }
 }
 
 /**
  * No answer came: the connection failed, or an attempt took longer than its timeout. `cause` is the error of `fetch`.
  * A write may have happened; to repeat it safely, call again with the `idempotencyKey` that you gave.
+ * A client that pays each call may have paid it.
  */
 export class PayerbaseConnectionError extends Error {
   override readonly name = 'PayerbaseConnectionError';
@@ -90,6 +95,18 @@ export function isPassing(error: unknown): boolean {
   if (error instanceof PayerbaseConnectionError) return true;
   const answered = error instanceof PayerbaseError || error instanceof PayerbaseAnswerError;
   return answered && (error.status >= 500 || error.status === 429);
+}
+
+/** Whether nobody knows what became of a call: no answer came, or one that does not say it. */
+export function isUnknown(error: unknown): boolean {
+  if (error instanceof PayerbaseConnectionError || error instanceof PayerbaseAnswerError) return true;
+  if (!(error instanceof PayerbaseError) || error.status < 500) return false;
+  return error.status !== 503 || error.code === 'outcome-unknown';
+}
+
+/** Whether a failed call may have been paid by a client that pays each call. To send it again may pay again. */
+export function mayHavePaid(error: unknown): boolean {
+  return isUnknown(error) || (error instanceof PayerbaseError && error.isPaid);
 }
 
 /** Whether a value can never be sent: the server refuses it or finds it too large, or it has no JSON. */

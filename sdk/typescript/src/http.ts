@@ -1,5 +1,5 @@
 import { decode } from './decode.js';
-import { PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
+import { mayHavePaid, PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
 import { operations } from './generated/operations.js';
 import type { CallOptions, Fetch, PayerbaseOptions, WriteOptions } from './options.js';
 import { encoded, prepare, type Operation, type OperationId, type PreparedRequest } from './request.js';
@@ -31,7 +31,7 @@ export class Http {
   readonly #timeout: number;
   readonly #retries: number;
   /** Whether each attempt may pay: there is neither a token nor a wallet that signs in. */
-  readonly #isPaying: boolean;
+  readonly pays: boolean;
 
   constructor(base: string, credentials: Credentials, options: PayerbaseOptions) {
     this.#base = base;
@@ -39,8 +39,8 @@ export class Http {
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
     this.#headers = new Headers(options.headers);
     this.#actFor = options.actFor;
-    this.#isPaying = !options.token && !options.wallet;
-    this.#timeout = options.timeout ?? (this.#isPaying ? PAYING_TIMEOUT_MS : TIMEOUT_MS);
+    this.pays = !options.token && !options.wallet;
+    this.#timeout = options.timeout ?? (this.pays ? PAYING_TIMEOUT_MS : TIMEOUT_MS);
     this.#retries = options.retries ?? 4;
   }
 
@@ -51,7 +51,7 @@ export class Http {
     const request = prepare(operation, rest);
     // Made before the attempts: a header that cannot be sent is a mistake of the caller, and no lost connection.
     const headers = this.#headersOf(request, operation, { idempotencyKey, guard });
-    const isSafe = operation.repeat !== 'never' && !this.#isPaying;
+    const isSafe = operation.repeat !== 'never' && !this.pays;
     let refusals = 0;
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
@@ -93,7 +93,8 @@ export class Http {
     options: CallOptions & { timeout: number },
   ): Promise<unknown> {
     const { timeout } = options;
-    const late = (): Error => new PayerbaseConnectionError(`no answer within ${timeout} ms`, attempts);
+    const paid = this.pays ? '; the call may have been paid' : '';
+    const late = (): Error => new PayerbaseConnectionError(`no answer within ${timeout} ms${paid}`, attempts);
     const { signal, end } = deadline(timeout, late, options.signal);
     let response: Response;
     let body: string | Uint8Array;
@@ -111,7 +112,7 @@ export class Http {
       body = isFile ? new Uint8Array(await response.arrayBuffer()) : await response.text();
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new PayerbaseConnectionError(`no answer: ${messages(cause)}`, attempts, { cause });
+      throw new PayerbaseConnectionError(`no answer: ${messages(cause)}${paid}`, attempts, { cause });
     } finally {
       end();
     }
@@ -139,7 +140,7 @@ function read(operation: Operation, response: Response, body: string | Uint8Arra
   const parsed = parse(body);
   const retryAfterMs = retryAfter(headers.get('Retry-After'));
   if (response.ok && parsed !== undefined) return parsed;
-  if (!response.ok && isProblem(parsed)) throw new PayerbaseError(parsed, attempts, retryAfterMs);
+  if (!response.ok && isProblem(parsed)) throw new PayerbaseError(parsed, attempts, retryAfterMs, isPaid(headers));
   const what =
     status === 0 || (status >= 300 && status < 400) ? `a redirect${location ? ` to ${location}` : ''}` : `${status}`;
   const message = `the answer is ${what}, and is not from payerbase: ${body.slice(0, 100) || 'it has no body'}`;
@@ -169,6 +170,15 @@ function retryAfter(value: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
+/** Whether an answer says that a payment was made. */
+function isPaid(headers: Headers): boolean {
+  try {
+    return (JSON.parse(atob(headers.get('PAYMENT-RESPONSE') ?? '')) as { success?: unknown }).success === true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether the server has refused the token. */
 function isRefusal(error: unknown): boolean {
   return error instanceof PayerbaseError && error.status === 401;
@@ -181,9 +191,9 @@ function canRepeat(
 ): error is PayerbaseError | PayerbaseAnswerError | PayerbaseConnectionError {
   if (error instanceof PayerbaseConnectionError) return isSafe;
   if (error instanceof PayerbaseAnswerError) return isSafe && [429, 502, 503, 504].includes(error.status);
-  // These statuses say that nothing was changed, with one exception.
+  // These statuses say that nothing was changed, with one exception. But a payment may have been made.
   const isPassing = error instanceof PayerbaseError && (error.status === 429 || error.status === 503);
-  return isPassing && (isSafe || error.code !== 'outcome-unknown');
+  return isPassing && (isSafe || !mayHavePaid(error));
 }
 
 /** A random key. `randomUUID` exists in secure contexts only, so not on a page from `http://`. */

@@ -47,10 +47,12 @@ type Timed<T> = T & { ttlMs: number };
 /** Locks with leases: one holder at a time, and fences against late writes of an earlier one. */
 export class Locks {
   readonly #call: Call;
+  readonly #pays: boolean;
 
   /** @internal */
-  constructor(call: Call) {
+  constructor(call: Call, pays: boolean) {
     this.#call = call;
+    this.#pays = pays;
   }
 
   /**
@@ -96,7 +98,7 @@ export class Locks {
   async #hold<T>(name: string, options: Timed<HoldOptions>, work: Work<T>): Promise<T> {
     const { ttlMs, signal } = options;
     const { lease, startedAt } = await this.#acquire(name, options);
-    const keeper = new LeaseKeeper(ttlMs, startedAt, call => this.extend(lease, ttlMs, call));
+    const keeper = new LeaseKeeper(ttlMs, startedAt, this.#pays, call => this.extend(lease, ttlMs, call));
     const ended = new AbortController();
     for (const source of [keeper.lost, signal]) {
       source?.addEventListener('abort', () => ended.abort(source.reason), { once: true, signal: ended.signal });
@@ -146,7 +148,8 @@ export class Locks {
         return { lease, startedAt };
       } catch (error) {
         // Anything but a lock of another holder may have left a lease: its answer is lost, or it cannot be extended.
-        if (!hasCode(error, ['lock-held'])) void this.release({ name, token }).catch(() => undefined);
+        // Where the release would be paid, the lease ends by itself.
+        if (!this.#pays && !hasCode(error, ['lock-held'])) void this.release({ name, token }).catch(() => undefined);
         if (!hasCode(error, HELD) || now() >= giveUpAt) throw error;
       }
     }

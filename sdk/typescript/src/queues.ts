@@ -31,10 +31,13 @@ function reference(job: JobReference): { id: string; lease?: string | undefined 
  */
 export class Queues {
   readonly #call: Call;
+  /** Whether each call may be paid. @internal */
+  readonly pays: boolean;
 
   /** @internal */
-  constructor(call: Call) {
+  constructor(call: Call, pays: boolean) {
     this.#call = call;
+    this.pays = pays;
   }
 
   /**
@@ -135,7 +138,7 @@ export class Queues {
    * server cannot be reached, it tries again, with back-off.
    *
    * Resolves after the last handler when the signal is aborted, and rejects with an error that does not pass, such as
-   * `missing-scope`.
+   * `missing-scope`, or a lost answer if the client pays each call.
    */
   work<Payload = unknown>(queue: string, handler: JobHandler<Payload>, options?: WorkOptions): Promise<void>;
   /**
@@ -144,7 +147,8 @@ export class Queues {
    *
    * `concurrency` is the number of jobs that may be unfinished at once: if the body hands jobs to others and goes on,
    * the loop waits at that number. Abort `signal` to end the loop; jobs in hand may finish. A loop that is left by
-   * `break` or an error extends no lease any more.
+   * `break` or an error extends no lease any more. If the client pays each call, a lost answer ends the loop with its
+   * error.
    */
   work<Payload = unknown>(queue: string, options?: WorkOptions): AsyncIterableIterator<JobInHand<Payload>>;
   work<Payload>(

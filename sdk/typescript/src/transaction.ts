@@ -73,8 +73,8 @@ export async function transact<T>(
   const transaction = {
     counters: new Counters(recorder),
     links: new Links(recorder, ''),
-    locks: new Locks(recorder),
-    queues: new Queues(recorder),
+    locks: new Locks(recorder, false),
+    queues: new Queues(recorder, false),
     memories: new Memories(recorder),
     sql: new Sql(recorder),
     tokens: new Tokens(recorder),

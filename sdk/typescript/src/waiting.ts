@@ -42,6 +42,24 @@ export function backoffMs(attempt: number): number {
   return Math.random() * Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1));
 }
 
+/** A signal that is aborted with a reason some time after another one. `end` must be called when it is not needed. */
+export function afterAbort(
+  other: AbortSignal | undefined,
+  ms: number,
+  reason: () => unknown,
+): { signal: AbortSignal; end: () => void } {
+  const control = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const begin = (): void => void (timer = setTimeout(() => control.abort(reason()), ms));
+  if (other?.aborted) begin();
+  else other?.addEventListener('abort', begin, { once: true });
+  const end = (): void => {
+    clearTimeout(timer);
+    other?.removeEventListener('abort', begin);
+  };
+  return { signal: control.signal, end };
+}
+
 /**
  * A signal that is aborted with a reason after a time, or with another signal. `end` must be called when it is not
  * needed.

@@ -1,4 +1,4 @@
-import { isPassing, isRefused } from './errors.js';
+import { isPassing, isRefused, isUnknown, mayHavePaid, PayerbaseConnectionError } from './errors.js';
 import { randomKey } from './http.js';
 import { LeaseKeeper } from './lease.js';
 import type { WriteOptions } from './options.js';
@@ -6,7 +6,7 @@ import type { Queues } from './queues.js';
 import type { Ref } from './references.js';
 import { onCommit, type Transaction } from './transaction.js';
 import type { Job, LeasedJob, PopJobs } from './types.js';
-import { backoffMs, deadline, now, sleep, untilAborted } from './waiting.js';
+import { afterAbort, backoffMs, deadline, now, sleep, untilAborted } from './waiting.js';
 
 /** How to work on a queue. */
 export interface WorkOptions {
@@ -14,10 +14,14 @@ export interface WorkOptions {
   concurrency?: number | undefined;
   /** Time of each lease, in milliseconds, 1,000 to 86,400,000; extended in the background. Default: 60,000. */
   leaseMs?: number | undefined;
-  /** Time of one call that waits for a job, in milliseconds, 0 to 30,000. Default: 20,000. */
+  /**
+   * Time of one call that waits for a job, in milliseconds, 0 to 30,000, and so the time that a stop may take while no
+   * job comes. Default: 5,000.
+   */
   waitMs?: number | undefined;
   /**
-   * Ends the work. Jobs in hand may finish, and so may jobs that the last call for jobs brings, up to a second later.
+   * Ends the work. A call for jobs that is under way is not cut: the jobs that it brings are worked on, and those in hand
+   * may finish.
    */
   signal?: AbortSignal | undefined;
   /**
@@ -41,8 +45,10 @@ export interface FailOptions extends WriteOptions {
 const CONCURRENCY_MAX = 100;
 /** Least time between two pops without a job: `waitMs` may be short. */
 const IDLE_MS = 500;
-/** How long a stopping worker looks for jobs that were popped for it at the last moment. */
-const LAST_POP_MS = 1_000;
+/** How much longer than `waitMs` a stopping worker waits for the answer to its last call for jobs. */
+const LAST_ANSWER_MS = 5_000;
+/** How long it then asks for the jobs of an answer that was lost. */
+const LOST_ANSWER_MS = 1_000;
 
 // The members of the job are those of the class, too.
 export interface JobInHand<Payload = unknown> extends LeasedJob<Payload> {}
@@ -114,6 +120,8 @@ export class Worker<Payload> {
   readonly #leaseMs: number;
   /** Jobs in hand, each with a promise that resolves when it is finished or lost. */
   readonly #inHand = new Map<JobInHand<Payload>, Promise<void>>();
+  /** The error of a failed call that may have been paid. It ends the work. */
+  #lost: { error: unknown } | undefined;
 
   constructor(queues: Queues, queue: string, options: WorkOptions = {}) {
     this.#queues = queues;
@@ -158,7 +166,7 @@ export class Worker<Payload> {
       for (;;) {
         while (running.size >= this.#concurrency) await Promise.race(running);
         const jobs = await this.#take(this.#concurrency - running.size);
-        if (jobs.length === 0) return;
+        if (jobs.length === 0) break;
         for (const job of jobs) {
           const handled: Promise<void> = this.#handle(job, handler).finally(() => running.delete(handled));
           running.add(handled);
@@ -167,6 +175,7 @@ export class Worker<Payload> {
     } finally {
       await Promise.all(running);
     }
+    if (this.#lost) throw this.#lost.error;
   }
 
   async #handle(job: JobInHand<Payload>, handler: JobHandler<Payload>): Promise<void> {
@@ -202,7 +211,13 @@ export class Worker<Payload> {
   /** Leaves a job that can be neither completed nor failed: its lease ends by itself, and it is tried again. */
   #drop(job: JobInHand<Payload>, error: unknown): void {
     job.letGo();
+    if (this.#mayHavePaid(error)) this.#lost ??= { error };
     this.#report(error, job);
+  }
+
+  /** Whether a failed call may have been paid: the work ends, because its next calls would pay again. */
+  #mayHavePaid(error: unknown): boolean {
+    return this.#queues.pays && mayHavePaid(error);
   }
 
   #report(error: unknown, job?: LeasedJob): void {
@@ -213,30 +228,35 @@ export class Worker<Payload> {
 
   /** Waits for jobs, at most `count`. None: the work ends. */
   async #take(count: number): Promise<JobInHand<Payload>[]> {
-    const { signal, waitMs = 20_000 } = this.#options;
-    for (let failures = 0; !signal?.aborted;) {
+    const { signal, waitMs = 5_000 } = this.#options;
+    const late = (): Error => new PayerbaseConnectionError('no answer after the stop', 1);
+    for (let failures = 0; !signal?.aborted && !this.#lost;) {
       const startedAt = now();
       const request = { count, leaseMs: this.#leaseMs, waitMs, idempotencyKey: randomKey() };
+      // The stop does not cut the call: a job that was popped for it would have spent an attempt.
+      const limit = afterAbort(signal, waitMs + LAST_ANSWER_MS, late);
       try {
-        const { jobs } = await this.#queues.popMany<Payload>(this.#queue, { ...request, signal });
+        const { jobs } = await this.#queues.popMany<Payload>(this.#queue, { ...request, signal: limit.signal });
         if (jobs.length > 0) return jobs.map(job => this.#hold(job, startedAt));
         failures = 0;
         await sleep(startedAt + IDLE_MS - now(), signal).catch(() => undefined);
       } catch (error) {
-        if (signal?.aborted) return this.#lastJobs(request);
-        if (!isPassing(error)) throw error;
+        if (this.#mayHavePaid(error) || !isPassing(error)) throw error;
+        if (signal?.aborted) return isUnknown(error) ? this.#lostJobs(request) : [];
         this.#report(error);
         failures += 1;
         await sleep(backoffMs(failures), signal).catch(() => undefined);
+      } finally {
+        limit.end();
       }
     }
     return [];
   }
 
-  /** Gets the jobs that were popped just before the end, whose answer is lost: the same key gets them again. */
-  async #lastJobs(request: PopJobs & WriteOptions): Promise<JobInHand<Payload>[]> {
+  /** Gets the jobs of the last call, whose answer is lost: the same key gets them again. */
+  async #lostJobs(request: PopJobs & WriteOptions): Promise<JobInHand<Payload>[]> {
     const startedAt = now();
-    const limit = deadline(LAST_POP_MS, () => new Error('no job was popped'));
+    const limit = deadline(LOST_ANSWER_MS, () => new Error('no job was popped'));
     try {
       const { jobs } = await this.#queues.popMany<Payload>(this.#queue, { ...request, signal: limit.signal });
       return jobs.map(job => this.#hold(job, startedAt));
@@ -250,8 +270,8 @@ export class Worker<Payload> {
 
   #hold(job: LeasedJob<Payload>, startedAt: number): JobInHand<Payload> {
     const leaseMs = this.#leaseMs;
-    // Without a key: the server would keep each answer, with the payload, for a day.
-    const keeper = new LeaseKeeper(leaseMs, startedAt, call =>
+    // Without a key: the server would keep each answer for a day.
+    const keeper = new LeaseKeeper(leaseMs, startedAt, this.#queues.pays, call =>
       this.#queues.extend(job, leaseMs, { ...call, idempotencyKey: null }),
     );
     let done = (): void => undefined;

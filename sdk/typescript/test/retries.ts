@@ -1,20 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Payerbase, type Answer } from '../src/index.js';
-import { newClient, newProxy, newToken, type Fault } from './support.js';
-
-const unavailable = (code: string, headers: Record<string, string> = {}): Fault => ({
-  status: 503,
-  headers: { 'Content-Type': 'application/problem+json', ...headers },
-  body: JSON.stringify({
-    type: `/problems#${code}`,
-    title: 'Title.',
-    status: 503,
-    detail: 'Detail.',
-    instance: 'id',
-    code,
-  }),
-});
+import { newClient, newPayingClient, newProxy, newToken, unavailable } from './support.js';
 
 test('a write whose answer is lost happens once', async () => {
   const proxy = await newProxy();
@@ -157,22 +144,28 @@ test('a top-up is not repeated after a lost answer', async () => {
 
 test('a client whose `fetch` pays repeats no call after a lost answer', async () => {
   const proxy = await newProxy();
-  const token = newToken();
-  const paying = new Payerbase({
-    url: proxy.url,
-    fetch: (target, init) => {
-      const headers = new Headers(init.headers);
-      headers.set('Authorization', `Bearer ${token}`);
-      return fetch(target, { ...init, headers });
-    },
-  });
+  const paying = newPayingClient(proxy.url);
   for (const fault of ['lose', { status: 502 }, unavailable('outcome-unknown')] as const) {
     proxy.faults.push(fault, fault);
     await assert.rejects(paying.counters.increment('a'), { attempts: 1 });
     await assert.rejects(paying.counters.list().all(), { attempts: 1 });
   }
+  proxy.faults.push('lose');
+  await assert.rejects(paying.counters.increment('a'), /the call may have been paid/);
   proxy.faults.push(unavailable('overloaded'));
   assert.equal((await paying.counters.increment('b')).value, 1n);
+});
+
+test('a call that was paid and not run is not repeated', async () => {
+  const proxy = await newProxy();
+  const { counters } = newPayingClient(proxy.url);
+  const response = (success: boolean): Record<string, string> => ({
+    'PAYMENT-RESPONSE': btoa(JSON.stringify({ success, transaction: '0x1', network: 'eip155:8453' })),
+  });
+  proxy.faults.push(unavailable('overloaded', response(true)));
+  await assert.rejects(counters.increment('a'), { code: 'overloaded', attempts: 1 });
+  proxy.faults.push(unavailable('facilitator-unavailable', response(false)));
+  assert.equal((await counters.increment('a')).value, 1n);
 });
 
 test('a client whose `fetch` pays has more time', async () => {

@@ -68,6 +68,27 @@ export function newClient(options: Partial<PayerbaseOptions> = {}): Payerbase {
   return new Payerbase({ token: newToken(), fetch: notingFetch, ...options, url });
 }
 
+/** A client whose `fetch` pays each call, as far as the client can see: it has no token, but its `fetch` sends one. */
+export function newPayingClient(target: string, options: Partial<PayerbaseOptions> = {}): Payerbase {
+  const token = newToken();
+  const paying: Fetch = (to, init) => {
+    const headers = new Headers(init.headers);
+    headers.set('Authorization', `Bearer ${token}`);
+    return fetch(to, { ...init, headers });
+  };
+  return new Payerbase({ ...options, url: target, fetch: paying });
+}
+
+/** A problem with status 503, as an answer of the proxy. */
+export function unavailable(code: string, headers: Record<string, string> = {}): Fault {
+  const problem = { type: `/problems#${code}`, title: 'Title.', status: 503, detail: 'Detail.', instance: 'id', code };
+  return {
+    status: 503,
+    headers: { 'Content-Type': 'application/problem+json', ...headers },
+    body: JSON.stringify(problem),
+  };
+}
+
 /** Waits until a condition holds, and fails after 30 seconds. */
 export async function until(condition: () => unknown): Promise<void> {
   for (const end = Date.now() + 30_000; !(await condition());) {
@@ -89,7 +110,7 @@ export interface Proxy {
   url: string;
   faults: Fault[];
   /** The requests that came, in order. */
-  requests: { method: string; path: string; headers: IncomingMessage['headers'] }[];
+  requests: { method: string; path: string; headers: IncomingMessage['headers']; at: number }[];
   /** While true, each request is dropped. */
   isDown: boolean;
 }
@@ -98,7 +119,7 @@ export interface Proxy {
 export async function newProxy(): Promise<Proxy> {
   const listener = createServer((incoming, outgoing) => {
     const { method = '', url: path = '', headers } = incoming;
-    proxy.requests.push({ method, path, headers });
+    proxy.requests.push({ method, path, headers, at: Date.now() });
     const fault = proxy.isDown ? 'drop' : proxy.faults.shift();
     if (fault === 'drop') return void incoming.socket.destroy();
     if (typeof fault === 'object') return void outgoing.writeHead(fault.status, fault.headers).end(fault.body);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Payerbase, type JobInHand } from '../src/index.js';
-import { newClient, newProxy, newToken, until } from './support.js';
+import { newClient, newPayingClient, newProxy, newToken, unavailable, until } from './support.js';
 
 test('a worker runs handlers at once, and completes or fails their jobs', async () => {
   const { queues } = newClient();
@@ -23,7 +23,7 @@ test('a worker runs handlers at once, and completes or fails their jobs', async 
       if (job.payload.number === 4) throw new Error('no route');
       return { sent: job.payload.number };
     },
-    { concurrency: 3, signal: stop.signal, onError: error => errors.push(error) },
+    { concurrency: 3, waitMs: 500, signal: stop.signal, onError: error => errors.push(error) },
   );
   await until(async () => (await queues.status('mail')).completed === 4);
   await until(async () => (await queues.status('mail')).dead === 1);
@@ -105,32 +105,111 @@ test('a loop that is left extends no lease', async () => {
   assert.equal(again?.attempts, 2);
 });
 
-test('jobs that the last call for jobs brings are run', async () => {
-  const proxy = await newProxy();
-  const { queues } = new Payerbase({ url: proxy.url, token: newToken() });
+test('a stop does not cut the call for jobs, whose jobs are worked on', async () => {
+  const { queues } = newClient();
+  for (const isLoop of [false, true]) {
+    const stop = new AbortController();
+    const options = { waitMs: 10_000, signal: stop.signal };
+    const worked = isLoop
+      ? (async () => {
+          for await (const job of queues.work('mail', options)) await job.complete();
+        })()
+      : queues.work('mail', () => 'done', options);
+    await new Promise(resolve => setTimeout(resolve, 300));
+    stop.abort();
+    await new Promise(resolve => setTimeout(resolve, 1_500));
+    await queues.push('mail', 1, { maxAttempts: 1 });
+    await worked;
+  }
+  const { completed, total } = await queues.status('mail');
+  assert.deepEqual([completed, total], [2, 2]);
+});
+
+test('a stop ends the work after `waitMs`, and no job that comes later is popped', async () => {
+  const { queues } = newClient();
   const stop = new AbortController();
-  proxy.faults.push('hang');
-  const seen: unknown[] = [];
-  const worked = queues.work('mail', job => seen.push(job.payload), { signal: stop.signal });
-  await queues.push('mail', 'at the last moment', { maxAttempts: 1 });
-  await until(async () => (await queues.status('mail')).running === 1);
+  const worked = queues.work('mail', () => assert.fail('there is no job'), { waitMs: 1_000, signal: stop.signal });
+  await new Promise(resolve => setTimeout(resolve, 200));
+  const stoppedAt = Date.now();
   stop.abort();
   await worked;
-  assert.deepEqual(seen, ['at the last moment']);
+  assert.ok(Date.now() - stoppedAt < 10_000);
+  await queues.push('mail', 1, { maxAttempts: 1 });
+  await new Promise(resolve => setTimeout(resolve, 300));
+  assert.equal((await queues.status('mail')).pending, 1);
+});
+
+for (const fault of ['hang', 'lose'] as const) {
+  test(`jobs whose answer comes to ${fault} after the stop are run`, async () => {
+    const proxy = await newProxy();
+    const { queues } = new Payerbase({ url: proxy.url, token: newToken(), retries: 0 });
+    const stop = new AbortController();
+    proxy.faults.push(fault);
+    const seen: unknown[] = [];
+    const options = { waitMs: 2_000, signal: stop.signal };
+    const worked = queues.work('mail', job => seen.push(job.payload), options);
+    await until(() => proxy.requests.length === 1);
+    stop.abort();
+    await queues.push('mail', 'at the last moment', { maxAttempts: 1 });
+    await worked;
+    assert.deepEqual(seen, ['at the last moment']);
+    assert.equal((await queues.status('mail')).completed, 1);
+  });
+}
+
+test('a worker that pays each call ends after a lost answer', async () => {
+  const proxy = await newProxy();
+  const { queues } = newPayingClient(proxy.url);
+  const pops = (): number => proxy.requests.filter(({ path }) => path.endsWith('/pop/batch')).length;
+  await queues.push('mail', 1);
+  for (const fault of ['lose', { status: 502 }, unavailable('outcome-unknown')] as const) {
+    const before = pops();
+    proxy.faults.push(fault);
+    const options = { waitMs: 0, signal: AbortSignal.timeout(10_000) };
+    const worked = queues.work('mail', () => assert.fail('no job was got'), options);
+    await assert.rejects(worked, fault === 'lose' ? /the call may have been paid/ : { attempts: 1 });
+    assert.equal(pops(), before + 1);
+  }
+  // The server says that nothing was done.
+  const stop = new AbortController();
+  await queues.push('mail', 2);
+  proxy.faults.push(unavailable('overloaded'));
+  await queues.work('mail', () => stop.abort(), { waitMs: 0, signal: stop.signal });
   assert.equal((await queues.status('mail')).completed, 1);
 });
 
-test('a job that is pushed after the stop does not fail', async () => {
-  const { queues } = newClient();
+test('a worker that pays each call ends when the answer to a completion is lost', async () => {
+  const proxy = await newProxy();
+  const { queues } = newPayingClient(proxy.url);
+  await queues.pushMany('mail', [{ payload: 1 }, { payload: 2 }]);
+  const told: unknown[] = [];
+  const handler = (): void => void proxy.faults.push('lose');
+  const options = { waitMs: 0, signal: AbortSignal.timeout(10_000) };
+  const worked = queues.work('mail', handler, { ...options, onError: error => told.push(error) });
+  await assert.rejects(worked, /the call may have been paid/);
+  assert.equal(told.length, 1);
+  const { completed, pending } = await queues.status('mail');
+  assert.deepEqual([completed, pending], [1, 1]);
+  const paths = proxy.requests.map(({ path }) => path.split('/').pop());
+  assert.deepEqual(paths, ['batch', 'batch', 'complete', 'mail']);
+});
+
+test('a paid extension is not repeated before the next one is due', async () => {
+  const proxy = await newProxy();
+  const { queues } = newPayingClient(proxy.url);
+  await queues.push('slow', 1);
   const stop = new AbortController();
-  const worked = queues.work('mail', () => 'done', { signal: stop.signal });
-  await new Promise(resolve => setTimeout(resolve, 300));
-  stop.abort();
-  await new Promise(resolve => setTimeout(resolve, 300));
-  await queues.push('mail', 1, { maxAttempts: 1 });
-  await worked;
-  const { completed, pending, dead } = await queues.status('mail');
-  assert.deepEqual([completed + pending, dead], [1, 0]);
+  const extensions = (): number[] =>
+    proxy.requests.filter(({ path }) => path.endsWith('/extend')).map(({ at }) => at);
+  const handler = async (): Promise<void> => {
+    proxy.faults.push('lose');
+    await until(() => extensions().length === 2);
+    stop.abort();
+  };
+  await queues.work('slow', handler, { leaseMs: 6_000, waitMs: 0, signal: stop.signal });
+  const [first, second] = extensions() as [number, number];
+  assert.ok(second - first >= 1_900, `${second - first} ms`);
+  assert.equal((await queues.status('slow')).completed, 1);
 });
 
 test('a worker goes on when the server is back', async () => {

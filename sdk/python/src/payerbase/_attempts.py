@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
+import json
 import random
 import time
 from typing import Any
@@ -30,12 +32,25 @@ def backoff(attempt: int, longest: float = BACKOFF_SECONDS_MAX) -> float:
     return random.uniform(0, min(longest, BACKOFF_SECONDS * 2 ** min(attempt - 1, 30)))
 
 
+def may_have_paid(error: PayerbaseError) -> bool:
+    """Whether a failed call may have been paid by a client that pays each call: to send it again may pay again."""
+    if isinstance(error, PayerbaseConnectionError):
+        return not isinstance(error.__cause__, _NOT_SENT)
+    if isinstance(error, PayerbaseProblem):
+        is_unknown = error.status >= 500 and error.status != httpx.codes.SERVICE_UNAVAILABLE
+        return is_unknown or error.code == "outcome-unknown" or error._is_paid
+    return isinstance(error, PayerbaseAnswerError)
+
+
 class Attempts:
     """The attempts of one call."""
 
-    def __init__(self, operation: Operation[Any], retries: int, *, is_once: bool = False) -> None:
+    def __init__(
+        self, operation: Operation[Any], retries: int, *, is_once: bool = False, may_pay: bool = False
+    ) -> None:
         self._operation = operation
-        self._is_once = is_once or operation.safety is Safety.ONCE
+        self._is_once = is_once or may_pay or operation.safety is Safety.ONCE
+        self._may_pay = may_pay
         self._left = retries
         self.made = 0
 
@@ -46,6 +61,8 @@ class Attempts:
             return self._next()
         request, text = error.request, str(error) or type(error).__name__
         message = f"no answer to {request.method} {request.url.copy_with(query=None)}: {text}"
+        if self._may_pay and not isinstance(error, _NOT_SENT):
+            message += "; the call may have been paid"
         raise PayerbaseConnectionError(message, attempts=self.made) from error
 
     def refused(self, response: httpx.Response) -> float:
@@ -60,7 +77,9 @@ class Attempts:
         """The error that an answer is."""
         request_id = response.headers.get("X-Request-Id")
         try:
-            return PayerbaseProblem(response.json(), request_id=request_id, attempts=self.made)
+            problem = PayerbaseProblem(response.json(), request_id=request_id, attempts=self.made)
+            problem._is_paid = _is_paid(response)
+            return problem
         except (ValueError, TypeError, AttributeError):
             media = response.headers.get("Content-Type", "no media type")
             message = f"HTTP {response.status_code} without a problem ({media}): is the URL that of payerbase?"
@@ -98,6 +117,8 @@ class Attempts:
 
     def _may_repeat(self, error: PayerbaseError) -> bool:
         is_problem = isinstance(error, PayerbaseProblem)
+        if self._is_once and isinstance(error, PayerbaseProblem) and error._is_paid:
+            return False
         if error.status == httpx.codes.TOO_MANY_REQUESTS:
             return is_problem or not self._is_once
         if error.status == httpx.codes.SERVICE_UNAVAILABLE and is_problem and error.code != "outcome-unknown":
@@ -115,3 +136,11 @@ def _retry_after(response: httpx.Response) -> float:
     except ValueError:
         when = email.utils.parsedate_tz(text)
         return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else 0.0
+
+
+def _is_paid(response: httpx.Response) -> bool:
+    """Whether an answer says that a payment was made."""
+    try:
+        return json.loads(base64.b64decode(response.headers.get("PAYMENT-RESPONSE", "")))["success"] is True
+    except (ValueError, KeyError, TypeError):
+        return False

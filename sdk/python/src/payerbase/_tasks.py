@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 Lock = asyncio.Lock
 StopEvent = asyncio.Event
 
-# How long a worker waits in one request.
-POP_WAIT_MS = 30_000
+# How long a worker waits in one request, and so how long a stop may take.
+POP_WAIT_MS = 5_000
 
 
 async def sleep(seconds: float) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 Lock = threading.Lock
 StopEvent = threading.Event
 
-# How long a worker waits in one request. A thread cannot be cancelled, so it is short.
+# How long a worker waits in one request, and so how long a stop may take.
 POP_WAIT_MS = 5_000
 
 LOOK_SECONDS = 0.2

@@ -40,6 +40,8 @@ class PayerbaseProblem(PayerbaseError):
     """The whole problem, with the members that its code brings: `value` for `counter-out-of-bounds`, and so on."""
     members: dict[str, Any]
     """The problem as it was received, also with members that this version of the client does not know."""
+    # Whether the answer says that a payment was made: it is credit now.
+    _is_paid: bool = False
 
     def __init__(self, members: dict[str, Any], *, request_id: str | None = None, attempts: int = 1) -> None:
         problem: Problem = _json.decoder(Problem)(members)
@@ -55,6 +57,7 @@ class PayerbaseConnectionError(PayerbaseError):
     """No answer: no connection, a lost one, or a time limit. `__cause__` has the error of httpx.
 
     All attempts were made. A write may have happened: call again with an `idempotency_key` of your own if that matters.
+    A client that pays each call may have paid it.
     """
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-import httpx
+import base64
+import json
+
 import pytest
 
 from payerbase import (
@@ -145,21 +147,34 @@ async def test_nobody_listens(server: Server) -> None:
             await pb.account.me()
 
 
-async def test_what_may_pay_is_not_sent_again(pb_behind_proxy: AsyncPayerbase, proxy: Proxy, server: Server) -> None:
+async def test_what_may_pay_is_not_sent_again(
+    pb_behind_proxy: AsyncPayerbase, paying_pb: AsyncPayerbase, proxy: Proxy
+) -> None:
     proxy.faults.append(LOSES_ANSWER)
     with pytest.raises(PayerbaseConnectionError):
         await pb_behind_proxy.credit.top_up(1)
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {server.token}"}) as http:
-        paying = AsyncPayerbase(proxy.url, http_client=http)
-        assert paying._transport._settings.timeout == 90
-        for fault in (LOSES_ANSWER, BAD_GATEWAY, problem(503, "outcome-unknown")):
-            proxy.seen.clear()
-            proxy.faults.append(fault)
-            with pytest.raises(PayerbaseError):
-                await paying.counters.increment(fresh())
-            assert len(proxy.seen) == 1
-        proxy.faults.extend([problem(503, "overloaded"), problem(429, "rate-limited")])
-        assert (await paying.counters.increment(fresh())).value == 1
+    assert paying_pb._transport._settings.timeout == 90
+    for fault in (LOSES_ANSWER, BAD_GATEWAY, problem(503, "outcome-unknown")):
+        proxy.seen.clear()
+        proxy.faults.append(fault)
+        with pytest.raises(PayerbaseError):
+            await paying_pb.counters.increment(fresh())
+        assert len(proxy.seen) == 1
+    proxy.faults.append(LOSES_ANSWER)
+    with pytest.raises(PayerbaseConnectionError, match="the call may have been paid"):
+        await paying_pb.counters.increment(fresh())
+    proxy.faults.extend([problem(503, "overloaded"), problem(429, "rate-limited")])
+    assert (await paying_pb.counters.increment(fresh())).value == 1
+
+
+async def test_a_call_that_was_paid_and_not_run_is_not_sent_again(paying_pb: AsyncPayerbase, proxy: Proxy) -> None:
+    paid, unpaid = (base64.b64encode(json.dumps({"success": success}).encode()).decode() for success in (True, False))
+    proxy.faults.append(problem(503, "overloaded", Payment_Response=paid))
+    with pytest.raises(PayerbaseProblem, match="overloaded") as caught:
+        await paying_pb.counters.increment(fresh())
+    assert caught.value.attempts == 1
+    proxy.faults.append(problem(503, "facilitator-unavailable", Payment_Response=unpaid))
+    assert (await paying_pb.counters.increment(fresh())).value == 1
 
 
 async def test_a_write_may_have_no_key(pb_behind_proxy: AsyncPayerbase, proxy: Proxy) -> None:

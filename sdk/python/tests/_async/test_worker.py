@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from payerbase import AsyncPayerbase, AsyncWorkedJob, PayerbaseProblem, _tasks
-from tests.support import LOSES_ANSWER, Proxy, Server, fresh, problem
+from payerbase import AsyncPayerbase, AsyncWorkedJob, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem, _tasks
+from tests.support import HANGS, LOSES_ANSWER, Fault, Proxy, Server, fresh, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +247,137 @@ async def test_a_handler_that_is_ended_gives_its_job_back(pb: AsyncPayerbase) ->
 
     await pb.queues.consume(queue, handle, stop=stop)
     assert attempts == [1, 2]
+
+
+async def test_a_stop_does_not_cut_the_last_request(pb: AsyncPayerbase) -> None:
+    queue, stop = fresh(), _tasks.StopEvent()
+
+    async def stop_and_push() -> None:
+        await _tasks.sleep(0.3)
+        stop.set()
+        await _tasks.sleep(1.5)
+        await pb.queues.push(queue, "at the last moment", max_attempts=1)
+
+    pushing = _tasks.Background(stop_and_push)
+    seen = []
+    async for job in pb.queues.work(queue, wait_ms=10_000, stop=stop):
+        async with job:
+            seen.append(job.payload)
+    await pushing.join()
+    assert seen == ["at the last moment"]
+    assert (await pb.queues.status(queue)).completed == 1
+
+
+async def test_no_job_is_popped_while_nobody_waits_for_one(pb: AsyncPayerbase) -> None:
+    queue = await pushed(pb, 1)
+    jobs = pb.queues.work(queue, concurrency=2)
+    async for job in jobs:
+        await job.complete()
+        await pb.queues.push(queue, "last", max_attempts=1)
+        await _tasks.sleep(0.5)
+        assert (await pb.queues.status(queue)).running == 0
+        break
+    await jobs.aclose()
+    await _tasks.sleep(0.3)
+    assert (await pb.queues.status(queue)).pending == 1
+
+
+async def test_the_end_of_the_client_waits_for_a_worker_that_ends(proxy: Proxy, server: Server) -> None:
+    async with AsyncPayerbase(server.url, server.token) as pb:
+        queue = await pushed(pb, 1)
+        ending = AsyncPayerbase(proxy.url, server.token)
+        jobs = ending.queues.work(queue)
+        async for _ in jobs:
+            break
+        proxy.faults.append(Fault(delays_seconds=2))
+        closing = _tasks.Background(jobs.aclose)
+        while proxy.faults:
+            await _tasks.sleep(0.05)
+        await ending.close()
+        # It was given back before the end of the client.
+        assert (await pb.queues.status(queue)).running == 0
+        await closing.join()
+
+
+async def test_leases_are_extended_at_the_same_time(pb_behind_proxy: AsyncPayerbase, proxy: Proxy) -> None:
+    queue, stop = await pushed(pb_behind_proxy, 4), _tasks.StopEvent()
+    held: list[AsyncWorkedJob] = []
+    async for job in pb_behind_proxy.queues.work(queue, concurrency=4, lease_ms=8_000, stop=stop):
+        held.append(job)
+        if len(held) == 4:
+            # The first three get no answer within their time limit of two seconds.
+            proxy.faults.extend([HANGS] * 3)
+            await _tasks.sleep(8.5)
+            assert [job.lost for job in held] == [False] * 4
+            stop.set()
+            for each in held:
+                await each.complete()
+    extended = [seen.at for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert extended[3] - extended[0] < 1.5
+    assert (await pb_behind_proxy.queues.status(queue)).completed == 4
+
+
+@pytest.mark.parametrize("fault", [LOSES_ANSWER, Fault(status=502), problem(503, "outcome-unknown")])
+async def test_a_worker_that_pays_ends_after_a_lost_answer(
+    pb: AsyncPayerbase, paying_pb: AsyncPayerbase, proxy: Proxy, fault: Fault
+) -> None:
+    queue = await pushed(pb, 1)
+    proxy.faults.append(fault)
+    with pytest.raises(PayerbaseError) as caught:
+        async for _ in paying_pb.queues.work(queue, wait_ms=0, stop=after(10)):
+            pass
+    assert caught.value.attempts == 1
+    assert len(proxy.seen) == 1
+
+
+async def test_a_worker_that_pays_goes_on_if_nothing_was_done(
+    pb: AsyncPayerbase, paying_pb: AsyncPayerbase, proxy: Proxy
+) -> None:
+    queue, stop = await pushed(pb, 1), _tasks.StopEvent()
+    proxy.faults.append(problem(503, "overloaded"))
+    async for job in paying_pb.queues.work(queue, wait_ms=0, stop=stop):
+        async with job:
+            stop.set()
+    assert (await pb.queues.status(queue)).completed == 1
+
+
+async def test_a_worker_that_pays_ends_when_the_answer_to_a_completion_is_lost(
+    pb: AsyncPayerbase, paying_pb: AsyncPayerbase, proxy: Proxy
+) -> None:
+    queue = await pushed(pb, 2)
+
+    async def handle(_: AsyncWorkedJob) -> None:
+        proxy.faults.append(LOSES_ANSWER)
+
+    with pytest.raises(PayerbaseConnectionError, match="may have been paid"):
+        await paying_pb.queues.consume(queue, handle, wait_ms=0, stop=after(10))
+    assert [seen.path.split("/")[-1] for seen in proxy.seen] == ["batch", "complete"]
+    status = await pb.queues.status(queue)
+    assert (status.completed, status.pending) == (1, 1)
+
+
+async def test_a_paid_extension_is_not_repeated_before_the_next_one_is_due(
+    pb: AsyncPayerbase, paying_pb: AsyncPayerbase, proxy: Proxy
+) -> None:
+    queue, stop = await pushed(pb, 1), _tasks.StopEvent()
+    async for job in paying_pb.queues.work(queue, lease_ms=6_000, wait_ms=0, stop=stop):
+        proxy.faults.append(LOSES_ANSWER)
+        async with job:
+            await _tasks.sleep(5.2)
+            assert not job.lost
+        stop.set()
+    first, second = [seen.at for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert second - first >= 1.9
+    assert (await pb.queues.status(queue)).completed == 1
+
+
+def after(seconds: float) -> _tasks.StopEvent:
+    """An event that is set after a time, so that a test ends."""
+    stop = _tasks.StopEvent()
+
+    async def run() -> None:
+        await _tasks.sleep(seconds)
+        stop.set()
+
+    _tasks.Background(run)
+    return stop

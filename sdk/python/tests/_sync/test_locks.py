@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from payerbase import Payerbase, PayerbaseError, PayerbaseProblem, _threads
+from payerbase import Payerbase, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem, _threads
 from payerbase._sync.locks import HeldLock
 from tests.support import LOSES_ANSWER, Proxy, fresh, problem
 
@@ -117,3 +117,22 @@ def test_a_lease_is_lost_when_its_time_is_over(pb: Payerbase) -> None:
     lock = HeldLock(pb.locks, lease, 1_000, asked_at)
     assert lock.wait_lost(20)
     assert time.monotonic() - asked_at < 10
+
+
+def test_a_client_that_pays_pays_for_no_release_after_a_lost_answer(paying_pb: Payerbase, proxy: Proxy) -> None:
+    proxy.faults.append(LOSES_ANSWER)
+    with pytest.raises(PayerbaseConnectionError, match="may have been paid"):
+        with paying_pb.locks.hold(fresh()):
+            pass
+    assert len(proxy.seen) == 1
+
+
+def test_a_paid_extension_of_a_lock_is_not_repeated_before_the_next_one_is_due(
+    paying_pb: Payerbase, proxy: Proxy
+) -> None:
+    with paying_pb.locks.hold(fresh(), ttl_ms=6_000) as lock:
+        proxy.faults.append(LOSES_ANSWER)
+        _threads.sleep(5.2)
+        lock.raise_if_lost()
+    first, second = [seen.at for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert second - first >= 1.9

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import httpx
+import base64
+import json
+
 import pytest
 
 from payerbase import (
@@ -143,21 +145,32 @@ def test_nobody_listens(server: Server) -> None:
             pb.account.me()
 
 
-def test_what_may_pay_is_not_sent_again(pb_behind_proxy: Payerbase, proxy: Proxy, server: Server) -> None:
+def test_what_may_pay_is_not_sent_again(pb_behind_proxy: Payerbase, paying_pb: Payerbase, proxy: Proxy) -> None:
     proxy.faults.append(LOSES_ANSWER)
     with pytest.raises(PayerbaseConnectionError):
         pb_behind_proxy.credit.top_up(1)
-    with httpx.Client(headers={"Authorization": f"Bearer {server.token}"}) as http:
-        paying = Payerbase(proxy.url, http_client=http)
-        assert paying._transport._settings.timeout == 90
-        for fault in (LOSES_ANSWER, BAD_GATEWAY, problem(503, "outcome-unknown")):
-            proxy.seen.clear()
-            proxy.faults.append(fault)
-            with pytest.raises(PayerbaseError):
-                paying.counters.increment(fresh())
-            assert len(proxy.seen) == 1
-        proxy.faults.extend([problem(503, "overloaded"), problem(429, "rate-limited")])
-        assert (paying.counters.increment(fresh())).value == 1
+    assert paying_pb._transport._settings.timeout == 90
+    for fault in (LOSES_ANSWER, BAD_GATEWAY, problem(503, "outcome-unknown")):
+        proxy.seen.clear()
+        proxy.faults.append(fault)
+        with pytest.raises(PayerbaseError):
+            paying_pb.counters.increment(fresh())
+        assert len(proxy.seen) == 1
+    proxy.faults.append(LOSES_ANSWER)
+    with pytest.raises(PayerbaseConnectionError, match="the call may have been paid"):
+        paying_pb.counters.increment(fresh())
+    proxy.faults.extend([problem(503, "overloaded"), problem(429, "rate-limited")])
+    assert (paying_pb.counters.increment(fresh())).value == 1
+
+
+def test_a_call_that_was_paid_and_not_run_is_not_sent_again(paying_pb: Payerbase, proxy: Proxy) -> None:
+    paid, unpaid = (base64.b64encode(json.dumps({"success": success}).encode()).decode() for success in (True, False))
+    proxy.faults.append(problem(503, "overloaded", Payment_Response=paid))
+    with pytest.raises(PayerbaseProblem, match="overloaded") as caught:
+        paying_pb.counters.increment(fresh())
+    assert caught.value.attempts == 1
+    proxy.faults.append(problem(503, "facilitator-unavailable", Payment_Response=unpaid))
+    assert (paying_pb.counters.increment(fresh())).value == 1
 
 
 def test_a_write_may_have_no_key(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from payerbase import Payerbase, PayerbaseProblem, WorkedJob, _threads
-from tests.support import LOSES_ANSWER, Proxy, Server, fresh, problem
+from payerbase import Payerbase, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem, WorkedJob, _threads
+from tests.support import HANGS, LOSES_ANSWER, Fault, Proxy, Server, fresh, problem
 
 
 def pushed(pb: Payerbase, count: int, max_attempts: int = 3) -> str:
@@ -247,3 +247,135 @@ def test_a_handler_that_is_ended_gives_its_job_back(pb: Payerbase) -> None:
 
     pb.queues.consume(queue, handle, stop=stop)
     assert attempts == [1, 2]
+
+
+def test_a_stop_does_not_cut_the_last_request(pb: Payerbase) -> None:
+    queue, stop = fresh(), _threads.StopEvent()
+
+    def stop_and_push() -> None:
+        _threads.sleep(0.3)
+        stop.set()
+        _threads.sleep(1.5)
+        pb.queues.push(queue, "at the last moment", max_attempts=1)
+
+    pushing = _threads.Background(stop_and_push)
+    seen = []
+    for job in pb.queues.work(queue, wait_ms=10_000, stop=stop):
+        with job:
+            seen.append(job.payload)
+    pushing.join()
+    assert seen == ["at the last moment"]
+    assert (pb.queues.status(queue)).completed == 1
+
+
+def test_no_job_is_popped_while_nobody_waits_for_one(pb: Payerbase) -> None:
+    queue = pushed(pb, 1)
+    jobs = pb.queues.work(queue, concurrency=2)
+    for job in jobs:
+        job.complete()
+        pb.queues.push(queue, "last", max_attempts=1)
+        _threads.sleep(0.5)
+        assert (pb.queues.status(queue)).running == 0
+        break
+    jobs.close()
+    _threads.sleep(0.3)
+    assert (pb.queues.status(queue)).pending == 1
+
+
+def test_the_end_of_the_client_waits_for_a_worker_that_ends(proxy: Proxy, server: Server) -> None:
+    with Payerbase(server.url, server.token) as pb:
+        queue = pushed(pb, 1)
+        ending = Payerbase(proxy.url, server.token)
+        jobs = ending.queues.work(queue)
+        for _ in jobs:
+            break
+        proxy.faults.append(Fault(delays_seconds=2))
+        closing = _threads.Background(jobs.close)
+        while proxy.faults:
+            _threads.sleep(0.05)
+        ending.close()
+        # It was given back before the end of the client.
+        assert (pb.queues.status(queue)).running == 0
+        closing.join()
+
+
+def test_leases_are_extended_at_the_same_time(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    queue, stop = pushed(pb_behind_proxy, 4), _threads.StopEvent()
+    held: list[WorkedJob] = []
+    for job in pb_behind_proxy.queues.work(queue, concurrency=4, lease_ms=8_000, stop=stop):
+        held.append(job)
+        if len(held) == 4:
+            # The first three get no answer within their time limit of two seconds.
+            proxy.faults.extend([HANGS] * 3)
+            _threads.sleep(8.5)
+            assert [job.lost for job in held] == [False] * 4
+            stop.set()
+            for each in held:
+                each.complete()
+    extended = [seen.at for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert extended[3] - extended[0] < 1.5
+    assert (pb_behind_proxy.queues.status(queue)).completed == 4
+
+
+@pytest.mark.parametrize("fault", [LOSES_ANSWER, Fault(status=502), problem(503, "outcome-unknown")])
+def test_a_worker_that_pays_ends_after_a_lost_answer(
+    pb: Payerbase, paying_pb: Payerbase, proxy: Proxy, fault: Fault
+) -> None:
+    queue = pushed(pb, 1)
+    proxy.faults.append(fault)
+    with pytest.raises(PayerbaseError) as caught:
+        for _ in paying_pb.queues.work(queue, wait_ms=0, stop=after(10)):
+            pass
+    assert caught.value.attempts == 1
+    assert len(proxy.seen) == 1
+
+
+def test_a_worker_that_pays_goes_on_if_nothing_was_done(pb: Payerbase, paying_pb: Payerbase, proxy: Proxy) -> None:
+    queue, stop = pushed(pb, 1), _threads.StopEvent()
+    proxy.faults.append(problem(503, "overloaded"))
+    for job in paying_pb.queues.work(queue, wait_ms=0, stop=stop):
+        with job:
+            stop.set()
+    assert (pb.queues.status(queue)).completed == 1
+
+
+def test_a_worker_that_pays_ends_when_the_answer_to_a_completion_is_lost(
+    pb: Payerbase, paying_pb: Payerbase, proxy: Proxy
+) -> None:
+    queue = pushed(pb, 2)
+
+    def handle(_: WorkedJob) -> None:
+        proxy.faults.append(LOSES_ANSWER)
+
+    with pytest.raises(PayerbaseConnectionError, match="may have been paid"):
+        paying_pb.queues.consume(queue, handle, wait_ms=0, stop=after(10))
+    assert [seen.path.split("/")[-1] for seen in proxy.seen] == ["batch", "complete"]
+    status = pb.queues.status(queue)
+    assert (status.completed, status.pending) == (1, 1)
+
+
+def test_a_paid_extension_is_not_repeated_before_the_next_one_is_due(
+    pb: Payerbase, paying_pb: Payerbase, proxy: Proxy
+) -> None:
+    queue, stop = pushed(pb, 1), _threads.StopEvent()
+    for job in paying_pb.queues.work(queue, lease_ms=6_000, wait_ms=0, stop=stop):
+        proxy.faults.append(LOSES_ANSWER)
+        with job:
+            _threads.sleep(5.2)
+            assert not job.lost
+        stop.set()
+    first, second = [seen.at for seen in proxy.seen if seen.path.endswith("/extend")]
+    assert second - first >= 1.9
+    assert (pb.queues.status(queue)).completed == 1
+
+
+def after(seconds: float) -> _threads.StopEvent:
+    """An event that is set after a time, so that a test ends."""
+    stop = _threads.StopEvent()
+
+    def run() -> None:
+        _threads.sleep(seconds)
+        stop.set()
+
+    _threads.Background(run)
+    return stop

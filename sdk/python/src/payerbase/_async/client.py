@@ -110,7 +110,8 @@ class AsyncPayerbase:
     async def close(self) -> None:
         """End the workers, give back their jobs, and close the connections.
 
-        Waiting requests of workers that have stopped may take up to their `wait_ms`.
+        It waits for workers that are about to end, and for their last requests, up to their `wait_ms`. To lose no
+        attempt of a job, stop the workers first (`stop`).
         """
         await self._transport.close()
 

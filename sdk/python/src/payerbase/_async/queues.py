@@ -29,17 +29,19 @@ class AsyncQueues(AsyncQueueCalls):
         (`async with job:`). While `concurrency` jobs are in hand, no further one is taken: with more than 1, the body
         of the loop can pass jobs on to others and take the next one. `consume` does that.
 
-        After `stop`, the loop takes no further job, gives out those that it has taken, and ends when all are completed
-        or failed. A job that arrives after its end, or is in hand when the loop is left by `break` or by an error, is
-        failed with a retry at once; in its last attempt it is not failed, and is dead when its lease ends.
+        After `stop`, the loop takes no further job, gives out those that it has taken or that its last request brings,
+        and ends when all are completed or failed: it takes up to `wait_ms`, if no job comes. A job that is in hand
+        when the loop is left by `break` or by an error, or that arrives after its end, is failed with a retry at once;
+        in its last attempt it is not failed, and is dead when its lease ends.
         If the server is away, the loop waits for it (up to 30 seconds between attempts).
+        If the client pays each call, the loop ends with the error when an answer is lost that may have been paid.
 
         Args:
             queue: Name of the queue.
             concurrency: Maximum number of jobs in hand, 1 to 100.
             lease_ms: Time of a lease, in milliseconds, 1,000 to 86,400,000 (24 hours): how soon another worker gets
                 the job after this program was killed.
-            wait_ms: Time of one waiting request, in milliseconds, 0 to 30,000.
+            wait_ms: Time of one waiting request, in milliseconds, 0 to 30,000, and so the time that a stop may take.
             stop: Event that ends the loop.
 
         Raises:
@@ -75,8 +77,8 @@ class AsyncQueues(AsyncQueueCalls):
             handler: Called with each job.
             concurrency: Maximum number of jobs at a time, 1 to 100.
             lease_ms: Time of a lease, in milliseconds, as for `work`.
-            wait_ms: Time of one waiting request, in milliseconds, 0 to 30,000.
-            stop: Event that ends the work. Jobs in hand are finished.
+            wait_ms: Time of one waiting request, in milliseconds, 0 to 30,000, and so the time that a stop may take.
+            stop: Event that ends the work. Jobs in hand, and those that the last request brings, are finished.
         """
         worker = AsyncWorker(self, queue, concurrency=concurrency, lease_ms=lease_ms, wait_ms=wait_ms, stop=stop)
         async with worker, _tasks.Handlers(concurrency) as handlers:

@@ -36,13 +36,18 @@ class AsyncTransport:
         # Those that run.
         self.workers: set[AsyncClosable] = set()
 
+    @property
+    def pays(self) -> bool:
+        """Whether each call may be paid."""
+        return self._settings.pays
+
     async def send(self, operation: Operation[T], params: Mapping[str, Any], options: Mapping[str, Any]) -> T:
         """The result of a call. Raises `PayerbaseError`."""
         request = self._settings.request(self._http, operation, params, options)
         # Without a key a write may happen again, and without a token or a wallet each attempt may be paid.
         has_no_key = operation.safety is Safety.KEYED and options.get("idempotency_key", "") is None
-        is_once = self._settings.pays or has_no_key
-        attempts = Attempts(operation, options.get("retries", self._settings.retries), is_once=is_once)
+        retries = options.get("retries", self._settings.retries)
+        attempts = Attempts(operation, retries, is_once=has_no_key, may_pay=self.pays)
         signs_in = self._sign_in if operation.needs_token else None
         was_forgotten = False
         while True:

@@ -113,7 +113,8 @@ class Payerbase:
     def close(self) -> None:
         """End the workers, give back their jobs, and close the connections.
 
-        Waiting requests of workers that have stopped may take up to their `wait_ms`.
+        It waits for workers that are about to end, and for their last requests, up to their `wait_ms`. To lose no
+        attempt of a job, stop the workers first (`stop`).
         """
         self._transport.close()
 

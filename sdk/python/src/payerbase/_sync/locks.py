@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from payerbase import _threads
-from payerbase._attempts import backoff
+from payerbase._attempts import backoff, may_have_paid
 from payerbase._log import LOGGER
 from payerbase._sync.calls.locks import LockCalls
 from payerbase.errors import PayerbaseError, PayerbaseProblem
@@ -67,17 +67,24 @@ class HeldLock:
 
     def _keep(self) -> None:
         """Extends the lease at a third of its time until the block ends or the lease is lost."""
-        third = self._ttl_ms / 3000
+        third, pays = self._ttl_ms / 3000, self._locks._transport.pays
         pause, failures = third, 0
+        # A payment takes its time.
+        timeout = 2 * third if pays else third
         while not self._changed.wait(lambda: self._is_over, pause):
             asked_at = time.monotonic()
             try:
-                self._locks.extend(self.name, token=self.token, ttl_ms=self._ttl_ms, timeout=third, retries=0)
+                if pays and asked_at >= self._ends_at:
+                    raise PayerbaseError("its time is over")
+                self._locks.extend(self.name, token=self.token, ttl_ms=self._ttl_ms, timeout=timeout, retries=0)
                 self._ends_at = asked_at + self._ttl_ms / 1000
                 pause, failures = third, 0
             except PayerbaseError as error:
                 failures += 1
                 pause = backoff(failures, third / 2)
+                if pays and may_have_paid(error):
+                    # It is not repeated: the next one is due after the next third, as always.
+                    pause = max(0.0, asked_at + third - time.monotonic())
                 self._is_lost = not self._is_over and (error.code in LOST or time.monotonic() >= self._ends_at)
                 if self._is_lost:
                     LOGGER.warning("the lease of the lock %r was lost: %s", self.name, error)
@@ -128,8 +135,9 @@ class Locks(LockCalls):
                 break
             except BaseException as error:
                 is_held = isinstance(error, PayerbaseProblem) and error.code == "lock-held"
-                if not is_held:
-                    # The server may have given the lock although its answer did not come.
+                if not is_held and not self._transport.pays:
+                    # The server may have given the lock although its answer did not come. Where the release would be
+                    # paid, the lease ends by itself.
                     _threads.shielded(partial(self._give_up, name, token))
                 if not is_held or left_ms <= WAIT_MS_MAX:
                     raise

@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from payerbase import _threads
-from payerbase._attempts import backoff
+from payerbase._attempts import backoff, may_have_paid
 from payerbase._log import LOGGER
 from payerbase._operation import WriteOptions
 from payerbase._sync.calls.queues import QueueCalls
@@ -26,6 +26,8 @@ from payerbase.models import LeasedJob
 CONCURRENCY_MAX = 100
 # The longest pause of a worker whose server is away.
 AWAY_SECONDS_MAX = 30.0
+# How much longer than its `wait_ms` a stopping worker waits for its last request.
+LAST_ANSWER_SECONDS = 5.0
 # The attempt is over: extending its lease again cannot help.
 LOST = {"lease-lost", "job-not-running", "not-found"}
 
@@ -122,8 +124,11 @@ class Worker:
         self._wait_ms = wait_ms
         self._stop = stop
         self._changed = _threads.Signal()
+        self._closing = _threads.Lock()
         self._is_stopped = False
         self._is_closed = False
+        self._is_wanted = False
+        self._is_popping = False
         self._error: Exception | None = None
         # Jobs that wait for the caller; they are in hand, too.
         self._ready: deque[WorkedJob] = deque()
@@ -140,29 +145,38 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Takes no further job, and gives back those that are in hand."""
-        if self._is_closed:
-            return
-        self.queues._transport.workers.discard(self)
-        self._is_closed = True
-        self._end()
-        for background in (self._popping, *self._others):
-            background.stop()
-        self.queues._transport.leave(self._popping)
-        for job in list(self.in_hand.values()):
-            self.give_back(job)
+        """Takes no further job, and gives back those that are in hand. A second call waits for the first one."""
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._end()
+            for background in (self._popping, *self._others):
+                background.stop()
+            self.queues._transport.leave(self._popping)
+            for job in list(self.in_hand.values()):
+                self.give_back(job)
+            # Only now: the end of the client waits for the workers that it knows.
+            self.queues._transport.workers.discard(self)
 
     def next(self) -> WorkedJob | None:
         """The next job. After the stop: `None`, when no job is in hand any more."""
-        self._changed.wait(lambda: self._is_stopped or bool(self._ready))
-        if not self._is_closed and not self._ready:
-            self._changed.wait(lambda: bool(self._ready) or not self.in_hand)
-        # Also after the stop: a job that was taken has used up an attempt.
+        self._is_wanted = True
+        self._changed.notify()
+        self._changed.wait(lambda: self._stops() or bool(self._ready))
+        # Also after the stop: a job that was taken, or is taken by the last request, has used up an attempt.
+        last_answer = self._wait_ms / 1000 + LAST_ANSWER_SECONDS
+        self._changed.wait(lambda: self._has_next() or not self._is_popping, last_answer)
+        self._changed.wait(lambda: self._has_next() or not self.in_hand)
+        self._is_wanted = False
         if not self._is_closed and self._ready:
             return self._ready.popleft()
         if self._error:
             raise self._error
         return None
+
+    def _has_next(self) -> bool:
+        return self._is_closed or bool(self._ready)
 
     @contextmanager
     def settling(self, job: WorkedJob) -> Iterator[None]:
@@ -172,6 +186,11 @@ class Worker:
         except PayerbaseError as error:
             if error.code in LOST:
                 self.forget(job, is_lost=True)
+            elif self._may_have_paid(error):
+                # The next calls would pay again.
+                self.forget(job)
+                self._error = self._error or error
+                self._end()
             raise
         self.forget(job)
 
@@ -201,6 +220,10 @@ class Worker:
             # Its lease ends by itself.
             self.forget(job)
 
+    def _stops(self) -> bool:
+        # `_watch` may be a moment behind.
+        return self._is_stopped or (self._stop is not None and self._stop.is_set())
+
     def _end(self) -> None:
         self._is_stopped = True
         self._changed.notify()
@@ -211,19 +234,29 @@ class Worker:
             _threads.wait_for_event(self._stop, lambda: self._is_stopped)
             self._end()
 
+    def _may_have_paid(self, error: PayerbaseError) -> bool:
+        return self.queues._transport.pays and may_have_paid(error)
+
+    def _begins_to_pop(self) -> bool:
+        has_room = len(self.in_hand) < self._concurrency
+        # In the same step in which nobody has stopped yet: `next` waits for a request that has begun.
+        self._is_popping = not self._stops() and self._is_wanted and not self._ready and has_room
+        return self._is_popping
+
     def _pop(self) -> None:
-        """Pops jobs while there is room for them."""
+        """Pops jobs while the caller waits for one and there is room for it."""
         failures = 0
         try:
             while True:
-                self._changed.wait(lambda: self._is_stopped or len(self.in_hand) < self._concurrency)
-                if self._is_stopped:
+                self._changed.wait(lambda: self._begins_to_pop() or self._stops())
+                if not self._is_popping:
                     return
                 try:
                     self._pop_once()
                     failures = 0
                 except PayerbaseError as error:
-                    if not _is_away(error):
+                    self._is_popping = False
+                    if self._may_have_paid(error) or not _is_away(error):
                         raise
                     failures += 1
                     pause = backoff(failures, AWAY_SECONDS_MAX)
@@ -231,6 +264,7 @@ class Worker:
                     self._changed.wait(lambda: self._is_stopped, pause)
         except Exception as error:
             self._error = error
+            self._is_popping = False
             self._end()
 
     def _pop_once(self) -> None:
@@ -243,6 +277,7 @@ class Worker:
             # How old the leases are is not known: the request may have waited for the jobs, or for its answer.
             self._extend_all(jobs)
         self._ready.extend(job for job in jobs if job.in_hand)
+        self._is_popping = False
         self._changed.notify()
         while self._is_closed and self._ready:
             self.give_back(self._ready.popleft())
@@ -250,9 +285,13 @@ class Worker:
     def _keep(self) -> None:
         """Extends the leases of the jobs in hand at a third of their time."""
         lease = self._lease_ms / 1000
-        while not self._changed.wait(lambda: self._is_closed, lease / 6):
-            jobs = list(self.in_hand.values())
-            self._extend_all([job for job in jobs if time.monotonic() - job._hold.extended_at >= lease / 3])
+        while not self._changed.wait(lambda: self._is_closed, lease / 12):
+            now, jobs = time.monotonic(), list(self.in_hand.values())
+            if self.queues._transport.pays:
+                for job in [job for job in jobs if now >= job._hold.ends_at]:
+                    self.forget(job, is_lost=True)
+                    jobs.remove(job)
+            self._extend_all([job for job in jobs if now - job._hold.extended_at >= lease / 3])
 
     def _extend_all(self, jobs: list[WorkedJob]) -> None:
         if jobs:
@@ -261,19 +300,23 @@ class Worker:
                     handlers.start(partial(self._extend, job))
 
     def _extend(self, job: WorkedJob) -> None:
-        now, lease = time.monotonic(), self._lease_ms / 1000
+        now, lease, pays = time.monotonic(), self._lease_ms / 1000, self.queues._transport.pays
         try:
             # Without a key: the server would keep each answer for a day.
             self.queues.extend(
                 job.id,
                 lease=job.lease,
                 lease_ms=self._lease_ms,
-                timeout=lease / 3,
+                # A payment takes its time.
+                timeout=lease / 2 if pays else lease / 4,
                 retries=0,
                 idempotency_key=None,
             )
             job._hold.extended_at, job._hold.ends_at = now, now + lease
         except PayerbaseError as error:
+            if self._may_have_paid(error):
+                # It is not repeated: the next one is due after the next third, as always.
+                job._hold.extended_at = now
             has_ended = time.monotonic() >= job._hold.ends_at
             if job.in_hand and (error.code in LOST or has_ended):
                 LOGGER.warning("the lease of the job %s of %r was lost: %s", job.id, job.queue, error)
