@@ -61,8 +61,8 @@ ENV PAYERBASE_HOST=0.0.0.0 \
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:0
 EXPOSE 4402
-# bash speaks TCP: no curl needed. Until the first success it asks twice a second. Set PAYERBASE_PORT instead of --port: it asks that
-# port.
+# bash speaks TCP: no curl needed. Until the first success it asks twice a second. Set PAYERBASE_PORT instead of --port: it asks
+# that port.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --start-interval=0.5s --retries=3 \
     CMD ["bash", "-c", "exec 3<>\"/dev/tcp/127.0.0.1/${PAYERBASE_PORT:-4402}\" && printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["payerbase"]

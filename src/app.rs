@@ -9,6 +9,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError as _, web};
 use futures_util::future::OptionFuture;
 use prometheus_client::registry::Registry;
+use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -19,6 +20,7 @@ use crate::auth::{
 };
 use crate::call::{CallSettings, Engine, Services};
 use crate::db::Database;
+use crate::db::admin::Admin;
 use crate::db::readiness::Readiness;
 use crate::http::answer_log::AnswerLog;
 use crate::http::authenticate::authenticate;
@@ -30,6 +32,7 @@ use crate::http::rate_limits::{self, RateLimits, RateSettings};
 use crate::http::server::Server;
 use crate::http::{admin, edge, metrics, pages, reply, request_id, verbs};
 use crate::links::visitor::Origins;
+use crate::payer::Payer;
 use crate::payments::{PaymentSettings, Payments};
 use crate::problem::{Code, Problem};
 use crate::redis::Redis;
@@ -86,10 +89,24 @@ pub struct Settings {
 /// What tests need of `payerbase dev`.
 #[derive(Clone)]
 pub struct ForTests {
-    /// The role that migrates the database.
-    pub admin: PgConnectOptions,
-    /// Tokens that tests know in advance.
-    pub tokens: TestTokens,
+    kit: TestKit,
+    tokens: TestTokens,
+}
+
+impl ForTests {
+    /// Works as the role that migrates the database.
+    ///   fixed  a token with any text, and its payer
+    #[must_use]
+    pub fn new(admin: &PgConnectOptions, fixed: Option<(SecretString, Payer)>) -> Self {
+        let admin = Admin::new(admin.clone());
+        Self { kit: TestKit::new(admin.clone()), tokens: TestTokens::new(admin, fixed) }
+    }
+
+    /// What moves the clock.
+    #[must_use]
+    pub fn kit(&self) -> &TestKit {
+        &self.kit
+    }
 }
 
 /// The application, listening.
@@ -138,7 +155,7 @@ impl Application {
         let http_metrics = web::Data::new(HttpMetrics::register(&mut registry));
         let answer_log = web::Data::new(AnswerLog::new(settings.log_requests));
         let authenticator = web::Data::new(authenticator(settings, &database, token_cache, &engine));
-        let test_kit = settings.for_tests.as_ref().map(|tests| web::Data::new(TestKit::new(tests.admin.clone())));
+        let test_kit = settings.for_tests.as_ref().map(|tests| web::Data::new(tests.kit.clone()));
         let has_metrics = settings.admin.is_none();
         let document = web::Data::new(document_of(has_metrics, settings.public_url.as_ref()));
         let paywall = web::Data::new(Paywall::new(payments, Arc::clone(&sign_in), &document));

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use percent_encoding::percent_decode_str;
 use url::{Host, Position, Url};
 
@@ -66,10 +67,42 @@ impl Site {
     }
 }
 
-/// Whether an origin, as browsers send it, is that of a page of this machine.
+/// Reads the base URL of a server.
 #[must_use]
-pub fn is_of_this_machine(origin: &str) -> bool {
+pub fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(|url| url.query().is_none() && url.fragment().is_none())
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+}
+
+/// Whether a request is none of a web page of another machine. A browser names the origin of a page, but not in a GET of a page to
+/// its own name; if that name leads to this machine (DNS rebinding), it is in `Host`.
+#[must_use]
+pub fn comes_from_here(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match headers.get(ORIGIN) {
+        Some(origin) => origin.to_str().is_ok_and(is_of_this_machine),
+        None => headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site") && is_private(host),
+    }
+}
+
+/// Whether an origin is that of a page of this machine.
+fn is_of_this_machine(origin: &str) -> bool {
     Url::parse(origin).is_ok_and(|url| url.host().map(canonical).as_deref() == Some(LOOPBACK))
+}
+
+/// Whether nobody can register a host: it is an address, or a name of this machine or of a private network.
+fn is_private(host: &str) -> bool {
+    const PRIVATE: [&str; 5] = ["localhost", "local", "internal", "svc", "test"];
+    let url = Url::parse(&format!("http://{host}"));
+    url.is_ok_and(|url| match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name.rsplit_once('.').is_none_or(|(_, last)| PRIVATE.contains(&last))
+        }
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    })
 }
 
 /// The path as the server reads it: percent-decoded, without empty segments.
@@ -138,6 +171,16 @@ mod tests {
         }
         for origin in ["null", "", "https://evil.example", "http://localhost.evil.example", "http://192.0.2.1:4402"] {
             assert!(!is_of_this_machine(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_whose_own_name_leads_here_is_of_another_machine() {
+        for host in ["127.0.0.1:4402", "[::1]:4402", "localhost", "payerbase:4402", "host.docker.internal", "a.b.svc"] {
+            assert!(is_private(host), "{host}");
+        }
+        for host in ["evil.example:4402", "evil.example.", "localhost.evil.example", ""] {
+            assert!(!is_private(host), "{host}");
         }
     }
 

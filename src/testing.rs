@@ -1,6 +1,6 @@
 //! A server for tests of Rust programs, in the process of the test.
 //!
-//! It has an embedded PostgreSQL with data of its own, which ends with the server. Servers run side by side.
+//! It has an embedded PostgreSQL with data of its own, which is deleted when the server stops. Servers run side by side.
 //!
 //! ```no_run
 //! # async fn test() -> Result<(), payerbase::testing::Error> {
@@ -20,7 +20,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::app::{Application, ForTests};
-use crate::auth::TestTokens;
 use crate::call::Engine as EngineOfCalls;
 use crate::config::Config;
 use crate::db::Database;
@@ -44,7 +43,7 @@ pub struct Options {
     pub program: Option<PathBuf>,
 }
 
-/// A running server. It stops, and its data ends, when this is dropped.
+/// A running server. When this is dropped, it stops and its data is deleted; that blocks until PostgreSQL has ended.
 pub struct Server {
     url: String,
     engine: Arc<EngineOfCalls>,
@@ -95,7 +94,7 @@ impl Server {
         format!("pb_test_{payer}")
     }
 
-    /// Erases all data of a payer.
+    /// Erases the data of a payer, as `erasePayer` does.
     ///
     /// # Errors
     /// If it is no payer, or PostgreSQL does not answer.
@@ -150,14 +149,24 @@ async fn prepare(options: Options) -> Result<Prepared, Error> {
     let folder = temporary_folder()?;
     let engine = tokio::task::spawn_blocking(Engine::find).await??;
     let cluster = Cluster::start(folder.path(), engine, Durability::EndOfProcess, &[]).await?;
+    match build(&cluster, options).await {
+        Ok((application, kit)) => Ok(Prepared { application, cluster, kit, _folder: folder }),
+        Err(error) => {
+            cluster.stop().await;
+            Err(error)
+        }
+    }
+}
+
+async fn build(cluster: &Cluster, options: Options) -> Result<(Application, TestKit), Error> {
     let (admin, app) = (cluster.access().admin(), cluster.access().app());
     migrate::migrate(&admin, schema(), Login::With(&cluster.access().app_password())).await?;
     let mut config = Config::default_settings()?;
     config.networks = Some([MAIN_NETWORKS, TEST_NETWORKS].concat());
     let mut settings = config.settings(Some(0), options.program.unwrap_or_else(|| "payerbase".into())).await?;
-    settings.for_tests = Some(ForTests { tokens: TestTokens::new(admin.clone(), None), admin: admin.clone() });
-    let application = Application::build(Database::new(app, config.pool_max), &settings)?;
-    Ok(Prepared { application, cluster, kit: TestKit::new(admin), _folder: folder })
+    let tests = settings.for_tests.insert(ForTests::new(&admin, None));
+    let kit = tests.kit().clone();
+    Ok((Application::build(Database::new(app, config.pool_max), &settings)?, kit))
 }
 
 impl Prepared {
@@ -167,7 +176,9 @@ impl Prepared {
         let ready = Ready { url, engine, kit: self.kit, stop: self.application.stop() };
         // If nobody waits for it any more, it stops.
         if started.send(Ok(ready)).is_ok() {
-            let _served = self.application.run().await;
+            if let Err(error) = self.application.run().await {
+                tracing::error!(%error, "the server ended");
+            }
         }
         self.cluster.stop().await;
     }

@@ -3,19 +3,18 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, ORIGIN};
+use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
 use subtle::ConstantTimeEq as _;
 
 use super::scope::Scope;
 use super::token::Token;
 use super::tokens::store_token;
+use crate::db::admin::Admin;
 use crate::db::reason;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::site::is_of_this_machine;
+use crate::site::comes_from_here;
 use crate::telemetry::because;
 
 /// What the token of a payer begins with.
@@ -26,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 /// Tokens that tests know in advance.
 #[derive(Clone)]
 pub struct TestTokens {
-    admin: PgConnectOptions,
+    admin: Admin,
     fixed: Option<(SecretString, Payer)>,
 }
 
@@ -40,7 +39,7 @@ impl TestTokens {
     /// Stores tokens as this role, that of `payerbase token`.
     ///   fixed  a token with any text, and its payer
     #[must_use]
-    pub fn new(admin: PgConnectOptions, fixed: Option<(SecretString, Payer)>) -> Self {
+    pub fn new(admin: Admin, fixed: Option<(SecretString, Payer)>) -> Self {
         Self { admin, fixed }
     }
 
@@ -60,7 +59,7 @@ impl TestTokens {
         let malformed = |detail: String| Problem::new(Code::TokenMalformed).detail(detail);
         let payer: Payer =
             payer.parse().map_err(|error| malformed(format!("`pb_test_` is followed by a payer, which {error}.")))?;
-        match headers.get(ORIGIN).is_none_or(|origin| origin.to_str().is_ok_and(is_of_this_machine)) {
+        match comes_from_here(headers) {
             true => Ok(Some(TestToken { token: Token::known(&format!("{PREFIX}{payer}")), payer })),
             false => Err(malformed(
                 "A web page of another machine cannot use `pb_test_` tokens: create one, or set PAYERBASE_DEV_TOKEN."

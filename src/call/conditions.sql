@@ -13,29 +13,33 @@ as $$
         and created_at > rpc.now() - ({{idempotency_kept}} - {{idempotency_margin}})))
 $$;
 
--- Whether the answer of a method may be large although its request is small.
+-- Whether what is kept of an answer may be large although the request is small.
 create function rpc.has_large_answer(p_method text) returns boolean
 language sql immutable
 as $$
   select p_method in ('updateMemory', 'transact', 'executeSql', 'batchSql')
 $$;
 
--- What is kept of an answer. Jobs keep their payloads and results themselves: of a pop, the leases are kept; a large
--- answer about a job is kept without both.
+-- What is kept of an answer about jobs. They keep their payloads and results themselves: of a pop, the leases are kept; a
+-- large answer is kept without the payload, and without the result that the call gave.
 create function rpc.kept_form(p_method text, p_answer json) returns json
-language sql immutable
+language plpgsql immutable
 as $$
-  select case
-    when p_method = 'popJob' then json_build_object('id', p_answer->'id', 'lease', p_answer->'lease')
-    when p_method = 'popJobs' then json_build_object('jobs', (
+begin
+  if p_method = 'popJob' then
+    return json_build_object('id', p_answer->'id', 'lease', p_answer->'lease');
+  elsif p_method = 'popJobs' then
+    return json_build_object('jobs', (
       select json_agg(json_build_object('id', job->'id', 'lease', job->'lease') order by place)
-        from json_array_elements(p_answer->'jobs') with ordinality as popped (job, place)))
-    when p_method in ('completeJob', 'failJob', 'extendJob')
-        and octet_length(p_answer::text) >= {{large_answer_bytes}}
-      then (p_answer::jsonb - '{payload,result}'::text[])::json
-    else p_answer
-  end
-$$;
+        from json_array_elements(p_answer->'jobs') with ordinality as popped (job, place)));
+  elsif octet_length(p_answer::text) < {{large_answer_bytes}} then
+    return p_answer;
+  elsif p_method = 'completeJob' then
+    return p_answer::jsonb - '{payload,result}'::text[];
+  else
+    return p_answer::jsonb - 'payload';
+  end if;
+end $$;
 
 -- The answer of which this was kept. A pop is answered with those of its jobs whose lease has not ended. The payload
 -- and the result of a job that was deleted since are null.
@@ -85,7 +89,10 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-  v_kept json := rpc.kept_form(p_method, p_answer);
+  v_kept json := case
+    when p_method in ('popJob', 'popJobs', 'completeJob', 'failJob', 'extendJob') then rpc.kept_form(p_method, p_answer)
+    else p_answer
+  end;
   v_bytes integer := octet_length(v_kept::text);
   v_large_bytes integer := case
     when v_bytes >= {{large_answer_bytes}} and rpc.has_large_answer(p_method) then v_bytes

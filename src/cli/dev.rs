@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::{DevArgs, Outcome, StopSignal, print, serve_until, this_program};
 use crate::app::{Application, ForTests, nearby};
-use crate::auth::{Scope, TestTokens, Token, Tokens, create_token};
+use crate::auth::{Scope, Token, Tokens, create_token};
 use crate::config::Config;
 use crate::db::Database;
 use crate::db::check::{Refusal, check};
@@ -19,7 +19,7 @@ use crate::db::embedded::{Cluster, Durability, Engine, write_secret};
 use crate::db::migrate::{self, Login};
 use crate::embeddings::{self, Setting};
 use crate::folders::{data_dir_of_environment, temporary_folder};
-use crate::payer::Payer;
+use crate::payer::{NotAnAddress, Payer};
 use crate::pip;
 use crate::slices::schema;
 use crate::wallet::{MAIN_NETWORKS, TEST_NETWORKS};
@@ -33,10 +33,13 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
     config.networks.get_or_insert_with(|| [MAIN_NETWORKS, TEST_NETWORKS].concat());
-    let temporary = args.temporary.then(temporary_folder).transpose()?;
-    let folder = temporary.as_ref().map(|temporary| temporary.path().to_owned());
-    let data_dir = folder.or(args.data_dir.clone()).unwrap_or_else(data_dir_of_environment);
+    if config.database.is_some() && (args.temporary || config.dev_token.is_some()) {
+        let of_tests = if args.temporary { "--temporary" } else { "PAYERBASE_DEV_TOKEN" };
+        return Err(format!("{of_tests} is for tests with the embedded PostgreSQL, but DATABASE_URL is set").into());
+    }
     let durability = if args.temporary { Durability::EndOfProcess } else { Durability::PowerFailure };
+    let mut temporary = None;
+    let mut data_dir = args.data_dir.clone().unwrap_or_else(data_dir_of_environment);
     let mut stop = StopSignal::listen()?;
     if args.embeddings {
         if cfg!(not(feature = "local-embeddings")) {
@@ -57,6 +60,9 @@ pub(super) async fn dev(mut config: Config, args: DevArgs) -> Outcome {
                 found = tokio::task::spawn_blocking(Engine::find) => found??,
                 () = stop.received() => std::process::exit(0),
             };
+            if args.temporary {
+                data_dir = temporary.insert(temporary_folder()?).path().to_owned();
+            }
             let cluster = Cluster::start(&data_dir, engine, durability, &[]).await?;
             let (admin, app) = (cluster.access().admin(), cluster.access().app());
             (Some(cluster), admin, app)
@@ -89,8 +95,11 @@ async fn run(
             None => demo_token(&mut connection, &database, data_dir).await?,
         };
         let mut settings = config.settings(args.port, this_program()?).await?;
-        let known = config.dev_token.clone().zip(DEMO_PAYER.parse().ok());
-        settings.for_tests = Some(ForTests { tokens: TestTokens::new(admin.clone(), known), admin: admin.clone() });
+        // A database of the developer may have data to protect.
+        if cluster.is_some() {
+            let known = config.dev_token.clone().map(|token| Ok::<_, NotAnAddress>((token, DEMO_PAYER.parse()?)));
+            settings.for_tests = Some(ForTests::new(&admin, known.transpose()?));
+        }
         let model = settings.calls.embeddings.as_ref().map(|embeddings| embeddings.model().as_str().to_owned());
         let application = Application::build(database.clone(), &settings)?;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>((token, model, application))

@@ -380,6 +380,7 @@ mod tests {
             ("PAYERBASE_READ_LANES", "-2"),
             ("PAYERBASE_POOL_MAX", "5"),
             ("PAYERBASE_APP_PASSWORD", "hunter2"),
+            ("PAYERBASE_DEV_TOKEN", "hunter2"),
             ("PAYERBASE_LOG", "a=b=c"),
             ("PAYERBASE_LOG_FORMAT", "xml"),
             ("PAYERBASE_LOG_REQUESTS", "yes"),

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use url::{ParseError, Url};
 
 use crate::rates::Rate;
+use crate::site::base_url;
 use crate::wallet::Network;
 
 /// Parameters of `DATABASE_URL`.
@@ -122,9 +123,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
 }
 
 pub(super) fn public_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
-    url.ok_or_else(|| "expected http:// or https:// and a host, without a query".to_owned())
+    base_url(text).ok_or_else(|| "expected http:// or https:// and a host, without a query".to_owned())
 }
 
 /// The networks of wallets, or `none`.
@@ -143,6 +142,7 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     });
     networks.collect::<Result<_, _>>().map_err(|_invalid| "expected networks such as `10.0.0.0/8,fd00::/8`".to_owned())
 }
+
 /// A token that tests know in advance.
 pub(super) fn dev_token(text: &str) -> Result<SecretString, String> {
     let is_token = (8..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -103,7 +103,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "PAYERBASE_CACHE_DIR",
-        "For `dev` and `fetch`: folder of the downloaded PostgreSQL and embedding model. Default: `payerbase` in `$XDG_CACHE_HOME` or `~/.cache`; for root `/var/cache/payerbase`.",
+        "For `dev` and `fetch`: folder of the downloaded PostgreSQL, the archive of an empty database, and the embedding model. Default: `payerbase` in `$XDG_CACHE_HOME` or `~/.cache`; for root `/var/cache/payerbase`.",
     ),
     (
         "PAYERBASE_POSTGRES_BIN",

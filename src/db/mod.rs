@@ -1,5 +1,6 @@
 //! The database: connections, migrations and checks. Only this module hands out connections.
 
+pub mod admin;
 pub mod check;
 pub mod clock;
 pub mod embedded;

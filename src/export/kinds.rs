@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -118,7 +118,7 @@ fn line<T: Serialize>(text: &mut Vec<u8>, kind: &str, item: &T, integers: Intege
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.parse::<Uuid>().is_ok()
+    text.parse::<Uuid>().is_ok_and(|uuid| uuid.to_string() == text)
 }
 
 /// slug/microseconds/id
@@ -126,14 +126,14 @@ fn is_click(text: &str) -> bool {
     // The year 9999.
     const MICROS_MAX: u64 = 253_402_300_799_999_999;
     let parts: Vec<&str> = text.split('/').collect();
-    let is_time = |micros: &str| micros.parse().is_ok_and(|micros: u64| micros <= MICROS_MAX);
+    let is_time = |text: &str| text.parse().is_ok_and(|micros: u64| micros <= MICROS_MAX && micros.to_string() == text);
     matches!(parts.as_slice(), [_slug, micros, id] if is_time(micros) && is_uuid(id))
 }
 
 /// slug/kind/day/value
 fn is_click_total(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(4, '/').collect();
-    let is_day = |day: &str| day.len() == 10 && day.parse::<NaiveDate>().is_ok();
+    let is_day = |text: &str| text.parse().is_ok_and(|day: NaiveDate| day.year() > 0 && day.to_string() == text);
     matches!(parts.as_slice(), [_slug, _kind, day, _value] if is_day(day))
 }
 
@@ -186,6 +186,11 @@ mod tests {
             "clickTotal/spring/referrer/2026-13-01/a".to_owned(),
             "clickTotal/spring/referrer/+12026-01-01/a".to_owned(),
             "clickTotal/spring/referrer/2026-01-01".to_owned(),
+            "link/urn:uuid:00000000-0000-0000-0000-000000000000".to_owned(),
+            format!("click/spring/+1/{id}"),
+            "clickTotal/spring/day/0000-01-01/".to_owned(),
+            "clickTotal/spring/day/2026- 1- 1/".to_owned(),
+            "clickTotal/spring/day/+2026-1-01/".to_owned(),
             "credit/a".to_owned(),
             "token/a".to_owned(),
         ] {

@@ -216,6 +216,7 @@ as $$
 #variable_conflict use_column
 declare
   v_keys bytea[];
+  v_bytes bigint;
 begin
   v_keys := array(
     select key_sha256
@@ -223,6 +224,12 @@ begin
       where payer = p_payer and request_sha256 <> ''
       order by key_sha256
       limit p_limit);
+  select sum(large_bytes) into v_bytes
+    from tenant.idempotency
+    where payer = p_payer and key_sha256 = any (v_keys);
+  if v_bytes > 0 then
+    perform rpc.count_kept_bytes(p_payer, -v_bytes);
+  end if;
   update tenant.idempotency
     set request_sha256 = '', answer = 'null', large_bytes = null
     where payer = p_payer and key_sha256 = any (v_keys);

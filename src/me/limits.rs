@@ -9,6 +9,7 @@ limits! {
     ERASED_ROWS: number = 1_000;
     /// Answers of idempotency keys that one call of `erasePayer` erases.
     ERASED_ANSWERS: number = 5_000;
-    /// Size of a page of `exportPayer`, as JSON of the database, after which no further line is added. The last page of a kind may exceed it.
+    /// Size of a page of `exportPayer`, as JSON of the database, after which no further kind begins, and jobs and memories end. The last
+    /// line may exceed it. The lines of other kinds are limited by their number alone.
     EXPORTED_BYTES: bytes = 1 << 20;
 }

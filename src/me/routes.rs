@@ -83,7 +83,7 @@ fn rate_usage(rated: &Rated) -> RateUsage {
 /// These stay: credit, ledger and payments, which are book-keeping; tokens and grants, which `revokeToken` and `revokeGrant` end;
 /// the log of the account; the highest fence, so that no fence is given out twice; for 24 hours, hashes of the idempotency
 /// keys of earlier writes, so that a write that is repeated does not run again, but is `idempotency-mismatch`. Holders of locks
-/// and workers lose them: `lock-not-held`, `not-found`. Short links stop at once, and their slugs become free for everybody.
+/// and workers lose them: `lock-not-held` or `lock-wrong-token`, `not-found`. Short links stop at once, and their slugs become free for everybody.
 #[utoipa::path(operation_id = "erasePayer", tag = "account",
     request_body(content = ErasePayer, examples(
         ("all" = (summary = "Erase the data of this payer", value = json!({

@@ -210,8 +210,8 @@ pub enum Event {
     /// calls that it refused with the same problem, and makes an entry of them: the first one at once, and further ones
     /// after {{refusals_noted}}.
     CallsRefused,
-    /// The payer erases its data (`erasePayer`). The calls of a token within an hour are one entry, of the first of them, unless
-    /// there were other events in between.
+    /// The payer erases its data (`erasePayer`). Further calls with the same token within an hour make no entry of
+    /// their own, unless another event came in between.
     DataErased,
 }
 
@@ -245,7 +245,7 @@ pub struct AuditEntry {
     /// Id of the token that the event is about; `null` if it is about none.
     #[schema(required, example = "0ahzrSBBqC2lZ0Nk")]
     pub token_id: Option<TokenId>,
-    /// Id of the payment that the event is about (`getPayment`); `null` if it is about a token.
+    /// Id of the payment that the event is about (`getPayment`); `null` if it is about none.
     #[schema(required, value_type = Option<String>, format = "uuid", example = json!(null))]
     pub payment_id: Option<Uuid>,
     /// Id of the token of the caller; `null` if it was a wallet, the operator or a server.

@@ -152,7 +152,7 @@ begin
   return json_build_object(rpc.pop_outcome(v_popped), v_popped[1]);
 end $$;
 
--- A popped job as the pop returned it; NULL if its lease has ended.
+-- A popped job as it is now, with its lease; NULL if the lease has ended.
 --   p_popped  its id and its lease, or the whole job, as earlier versions kept it
 create function rpc.job_under_lease(p_payer text, p_popped json, p_now timestamptz) returns json
 language plpgsql stable
@@ -169,7 +169,7 @@ begin
   return case when found then rpc.job_json(v_job, p_now, v_lease) end;
 end $$;
 
--- A job with its payload and its result; both are null if it was deleted.
+-- A job with its payload, and with its result if it has none; both are null if it was deleted.
 create function rpc.with_payload(p_payer text, p_shown jsonb) returns json
 language plpgsql stable
 as $$
@@ -180,7 +180,7 @@ begin
   select payload, result into v_job
     from tenant.jobs
     where payer = p_payer and id = (p_shown->>'id')::uuid;
-  return p_shown || jsonb_build_object('payload', v_job.payload, 'result', v_job.result);
+  return jsonb_build_object('result', v_job.result) || p_shown || jsonb_build_object('payload', v_job.payload);
 end $$;
 
 create function rpc.pop_jobs(p_payer text, p_params jsonb) returns json

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-
+use crate::db::admin::{Admin, AdminConnection};
 use crate::db::clock::Clock;
 use crate::db::reason;
 use crate::problem::{Code, Problem};
@@ -16,13 +14,13 @@ const AHEAD_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
 /// What tests need of a server.
 #[derive(Clone)]
 pub struct TestKit {
-    admin: PgConnectOptions,
+    admin: Admin,
 }
 
 impl TestKit {
     /// Works as the role that migrates the database.
     #[must_use]
-    pub fn new(admin: PgConnectOptions) -> Self {
+    pub fn new(admin: Admin) -> Self {
         Self { admin }
     }
 
@@ -31,7 +29,7 @@ impl TestKit {
     /// # Errors
     /// `database-unavailable`
     pub async fn clock(&self) -> Result<Clock, Problem> {
-        Clock::read(&mut self.connect().await?).await.map_err(|error| unavailable(&error))
+        Clock::read(&mut *self.connect().await?).await.map_err(|error| unavailable(&error))
     }
 
     /// Moves the clock forward. Waiting calls notice it within a second, the sweeper within five.
@@ -39,14 +37,14 @@ impl TestKit {
     /// # Errors
     /// `invalid-value` if it would go more than 100 years ahead of the real time, `database-unavailable`.
     pub async fn advance(&self, by: Duration) -> Result<Clock, Problem> {
-        let moved = Clock::advance(&mut self.connect().await?, by, AHEAD_MAX).await;
+        let moved = Clock::advance(&mut *self.connect().await?, by, AHEAD_MAX).await;
         moved.map_err(|error| unavailable(&error))?.ok_or_else(|| {
             let problem = Problem::new(Code::InvalidValue);
             problem.field("/advanceMs", "must leave the clock at most 100 years ahead of the real time")
         })
     }
 
-    async fn connect(&self) -> Result<PgConnection, Problem> {
+    async fn connect(&self) -> Result<AdminConnection, Problem> {
         self.admin.connect().await.map_err(|error| unavailable(&error))
     }
 }

@@ -3,12 +3,10 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::ORIGIN;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, Json, Path, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError as _, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::kit::TestKit;
 use crate::call::{Engine, Operation, Request, Spec};
@@ -16,7 +14,7 @@ use crate::db::clock::Clock;
 use crate::number::Bounded;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::site::is_of_this_machine;
+use crate::site::{base_url, comes_from_here};
 use crate::sweeper::erase_all;
 use crate::time::Time;
 
@@ -42,8 +40,7 @@ async fn only_this_machine(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let origin = request.headers().get(ORIGIN);
-    if origin.is_none_or(|origin| origin.to_str().is_ok_and(is_of_this_machine)) {
+    if comes_from_here(request.headers()) {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }
     let problem = Problem::new(Code::NotFound).detail("Only web pages of this machine may call `/dev`.");
@@ -77,6 +74,7 @@ struct AdvanceClock {
 }
 
 impl Operation for AdvanceClock {
+    // `read`: it takes no idempotency key.
     const SPEC: Spec = Spec::read("advanceClock").body_bytes_max(BODY_BYTES_MAX);
 }
 
@@ -93,10 +91,11 @@ struct SetPublicUrl {
 }
 
 impl Operation for SetPublicUrl {
+    // `read`: it takes no idempotency key.
     const SPEC: Spec = Spec::read("setPublicUrl").body_bytes_max(BODY_BYTES_MAX);
 }
 
-/// Erases all data of a payer. Its tokens stay.
+/// Erases the data of a payer. What `erasePayer` keeps stays.
 #[delete("/payers/{payer}")]
 async fn erase_payer(engine: Data<Engine>, payer: Path<String>) -> Result<HttpResponse, Problem> {
     let payer: Payer =
@@ -108,8 +107,8 @@ async fn erase_payer(engine: Data<Engine>, payer: Path<String>) -> Result<HttpRe
 #[put("/public-url")]
 async fn set_public_url(engine: Data<Engine>, request: Request<SetPublicUrl>) -> Result<HttpResponse, Problem> {
     let refused = |why: &str| Problem::new(Code::InvalidValue).field("/url", why);
-    let url = Url::parse(&request.method.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| refused("must be a URL that begins with http:// or https://"))?;
+    let expected = || refused("must be a URL that begins with http:// or https://, without a query and a user");
+    let url = base_url(&request.method.url).ok_or_else(expected)?;
     match engine.site().tell(url) {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(told) => Err(refused(&format!("must be {told}, which the server was told before"))),

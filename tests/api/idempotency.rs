@@ -268,7 +268,8 @@ async fn answers_about_jobs_are_kept_without_their_payloads() {
     let extend_path = format!("/v1/jobs/{}/extend", of_rest["id"].as_str().unwrap());
     let longer = json!({"lease": of_rest["lease"], "leaseMs": 7_200_000});
     let extend = async || with_key(&caller, "extend that").post(&extend_path, longer.clone()).await;
-    assert_eq!(extend().await.ok(), extend().await.ok());
+    let extended = extend().await.ok();
+    assert_eq!(extend().await.ok(), extended);
     assert_eq!(kept_bytes(app, &caller).await, 0);
 
     let again = pop().await;
@@ -278,6 +279,11 @@ async fn answers_about_jobs_are_kept_without_their_payloads() {
     assert!(is_replay(&again));
     let left: Vec<Value> = again.ok()["jobs"].as_array().unwrap().iter().map(|job| job["id"].clone()).collect();
     assert_eq!(left, [of_rest["id"].clone()], "only the extended lease lasts");
+
+    let of_rest_path = format!("/v1/jobs/{}", of_rest["id"].as_str().unwrap());
+    let later = json!({"lease": of_rest["lease"], "result": "later"});
+    caller.post(&format!("{of_rest_path}/complete"), later).await.ok();
+    assert_eq!(extend().await.ok(), extended, "without the result that came later");
 
     let mut admin = app.database.admin().await;
     let delete = sqlx::query("delete from tenant.jobs where payer = $1").bind(caller.payer.as_str());

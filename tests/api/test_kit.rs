@@ -1,12 +1,13 @@
 //! What `payerbase dev` gives to tests: tokens that are known in advance, a clock, the public URL, a start in a second.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use payerbase::app::ForTests;
-use payerbase::auth::TestTokens;
+use payerbase::db::clock::Clock;
 use payerbase::db::embedded::{Access, Engine};
 use payerbase::db::migrate::{self, Login};
 use payerbase::testing::{Options, Server};
@@ -26,9 +27,8 @@ pub async fn app() -> TestApp {
 }
 
 fn on(database: TestDatabase) -> TestApp {
-    let admin = database.admin.clone();
-    let tokens = TestTokens::new(admin.clone(), Some((FIXED.into(), DEMO.parse().unwrap())));
-    TestApp::set(database, |settings| settings.for_tests = Some(ForTests { admin, tokens }))
+    let tests = ForTests::new(&database.admin, Some((FIXED.into(), DEMO.parse().unwrap())));
+    TestApp::set(database, |settings| settings.for_tests = Some(tests))
 }
 
 async fn with_token(app: &TestApp, token: &str) -> Caller {
@@ -57,6 +57,18 @@ async fn a_test_token_is_that_of_its_payer_without_having_been_created() {
     narrow.increment("visits", json!({})).await.problem(403, "missing-scope");
 }
 
+/// Each first use connects to the database; they wait for each other.
+#[tokio::test]
+async fn many_new_payers_can_come_at_once() {
+    let app = app().await;
+    let callers = futures_util::future::join_all((0..150).map(|payer| {
+        let token = format!("pb_test_0x{payer:040x}");
+        let app = &app;
+        async move { with_token(app, &token).await.increment("visits", json!({})).await.status }
+    }));
+    assert!(callers.await.into_iter().all(|status| status.is_success()));
+}
+
 #[tokio::test]
 async fn the_fixed_token_is_that_of_the_demo_payer() {
     let app = app().await;
@@ -82,6 +94,14 @@ async fn test_tokens_are_refused_if_the_payer_is_none_or_a_page_of_another_machi
         caller.post("/dev/clock", json!({"advanceMs": 1})).await.problem(404, "not-found");
     }
     caller.headers.remove("origin");
+    caller.headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
+    caller.get("/v1/counters/visits").await.problem(401, "token-malformed");
+    caller.headers.remove("sec-fetch-site");
+    // The name of a page that leads to this machine.
+    caller.headers.insert("host", "evil.example:4402".parse().unwrap());
+    caller.get("/v1/counters/visits").await.problem(401, "token-malformed");
+    caller.get("/dev/clock").await.problem(404, "not-found");
+    caller.headers.insert("host", "payerbase:4402".parse().unwrap());
     assert_eq!(caller.get("/dev/clock").await.ok()["advancedMs"], 0);
 }
 
@@ -171,6 +191,7 @@ async fn tests_move_the_clock_of_the_methods() {
     }
     caller.post("/dev/clock", json!({"advanceMs": -1})).await.problem(422, "invalid-value");
     caller.post("/dev/clock", json!({"advanceMs": 3_162_240_000_000_i64})).await.problem(422, "invalid-value");
+    caller.post("/dev/clock", json!({"advanceMs": 0})).await.ok();
     assert_eq!(caller.get("/dev/clock").await.ok()["advancedMs"], 90_000_000);
 }
 
@@ -203,6 +224,42 @@ async fn serve_refuses_a_database_with_a_moved_clock_until_it_is_migrated() {
     let ahead = "select rpc.now() > clock_timestamp() + interval '1 second'";
     let is_ahead: bool = sqlx::query_scalar(ahead).fetch_one(&mut app.database.admin().await).await.unwrap();
     assert!(!is_ahead);
+    let leads = "select max(until) < clock_timestamp() + interval '1 hour' from sweep.leader";
+    let leads: bool = sqlx::query_scalar(leads).fetch_one(&mut app.database.admin().await).await.unwrap();
+    assert!(leads, "another server can soon sweep");
+    Clock::advance(&mut app.database.admin().await, Duration::ZERO, Duration::MAX).await.unwrap();
+    let stamp = "select obj_description('rpc'::regnamespace, 'pg_namespace')";
+    let stamp: String = sqlx::query_scalar(stamp).fetch_one(&mut app.database.admin().await).await.unwrap();
+    assert!(stamp.contains("payerbase"), "a clock that was not moved keeps the stamp: {stamp}");
+}
+
+/// A database of the developer may have data to protect.
+#[tokio::test]
+async fn dev_on_a_database_of_the_developer_has_none_of_it() {
+    let database = TestDatabase::own().await;
+    let dir = folder();
+    let dev = |more: &[&str]| {
+        let mut command = command_of(Path::new(PROGRAM), &["dev", "--json", "--port", "0"]);
+        command.args(more).env("DATABASE_URL", database_url(&database.admin)).env("PAYERBASE_DATA_DIR", dir.path());
+        command
+    };
+    let refused = [dev(&["--temporary"]).output(), dev(&[]).env("PAYERBASE_DEV_TOKEN", FIXED).output()];
+    for output in refused.map(Result::unwrap) {
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && printed.contains("but DATABASE_URL is set"), "{printed}");
+    }
+    let dev = Dev::start(dev(&[]));
+    let url = dev.1["url"].as_str().unwrap();
+    let status = |path: &str, token: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--header"]);
+        let output = curl.args([&format!("Authorization: Bearer {token}"), &format!("{url}{path}")]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(status("/v1/me", dev.1["token"].as_str().unwrap()), "200");
+    assert_eq!(status("/v1/me", "pb_test_0x52908400098527886e0f7030069857d2e4169ee7"), "401");
+    assert_eq!(status("/dev/clock", "x"), "404");
+    tokio::task::spawn_blocking(|| dev.stop()).await.unwrap();
 }
 
 #[tokio::test]
@@ -269,7 +326,7 @@ async fn temporary_data_is_gone_after_the_stop() {
 /// The first start of a new folder makes the archive, from which later ones start.
 #[tokio::test]
 async fn a_new_data_folder_is_made_from_the_archive() {
-    let (cache, one, two, three) = (folder(), folder(), folder(), folder());
+    let (cache, one, two) = (folder(), folder(), folder());
     let bin = Engine::find().unwrap().program("postgres").parent().unwrap().to_owned();
     let start = |dir: &Path| {
         let mut command = command_of(Path::new(PROGRAM), &["dev", "--json", "--port", "0", "--data-dir"]);
@@ -308,14 +365,26 @@ async fn a_new_data_folder_is_made_from_the_archive() {
         dev.stop();
     }
 
-    fs::write(archive, "damaged").unwrap();
-    let dev = start(three.path());
-    let mut admin = Access::to(three.path()).unwrap().admin().connect().await.unwrap();
-    let new: String = sqlx::query_scalar(system).fetch_one(&mut admin).await.unwrap();
-    assert_ne!(new, identifier, "a damaged archive is made again");
-    assert!(fs::metadata(archive).unwrap().len() > 1_000_000);
-    drop(admin);
-    dev.stop();
+    let good = fs::read(archive).unwrap();
+    let victim = cache.path().join("victim");
+    fs::write(&victim, "").unwrap();
+    let mut hostile = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    hostile.append_link(&mut header, "link", &victim).unwrap();
+    for bad in [b"damaged".to_vec(), good[..good.len() / 1_024 * 512].to_vec(), hostile.into_inner().unwrap()] {
+        fs::write(archive, bad).unwrap();
+        let three = folder();
+        let dev = start(three.path());
+        let mut admin = Access::to(three.path()).unwrap().admin().connect().await.unwrap();
+        let new: String = sqlx::query_scalar(system).fetch_one(&mut admin).await.unwrap();
+        assert_ne!(new, identifier, "a damaged archive is made again");
+        assert!(fs::metadata(archive).unwrap().len() > 1_000_000);
+        drop(admin);
+        dev.stop();
+    }
+    assert_eq!(fs::metadata(&victim).unwrap().uid(), fs::metadata(cache.path()).unwrap().uid());
 }
 
 /// The server that a Rust program starts in its own tests.

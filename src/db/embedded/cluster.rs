@@ -163,7 +163,7 @@ impl Cluster {
             _lock: lock,
         };
         cluster.launch().await?;
-        cluster.access.credentials.is_set(&cluster.dir)?;
+        cluster.access.credentials.forget_archived(&cluster.dir)?;
         migrate::create_database(&cluster.access.admin().database("postgres")).await?;
         Ok(cluster)
     }

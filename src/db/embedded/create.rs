@@ -18,6 +18,10 @@ use super::error::{Error, context};
 use super::files::{Owner, Temporary, write_secret};
 use crate::folders::{cache_dir, is_root};
 
+/// Arguments of initdb. Archives that were made with other ones are not used.
+const INITDB: [&str; 7] = ["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"];
+/// Those from PostgreSQL 17 on: the same collation and character classes on every system, independent of its locales.
+const INITDB_17: [&str; 2] = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
 /// The file in the archive with the password of its superuser.
 const PASSWORD: &str = "payerbase-password";
 
@@ -33,7 +37,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// Forgets the password of the archive: PostgreSQL has `admin`.
-    pub fn is_set(&mut self, dir: &Path) -> Result<(), Error> {
+    pub fn forget_archived(&mut self, dir: &Path) -> Result<(), Error> {
         match self.archived.take() {
             Some(_) => self.write(dir),
             None => Ok(()),
@@ -51,14 +55,18 @@ impl Credentials {
 /// When a cluster cannot be created.
 pub async fn prepare(engine: &Engine) -> Result<(), Error> {
     let cache = cache_dir();
-    if archive_of(&cache, engine)?.exists() {
+    let archive = archive_of(&cache, engine)?;
+    if archive.exists() {
         return Ok(());
     }
     let dir = cache.join(format!("cluster-{:08x}", rand::random::<u32>()));
     context(fs::create_dir_all(&dir), || format!("create {}", dir.display()))?;
     let created = create(&dir, engine, Durability::EndOfProcess).await;
-    context(fs::remove_dir_all(&dir), || format!("remove {}", dir.display()))?;
-    created
+    let removed = fs::remove_dir_all(&dir);
+    created?;
+    context(removed, || format!("remove {}", dir.display()))?;
+    // The log says why it could not be written.
+    context(fs::metadata(&archive).map(drop), || format!("read {}", archive.display()))
 }
 
 /// Creates the cluster in a temporary folder and moves it to `data` as the last step, so that the next start repeats an
@@ -115,7 +123,7 @@ async fn fill(part: &Path, engine: &Engine, owner: Owner) -> Result<String, Erro
 /// The path of the archive for these programs of PostgreSQL.
 fn archive_of(cache: &Path, engine: &Engine) -> Result<PathBuf, Error> {
     use sha2::Digest as _;
-    let programs = format!("{} {}", engine.program("postgres").display(), engine.version()?);
+    let programs = format!("{} {} {INITDB:?} {INITDB_17:?}", engine.program("postgres").display(), engine.version()?);
     let digest = sha2::Sha256::digest(programs);
     Ok(cache.join(format!("cluster-{}.tar", hex::encode(digest.get(..8).unwrap_or_default()))))
 }
@@ -125,11 +133,12 @@ fn pack(part: &Path, archive: &Path, password: &str) -> std::io::Result<()> {
     let unfinished = archive.with_extension(format!("tar.part-{:08x}", rand::random::<u32>()));
     let here = Temporary(&unfinished);
     let mut tar = tar::Builder::new(File::create(&unfinished)?);
+    tar.append_dir_all(".", part)?;
     let mut header = tar::Header::new_gnu();
     header.set_size(u64::try_from(password.len()).map_err(std::io::Error::other)?);
     header.set_mode(0o600);
+    // The last one, so that an archive that was cut has none.
     tar.append_data(&mut header, PASSWORD, password.as_bytes())?;
-    tar.append_dir_all(".", part)?;
     tar.into_inner()?.sync_all()?;
     fs::rename(&unfinished, archive)?;
     drop(here);
@@ -148,7 +157,11 @@ fn unpack(archive: &Path, part: &Path, owner: Owner) -> std::io::Result<String> 
             continue;
         }
         let path = part.join(entry.path()?);
-        entry.unpack_in(part)?;
+        // A cluster has nothing else; a link could lead out of the folder.
+        let is_plain = entry.header().entry_type().is_file() || entry.header().entry_type().is_dir();
+        if !is_plain || !entry.unpack_in(part)? {
+            return Err(std::io::Error::other(format!("it has {}", path.display())));
+        }
         owner.own(&path)?;
     }
     match password.is_empty() {
@@ -163,18 +176,9 @@ async fn initdb(part: &Path, engine: &Engine, owner: Owner, password: &str) -> R
     write_secret(&password_file, password)?;
     owner.give(&password_file, 0o600)?;
     let mut initdb = owner.run(Command::new(engine.program("initdb")));
-    initdb.arg("-D").arg(part).args([
-        "-U",
-        "postgres",
-        "--auth=scram-sha-256",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "--no-sync",
-    ]);
+    initdb.arg("-D").arg(part).args(INITDB);
     if engine.major()? >= 17 {
-        // The same collation and character classes on every system, independent of its locales.
-        initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+        initdb.args(INITDB_17);
     }
     let output = initdb.arg("--pwfile").arg(&password_file).stdin(Stdio::null()).output().await;
     check("initdb", part, &context(output, || "run initdb".to_owned())?)

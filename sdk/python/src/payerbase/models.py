@@ -757,7 +757,7 @@ class AuditEntry(TokenLimits):
     network: str | None
     """Network of the wallet that signed in, or of the payment, by its CAIP-2 id; `None` for other events."""
     payment_id: str | None
-    """Id of the payment that the event is about (`payments.get`); `None` if it is about a token."""
+    """Id of the payment that the event is about (`payments.get`); `None` if it is about none."""
     scopes: list[str] | None
     """Scopes of the token; `None` if the event does not concern them."""
     token_id: str | None

@@ -175,7 +175,7 @@ export interface components {
             network: string | null;
             /**
              * Format: uuid
-             * @description Id of the payment that the event is about (`getPayment`); `null` if it is about a token.
+             * @description Id of the payment that the event is about (`getPayment`); `null` if it is about none.
              * @example null
              */
             paymentId: string | null;

@@ -49,8 +49,8 @@ class Account(Group):
         These stay: credit, ledger and payments, which are book-keeping; tokens and grants, which `tokens.revoke` and
         `grants.revoke` end; the log of the account; the highest fence, so that no fence is given out twice; for 24
         hours, hashes of the idempotency keys of earlier writes, so that a write that is repeated does not run again,
-        but is `idempotency-mismatch`. Holders of locks and workers lose them: `lock-not-held`, `not-found`. Short links
-        stop at once, and their slugs become free for everybody.
+        but is `idempotency-mismatch`. Holders of locks and workers lose them: `lock-not-held` or `lock-wrong-token`,
+        `not-found`. Short links stop at once, and their slugs become free for everybody.
 
         Args:
             payer: Whose data to erase: the payer of the token, so that no call erases data by mistake.
