@@ -175,10 +175,10 @@ impl Prepared {
         let engine = Arc::clone(self.application.engine());
         let ready = Ready { url, engine, kit: self.kit, stop: self.application.stop() };
         // If nobody waits for it any more, it stops.
-        if started.send(Ok(ready)).is_ok() {
-            if let Err(error) = self.application.run().await {
-                tracing::error!(%error, "the server ended");
-            }
+        if started.send(Ok(ready)).is_ok()
+            && let Err(error) = self.application.run().await
+        {
+            tracing::error!(%error, "the server ended");
         }
         self.cluster.stop().await;
     }

@@ -20,8 +20,8 @@ as $$
   select p_method in ('updateMemory', 'transact', 'executeSql', 'batchSql')
 $$;
 
--- What is kept of an answer about jobs. They keep their payloads and results themselves: of a pop, the leases are kept; a
--- large answer is kept without the payload, and without the result that the call gave.
+-- What is kept of an answer about jobs. They keep their payloads and results themselves: of a pop, the leases are kept;
+-- a large answer is kept without the payload, and without the result that the call gave.
 create function rpc.kept_form(p_method text, p_answer json) returns json
 language plpgsql immutable
 as $$
