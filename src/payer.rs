@@ -29,7 +29,7 @@ pub struct Payer(Arc<str>);
 /// The text is not a wallet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be a wallet address: 0x and 40 hexadecimal digits, in mixed case with a valid checksum (EIP-55), or a Stacks address \
+    "must be a wallet address: 0x and 40 hexadecimal digits, in lower case or with a valid checksum (EIP-55), or a Stacks address \
      with a valid checksum"
 )]
 pub struct NotAnAddress;

@@ -157,7 +157,7 @@ fn start_for_people(url: &str, token: &SecretString, folders: Option<[String; 2]
     });
     let model = model.map(|model| format!("\n  model  {model}"));
     format!(
-        "\npayerbase is ready\n\n  API    {url}/v1\n  docs   {url}/docs{}{}\n\nTry it:\n\n  \
+        "\npayerbase is ready\n\n  URL    {url}\n  docs   {url}/docs{}{}\n\nTry it:\n\n  \
          curl -X POST {url}/v1/counters/visits/increment -H 'Authorization: Bearer {}'\n\n",
         folders.unwrap_or_default(),
         model.unwrap_or_default(),

@@ -133,7 +133,9 @@ fn is_click(text: &str) -> bool {
 /// slug/kind/day/value
 fn is_click_total(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(4, '/').collect();
-    let is_day = |text: &str| text.parse().is_ok_and(|day: NaiveDate| day.year() > 0 && day.to_string() == text);
+    let is_day = |text: &str| {
+        text.parse().is_ok_and(|day: NaiveDate| (1..=9_999).contains(&day.year()) && day.to_string() == text)
+    };
     matches!(parts.as_slice(), [_slug, _kind, day, _value] if is_day(day))
 }
 
