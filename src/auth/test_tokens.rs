@@ -46,7 +46,7 @@ impl TestTokens {
     /// The token with this text. `None`: it is none of these tokens.
     ///
     /// # Errors
-    /// `token-malformed` if the payer is no address, or if a web page of another machine sends the token: anybody can write
+    /// `token-malformed` if the payer is no address, or if a web page of another machine may have sent the token: anybody can write
     /// `pb_test_<payer>`.
     pub(super) fn read(&self, text: &str, headers: &HeaderMap) -> Result<Option<TestToken>, Problem> {
         let is_fixed = |fixed: &SecretString| fixed.expose_secret().as_bytes().ct_eq(text.as_bytes()).into();
@@ -62,7 +62,7 @@ impl TestTokens {
         match comes_from_here(headers) {
             true => Ok(Some(TestToken { token: Token::known(&format!("{PREFIX}{payer}")), payer })),
             false => Err(malformed(
-                "A web page of another machine cannot use `pb_test_` tokens: create one, or set PAYERBASE_DEV_TOKEN."
+                "Neither a web page of another machine nor a call to a public name of this server can use `pb_test_` tokens: create a token, or set PAYERBASE_DEV_TOKEN."
                     .to_owned(),
             )),
         }

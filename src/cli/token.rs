@@ -38,7 +38,8 @@ pub(super) enum TokenCommand {
         #[arg(long, value_name = "ADDRESS")]
         payer: Payer,
         /// Scope of the token, repeatable: `*` for everything, or `counters:read`, `counters:write`, and the same for
-        /// `links`, `locks`, `queues` and `memories`.
+        /// `links`, `locks`, `queues`, `memories`, `sql` and `tokens`; `audit:read`, `credit:read`, `account:export`,
+        /// `account:erase`.
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
         /// Lifetime of the token, at most 366d.

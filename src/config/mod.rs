@@ -35,19 +35,12 @@ pub use variables::{VARIABLES, variables_markdown};
 /// Default of `PAYERBASE_PORT`.
 pub const DEFAULT_PORT: u16 = 4402;
 
-/// Prefixes of variables that are not settings: those of the tests and of programs that call a server, and those that Kubernetes
-/// sets for a Service named payerbase.
-const NOT_OURS: &[&str] = &[
-    "PAYERBASE_TEST_",
-    "PAYERBASE_BIN",
-    "PAYERBASE_IMAGE",
-    "PAYERBASE_TOKEN",
-    "PAYERBASE_URL",
-    "PAYERBASE_SERVICE_",
-    "PAYERBASE_PORT_",
-    "PAYERBASE_ADMIN_SERVICE_",
-    "PAYERBASE_ADMIN_PORT_",
-];
+/// Prefixes of variables that are not settings: those of the tests, and those that Kubernetes sets for a Service named
+/// payerbase.
+const NOT_OURS: &[&str] =
+    &["PAYERBASE_TEST_", "PAYERBASE_SERVICE_", "PAYERBASE_PORT_", "PAYERBASE_ADMIN_SERVICE_", "PAYERBASE_ADMIN_PORT_"];
+/// Variables of programs that call a server. They may be in its environment too.
+const OF_CLIENTS: &[&str] = &["PAYERBASE_BIN", "PAYERBASE_IMAGE", "PAYERBASE_TOKEN", "PAYERBASE_URL"];
 
 /// Default of `PAYERBASE_ADDRESS_RATE`.
 const ADDRESS_RATE: &str = "6000/60";
@@ -185,7 +178,7 @@ impl Config {
     pub fn from_env() -> Result<Self, Mistakes> {
         let unknown = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
             let ours = name.starts_with("PAYERBASE_") && !NOT_OURS.iter().any(|other| name.starts_with(other));
-            ours && !VARIABLES.iter().any(|(known, _)| known == name)
+            ours && !OF_CLIENTS.contains(&name.as_str()) && !VARIABLES.iter().any(|(known, _)| known == name)
         });
         // For a Service named payerbase, Kubernetes sets PAYERBASE_PORT to `tcp://..`: that is not the port to listen
         // on.

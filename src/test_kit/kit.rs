@@ -8,8 +8,8 @@ use crate::db::reason;
 use crate::problem::{Code, Problem};
 use crate::telemetry::because;
 
-/// The furthest that the clock can go ahead: 100 years.
-const AHEAD_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
+/// The furthest that the clock can go ahead, in milliseconds: 100 years.
+pub(super) const AHEAD_MS_MAX: i64 = 100 * 366 * 24 * 3_600_000;
 
 /// What tests need of a server.
 #[derive(Clone)]
@@ -37,7 +37,8 @@ impl TestKit {
     /// # Errors
     /// `invalid-value` if it would go more than 100 years ahead of the real time, `database-unavailable`.
     pub async fn advance(&self, by: Duration) -> Result<Clock, Problem> {
-        let moved = Clock::advance(&mut *self.connect().await?, by, AHEAD_MAX).await;
+        let max = Duration::from_millis(AHEAD_MS_MAX.unsigned_abs());
+        let moved = Clock::advance(&mut *self.connect().await?, by, max).await;
         moved.map_err(|error| unavailable(&error))?.ok_or_else(|| {
             let problem = Problem::new(Code::InvalidValue);
             problem.field("/advanceMs", "must leave the clock at most 100 years ahead of the real time")

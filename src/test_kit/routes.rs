@@ -8,7 +8,7 @@ use actix_web::web::{Data, Json, Path, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError as _, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
 
-use super::kit::TestKit;
+use super::kit::{AHEAD_MS_MAX, TestKit};
 use crate::call::{Engine, Operation, Request, Spec};
 use crate::db::clock::Clock;
 use crate::number::Bounded;
@@ -43,7 +43,8 @@ async fn only_this_machine(
     if comes_from_here(request.headers()) {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }
-    let problem = Problem::new(Code::NotFound).detail("Only web pages of this machine may call `/dev`.");
+    let problem = Problem::new(Code::NotFound)
+        .detail("Neither a web page of another machine nor a call to a public name of this server may call `/dev`.");
     Ok(request.into_response(problem.error_response()))
 }
 
@@ -70,7 +71,7 @@ async fn get_clock(kit: Data<TestKit>) -> Result<Json<ShownClock>, Problem> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 struct AdvanceClock {
-    advance_ms: Bounded<0, 3_162_240_000_000>,
+    advance_ms: Bounded<0, AHEAD_MS_MAX>,
 }
 
 impl Operation for AdvanceClock {
