@@ -123,9 +123,14 @@ async fn erase_all(caller: &Caller) -> (u64, u64) {
     }
 }
 
+/// A server that does not note the erased rows as usage during a test.
+fn without_sweeps(database: TestDatabase) -> TestApp {
+    TestApp::set(database, |settings| settings.sweep.interval = Duration::from_hours(1))
+}
+
 #[tokio::test]
 async fn many_rows_of_every_primitive_are_erased_call_by_call() {
-    let app = TestApp::spawn().await;
+    let app = without_sweeps(TestDatabase::shared().await);
     let mut admin = app.database.admin().await;
     let (caller, _things) = owner(&app).await;
     let (other, theirs) = owner(&app).await;
@@ -149,8 +154,7 @@ async fn many_rows_of_every_primitive_are_erased_call_by_call() {
     let (mut calls, mut deleted, mut erased_answers) = (0, 0, false);
     while !erased_answers {
         calls += 1;
-        let body = json!({"payer": caller.payer.as_str()});
-        deleted += caller.post("/v1/me/erase", body).await.ok()["deleted"].as_u64().unwrap();
+        deleted += erase(&caller).await.ok()["deleted"].as_u64().unwrap();
         let answers = "select count(*) < 6000 from tenant.idempotency where payer = $1 and request_sha256 <> ''";
         erased_answers = sqlx::query_scalar(answers).bind(caller.payer.as_str()).fetch_one(&mut admin).await.unwrap();
     }
@@ -176,7 +180,7 @@ async fn many_rows_of_every_primitive_are_erased_call_by_call() {
 
 #[tokio::test]
 async fn an_erasure_that_was_interrupted_is_continued() {
-    let app = TestApp::spawn().await;
+    let app = without_sweeps(TestDatabase::shared().await);
     let mut admin = app.database.admin().await;
     let caller = app.caller().await;
     fill(&mut admin, &caller).await;
@@ -187,7 +191,7 @@ async fn an_erasure_that_was_interrupted_is_continued() {
     erase(&caller).await.ok();
     assert!(!left(&mut admin, &caller).await.is_empty(), "there is more than these calls erase");
     // Another server goes on.
-    let other = TestApp::on(app.database.clone());
+    let other = without_sweeps(app.database.clone());
     let caller = Caller { url: other.url.clone(), ..caller };
     drop(app);
     erase_all(&caller).await;

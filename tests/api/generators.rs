@@ -89,7 +89,8 @@ async fn calls_everything(mut client: Client) {
         json!({
             "url": app.url, "token": caller.token.as_ref().unwrap().expose_secret(),
             "operation": operation.name, "tag": tag, "verb": operation.verb.as_str(), "path": operation.path,
-            "params": params, "schema": schema, "body": operation.examples.first().map(|example| things.body(example)),
+            "params": params, "schema": schema,
+            "body": operation.examples.first().map(|example| things.body(caller, example)),
         })
     };
     let mut failures = Vec::new();

@@ -180,7 +180,7 @@ async fn send(
     let names = members(document, operation);
     let mut body: Vec<(String, String)> = Vec::new();
     if let Some(example) = operation.examples.get(call.example).or(operation.examples.first()) {
-        let example = things.body(example);
+        let example = things.body(caller, example);
         body.extend(example.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.to_string())));
     }
     for (member, value) in &call.values {

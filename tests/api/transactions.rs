@@ -12,8 +12,8 @@ async fn transact(caller: &Caller, calls: Value) -> Answer {
 }
 
 /// An operation as a call of a transaction.
-fn as_call(operation: &Operation, things: &Things, example: Option<&Value>) -> Value {
-    let mut params = example.map_or_else(|| json!({}), |example| things.body(example));
+fn as_call(operation: &Operation, caller: &Caller, things: &Things, example: Option<&Value>) -> Value {
+    let mut params = example.map_or_else(|| json!({}), |example| things.body(caller, example));
     for (name, value) in things.members(operation) {
         params[name] = value.into();
     }
@@ -39,7 +39,7 @@ async fn every_method_gives_the_same_result_in_a_transaction() {
                     (ours, theirs) = (Things::missing(), Things::missing());
                 }
                 let single = ours.call(&alone, &operation, example).await;
-                let call = as_call(&operation, &theirs, example);
+                let call = as_call(&operation, &together, &theirs, example);
                 let answer = transact(&together, json!([call])).await;
                 let what = format!("{call}: {answer:?}");
                 assert_eq!(single.status.is_success(), answer.status.is_success(), "{what}");
@@ -405,7 +405,7 @@ async fn a_reference_to_a_result_is_equal_to_the_result() {
         for example in operation.examples.iter().map(Some).chain(operation.examples.is_empty().then_some(None)) {
             let (caller, things) = owner(&app).await;
             let push = |reference: &str| json!({"method": "pushJob", "params": {"queue": "q", "payload": {"$ref": reference}}});
-            let calls = json!([as_call(&operation, &things, example), push("0"), push("1.payload")]);
+            let calls = json!([as_call(&operation, &caller, &things, example), push("0"), push("1.payload")]);
             let mut results = transact(&caller, calls).await.ok()["results"].take();
             if let Some(result) = results[0].as_object_mut() {
                 result.remove("token");

@@ -32,7 +32,8 @@ export async function typed(url: string): Promise<void> {
 
 await answer(async ({ url, token, verb, path, params, body }) => {
   const client = createClient<any>({ baseUrl: url, headers: { authorization: `Bearer ${token}` } });
-  const parseAs = path === "/v1/sql/database" ? "blob" : "json";
+  const media: Record<string, string> = { "/v1/sql/database": "blob", "/v1/me/export": "text" };
+  const parseAs = media[path] ?? "json";
   const init: object = { params: { path: params }, body: body ?? undefined, parseAs };
   const { data, error } = await (client as any)[verb](path, init);
   if (error) throw error;

@@ -143,11 +143,11 @@ impl Things {
     }
 
     /// An example of a body, with the token and the lease of these resources.
-    pub fn body(&self, example: &Value) -> Value {
+    pub fn body(&self, caller: &Caller, example: &Value) -> Value {
         let mut body = example.clone();
-        for (member, value) in [("token", &self.token), ("lease", &self.lease)] {
+        for (member, value) in [("token", &*self.token), ("lease", &*self.lease), ("payer", caller.payer.as_str())] {
             if let Some(place) = body.get_mut(member) {
-                *place = value.clone().into();
+                *place = value.into();
             }
         }
         body
@@ -158,13 +158,7 @@ impl Things {
         let members = self.members(operation).into_iter();
         let path =
             members.fold(operation.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), &value));
-        let body = example.map(|example| {
-            let mut body = self.body(example);
-            if let Some(payer) = body.get_mut("payer") {
-                *payer = caller.payer.as_str().into();
-            }
-            ("application/json", body.to_string().into_bytes())
-        });
+        let body = example.map(|example| ("application/json", self.body(caller, example).to_string().into_bytes()));
         caller.send(operation.verb.clone(), &path, body).await
     }
 
