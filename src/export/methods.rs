@@ -57,8 +57,9 @@ enum LastLine<'a> {
 }
 
 /// Lines of JSON, each an object with a `type`.
+// Some generated clients read no text of this media type, but all of them read bytes.
 #[derive(ToSchema)]
-#[schema(value_type = String, example = "{\"type\":\"counter\",\"name\":\"visits\",\"value\":3}\n{\"type\":\"end\"}\n")]
+#[schema(value_type = String, format = Binary, example = "{\"type\":\"counter\",\"name\":\"visits\",\"value\":3}\n{\"type\":\"end\"}\n")]
 pub struct Lines(#[expect(dead_code, reason = "it describes the answer")] String);
 
 impl ExportPage {

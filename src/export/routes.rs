@@ -11,6 +11,10 @@ use crate::telemetry::because;
 /// Media type of lines of JSON.
 const LINES: &str = "application/x-ndjson";
 
+const PAGE: &str = "A page of lines. The last one is `{\"type\":\"next\",\"cursor\":\"..\"}`: send the cursor for the next page, \
+    also later, if the export was interrupted. That of the last page is `{\"type\":\"end\"}`. Without either, the page is not \
+    complete.";
+
 /// Adds the route of the export.
 pub fn configure(service: &mut ServiceConfig<'_>) {
     service.service(export_payer);
@@ -23,12 +27,10 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// (held ones), `job` (with errors), `memory` (with its vector), `sqlDatabase` (get it with `exportSql`), `credit`, `ledgerEntry`,
 /// `payment`, `token`, `grant` and `auditEntry`, in this order.
 ///
-/// The last line of a page is `{"type":"next","cursor":".."}`: send the cursor for the next page, also later, if the export was
-/// interrupted. That of the last page is `{"type":"end"}`. Without either, the page is not complete. The export is no snapshot:
-/// what changes while it runs may be in it as before or as after, and what is deleted meanwhile may be in it. Secrets are not
-/// in it: tokens of locks, leases of jobs, secrets of tokens.
+/// The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted meanwhile may
+/// be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
 #[utoipa::path(operation_id = "exportPayer", tag = "account", params(ExportPayer),
-    responses((status = 200, description = "A page of lines.", content_type = "application/x-ndjson", body = Lines)))]
+    responses((status = 200, description = PAGE, content_type = "application/x-ndjson", body = Lines)))]
 #[get("/me/export")]
 async fn export_payer(tenant: Tenant, call: Request<ExportPayer>) -> Result<FileAnswer, Problem> {
     let answer = tenant.call(call).await?;

@@ -14,6 +14,7 @@ from names import BY_HAND, CHANGING_GETS, NAMES, PAYING, READS_WITH_BODY, SQL_PA
 Schema = dict[str, Any]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+ANSWERS = {"application/x-ndjson": "lines"}
 REFERENCE = "ResultReference"
 
 
@@ -288,11 +289,13 @@ class Document:
                 type = self._result_type(value["schema"])
                 types += [type] if type not in types else []
                 if media != JSON:
-                    answer = "bytes" if type == "bytes" else "text"
+                    answer = ANSWERS.get(media) or ("bytes" if type == "bytes" else "text")
         return " | ".join(types), answer
 
     def _result_type(self, schema: Schema) -> str:
         name, schema = self.name_of(schema), self.resolved(schema)
+        if name == "Lines":
+            return "Page[dict[str, Any]]"
         if name and name.endswith("Page"):
             return f"Page[models.{name.removesuffix('Page')}]"
         if "properties" in schema or "allOf" in schema:

@@ -92,7 +92,7 @@ NAMES = {
     "getMe": Name("account", "me"),
     "listAudit": Name("account", "audit"),
     "erasePayer": Name("account", "erase", ("payer",)),
-    "exportPayer": Name("account", "export_page"),
+    "exportPayer": Name("account", "export"),
     "createToken": Name("tokens", "create"),
     "listTokens": Name("tokens", "list"),
     "rotateToken": Name("tokens", "rotate"),

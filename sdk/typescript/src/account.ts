@@ -7,6 +7,7 @@ import type {
   CreatedToken,
   Credit,
   Erased,
+  ExportedItem,
   Grant,
   Integer,
   LedgerEntry,
@@ -14,6 +15,7 @@ import type {
   Me,
   NewGrant,
   NewToken,
+  Page,
   Payment,
   Token,
 } from './types.js';
@@ -41,11 +43,17 @@ export class Account {
   }
 
   /**
-   * Returns a page of all that the payer has, as lines of JSON. The last line is `{"type":"next","cursor":".."}`, or
-   * `{"type":"end"}` on the last page. Values of counters and fences are strings of digits.
+   * Lists all that the payer has, kind by kind. Values of counters and fences are strings of digits, so that each item
+   * can be written as JSON. The `nextCursor` of a page goes on with an export that was interrupted.
    */
-  exportPage(options?: ListOptions & CallOptions): Promise<string> {
-    return this.#call('exportPayer', { ...options });
+  export(options: ListOptions & CallOptions = {}): Pages<ExportedItem> {
+    const page = async (cursor?: string): Promise<Page<ExportedItem>> => {
+      const answer = await this.#call<string>('exportPayer', { ...options, cursor });
+      const items = answer.trimEnd().split('\n').map(line => JSON.parse(line));
+      const { cursor: nextCursor = null } = items.pop();
+      return { items, nextCursor };
+    };
+    return new Pages(page, options.cursor);
   }
 
   /** Lists the log of the account, newest first: sign-ins, tokens, grants, payments, refused calls. */

@@ -123,6 +123,8 @@ export type SqlColumn = Schemas['SqlColumn'];
 /** The account of the caller. */
 export type Me = Schemas['Me'];
 export type Erased = Schemas['Erased'];
+/** A counter, a link, a job and so on, as the calls for it show it. */
+export type ExportedItem = { type: string } & Record<string, unknown>;
 /** An entry of the log of the account. */
 export type AuditEntry = Schemas['AuditEntry'];
 /** A token, without its secret. */

@@ -31,10 +31,13 @@ test('a payer exports what it has, and erases it', async () => {
   const payer = `0x${'e'.repeat(40)}`;
   const pb = new Payerbase({ url, token: newToken(payer), fetch: notingFetch });
   await pb.counters.increment('visits');
-  const lines = (await pb.account.exportPage({ limit: 1 })).trimEnd().split('\n');
-  const [counter, next] = lines.map(line => JSON.parse(line));
-  assert.deepEqual([counter.type, counter.name, counter.value, next.type], ['counter', 'visits', '1', 'next']);
-  assert.ok((await pb.account.exportPage({ cursor: next.cursor })).endsWith('{"type":"end"}\n'));
+  await pb.memories.store('one', { content: 'One\u2028two\u0085three.' });
+  const { items, nextCursor } = await pb.account.export({ limit: 1 }).page();
+  const [counter] = items;
+  assert.deepEqual([items.length, counter?.type, counter?.name, counter?.value], [1, 'counter', 'visits', '1']);
+  const rest = await pb.account.export({ cursor: nextCursor! }).all();
+  assert.deepEqual(await pb.account.export({ limit: 1 }).all(), [counter, ...rest]);
+  assert.equal(rest.find(item => item.type === 'memory')?.content, 'One\u2028two\u0085three.');
   assert.equal((await pb.account.erase(payer)).hasMore, false);
   await assert.rejects(pb.counters.get('visits'), { code: 'not-found' });
 });

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from payerbase import _json
+from payerbase import _json, _page
 from payerbase._operation import Operation, Safety
 from payerbase.errors import PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem
 
@@ -92,11 +92,13 @@ class Attempts:
             if "Location" not in response.headers:
                 raise self._answer_error(f"an answer to {self._operation.id} without Location", response)
             return response.headers["Location"]
-        if kind != "json":
+        if kind in ("text", "bytes"):
             return response.text if kind == "text" else response.content
         if response.status_code == httpx.codes.NO_CONTENT:
             return None
         try:
+            if kind == "lines":
+                return _page.of_lines(response.content)
             return _json.decoder(self._operation.result)(response.json())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             message = f"an answer to {self._operation.id} that this version of the client cannot read: {error}"

@@ -89,7 +89,7 @@ class Safety(enum.Enum):
     """It may not."""
 
 
-Answer: TypeAlias = Literal["json", "text", "bytes", "location"]
+Answer: TypeAlias = Literal["json", "lines", "text", "bytes", "location"]
 
 
 @dataclass(frozen=True, kw_only=True)

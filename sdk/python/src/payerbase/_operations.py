@@ -235,13 +235,13 @@ LIST_AUDIT: Operation[Page[models.AuditEntry]] = Operation(
 ERASE_PAYER: Operation[models.Erased] = Operation(
     id="erasePayer", method="POST", path="/v1/me/erase", result=models.Erased, safety=Safety.KEYED, takes_act_for=False
 )
-EXPORT_PAYER: Operation[str] = Operation(
+EXPORT_PAYER: Operation[Page[dict[str, Any]]] = Operation(
     id="exportPayer",
     method="GET",
     path="/v1/me/export",
-    result=str,
+    result=Page[dict[str, Any]],
     safety=Safety.READ,
-    answer="text",
+    answer="lines",
     takes_act_for=False,
 )
 CREATE_TOKEN: Operation[models.CreatedToken] = Operation(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -16,3 +17,9 @@ class Page(Generic[T]):
     """Items of the page, in the order of the list."""
     next_cursor: str | None
     """Cursor of the next page, to send as `cursor`; `None` on the last page."""
+
+
+def of_lines(data: bytes) -> Page[dict[str, Any]]:
+    """The page that lines of JSON are. The last line has the cursor of the next page, or ends the list."""
+    *items, last = map(json.loads, data.rstrip().split(b"\n"))
+    return Page(items=items, next_cursor=last["cursor"] if last["type"] == "next" else None)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import httpx
@@ -62,11 +61,12 @@ async def test_exports_and_erases_a_payer(server: Server) -> None:
     async with AsyncPayerbase(server.url, server.new_token()) as pb:
         payer = (await pb.account.me()).payer
         await pb.counters.increment("visits")
-        lines = (await pb.account.export_page(limit=1)).splitlines()
-        assert json.loads(lines[0])["name"] == "visits"
-        last = json.loads(lines[1])
-        assert last["type"] == "next"
-        assert (await pb.account.export_page(cursor=last["cursor"])).endswith('{"type":"end"}\n')
+        await pb.memories.store("one", content="One\u2028two\u0085three.")
+        page = await pb.account.export(limit=1).page()
+        assert [(item["type"], item["name"]) for item in page.items] == [("counter", "visits")]
+        rest = [item async for item in pb.account.export(cursor=page.next_cursor)]
+        assert [item async for item in pb.account.export(limit=1)] == page.items + rest
+        assert "One\u2028two\u0085three." in [item.get("content") for item in rest]
         assert not (await pb.account.erase(payer)).has_more
         with pytest.raises(PayerbaseProblem, match="not-found"):
             await pb.counters.get("visits")

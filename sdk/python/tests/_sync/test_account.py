@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import httpx
@@ -62,11 +61,12 @@ def test_exports_and_erases_a_payer(server: Server) -> None:
     with Payerbase(server.url, server.new_token()) as pb:
         payer = (pb.account.me()).payer
         pb.counters.increment("visits")
-        lines = (pb.account.export_page(limit=1)).splitlines()
-        assert json.loads(lines[0])["name"] == "visits"
-        last = json.loads(lines[1])
-        assert last["type"] == "next"
-        assert (pb.account.export_page(cursor=last["cursor"])).endswith('{"type":"end"}\n')
+        pb.memories.store("one", content="One\u2028two\u0085three.")
+        page = pb.account.export(limit=1).page()
+        assert [(item["type"], item["name"]) for item in page.items] == [("counter", "visits")]
+        rest = [item for item in pb.account.export(cursor=page.next_cursor)]
+        assert [item for item in pb.account.export(limit=1)] == page.items + rest
+        assert "One\u2028two\u0085three." in [item.get("content") for item in rest]
         assert not (pb.account.erase(payer)).has_more
         with pytest.raises(PayerbaseProblem, match="not-found"):
             pb.counters.get("visits")

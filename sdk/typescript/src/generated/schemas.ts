@@ -1575,6 +1575,7 @@ export interface components {
             nameBytesMax: number;
         };
         /**
+         * Format: binary
          * @description Lines of JSON, each an object with a `type`.
          * @example {"type":"counter","name":"visits","value":3}
          *     {"type":"end"}

@@ -5,6 +5,8 @@ Generated from the OpenAPI document by `scripts/generate.py`: do not edit.
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import Unpack
 
 from payerbase import _operations, models
@@ -57,9 +59,9 @@ class AsyncAccount(AsyncGroup):
         """
         return await self._send(_operations.ERASE_PAYER, {"payer": payer}, options)
 
-    async def export_page(
+    def export(
         self, *, limit: int | None = None, cursor: str | None = None, **options: Unpack[ReadOptions]
-    ) -> str:
+    ) -> AsyncPages[dict[str, Any]]:
         """Export all data.
 
         A page of all that the payer has, as lines of JSON. Each line is an object with a `type`, and otherwise as the
@@ -68,8 +70,6 @@ class AsyncAccount(AsyncGroup):
         with `sql.export_database`), `credit`, `ledgerEntry`, `payment`, `token`, `grant` and `auditEntry`, in this
         order.
 
-        The last line of a page is `{"type":"next","cursor":".."}`: send the cursor for the next page, also later, if
-        the export was interrupted. That of the last page is `{"type":"end"}`. Without either, the page is not complete.
         The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted
         meanwhile may be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
 
@@ -77,4 +77,4 @@ class AsyncAccount(AsyncGroup):
             limit: Maximum number of lines in the page, 1 to 1,000, without the last one. Default: 100.
             cursor: `cursor` of the last line of the previous page. Default: the first page.
         """
-        return await self._send(_operations.EXPORT_PAYER, {"limit": limit, "cursor": cursor}, options)
+        return self._pages(_operations.EXPORT_PAYER, {"limit": limit, "cursor": cursor}, options)
