@@ -3,6 +3,7 @@
 use std::io;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sqlx::postgres::PgConnection;
 
 use super::kinds::KINDS;
@@ -25,14 +26,19 @@ pub enum ExportError {
     /// The page is not as this version expects it.
     #[error("a page of the export cannot be read: {0}")]
     Page(#[from] serde_json::Error),
+    /// What the cursor names is gone.
+    #[error("the export cannot go on: the token, grant or payment where a page ended was deleted; export again")]
+    Interrupted,
     /// The lines cannot be written.
     #[error("the export cannot be written: {0}")]
     Output(#[from] io::Error),
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    ok: ExportPage,
+#[serde(rename_all = "camelCase")]
+enum Answer {
+    Ok(ExportPage),
+    Problem(IgnoredAny),
 }
 
 /// Writes the lines of all that a payer has. Each page is a transaction of its own.
@@ -53,7 +59,7 @@ pub async fn export_by_operator(
         let page = sqlx::query_scalar("select rpc.export_payer($1, $2::jsonb)::text").bind(payer.as_str()).bind(params);
         let page: String = page.fetch_one(&mut *turn).await?;
         turn.commit().await?;
-        let Answer { ok: mut page } = serde_json::from_str(&page)?;
+        let Answer::Ok(mut page) = serde_json::from_str(&page)? else { return Err(ExportError::Interrupted) };
         page.set_short_urls(site);
         output.write_all(&page.lines_without_cursor(Integers::Numbers)?)?;
         let Some(next) = page.next_cursor() else { break };

@@ -24,7 +24,7 @@ pub struct CreateChallenge {
     pub chain: Network,
     /// Scopes of the token. Default: `*`, all rights.
     #[serde(default, deserialize_with = "scopes")]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, example = json!(["counters:read", "counters:write"]))]
+    #[schema(value_type = Option<Vec<Scope>>, min_items = 1, example = json!(["counters:read", "counters:write"]))]
     pub scopes: Option<Vec<Scope>>,
     /// Lifetime of the token, in milliseconds, 60,000 to 31,622,400,000 (366 days). Fractions of a second are cut off. Default:
     /// 86,400,000 (one day).

@@ -25,8 +25,8 @@ pub struct CreateGrant {
     pub secret: Secret,
     /// The payer who gets the rights.
     pub grantee: Payer,
-    /// Scopes of the grant, at most those of the token that asks: only those of counters, links, locks, queues and memories.
-    #[schema(value_type = Vec<String>, min_items = 1, example = json!(["queues:write"]))]
+    /// Scopes of the grant, at most those of the token that asks: only those of primitives, none of the account.
+    #[schema(value_type = Vec<Scope>, min_items = 1, example = json!(["queues:write"]))]
     #[serde(deserialize_with = "some_scopes")]
     pub scopes: Vec<Scope>,
     /// Who pays for the calls of the grantee. Default: the grantee. A payment that comes with a call is always that of the grantee.

@@ -45,7 +45,7 @@ pub struct CreateToken {
     pub name: Option<Name>,
     /// Scopes of the token, at most those of the token that asks. Default: the same as those.
     #[serde(default, deserialize_with = "scopes")]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, example = json!(["counters:read"]))]
+    #[schema(value_type = Option<Vec<Scope>>, min_items = 1, example = json!(["counters:read"]))]
     pub scopes: Option<Vec<Scope>>,
     /// Lifetime of the token, in milliseconds, 60,000 to 31,622,400,000 (366 days). It must end before the token that asks
     /// expires. Default: one day, or as long as the token that asks is valid.

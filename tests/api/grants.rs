@@ -78,6 +78,22 @@ async fn a_grantee_does_what_is_granted_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_sql_database_of_a_payer_can_be_granted() {
+    let app = TestApp::spawn().await;
+    let (owner, agent) = (app.caller().await, app.caller().await);
+    let sql = async |caller: &Caller, call: &str, sql: &str| {
+        caller.post(&format!("/v1/sql/{call}"), json!({"sql": sql})).await
+    };
+    sql(&owner, "execute", "create table customers (name text)").await.ok();
+    grant(&owner, &agent, json!({"scopes": ["sql:read"]})).await;
+    let acts = acting(&agent, &owner);
+    let count = "select count(*) from customers";
+    assert_eq!(sql(&acts, "query", count).await.ok()["rows"], json!([[0]]));
+    sql(&acts, "execute", "insert into customers values ('eve')").await.problem(403, "not-granted");
+    sql(&agent, "query", count).await.problem(422, "sql-error");
+}
+
+#[tokio::test]
 async fn no_operation_of_an_account_is_granted() {
     let app = TestApp::spawn().await;
     let (owner, agent) = (app.caller().await, app.caller().await);

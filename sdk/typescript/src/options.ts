@@ -1,3 +1,5 @@
+import type { Scope } from './types.js';
+
 /** What may be said with each call. */
 export interface CallOptions {
   /**
@@ -57,7 +59,7 @@ export interface SignInOptions {
   /** Network of the wallet, by its CAIP-2 id. Default: `eip155:8453` (Base). */
   chain?: string | undefined;
   /** Scopes of the token, such as `counters:read`. Default: all rights. */
-  scopes?: string[] | undefined;
+  scopes?: Scope[] | undefined;
   /** Lifetime of the token, in milliseconds, 60,000 to 31,622,400,000. Default: 86,400,000 (one day). */
   lifetimeMs?: number | undefined;
   /**

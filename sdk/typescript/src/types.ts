@@ -129,6 +129,8 @@ export type ExportedItem = { type: string } & Record<string, unknown>;
 export type AuditEntry = Schemas['AuditEntry'];
 /** A token, without its secret. */
 export type Token = Schemas['Token'];
+/** A right of a token. */
+export type Scope = Schemas['Scope'];
 /** A new token with its secret. */
 export type CreatedToken = Schemas['CreatedToken'];
 /** Rights and limits of a new token. */

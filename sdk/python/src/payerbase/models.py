@@ -555,6 +555,30 @@ class RoutePrice:
     """Id of the network (CAIP-2)."""
 
 
+Scope: TypeAlias = Literal[
+    "*",
+    "counters:read",
+    "counters:write",
+    "links:read",
+    "links:write",
+    "locks:read",
+    "locks:write",
+    "queues:read",
+    "queues:write",
+    "memories:read",
+    "memories:write",
+    "tokens:read",
+    "tokens:write",
+    "audit:read",
+    "credit:read",
+    "sql:read",
+    "sql:write",
+    "account:erase",
+    "account:export",
+]
+"""A right of a token: to read or to write one primitive, or `*`, everything. Writing does not include reading."""
+
+
 Scoring: TypeAlias = Literal["cosine-similarity", "bm25", "mean"]
 """Meaning of the scores."""
 

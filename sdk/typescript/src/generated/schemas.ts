@@ -541,7 +541,7 @@ export interface components {
              *       "counters:write"
              *     ]
              */
-            scopes?: string[] | null;
+            scopes?: components["schemas"]["Scope"][] | null;
         };
         /** @description Gives another payer rights to call for this one. */
         CreateGrant: {
@@ -573,12 +573,12 @@ export interface components {
             /** @description Prefix of the names that the grantee may use, as for `createToken`. Default: the prefix of the calling token. */
             prefix?: components["schemas"]["Name"] | null;
             /**
-             * @description Scopes of the grant, at most those of the token that asks: only those of counters, links, locks, queues and memories.
+             * @description Scopes of the grant, at most those of the token that asks: only those of primitives, none of the account.
              * @example [
              *       "queues:write"
              *     ]
              */
-            scopes: string[];
+            scopes: components["schemas"]["Scope"][];
         };
         /** @description A call of `createGrant` in a transaction. */
         CreateGrantCall: {
@@ -709,7 +709,7 @@ export interface components {
              *       "counters:read"
              *     ]
              */
-            scopes?: string[] | null;
+            scopes?: components["schemas"]["Scope"][] | null;
         };
         /** @description A call of `createToken` in a transaction. */
         CreateTokenCall: {
@@ -2847,6 +2847,11 @@ export interface components {
              */
             network: string;
         };
+        /**
+         * @description A right of a token: to read or to write one primitive, or `*`, everything. Writing does not include reading.
+         * @enum {string}
+         */
+        Scope: "*" | "counters:read" | "counters:write" | "links:read" | "links:write" | "locks:read" | "locks:write" | "queues:read" | "queues:write" | "memories:read" | "memories:write" | "tokens:read" | "tokens:write" | "audit:read" | "credit:read" | "sql:read" | "sql:write" | "account:erase" | "account:export";
         /**
          * @description Meaning of the scores.
          * @enum {string}

@@ -22,7 +22,7 @@ class Grants(TransactedGroup):
         self,
         grantee: str,
         *,
-        scopes: Sequence[str],
+        scopes: Sequence[models.Scope],
         allowance: inputs.Allowance | None = None,
         lifetime_ms: int | None = None,
         methods: Sequence[str] | None = None,

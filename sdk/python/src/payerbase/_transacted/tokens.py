@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from typing_extensions import Unpack
 
-from payerbase import _operations, inputs
+from payerbase import _operations, inputs, models
 from payerbase._operation import TransactedOptions
 from payerbase._references import Handle, TransactedGroup
 from payerbase._transacted import handles
@@ -26,7 +26,7 @@ class Tokens(TransactedGroup):
         methods: Sequence[str] | None = None,
         name: str | None = None,
         prefix: str | None = None,
-        scopes: Sequence[str] | None = None,
+        scopes: Sequence[models.Scope] | None = None,
         **options: Unpack[TransactedOptions],
     ) -> handles.CreatedTokenHandle:
         """Make a token. `tokens.create` of the client describes it."""

@@ -23,7 +23,7 @@ class AsyncAuth(AsyncGroup):
         *,
         chain: str,
         lifetime_ms: int | None = None,
-        scopes: Sequence[str] | None = None,
+        scopes: Sequence[models.Scope] | None = None,
         **options: Unpack[ReadOptions],
     ) -> models.Challenge:
         """Begin to sign in with a wallet.

@@ -22,7 +22,7 @@ class AsyncGrants(AsyncGroup):
         self,
         grantee: str,
         *,
-        scopes: Sequence[str],
+        scopes: Sequence[models.Scope],
         allowance: inputs.Allowance | None = None,
         lifetime_ms: int | None = None,
         methods: Sequence[str] | None = None,
@@ -41,8 +41,8 @@ class AsyncGrants(AsyncGroup):
 
         Args:
             grantee: The payer who gets the rights.
-            scopes: Scopes of the grant, at most those of the token that asks: only those of counters, links, locks,
-                queues and memories.
+            scopes: Scopes of the grant, at most those of the token that asks: only those of primitives, none of the
+                account.
             allowance: Maximum number of calls, and maximum amounts that the grantee spends from the credit of the
                 payer; amounts only if the payer pays. Default: the allowance of the calling token, shared; without one,
                 no limit.

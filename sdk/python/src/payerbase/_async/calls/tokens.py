@@ -26,7 +26,7 @@ class AsyncTokens(AsyncGroup):
         methods: Sequence[str] | None = None,
         name: str | None = None,
         prefix: str | None = None,
-        scopes: Sequence[str] | None = None,
+        scopes: Sequence[models.Scope] | None = None,
         **options: Unpack[OnceOptions],
     ) -> models.CreatedToken:
         """Make a token.
