@@ -56,7 +56,7 @@ impl<K: Display> Serialize for CursorOf<K> {
 }
 
 /// Error detail for a malformed cursor.
-const MALFORMED: &str = "must be the `nextCursor` of an answer";
+const MALFORMED: &str = "must be the cursor of an earlier answer";
 
 /// Position of the next page in a list, to send as `cursor`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]

@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem, pointer};
 use crate::vector;
 
 /// Length of the part of a wrong value that its problem repeats, in characters.
-const ECHO_CHARS_MAX: usize = 200;
+const ECHO_CHARS_MAX: usize = 400;
 
 /// Parses the parameters of a call in a transaction, which are one value.
 pub(crate) fn from_value<M: DeserializeOwned>(params: Value) -> Result<M, Problem> {

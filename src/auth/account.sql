@@ -421,7 +421,7 @@ begin
     from auth.tokens
     where payer = v_payer and id = v_last and (grantee is not null) = p_is_grant;
   if v_last is not null and not found then
-    return auth.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
+    return auth.invalid_value('/cursor', 'must be the cursor of an earlier answer');
   end if;
   v_tokens := array(
     select tokens

@@ -119,6 +119,7 @@ impl Proof {
         if is_signed || self.rights().is_some_and(|rights| rights.scopes.iter().any(|scope| scope.allows(needed))) {
             return Ok(());
         }
-        Err(Problem::new(Code::MissingScope).member("scope", needed.as_str()))
+        let detail = format!("The token lacks the scope `{needed}`, which the call needs.");
+        Err(Problem::new(Code::MissingScope).detail(detail).member("scope", needed.as_str()))
     }
 }

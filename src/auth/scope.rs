@@ -12,7 +12,8 @@ use crate::json::read_list;
 /// Declares the scopes and their spelling once.
 macro_rules! scopes {
     ($($variant:ident $text:literal)*) => {
-        /// A right of a token: to read or to write one primitive, or `*`, everything. Writing does not include reading.
+        /// A right of a token: to read or to write one primitive, or something of the account; `*` is everything. Writing does not
+        /// include reading.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
         #[serde(try_from = "String")]
         pub enum Scope {
@@ -115,27 +116,8 @@ impl fmt::Display for Scope {
 
 /// A text that is not a scope.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("must be a scope: {}", listed())]
+#[error("must be a scope: {}", Scope::ALL.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "))]
 pub struct NotAScope;
-
-/// All scopes, those of one kind together: `counters:read|write, audit:read`.
-fn listed() -> String {
-    let mut listed = String::new();
-    let mut kinds = Scope::ALL.iter().map(|scope| scope.as_str()).peekable();
-    while let Some(scope) = kinds.next() {
-        listed.push_str(scope);
-        let kind = scope.split_inclusive(':').next().unwrap_or_default();
-        while let Some(right) = kinds.peek().and_then(|next| next.strip_prefix(kind)) {
-            listed.push('|');
-            listed.push_str(right);
-            kinds.next();
-        }
-        if kinds.peek().is_some() {
-            listed.push_str(", ");
-        }
-    }
-    listed
-}
 
 impl FromStr for Scope {
     type Err = NotAScope;

@@ -89,7 +89,7 @@ fn compile(
         return Err(invalid(index, "/method", "cannot be in a transaction: it needs a payment of its own"));
     }
     if spec.batching == Batching::Apart {
-        let detail = "cannot be in a transaction: searches, lists, counts and files are calls of their own";
+        let detail = "cannot be in a transaction: searches, lists, counts, files and erasures are calls of their own";
         return Err(invalid(index, "/method", detail));
     }
     let params = serde_json::from_str(call.params.get()).map_err(|error| mismatch(spec.name, &error))?;

@@ -53,7 +53,10 @@ pub(super) async fn read_body(
     caller: Option<&Caller>,
 ) -> Result<Body, Problem> {
     let (headers, bytes_max) = (request.headers(), spec.body_bytes_max);
-    let too_large = || Problem::new(Code::PayloadTooLarge).member("limitBytes", bytes_max);
+    let too_large = || {
+        let detail = format!("The body may have {bytes_max} bytes at most.");
+        Problem::new(Code::PayloadTooLarge).detail(detail).member("limitBytes", bytes_max)
+    };
     let declared = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > bytes_max) {
         return Err(too_large());

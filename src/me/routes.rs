@@ -83,11 +83,14 @@ fn rate_usage(rated: &Rated) -> RateUsage {
 /// These stay: credit, ledger and payments, which are book-keeping; tokens and grants, which `revokeToken` and `revokeGrant` end;
 /// the log of the account; the highest fence, so that no fence is given out twice; for 24 hours, hashes of the idempotency
 /// keys of earlier writes, so that a write that is repeated does not run again, but is `idempotency-mismatch`. Holders of locks
-/// and workers lose them: `lock-not-held` or `lock-wrong-token`, `not-found`. Short links stop at once, and their slugs become free for everybody.
+/// and workers lose them: `lock-not-held` or `lock-wrong-token`, `not-found`. Short links stop at once; ten
+/// minutes later, their slugs become free for everybody.
+///
+/// With an `Idempotency-Key`, each call of a series needs a key of its own: the same one gets the first answer again.
 #[utoipa::path(operation_id = "erasePayer", tag = "account",
     request_body(content = ErasePayer, examples(
         ("all" = (summary = "Erase the data of this payer", value = json!({
-            "payer": "0x52908400098527886e0f7030069857d2e4169ee7"}))))),
+            "payer": "0xde709f2102306220921060314715629080e2fb77"}))))),
     responses((status = 200, description = "What was erased.", body = Erased)))]
 #[post("/me/erase")]
 async fn erase_payer(tenant: Tenant, call: Request<ErasePayer>) -> Result<Answer<Erased>, Problem> {
@@ -96,7 +99,8 @@ async fn erase_payer(tenant: Tenant, call: Request<ErasePayer>) -> Result<Answer
 
 /// List the events of the account.
 ///
-/// Newest first: sign-ins, and what happened to tokens, grants and payments. Entries are kept for {{audit_kept}}, at least.
+/// Newest first: sign-ins, what happened to tokens, grants and payments, erasures (those of one token within an hour are one
+/// entry), and how many calls were refused. Entries are kept for {{audit_kept}}, at least.
 #[utoipa::path(operation_id = "listAudit", tag = "account", params(ListAudit),
     responses((status = 200, description = "A page of events.", body = Page<AuditEntry>)))]
 #[get("/audit")]

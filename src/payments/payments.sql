@@ -228,7 +228,7 @@ begin
     from tenant.payments
     where payer = p_payer and id = v_last;
   if v_last is not null and not found then
-    return rpc.invalid_value('/cursor', 'must be the `nextCursor` of an answer');
+    return rpc.invalid_value('/cursor', 'must be the cursor of an earlier answer');
   end if;
   v_items := array(
     select rpc.show_payment(p)

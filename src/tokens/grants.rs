@@ -75,7 +75,8 @@ impl Method for CreateGrant {
             return Err(invalid("/grantee", "must be another payer"));
         }
         if let Some(place) = self.scopes.iter().position(|scope| scope.is_of_account()) {
-            let detail = "must be a scope of a primitive: an account cannot be granted";
+            let detail =
+                "must be a scope of counters, links, locks, queues, memories or sql: nothing else can be granted";
             return Err(invalid(&format!("/scopes/{place}"), detail));
         }
         self.scopes.iter().try_for_each(|scope| context.require(*scope))?;

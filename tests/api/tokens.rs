@@ -74,9 +74,7 @@ async fn a_token_makes_no_wider_one() {
     let problem =
         narrow.post("/v1/tokens", json!({"scopes": ["*", "counter:read"]})).await.problem(422, "invalid-value");
     let detail = problem["errors"][0]["detail"].as_str().unwrap();
-    for scope in ["must be a scope: *, counters:read|write, ", ", account:erase|export"] {
-        assert!(detail.contains(scope) && detail.ends_with("account:erase|export"), "{detail}");
-    }
+    assert!(detail.starts_with("must be a scope: *, counters:read") && detail.ends_with("account:export"), "{detail}");
     for (scopes, missing) in [(json!(["*"]), "*"), (json!(["counters:read", "counters:write"]), "counters:write")] {
         let wish = json!({"scopes": scopes});
         let problem = narrow.post("/v1/tokens", wish.clone()).await.problem(403, "missing-scope");

@@ -107,8 +107,8 @@ class FixedToken implements Credentials {
 }
 
 function checkToken(token: string): string {
-  if (!/^pb_\w+$/.test(token))
-    throw new TypeError('the token is malformed: it must be the whole text that begins with `pb_`');
+  if (!/^[!-~]{8,}$/.test(token))
+    throw new TypeError('the token is malformed: it must be the whole text, without spaces');
   return token;
 }
 

@@ -22,10 +22,11 @@ export function exactMembers<T extends object>(value: T): T {
 // module that is still being loaded.
 let mark = '';
 
-/** JSON in which each `bigint` is a number with all its digits. */
+/** JSON in which each `bigint` is a number with all its digits. JSON has no NaN and no infinity. */
 export function toJson(value: unknown): string {
   let found = false;
   const text = JSON.stringify(value, (_, member: unknown) => {
+    if (typeof member === 'number' && !Number.isFinite(member)) throw new RangeError(`${member} cannot be sent as JSON`);
     if (typeof member !== 'bigint') return member;
     found = true;
     mark ||= `${crypto.getRandomValues(new Uint32Array(4)).join('-')}:`;

@@ -73,7 +73,7 @@ export interface SignInOptions {
 export interface PayerbaseOptions {
   /** URL of the server. It may have a path. */
   url: string;
-  /** Token, which begins with `pb_`. */
+  /** Token. Those of a server for others begin with `pb_`. */
   token?: string | undefined;
   /** Wallet that signs in at the first call, instead of a token. The token stays in memory and is renewed in time. */
   wallet?: Wallet | undefined;

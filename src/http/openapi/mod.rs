@@ -247,6 +247,8 @@ fn finish(verb: &str, operation: &mut Value, methods: &[Entry]) {
     } else if let Some(method) = methods.iter().find(|method| method.spec.name == name) {
         if let Some(scope) = method.spec.scope {
             operation["x-scope"] = scope.as_str().into();
+            let description = operation["description"].as_str().map(|text| format!("{text}\n\n")).unwrap_or_default();
+            operation["description"] = format!("{description}Needs the scope `{scope}`.").into();
         }
         operation["x-price-tier"] = method.spec.tier.as_str().into();
         operation_problems::add_to_method(operation, verb, &method.spec);

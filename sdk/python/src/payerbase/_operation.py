@@ -135,7 +135,7 @@ def request(operation: Operation[Any], params: Mapping[str, Any]) -> Request:
     """The request of a call."""
     members = operation.members(params)
     in_path = re.findall(r"{(\w+)}", operation.path)
-    path = re.sub(r"{(\w+)}", lambda match: _segment(match[1], members.pop(match[1])), operation.path)
+    path = re.sub(r"{(\w+)}", lambda match: _segment(match[1], members.pop(match[1], "")), operation.path)
     wait_ms = members.get("waitMs") or 0
     if "file" in members:
         return Request(operation.method, path, {}, members["file"], "application/vnd.sqlite3", wait_ms)

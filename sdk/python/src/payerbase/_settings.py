@@ -65,8 +65,8 @@ class Settings:
             raise ValueError("give a token or a wallet, not both")
         if self.token is None and self.wallet is None and not has_http_client:
             raise ValueError("a token is missing: give token=.., wallet=.., or http_client=.. that pays for calls")
-        if self.token is not None and not re.fullmatch(r"pb_\w+", self.token, re.ASCII):
-            raise ValueError("token is not a token of payerbase: it is pb_, then letters, digits and _ only")
+        if self.token is not None and not re.fullmatch("[!-~]{8,}", self.token):
+            raise ValueError("token is malformed: it must be the whole text, without spaces")
         if self.retries < 0 or self.timeout <= 0:
             raise ValueError("retries must be at least 0, and timeout more than 0")
 
