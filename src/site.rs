@@ -78,7 +78,7 @@ pub fn base_url(text: &str) -> Option<Url> {
 /// Whether a request is none of a web page of another machine. A browser names the origin of a page, but not in a GET of a page to
 /// its own name; if that name leads to this machine (DNS rebinding), it is in `Host`.
 #[must_use]
-pub fn comes_from_here(headers: &HeaderMap) -> bool {
+pub fn is_of_no_foreign_page(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match headers.get(ORIGIN) {
         Some(origin) => origin.to_str().is_ok_and(is_of_this_machine),

@@ -43,12 +43,13 @@ pub struct Options {
     pub program: Option<PathBuf>,
 }
 
-/// A running server. When this is dropped, it stops and its data is deleted; that blocks until PostgreSQL has ended.
+/// A running server. When this is dropped, it stops and its data is deleted; that blocks until PostgreSQL has ended. Nothing drops
+/// a `static`: PostgreSQL ends with the process, but the data stays in the folder for temporary files.
 pub struct Server {
     url: String,
     engine: Arc<EngineOfCalls>,
     kit: TestKit,
-    stop: Stop,
+    stop: StopOnDrop,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -57,7 +58,16 @@ struct Ready {
     url: String,
     engine: Arc<EngineOfCalls>,
     kit: TestKit,
-    stop: Stop,
+    stop: StopOnDrop,
+}
+
+/// Stops a server when it is dropped, also by a test that does not wait for the start any more.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.now();
+    }
 }
 
 impl Server {
@@ -114,7 +124,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.now();
+        self.stop.0.now();
         if let Some(thread) = self.thread.take() {
             // A panic of the server was printed.
             let _ended = thread.join();
@@ -173,7 +183,7 @@ impl Prepared {
     async fn run(self, started: oneshot::Sender<Result<Ready, Error>>) {
         let url = format!("http://{}", self.application.address());
         let engine = Arc::clone(self.application.engine());
-        let ready = Ready { url, engine, kit: self.kit, stop: self.application.stop() };
+        let ready = Ready { url, engine, kit: self.kit, stop: StopOnDrop(self.application.stop()) };
         // If nobody waits for it any more, it stops.
         if started.send(Ok(ready)).is_ok()
             && let Err(error) = self.application.run().await

@@ -111,12 +111,25 @@ impl Authenticator {
 
     /// The rights of a token of a test, which is stored when it is used for the first time.
     async fn recognize_test(&self, test: &TestToken) -> Result<Arc<TokenRights>, Problem> {
-        match (self.tokens.recognize(&test.token, || Ok(())).await, &self.test_tokens) {
-            (Err(problem), Some(test_tokens)) if problem.code() == Code::TokenInvalid => {
+        let look_up = || self.tokens.recognize(&test.token, || Ok(()));
+        let is_unknown = |found: &Result<_, Problem>| {
+            found.as_ref().is_err_and(|problem: &Problem| problem.code() == Code::TokenInvalid)
+        };
+        let mut found = look_up().await;
+        if is_unknown(&found)
+            && let Some(test_tokens) = &self.test_tokens
+        {
+            let _first = test_tokens.one_at_a_time().await;
+            found = look_up().await;
+            if is_unknown(&found) {
                 test_tokens.store(test).await?;
-                self.tokens.recognize(&test.token, || Ok(())).await
+                found = look_up().await;
             }
-            (recognized, _) => recognized,
+            // It may have joined a look-up that began before the token was stored. The next one begins after that.
+            if is_unknown(&found) {
+                found = look_up().await;
+            }
         }
+        found
     }
 }

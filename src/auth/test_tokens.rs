@@ -1,11 +1,13 @@
 //! Tokens that tests know in advance. Only `payerbase dev` takes them: `pb_test_<payer>`, for any payer, and the one in
 //! `PAYERBASE_DEV_TOKEN`. The first use of one stores it, so that all else is as with a token that was created.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::scope::Scope;
 use super::token::Token;
@@ -14,7 +16,7 @@ use crate::db::admin::Admin;
 use crate::db::reason;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::site::comes_from_here;
+use crate::site::is_of_no_foreign_page;
 use crate::telemetry::because;
 
 /// What the token of a payer begins with.
@@ -27,6 +29,8 @@ const LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 pub struct TestTokens {
     admin: Admin,
     fixed: Option<(SecretString, Payer)>,
+    /// Held by a request that stores a token.
+    storing: Arc<Mutex<()>>,
 }
 
 /// A token that a test has sent.
@@ -40,7 +44,7 @@ impl TestTokens {
     ///   fixed  a token with any text, and its payer
     #[must_use]
     pub fn new(admin: Admin, fixed: Option<(SecretString, Payer)>) -> Self {
-        Self { admin, fixed }
+        Self { admin, fixed, storing: Arc::default() }
     }
 
     /// The token with this text. `None`: it is none of these tokens.
@@ -59,13 +63,18 @@ impl TestTokens {
         let malformed = |detail: String| Problem::new(Code::TokenMalformed).detail(detail);
         let payer: Payer =
             payer.parse().map_err(|error| malformed(format!("`pb_test_` is followed by a payer, which {error}.")))?;
-        match comes_from_here(headers) {
+        match is_of_no_foreign_page(headers) {
             true => Ok(Some(TestToken { token: Token::known(&format!("{PREFIX}{payer}")), payer })),
             false => Err(malformed(
                 "Neither a web page of another machine nor a call to a public name of this server can use `pb_test_` tokens: create a token, or set PAYERBASE_DEV_TOKEN."
                     .to_owned(),
             )),
         }
+    }
+
+    /// Waits until no other request stores a token, and lets none do so as long as the guard exists.
+    pub(super) async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.storing.lock().await
     }
 
     /// Stores a token, unless another request has.

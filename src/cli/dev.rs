@@ -115,6 +115,12 @@ async fn run(
         let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_no_current_dir| data_dir.to_owned());
         [data_dir.display().to_string(), cluster.access().socket_dir().display().to_string()]
     });
+    if cluster.is_some() && !application.address().ip().is_loopback() {
+        tracing::warn!(
+            address = %application.address(),
+            "every program that reaches this address can act as any payer, with `pb_test_` tokens"
+        );
+    }
     // The printed address must work when pasted: 0.0.0.0 does not.
     let url = format!("http://{}", nearby(application.address()));
     print(&if args.json {

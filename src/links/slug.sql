@@ -56,7 +56,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := clock_timestamp();
-  v_old timestamptz := v_now - {{slug_reserved}} / 2;
+  v_old timestamptz := v_now - {{slug_reserved}} / 20;
 begin
   update slug.slugs
     set reserved_at = v_now

@@ -14,7 +14,7 @@ use crate::db::clock::Clock;
 use crate::number::Bounded;
 use crate::payer::Payer;
 use crate::problem::{Code, Problem};
-use crate::site::{base_url, comes_from_here};
+use crate::site::{base_url, is_of_no_foreign_page};
 use crate::sweeper::erase_all;
 use crate::time::Time;
 
@@ -27,7 +27,7 @@ pub fn configure(service: &mut ServiceConfig, kit: Option<&Data<TestKit>>) {
     service.service(
         web::scope("/dev")
             .app_data(kit.clone())
-            .wrap(from_fn(only_this_machine))
+            .wrap(from_fn(refuse_foreign_pages))
             .service(get_clock)
             .service(advance_clock)
             .service(set_public_url)
@@ -36,11 +36,11 @@ pub fn configure(service: &mut ServiceConfig, kit: Option<&Data<TestKit>>) {
 }
 
 /// Refuses the pages of other machines that a browser on this machine shows.
-async fn only_this_machine(
+async fn refuse_foreign_pages(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if comes_from_here(request.headers()) {
+    if is_of_no_foreign_page(request.headers()) {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }
     let problem = Problem::new(Code::NotFound)

@@ -264,6 +264,7 @@ async fn holders_and_waiters_learn_of_an_erasure() {
         let caller = caller.clone();
         async move { caller.post("/v1/queues/other/pop", json!({"waitMs": 20_000})).await }
     });
+    app.until(async || app.metric("payerbase_waiting").await == 2).await;
     erase_all(&caller).await;
     let token = json!({"ttlMs": 60_000, "token": things.token});
     let lost = caller.post("/v1/locks/theirs/extend", token).await;

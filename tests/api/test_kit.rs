@@ -70,6 +70,22 @@ async fn many_new_payers_can_come_at_once() {
 }
 
 #[tokio::test]
+async fn calls_that_come_while_the_token_is_stored_know_it() {
+    let app = app().await;
+    let calls = futures_util::future::join_all((0..300_u64).map(|call| {
+        let (app, token) = (&app, format!("pb_test_0x{:040x}", 1_000 + call % 30));
+        async move {
+            let caller = with_token(app, &token).await;
+            tokio::time::sleep(Duration::from_millis(call / 30 * 10)).await;
+            caller.get("/v1/me").await
+        }
+    }));
+    for answer in calls.await {
+        answer.ok();
+    }
+}
+
+#[tokio::test]
 async fn the_fixed_token_is_that_of_the_demo_payer() {
     let app = app().await;
     let caller = with_token(&app, FIXED).await;
@@ -174,6 +190,7 @@ async fn tests_move_the_clock_of_the_methods() {
 
     let waits = caller.clone();
     let pop = tokio::spawn(async move { waits.post("/v1/queues/mail/pop", json!({"waitMs": 15_000})).await });
+    app.until(async || app.metric("payerbase_waiting").await == 1).await;
     let before = caller.get("/dev/clock").await.ok();
     let moved = caller.post("/dev/clock", json!({"advanceMs": 3_600_000})).await.ok();
     assert_eq!([&before["advancedMs"], &moved["advancedMs"]], [0, 3_600_000]);

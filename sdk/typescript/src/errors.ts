@@ -97,6 +97,15 @@ export function isPassing(error: unknown): boolean {
   return answered && (error.status >= 500 || error.status === 429);
 }
 
+// No connection was made. Browsers do not tell.
+const NOT_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'];
+
+/** Whether an error of `fetch`, or one of its causes, says that the request was not sent. */
+export function isOfNoRequest(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && NOT_SENT.includes(String(error.code))) || isOfNoRequest(error.cause);
+}
+
 /** Whether nobody knows what became of a call: no answer came, or one that does not say it. */
 export function isUnknown(error: unknown): boolean {
   if (error instanceof PayerbaseConnectionError || error instanceof PayerbaseAnswerError) return true;
@@ -104,8 +113,12 @@ export function isUnknown(error: unknown): boolean {
   return error.status !== 503 || error.code === 'outcome-unknown';
 }
 
-/** Whether a failed call may have been paid by a client that pays each call. To send it again may pay again. */
+/**
+ * Whether a failed call may have been paid by a client that pays each call. To send it again may pay again. Such a call ends
+ * with the first attempt that may have been paid, so its last error tells.
+ */
 export function mayHavePaid(error: unknown): boolean {
+  if (error instanceof PayerbaseConnectionError) return !isOfNoRequest(error.cause);
   return isUnknown(error) || (error instanceof PayerbaseError && error.isPaid);
 }
 

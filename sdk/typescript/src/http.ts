@@ -1,5 +1,5 @@
 import { decode } from './decode.js';
-import { mayHavePaid, PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
+import { isOfNoRequest, mayHavePaid, PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
 import { operations } from './generated/operations.js';
 import type { CallOptions, Fetch, PayerbaseOptions, WriteOptions } from './options.js';
 import { encoded, prepare, type Operation, type OperationId, type PreparedRequest } from './request.js';
@@ -112,7 +112,8 @@ export class Http {
       body = isFile ? new Uint8Array(await response.arrayBuffer()) : await response.text();
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      throw new PayerbaseConnectionError(`no answer: ${messages(cause)}${paid}`, attempts, { cause });
+      const outcome = isOfNoRequest(cause) ? '' : paid;
+      throw new PayerbaseConnectionError(`no answer: ${messages(cause)}${outcome}`, attempts, { cause });
     } finally {
       end();
     }
@@ -189,7 +190,7 @@ function canRepeat(
   isSafe: boolean,
   error: unknown,
 ): error is PayerbaseError | PayerbaseAnswerError | PayerbaseConnectionError {
-  if (error instanceof PayerbaseConnectionError) return isSafe;
+  if (error instanceof PayerbaseConnectionError) return isSafe || !mayHavePaid(error);
   if (error instanceof PayerbaseAnswerError) return isSafe && [429, 502, 503, 504].includes(error.status);
   // These statuses say that nothing was changed, with one exception. But a payment may have been made.
   const isPassing = error instanceof PayerbaseError && (error.status === 429 || error.status === 503);

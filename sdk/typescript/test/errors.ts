@@ -14,6 +14,8 @@ test('a missing or malformed URL or token is refused with a clear error', () => 
   assert.throws(() => new Payerbase({ url, token: '' }), /the token is missing/);
   assert.throws(() => new Payerbase({ url }), /the token is missing/);
   assert.throws(() => new Payerbase({ url, token: 'Bearer pb_live_x' }), /the token is malformed/);
+  // That of `PAYERBASE_DEV_TOKEN`.
+  assert.ok(new Payerbase({ url, token: 'known-in-advance' }));
 });
 
 test('a problem has all that the server says', async () => {

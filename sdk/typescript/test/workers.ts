@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Payerbase, type JobInHand } from '../src/index.js';
+import { Payerbase, PayerbaseConnectionError, type JobInHand } from '../src/index.js';
 import { newClient, newPayingClient, newProxy, newToken, unavailable, until } from './support.js';
 
 test('a worker runs handlers at once, and completes or fails their jobs', async () => {
@@ -176,6 +176,21 @@ test('a worker that pays each call ends after a lost answer', async () => {
   proxy.faults.push(unavailable('overloaded'));
   await queues.work('mail', () => stop.abort(), { waitMs: 0, signal: stop.signal });
   assert.equal((await queues.status('mail')).completed, 1);
+});
+
+test('a worker that pays each call waits for a server that cannot be reached', async () => {
+  const stop = new AbortController();
+  const told: unknown[] = [];
+  const onError = (error: unknown): void => {
+    if (told.push(error) === 2) stop.abort();
+  };
+  const { queues } = new Payerbase({ url: 'http://127.0.0.1:1', fetch: (url, init) => fetch(url, init), retries: 1 });
+  await queues.work('mail', () => assert.fail('no job was got'), { waitMs: 0, signal: stop.signal, onError });
+  assert.equal(told.length, 2);
+  for (const error of told) {
+    assert.ok(error instanceof PayerbaseConnectionError && error.attempts === 2);
+    assert.doesNotMatch(error.message, /paid/);
+  }
 });
 
 test('a worker that pays each call ends when the answer to a completion is lost', async () => {

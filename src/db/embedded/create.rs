@@ -130,6 +130,7 @@ fn archive_of(cache: &Path, engine: &Engine) -> Result<PathBuf, Error> {
 
 /// Every cluster gets a password of its own when it starts, so that of the archive is no secret.
 fn pack(part: &Path, archive: &Path, password: &str) -> std::io::Result<()> {
+    fs::create_dir_all(archive.parent().unwrap_or(Path::new(".")))?;
     let unfinished = archive.with_extension(format!("tar.part-{:08x}", rand::random::<u32>()));
     let here = Temporary(&unfinished);
     let mut tar = tar::Builder::new(File::create(&unfinished)?);

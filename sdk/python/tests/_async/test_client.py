@@ -23,6 +23,10 @@ def test_a_token_that_is_none_is_refused(token: str) -> None:
         AsyncPayerbase("http://payerbase.example", token)
 
 
+def test_a_token_may_be_one_of_dev() -> None:
+    assert AsyncPayerbase("http://payerbase.example", "known-in-advance")
+
+
 def test_a_token_must_be_given() -> None:
     with pytest.raises(ValueError, match="a token is missing"):
         AsyncPayerbase("http://payerbase.example")
