@@ -576,7 +576,10 @@ Scope: TypeAlias = Literal[
     "account:erase",
     "account:export",
 ]
-"""A right of a token: to read or to write one primitive, or `*`, everything. Writing does not include reading."""
+"""
+A right of a token: to read or to write one primitive, or something of the account; `*` is everything.
+Writing does not include reading.
+"""
 
 
 Scoring: TypeAlias = Literal["cosine-similarity", "bm25", "mean"]

@@ -23,6 +23,10 @@ def test_a_token_that_is_none_is_refused(token: str) -> None:
         Payerbase("http://payerbase.example", token)
 
 
+def test_a_token_may_be_one_of_dev() -> None:
+    assert Payerbase("http://payerbase.example", "known-in-advance")
+
+
 def test_a_token_must_be_given() -> None:
     with pytest.raises(ValueError, match="a token is missing"):
         Payerbase("http://payerbase.example")

@@ -2848,7 +2848,8 @@ export interface components {
             network: string;
         };
         /**
-         * @description A right of a token: to read or to write one primitive, or `*`, everything. Writing does not include reading.
+         * @description A right of a token: to read or to write one primitive, or something of the account; `*` is everything. Writing does not
+         *     include reading.
          * @enum {string}
          */
         Scope: "*" | "counters:read" | "counters:write" | "links:read" | "links:write" | "locks:read" | "locks:write" | "queues:read" | "queues:write" | "memories:read" | "memories:write" | "tokens:read" | "tokens:write" | "audit:read" | "credit:read" | "sql:read" | "sql:write" | "account:erase" | "account:export";

@@ -30,8 +30,10 @@ class AsyncAccount(AsyncGroup):
     ) -> AsyncPages[models.AuditEntry]:
         """List the events of the account.
 
-        Newest first: sign-ins, and what happened to tokens, grants and payments. Entries are kept for 366 days, at
-        least.
+        Newest first: sign-ins, what happened to tokens, grants and payments, erasures (those of one token within an
+        hour are one entry), and how many calls were refused. Entries are kept for 366 days, at least.
+
+        Needs the scope `audit:read`.
 
         Args:
             limit: Maximum number of entries in the page, 1 to 1,000. Default: 100.
@@ -52,7 +54,12 @@ class AsyncAccount(AsyncGroup):
         `grants.revoke` end; the log of the account; the highest fence, so that no fence is given out twice; for 24
         hours, hashes of the idempotency keys of earlier writes, so that a write that is repeated does not run again,
         but is `idempotency-mismatch`. Holders of locks and workers lose them: `lock-not-held` or `lock-wrong-token`,
-        `not-found`. Short links stop at once, and their slugs become free for everybody.
+        `not-found`. Short links stop at once; ten minutes later, their slugs become free for everybody.
+
+        With an `Idempotency-Key`, each call of a series needs a key of its own: the same one gets the first answer
+        again.
+
+        Needs the scope `account:erase`.
 
         Args:
             payer: Whose data to erase: the payer of the token, so that no call erases data by mistake.
@@ -72,6 +79,8 @@ class AsyncAccount(AsyncGroup):
 
         The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted
         meanwhile may be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
+
+        Needs the scope `account:export`.
 
         Args:
             limit: Maximum number of lines in the page, 1 to 1,000, without the last one. Default: 100.

@@ -34,6 +34,8 @@ class AsyncLinks(AsyncGroup):
         All payers share the slugs: a slug that belongs to another payer or to another link is `slug-taken`. Without
         `slug`, the link gets 8 random letters and digits. A target URL that is not allowed is `url-not-allowed`.
 
+        Needs the scope `links:write`.
+
         Args:
             url: Target URL: absolute, `http` or `https`, at most 2,048 bytes, without user and password, and no short
                 URL of this server.
@@ -70,6 +72,8 @@ class AsyncLinks(AsyncGroup):
 
         An expired or used-up link is returned too.
 
+        Needs the scope `links:read`.
+
         Args:
             slug: Slug of the link.
 
@@ -93,6 +97,8 @@ class AsyncLinks(AsyncGroup):
 
         The body is a JSON merge patch (RFC 7396): absent members stay unchanged. `None` removes `title`, `expires_at`
         or `max_clicks`; `url` cannot be removed. An expired or used-up link works again if its new limits allow it.
+
+        Needs the scope `links:write`.
 
         Args:
             slug: Slug of the link.
@@ -121,6 +127,8 @@ class AsyncLinks(AsyncGroup):
         Its statistics are deleted too. The slug stays the payer's for 10 minutes, in which it can make a new link with
         it. Then a background job frees the slug for all payers.
 
+        Needs the scope `links:write`.
+
         Args:
             slug: Slug of the link.
 
@@ -143,6 +151,8 @@ class AsyncLinks(AsyncGroup):
 
         For visitors that your own server redirects. The rules of the short URL apply: an expired or used-up link is
         `link-gone`, and bots are counted separately.
+
+        Needs the scope `links:write`.
 
         Args:
             slug: Slug of the link.
@@ -169,6 +179,8 @@ class AsyncLinks(AsyncGroup):
         Counts of clicks by referrer, country, browser and day over the last `days` days. Addresses of visitors are
         never stored.
 
+        Needs the scope `links:read`.
+
         Args:
             slug: Slug of the link.
             days: Number of days in UTC, including today, 1 to 366. Default: 30.
@@ -185,6 +197,8 @@ class AsyncLinks(AsyncGroup):
         """List links.
 
         Pages are sorted by time of creation, newest first.
+
+        Needs the scope `links:read`.
 
         Args:
             limit: Maximum number of links in the page, 1 to 1,000. Default: 100.

@@ -23,6 +23,8 @@ class AsyncPayments(AsyncGroup):
 
         Newest first, with those that were rejected.
 
+        Needs the scope `credit:read`.
+
         Args:
             limit: Maximum number of payments in the page, 1 to 1,000. Default: 100.
             cursor: `next_cursor` of the previous page. Default: the first page.
@@ -33,6 +35,8 @@ class AsyncPayments(AsyncGroup):
         """Get a payment.
 
         Payments are never deleted.
+
+        Needs the scope `credit:read`.
 
         Args:
             id: Id of the payment.

@@ -27,6 +27,8 @@ class AsyncSql(AsyncGroup):
         locks, jobs, queues and memories are tables, too: `pb_counters`, `pb_jobs`, .. A call has 2 seconds of processor
         time and 64 MiB of memory.
 
+        Needs the scope `sql:read`.
+
         Args:
             sql: One statement in the dialect of SQLite, 1 to 100,000 bytes of UTF-8. Comments are allowed.
             params: Values of its parameters: a sequence for `?` and `?1`, or a mapping for `:name`, `@name` and
@@ -51,6 +53,8 @@ class AsyncSql(AsyncGroup):
         Runs one statement in the payer's own SQLite database: also `CREATE`, `ALTER`, `DROP`, `INSERT`, `UPDATE` and
         `DELETE`, with `RETURNING`. It is one transaction: after an error nothing is stored, also with `OR FAIL`.
         Foreign keys are enforced. The database has up to 16 MiB.
+
+        Needs the scope `sql:write`.
 
         Args:
             sql: One statement in the dialect of SQLite, 1 to 100,000 bytes of UTF-8. Comments are allowed.
@@ -77,6 +81,8 @@ class AsyncSql(AsyncGroup):
         Runs 1 to 50 statements in order, all or none. In `transact` they commit together with the other calls, whose
         results they cannot use: SQL runs before the transaction. Other calls can refer to the results of SQL.
 
+        Needs the scope `sql:write`.
+
         Args:
             statements: 1 to 50 statements, run in order.
 
@@ -100,6 +106,8 @@ class AsyncSql(AsyncGroup):
         `pb_migrations` of the database. So a program can send all of its migrations at each start. A migration that ran
         before with another text is `migration-changed`.
 
+        Needs the scope `sql:write`.
+
         Args:
             migrations: 1 to 200 migrations.
 
@@ -121,6 +129,8 @@ class AsyncSql(AsyncGroup):
         The tables and views of the payer's own SQLite database with their columns, indexes and numbers of rows, and its
         size.
 
+        Needs the scope `sql:read`.
+
         Raises:
             PayerbaseProblem: Besides the problems of all calls:
                 `sql-timeout`: The statements need more time than a call has.
@@ -134,6 +144,8 @@ class AsyncSql(AsyncGroup):
 
         The payer's own SQLite database as a file that SQLite and its tools open. A database that was never written is a
         file without tables.
+
+        Needs the scope `sql:read`.
         """
         return await self._send(_operations.EXPORT_SQL, {}, options)
 
@@ -144,6 +156,8 @@ class AsyncSql(AsyncGroup):
         encoding. Its tables, indexes and views are made again, and its rows are copied, in 10 seconds of processor
         time. Rows that are only in a `-wal` file beside it are not imported. A file with triggers or virtual tables,
         one that is damaged, or one whose foreign keys refer to nothing, is refused.
+
+        Needs the scope `sql:write`.
 
         Args:
             file: The file of SQLite, at most 16 MiB.

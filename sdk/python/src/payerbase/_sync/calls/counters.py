@@ -35,6 +35,8 @@ class Counters(Group):
         be decreased. A result that does not fit into a signed 64-bit integer fails with `counter-overflow`, unless a
         bound stops the value before.
 
+        Needs the scope `counters:write`.
+
         Args:
             name: Name of the counter.
             amount: Amount, a 64-bit signed integer; it may be negative. Default: 1.
@@ -71,6 +73,8 @@ class Counters(Group):
 
         Works like `counters.increment` with the sign of `amount` reversed. `applied` is the amount that was subtracted.
 
+        Needs the scope `counters:write`.
+
         Args:
             name: Name of the counter.
             amount: Amount, a 64-bit signed integer; it may be negative. Default: 1.
@@ -98,6 +102,8 @@ class Counters(Group):
 
         A missing counter is created. The bounds of the counter stay: a value outside them is `invalid-value`.
 
+        Needs the scope `counters:write`.
+
         Args:
             name: Name of the counter.
             value: New value, a 64-bit signed integer. Default: 0.
@@ -113,6 +119,8 @@ class Counters(Group):
 
         The result includes every write that was answered before this call.
 
+        Needs the scope `counters:read`.
+
         Args:
             name: Name of the counter.
 
@@ -126,6 +134,8 @@ class Counters(Group):
         """Delete a counter.
 
         The bounds are deleted too. The next `counters.increment` starts at 0.
+
+        Needs the scope `counters:write`.
 
         Args:
             name: Name of the counter.
@@ -147,6 +157,8 @@ class Counters(Group):
         """List counters.
 
         Pages are sorted by name, byte by byte.
+
+        Needs the scope `counters:read`.
 
         Args:
             prefix: Prefix of the names to list, 1 to 256 bytes of UTF-8. Default: all names.

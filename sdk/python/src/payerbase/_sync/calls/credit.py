@@ -22,6 +22,8 @@ class Credit(Group):
         On a server with prices, each call is paid from the credit of its payer; a call that fails costs nothing. Each
         operation has a price tier, `x-price-tier` in this document: `free`, `read`, `write`, or `ai` for calls whose
         texts a model may embed. A transaction costs as much as its calls.
+
+        Needs the scope `credit:read`.
         """
         return self._send(_operations.GET_CREDIT, {}, options)
 
@@ -50,6 +52,8 @@ class Credit(Group):
 
         Newest first: what was added to the credit, and what calls have spent. Calls are booked together: one entry for
         each asset, about every 1 hour. Entries are never changed or deleted.
+
+        Needs the scope `credit:read`.
 
         Args:
             limit: Maximum number of entries in the page, 1 to 1,000. Default: 100.

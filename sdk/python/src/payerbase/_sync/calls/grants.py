@@ -39,6 +39,8 @@ class Grants(Group):
         token that made it. Servers use a new grant within 2 seconds. A payer has at most 16 valid grants for the same
         grantee.
 
+        Needs the scope `tokens:write`.
+
         Args:
             grantee: The payer who gets the rights.
             scopes: Scopes of the grant, at most those of the token that asks: only those of primitives, none of the
@@ -82,6 +84,8 @@ class Grants(Group):
 
         Newest first. Expired and revoked grants are listed until 30 days after their time of expiry, at least.
 
+        Needs the scope `tokens:read`.
+
         Args:
             limit: Maximum number of grants in the page, 1 to 1,000. Default: 100.
             cursor: `next_cursor` of the previous page. Default: the first page.
@@ -93,6 +97,8 @@ class Grants(Group):
 
         After the answer, no write that uses the grant takes effect. Reads are refused within 2 seconds. A token with
         limits revokes only the grants that it made. To revoke a second time changes nothing.
+
+        Needs the scope `tokens:write`.
 
         Args:
             id: Id of the grant.

@@ -39,6 +39,8 @@ class LockCalls(Group):
         workers that send the same key both believe that they hold the lock: use a new random key for each attempt,
         never the name of a job.
 
+        Needs the scope `locks:write`.
+
         Args:
             name: Name of the lock.
             ttl_ms: Lease time, in milliseconds, 1,000 to 86,400,000 (24 hours).
@@ -66,6 +68,8 @@ class LockCalls(Group):
 
         Wakes the first waiter immediately.
 
+        Needs the scope `locks:write`.
+
         Args:
             name: Name of the lock.
             token: Token of the lease, from the result of `locks.acquire`.
@@ -82,6 +86,8 @@ class LockCalls(Group):
         """Extend a lease.
 
         The fence stays the same. An expired lease cannot be extended, even if the lock is still free.
+
+        Needs the scope `locks:write`.
 
         Args:
             name: Name of the lock.
@@ -102,6 +108,8 @@ class LockCalls(Group):
 
         A lock that was never acquired is free.
 
+        Needs the scope `locks:read`.
+
         Args:
             name: Name of the lock.
         """
@@ -113,6 +121,8 @@ class LockCalls(Group):
         """List the held locks.
 
         Pages are sorted by name, byte by byte.
+
+        Needs the scope `locks:read`.
 
         Args:
             limit: Maximum number of locks in the page, 1 to 1,000. Default: 100.

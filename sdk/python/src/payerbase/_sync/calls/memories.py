@@ -42,6 +42,8 @@ class Memories(Group):
         model fails, the call fails with `embedding-failed` and stores nothing. For a model that runs in the server, the
         limit is 131,072 tokens per call; more is `payload-too-large`.
 
+        Needs the scope `memories:write`.
+
         Args:
             id: Id of the memory.
             content: Content of the memory, 1 to 100,000 characters.
@@ -90,6 +92,8 @@ class Memories(Group):
         body of at most 8 MiB. For a model that runs in the server, the limit is 131,072 tokens per call; more is
         `payload-too-large`.
 
+        Needs the scope `memories:write`.
+
         Args:
             memories: Memories to store, 1 to 100, with different ids and contents of at most 256 KiB in total. Contents
                 beyond ASCII count with the size of the text that is prepared for searches by words.
@@ -106,6 +110,8 @@ class Memories(Group):
         """Get a memory.
 
         The result reflects every write that was answered before. An expired memory is `not-found`.
+
+        Needs the scope `memories:read`.
 
         Args:
             id: Id of the memory.
@@ -138,6 +144,8 @@ class Memories(Group):
         removes a value or restores its default. If the content is given without an `embedding`, a vector that the
         server made is made again, or removed if the server has no model any more. A memory without a vector gets one if
         the server has a model. A vector from the caller stays until the caller sends another one, or `None`.
+
+        Needs the scope `memories:write`.
 
         Args:
             id: Id of the memory.
@@ -186,6 +194,8 @@ class Memories(Group):
 
         Deletes the content, the vector and all other data of the memory.
 
+        Needs the scope `memories:write`.
+
         Args:
             id: Id of the memory.
 
@@ -222,6 +232,8 @@ class Memories(Group):
         have vectors, but none that can be compared, the search fails with `dimension-mismatch`, and `stored` lists the
         models and dimensions in use. If the request has neither `mode` nor `embedding`, the server searches by words
         instead. `skipped` is the number of memories that could not be compared.
+
+        Needs the scope `memories:read`.
 
         Args:
             query: Query text. `None` or absent: the search uses `embedding` alone, in mode `vector`.
@@ -283,6 +295,8 @@ class Memories(Group):
 
         Returns a page of memories in the byte order of their ids. A page ends early once its contents and metadata
         exceed 4 MiB.
+
+        Needs the scope `memories:read`.
 
         Args:
             namespace: Only memories in this namespace. Absent: all namespaces.

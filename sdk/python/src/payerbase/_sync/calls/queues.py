@@ -41,6 +41,8 @@ class QueueCalls(Group):
         `payload-too-large`; the size is that of compact JSON in UTF-8, with all digits of its numbers (`1e300` counts
         301).
 
+        Needs the scope `queues:write`.
+
         Args:
             queue: Name of the queue.
             payload: Payload of the job: any JSON, at most 256 KiB and 64 levels deep. The size is that of compact JSON
@@ -88,6 +90,8 @@ class QueueCalls(Group):
         Pushes 1 to 100 jobs into one queue, in the order of the request. The batch succeeds or fails as a whole. A job
         whose `dedup_key` belongs to an unfinished job is not pushed; the unfinished job is returned in its place.
 
+        Needs the scope `queues:write`.
+
         Args:
             queue: Name of the queue.
             jobs: Jobs to push, 1 to 100. They arrive in this order.
@@ -107,6 +111,8 @@ class QueueCalls(Group):
         until its lease expires. Then it is pending again, or dead if its attempts are used up. With `wait_ms`, the call
         waits until a job is ready. Repeated with its `Idempotency-Key`, the call returns the job as long as the lease
         lasts, and then no job.
+
+        Needs the scope `queues:write`.
 
         Args:
             queue: Name of the queue.
@@ -130,6 +136,8 @@ class QueueCalls(Group):
         Returns up to `count` jobs in the order of single pops, each with its own lease. The list is empty if no job is
         ready. Repeated with its `Idempotency-Key`, the call returns those of the jobs whose leases last.
 
+        Needs the scope `queues:write`.
+
         Args:
             queue: Name of the queue.
             count: Maximum number of jobs, 1 to 100. The call returns fewer jobs if fewer are ready, or once they reach
@@ -150,6 +158,8 @@ class QueueCalls(Group):
         With `lease`, only the attempt that holds this lease can complete the job, and only before the lease expires.
         Otherwise the call fails with `lease-lost`. Without `lease`, a job that does not run fails with
         `job-not-running`. A result of more than 256 KiB, counted like a payload, fails with `payload-too-large`.
+
+        Needs the scope `queues:write`.
 
         Args:
             id: Id of the job.
@@ -182,6 +192,8 @@ class QueueCalls(Group):
         (`backoff_ms`). It is dead if its attempts are used up or `retry` is `False`. `lease` works as in
         `queues.complete`. A long `error` is cut, not refused.
 
+        Needs the scope `queues:write`.
+
         Args:
             id: Id of the job.
             error: Reason of the failure, in UTF-8. A longer text is cut at 8 KiB, and U+0000 is left out, so that a
@@ -209,6 +221,8 @@ class QueueCalls(Group):
         Use it when the work takes longer than expected. A lease that has expired cannot be extended: the call fails
         with `lease-lost`.
 
+        Needs the scope `queues:write`.
+
         Args:
             id: Id of the job.
             lease: Lease from the pop.
@@ -228,6 +242,8 @@ class QueueCalls(Group):
 
         The result includes the errors of the last ten failed attempts.
 
+        Needs the scope `queues:read`.
+
         Args:
             id: Id of the job.
 
@@ -241,6 +257,8 @@ class QueueCalls(Group):
         """Cancel a job.
 
         Deletes a pending job. A running or finished job fails with `job-not-pending`.
+
+        Needs the scope `queues:write`.
 
         Args:
             id: Id of the job.
@@ -267,6 +285,8 @@ class QueueCalls(Group):
         group. Each of these six is sorted by priority (highest first), then by arrival. A job whose lease has expired
         is still sorted as a running job. A page ends early once its jobs exceed 4 MiB.
 
+        Needs the scope `queues:read`.
+
         Args:
             queue: Name of the queue.
             status: Only jobs in this status. Absent: all jobs.
@@ -285,6 +305,8 @@ class QueueCalls(Group):
         Deletes up to 1,000 jobs. If `has_more` is `True`, call again. Without `status`, the call deletes all jobs
         except running ones.
 
+        Needs the scope `queues:write`.
+
         Args:
             queue: Name of the queue.
             status: Only jobs in this status. Absent: all jobs except running ones.
@@ -295,6 +317,8 @@ class QueueCalls(Group):
         """Get the status of a queue.
 
         Returns the number of jobs in each status. For a queue that was never used, all numbers are 0.
+
+        Needs the scope `queues:read`.
 
         Args:
             queue: Name of the queue.
@@ -308,6 +332,8 @@ class QueueCalls(Group):
 
         Returns a page of queues in the order of their names, each with its status.
 
+        Needs the scope `queues:read`.
+
         Args:
             limit: Maximum number of queues in the page, 1 to 1,000. Default: 100.
             cursor: `next_cursor` of the previous page. Absent: the first page.
@@ -320,6 +346,8 @@ class QueueCalls(Group):
         Puts up to `limit` dead jobs back into the queue, in the order in which they are popped. Their attempts start
         again at 0; their errors are kept. A dead job stays dead while an unfinished job has the same `dedup_key`. One
         call examines at most 1,000 dead jobs.
+
+        Needs the scope `queues:write`.
 
         Args:
             queue: Name of the queue.

@@ -36,6 +36,8 @@ class Tokens(Group):
         The answer is the only copy of the token, so the call takes no `Idempotency-Key`: if the answer is lost, revoke
         the token that `tokens.list` shows, and make another.
 
+        Needs the scope `tokens:write`.
+
         Args:
             allowance: Maximum number of calls, and maximum amounts that the token spends. Default: the allowance of the
                 calling token, shared; without one, no limit.
@@ -76,6 +78,8 @@ class Tokens(Group):
         Newest first, with those of wallets and of the operator. Expired and revoked tokens are listed until 30 days
         after their time of expiry, at least.
 
+        Needs the scope `tokens:read`.
+
         Args:
             limit: Maximum number of tokens in the page, 1 to 1,000. Default: 100.
             cursor: `next_cursor` of the previous page. Default: the first page.
@@ -90,6 +94,8 @@ class Tokens(Group):
         know. A token can replace itself, without the scope `tokens:write`, and those that were made with it. Tokens
         that the old one has made stay: if it leaked, revoke it. Like `tokens.create`, the call takes no
         `Idempotency-Key`.
+
+        Needs the scope `tokens:write`.
 
         Args:
             id: Public id of the token to replace.
@@ -110,6 +116,8 @@ class Tokens(Group):
         `tokens.rotate`, directly or not, are revoked too. A token with limits revokes only itself and the tokens that
         it made: others are `not-found`. A token can revoke itself without the scope `tokens:write`. To revoke a second
         time changes nothing.
+
+        Needs the scope `tokens:write`.
 
         Args:
             id: Public id of the token.
