@@ -208,9 +208,10 @@ begin
   return v_total;
 end $$;
 
--- Erases answers that are kept under idempotency keys. The hashes of the keys stay, with the hash of no request: a
--- repeated write is refused with `idempotency-mismatch`.
-create function rpc.erase_answers(p_payer text, p_limit integer) returns integer
+-- Erases answers that are kept under idempotency keys, and looks at p_limit keys at most. The hashes of the keys stay, with
+-- the hash of no request: a repeated write is refused with `idempotency-mismatch`. The next call goes on behind the last key,
+-- so that it does not read the erased ones again; answers that are kept meanwhile may stay.
+create function rpc.erase_answers(p_payer text, p_limit integer, out erased integer, out has_more boolean)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -221,19 +222,22 @@ begin
   v_keys := array(
     select key_sha256
       from tenant.idempotency
-      where payer = p_payer and request_sha256 <> ''
+      where payer = p_payer and key_sha256 > coalesce(
+        (select erased_until from tenant.kept_answers where payer = p_payer), '')
       order by key_sha256
       limit p_limit);
+  has_more := cardinality(v_keys) = p_limit;
   select sum(large_bytes) into v_bytes
     from tenant.idempotency
     where payer = p_payer and key_sha256 = any (v_keys);
-  if v_bytes > 0 then
-    perform rpc.count_kept_bytes(p_payer, -v_bytes);
-  end if;
+  perform rpc.count_kept_bytes(p_payer, -coalesce(v_bytes, 0));
   update tenant.idempotency
     set request_sha256 = '', answer = 'null', large_bytes = null
-    where payer = p_payer and key_sha256 = any (v_keys);
-  return cardinality(v_keys);
+    where payer = p_payer and key_sha256 = any (v_keys) and request_sha256 <> '';
+  get diagnostics erased = row_count;
+  update tenant.kept_answers
+    set erased_until = case when has_more then v_keys[p_limit] end
+    where payer = p_payer;
 end $$;
 
 -- What is known of the data: a row or a few of each kind.
@@ -242,7 +246,7 @@ language plpgsql
 as $$
 begin
   delete from tenant.kept_answers
-    where payer = p_payer;
+    where payer = p_payer and bytes <= 0;
   delete from tenant.memory_rewording
     where payer = p_payer;
   delete from tenant.full_primitives
@@ -258,6 +262,7 @@ as $$
 declare
   v_left integer := {{erased_rows}};
   v_answers integer := 0;
+  v_more boolean := true;
 begin
   v_left := v_left - rpc.erase_counters(p_payer, v_left);
   v_left := v_left - rpc.erase_locks(p_payer, v_left);
@@ -268,14 +273,15 @@ begin
   v_left := v_left - rpc.erase_memories(p_payer, v_left);
   v_left := v_left - rpc.erase_sql(p_payer, v_left);
   if v_left > 0 then
-    v_answers := rpc.erase_answers(p_payer, {{erased_answers}});
+    select erased, has_more into v_answers, v_more
+      from rpc.erase_answers(p_payer, {{erased_answers}});
   end if;
-  if v_left > 0 and v_answers < {{erased_answers}} then
+  if not v_more then
     perform rpc.erase_measures(p_payer);
   end if;
   return json_build_object('ok', json_build_object(
     'deleted', {{erased_rows}} - v_left + v_answers,
-    'hasMore', v_left <= 0 or v_answers = {{erased_answers}}));
+    'hasMore', v_more));
 end $$;
 
 -- The same for a payer who asks for it, with an entry in the log of the account.

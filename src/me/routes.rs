@@ -87,6 +87,7 @@ fn rate_usage(rated: &Rated) -> RateUsage {
 /// minutes later, their slugs become free for everybody.
 ///
 /// With an `Idempotency-Key`, each call of a series needs a key of its own: the same one gets the first answer again.
+/// If another erasure ran after the first answer was lost, the repeated call is `idempotency-mismatch`: call with a new key.
 #[utoipa::path(operation_id = "erasePayer", tag = "account",
     request_body(content = ErasePayer, examples(
         ("all" = (summary = "Erase the data of this payer", value = json!({

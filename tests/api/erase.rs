@@ -119,7 +119,7 @@ async fn erase_all(caller: &Caller) -> (u64, u64) {
         if erased["hasMore"] == json!(false) {
             return (calls, rows);
         }
-        assert!(deleted > 0 && calls < 100, "{erased}");
+        assert!(calls < 100, "{erased}");
     }
 }
 
@@ -175,7 +175,7 @@ async fn many_rows_of_every_primitive_are_erased_call_by_call() {
     max.iter().for_each(|max| drop(shown.as_object_mut().unwrap().remove(*max)));
     assert_eq!(shown, quota);
     let (calls, deleted) = erase_all(&caller).await;
-    assert_eq!((calls, deleted), (1, 0), "nothing is left");
+    assert_eq!((calls, deleted), (2, 0), "nothing is left, and a call looks at 5,000 of the 6,000 keys at most");
 }
 
 #[tokio::test]

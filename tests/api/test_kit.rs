@@ -72,11 +72,14 @@ async fn many_new_payers_can_come_at_once() {
 #[tokio::test]
 async fn calls_that_come_while_the_token_is_stored_know_it() {
     let app = app().await;
-    let calls = futures_util::future::join_all((0..300_u64).map(|call| {
-        let (app, token) = (&app, format!("pb_test_0x{:040x}", 1_000 + call % 30));
+    let mut callers = Vec::new();
+    for payer in 1_000..1_030 {
+        callers.push(with_token(&app, &format!("pb_test_0x{payer:040x}")).await);
+    }
+    let calls = futures_util::future::join_all((0..300_usize).map(|call| {
+        let caller = &callers[call % 30];
         async move {
-            let caller = with_token(app, &token).await;
-            tokio::time::sleep(Duration::from_millis(call / 30 * 10)).await;
+            tokio::time::sleep(Duration::from_millis(call as u64 / 30 * 10)).await;
             caller.get("/v1/me").await
         }
     }));

@@ -42,7 +42,7 @@ function describe(verb, path, operation) {
     ...(operation.security?.every(way => Object.keys(way).length === 0) && { isPublic: true }),
     ...(answers.length > 0 &&
       !answers.includes('application/json') && {
-        answer: answers.includes('application/vnd.sqlite3') ? 'bytes' : 'text',
+        answer: { 'application/vnd.sqlite3': 'bytes', 'application/x-ndjson': 'lines' }[answers[0]] ?? 'text',
       }),
   };
 }

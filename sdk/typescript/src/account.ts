@@ -15,7 +15,6 @@ import type {
   Me,
   NewGrant,
   NewToken,
-  Page,
   Payment,
   Token,
 } from './types.js';
@@ -47,13 +46,7 @@ export class Account {
    * can be written as JSON. The `nextCursor` of a page goes on with an export that was interrupted.
    */
   export(options: ListOptions & CallOptions = {}): Pages<ExportedItem> {
-    const page = async (cursor?: string): Promise<Page<ExportedItem>> => {
-      const answer = await this.#call<string>('exportPayer', { ...options, cursor });
-      const items = answer.trimEnd().split('\n').map(line => JSON.parse(line));
-      const { cursor: nextCursor = null } = items.pop();
-      return { items, nextCursor };
-    };
-    return new Pages(page, options.cursor);
+    return new Pages(cursor => this.#call('exportPayer', { ...options, cursor }), options.cursor);
   }
 
   /** Lists the log of the account, newest first: sign-ins, tokens, grants, payments, refused calls. */

@@ -2,6 +2,7 @@ import { decode } from './decode.js';
 import { isOfNoRequest, mayHavePaid, PayerbaseAnswerError, PayerbaseConnectionError, PayerbaseError } from './errors.js';
 import { operations } from './generated/operations.js';
 import type { CallOptions, Fetch, PayerbaseOptions, WriteOptions } from './options.js';
+import { pageOfLines } from './pages.js';
 import { encoded, prepare, type Operation, type OperationId, type PreparedRequest } from './request.js';
 import type { Problem } from './types.js';
 import { backoffMs, deadline, sleep } from './waiting.js';
@@ -135,6 +136,11 @@ function messages(error: unknown): string {
 function read(operation: Operation, response: Response, body: string | Uint8Array, attempts: number): unknown {
   const { status, headers } = response;
   if (body instanceof Uint8Array || (response.ok && operation.answer === 'text')) return body;
+  if (response.ok && operation.answer === 'lines') {
+    const page = pageOfLines(body);
+    if (page) return page;
+    throw new PayerbaseAnswerError('the page is not complete: its last line is missing', status, body, attempts);
+  }
   const location = headers.get('Location');
   if (operation === operations.followLink && status === 302 && location) return location;
   if (status === 204) return null;

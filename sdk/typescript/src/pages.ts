@@ -1,5 +1,19 @@
 import type { Page } from './types.js';
 
+/** The page that lines of JSON are. `undefined`: it has not its last line, which has the cursor or ends the list. */
+export function pageOfLines(text: string): Page<unknown> | undefined {
+  try {
+    const items = text
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line));
+    const last = items.pop();
+    return ['next', 'end'].includes(last.type) ? { items, nextCursor: last.cursor ?? null } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * A list. `for await` goes through all items and fetches pages as they are needed; `page()` fetches one.
  * Nothing is sent before either.

@@ -18,7 +18,7 @@ export interface Operation {
   /** Whether it needs no token. */
   isPublic?: true;
   /** What it answers instead of JSON. */
-  answer?: 'text' | 'bytes';
+  answer?: 'text' | 'lines' | 'bytes';
 }
 
 /** The parameters of a call: those of path, query and body, and its options, in one object. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Payerbase } from '../src/index.js';
+import { Payerbase, PayerbaseAnswerError } from '../src/index.js';
 import { newClient, newToken, notingFetch, url } from './support.js';
 
 const PAYER = '0x52908400098527886e0f7030069857d2e4169ee7';
@@ -38,6 +38,12 @@ test('a payer exports what it has, and erases it', async () => {
   const rest = await pb.account.export({ cursor: nextCursor! }).all();
   assert.deepEqual(await pb.account.export({ limit: 1 }).all(), [counter, ...rest]);
   assert.equal(rest.find(item => item.type === 'memory')?.content, 'One\u2028two\u0085three.');
+  const cut: typeof fetch = async (input, init) => {
+    const answer = await fetch(input, init);
+    return new Response((await answer.text()).split('\n').slice(0, 1).join('\n'), answer);
+  };
+  const behindProxy = new Payerbase({ url, token: newToken(payer), fetch: cut });
+  await assert.rejects(behindProxy.account.export().all(), PayerbaseAnswerError);
   assert.equal((await pb.account.erase(payer)).hasMore, false);
   await assert.rejects(pb.counters.get('visits'), { code: 'not-found' });
 });

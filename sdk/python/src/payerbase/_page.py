@@ -22,4 +22,6 @@ class Page(Generic[T]):
 def of_lines(data: bytes) -> Page[dict[str, Any]]:
     """The page that lines of JSON are. The last line has the cursor of the next page, or ends the list."""
     *items, last = map(json.loads, data.rstrip().split(b"\n"))
+    if last["type"] not in ("next", "end"):
+        raise ValueError("its last line is missing")
     return Page(items=items, next_cursor=last["cursor"] if last["type"] == "next" else None)

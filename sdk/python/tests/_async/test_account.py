@@ -9,6 +9,7 @@ from eth_account.messages import encode_defunct
 
 from payerbase import AsyncPayerbase, PayerbaseError, PayerbaseProblem
 from payerbase._challenge import check_message
+from payerbase._page import of_lines
 from tests.support import Proxy, Server, fresh, problem
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,11 @@ async def test_a_grant_lets_another_payer_act(server: Server, pb: AsyncPayerbase
         await pb.grants.revoke(grant.id)
         with pytest.raises(PayerbaseProblem, match="not-granted"):
             await agent.counters.increment(name)
+
+
+def test_a_page_of_lines_without_the_last_one_is_not_complete() -> None:
+    with pytest.raises(ValueError, match="last line"):
+        of_lines(b'{"type":"counter","name":"visits"}\n')
 
 
 async def test_exports_and_erases_a_payer(server: Server) -> None:

@@ -44,7 +44,7 @@ export const operations = {
   getMe: { verb: "GET", path: "/v1/me", repeat: "free" },
   erasePayer: { verb: "POST", path: "/v1/me/erase", repeat: "keyed" },
   listAudit: { verb: "GET", path: "/v1/audit", repeat: "free" },
-  exportPayer: { verb: "GET", path: "/v1/me/export", repeat: "free", hasIntegers: true, answer: "text" },
+  exportPayer: { verb: "GET", path: "/v1/me/export", repeat: "free", hasIntegers: true, answer: "lines" },
   listTokens: { verb: "GET", path: "/v1/tokens", repeat: "free" },
   createToken: { verb: "POST", path: "/v1/tokens", repeat: "never" },
   rotateToken: { verb: "POST", path: "/v1/tokens/{id}/rotate", repeat: "never" },

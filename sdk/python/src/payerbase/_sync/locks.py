@@ -21,6 +21,8 @@ from payerbase.models import Lease
 
 WAIT_MS_MAX = 30_000
 # The lease is over: extending it again cannot help.
+# Another holder has the lock, or had it before the lease could be extended.
+HELD = {"lock-held", "lock-expired", "lock-wrong-token"}
 LOST = {"lock-not-held", "lock-expired", "lock-wrong-token"}
 
 
@@ -118,10 +120,10 @@ class Locks(LockCalls):
         Raises:
             PayerbaseProblem: `lock-held`: another one holds the lock, and `wait_ms` is over.
         """
-        # All attempts have the same token, so that a lost answer loses no lock.
-        token = secrets.token_urlsafe(24)
         wait_until = time.monotonic() + wait_ms / 1000
         while True:
+            # Chosen here, so that a lease whose answer does not come can be released.
+            token = secrets.token_urlsafe(24)
             asked_at = time.monotonic()
             left_ms = max(0, int((wait_until - time.monotonic()) * 1000))
             try:
@@ -134,12 +136,12 @@ class Locks(LockCalls):
                     self.extend(name, token=token, ttl_ms=ttl_ms)
                 break
             except BaseException as error:
-                is_held = isinstance(error, PayerbaseProblem) and error.code == "lock-held"
-                if not is_held and not self._transport.pays:
+                code = error.code if isinstance(error, PayerbaseProblem) else None
+                if code != "lock-held" and not self._transport.pays:
                     # The server may have given the lock although its answer did not come. Where the release would be
                     # paid, the lease ends by itself.
                     _threads.shielded(partial(self._give_up, name, token))
-                if not is_held or left_ms <= WAIT_MS_MAX:
+                if code not in HELD or time.monotonic() >= wait_until:
                     raise
         lock = HeldLock(self, lease, ttl_ms, asked_at)
         keeper = _threads.Background(lock._keep)

@@ -57,7 +57,8 @@ class Account(Group):
         `not-found`. Short links stop at once; ten minutes later, their slugs become free for everybody.
 
         With an `Idempotency-Key`, each call of a series needs a key of its own: the same one gets the first answer
-        again.
+        again. If another erasure ran after the first answer was lost, the repeated call is `idempotency-mismatch`: call
+        with a new key.
 
         Needs the scope `account:erase`.
 
