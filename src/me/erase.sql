@@ -208,9 +208,9 @@ begin
   return v_total;
 end $$;
 
--- Erases answers that are kept under idempotency keys, and looks at p_limit keys at most. The hashes of the keys stay, with
--- the hash of no request: a repeated write is refused with `idempotency-mismatch`. The next call goes on behind the last key,
--- so that it does not read the erased ones again; answers that are kept meanwhile may stay.
+-- Erases answers that are kept under idempotency keys, and looks at p_limit keys at most. The hashes of the keys stay,
+-- with the hash of no request: a repeated write is refused with `idempotency-mismatch`. The next call goes on behind
+-- the last key, so that it does not read the erased ones again; answers that are kept meanwhile may stay.
 create function rpc.erase_answers(p_payer text, p_limit integer, out erased integer, out has_more boolean)
 language plpgsql
 as $$

@@ -175,8 +175,8 @@ test('a client whose `fetch` pays has more time', async () => {
   try {
     const answering = async (): Promise<Response> => Response.json({});
     await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering }).account.me();
-    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_x' }).account.me();
-    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_x', timeout: 2 ** 40 }).account.me();
+    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_live_x' }).account.me();
+    await new Payerbase({ url: 'http://127.0.0.1:1', fetch: answering, token: 'pb_live_x', timeout: 2 ** 40 }).account.me();
   } finally {
     globalThis.setTimeout = original;
   }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import test from 'node:test';
 import { Payerbase, PayerbaseConnectionError, type JobInHand } from '../src/index.js';
 import { newClient, newPayingClient, newProxy, newToken, unavailable, until } from './support.js';
@@ -184,7 +186,11 @@ test('a worker that pays each call waits for a server that cannot be reached', a
   const onError = (error: unknown): void => {
     if (told.push(error) === 2) stop.abort();
   };
-  const { queues } = new Payerbase({ url: 'http://127.0.0.1:1', fetch: (url, init) => fetch(url, init), retries: 1 });
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  const { queues } = new Payerbase({ url: `http://127.0.0.1:${port}`, fetch: (url, init) => fetch(url, init), retries: 1 });
   await queues.work('mail', () => assert.fail('no job was got'), { waitMs: 0, signal: stop.signal, onError });
   assert.equal(told.length, 2);
   for (const error of told) {
