@@ -32,7 +32,7 @@ def methods(client: Payerbase | AsyncPayerbase) -> dict[str, Any]:
 
 
 def test_every_operation_can_be_reached() -> None:
-    source = "".join(inspect.getsource(function) for function in methods(Payerbase("http://x", "pb_t")).values())
+    source = "".join(inspect.getsource(function) for function in methods(Payerbase("http://x", "pb_live_t")).values())
     source += inspect.getsource(_references)
     constants = {name for name, value in vars(_operations).items() if isinstance(value, Operation)}
     assert {operation.id for operation in OPERATIONS} == IDS
@@ -40,14 +40,14 @@ def test_every_operation_can_be_reached() -> None:
 
 
 def test_both_clients_offer_the_same() -> None:
-    sync, asynchronous = methods(Payerbase("http://x", "pb_t")), methods(AsyncPayerbase("http://x", "pb_t"))
+    sync, asynchronous = methods(Payerbase("http://x", "pb_live_t")), methods(AsyncPayerbase("http://x", "pb_live_t"))
     assert sync.keys() == asynchronous.keys()
     for name, method in sync.items():
         assert list(inspect.signature(method).parameters) == list(inspect.signature(asynchronous[name]).parameters)
 
 
 def test_everything_public_is_described() -> None:
-    undescribed = [name for name, method in methods(Payerbase("http://x", "pb_t")).items() if not method.__doc__]
+    undescribed = [name for name, method in methods(Payerbase("http://x", "pb_live_t")).items() if not method.__doc__]
     assert undescribed == []
 
 
