@@ -6,7 +6,7 @@ import pytest
 
 from payerbase import AsyncPayerbase, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem, _tasks
 from payerbase._async.locks import AsyncHeldLock
-from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+from tests.support import LOSES_ANSWER, Fault, Proxy, fresh, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +111,17 @@ async def test_a_lease_that_may_be_old_is_extended_first(pb: AsyncPayerbase) -> 
     await pb.locks.acquire(name, ttl_ms=1_500)
     async with pb.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
         assert not lock.lost
+
+
+async def test_goes_on_waiting_if_an_old_lease_was_taken_by_another_one(
+    pb_behind_proxy: AsyncPayerbase, proxy: Proxy
+) -> None:
+    name = fresh()
+    await pb_behind_proxy.locks.acquire(name, ttl_ms=1_500)
+    proxy.faults.extend([Fault(delays_seconds=0.01), problem(409, "lock-wrong-token")])
+    async with pb_behind_proxy.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
+        assert not lock.lost
+    assert not proxy.faults
 
 
 async def test_a_lease_is_lost_when_its_time_is_over(pb: AsyncPayerbase) -> None:

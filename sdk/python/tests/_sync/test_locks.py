@@ -8,7 +8,7 @@ import pytest
 
 from payerbase import Payerbase, PayerbaseConnectionError, PayerbaseError, PayerbaseProblem, _threads
 from payerbase._sync.locks import HeldLock
-from tests.support import LOSES_ANSWER, Proxy, fresh, problem
+from tests.support import LOSES_ANSWER, Fault, Proxy, fresh, problem
 
 
 def test_acquires_extends_and_releases(pb: Payerbase) -> None:
@@ -109,6 +109,15 @@ def test_a_lease_that_may_be_old_is_extended_first(pb: Payerbase) -> None:
     pb.locks.acquire(name, ttl_ms=1_500)
     with pb.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
         assert not lock.lost
+
+
+def test_goes_on_waiting_if_an_old_lease_was_taken_by_another_one(pb_behind_proxy: Payerbase, proxy: Proxy) -> None:
+    name = fresh()
+    pb_behind_proxy.locks.acquire(name, ttl_ms=1_500)
+    proxy.faults.extend([Fault(delays_seconds=0.01), problem(409, "lock-wrong-token")])
+    with pb_behind_proxy.locks.hold(name, ttl_ms=1_000, wait_ms=20_000) as lock:
+        assert not lock.lost
+    assert not proxy.faults
 
 
 def test_a_lease_is_lost_when_its_time_is_over(pb: Payerbase) -> None:
