@@ -27,8 +27,8 @@ pub fn configure(service: &mut ServiceConfig<'_>) {
 /// (held ones), `job` (with errors), `memory` (with its vector), `sqlDatabase` (get it with `exportSql`), `credit`, `ledgerEntry`,
 /// `payment`, `token`, `grant` and `auditEntry`, in this order.
 ///
-/// The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted meanwhile may
-/// be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
+/// The export is no snapshot: it shows a row that changes meanwhile as it was before or after the change, and it may show a row
+/// that is deleted meanwhile. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
 #[utoipa::path(operation_id = "exportPayer", tag = "account", params(ExportPayer),
     responses((status = 200, description = PAGE, content_type = "application/x-ndjson", body = Lines)))]
 #[get("/me/export")]

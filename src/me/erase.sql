@@ -230,7 +230,9 @@ begin
   select sum(large_bytes) into v_bytes
     from tenant.idempotency
     where payer = p_payer and key_sha256 = any (v_keys);
-  perform rpc.count_kept_bytes(p_payer, -coalesce(v_bytes, 0));
+  if v_bytes > 0 or has_more then
+    perform rpc.count_kept_bytes(p_payer, -coalesce(v_bytes, 0));
+  end if;
   update tenant.idempotency
     set request_sha256 = '', answer = 'null', large_bytes = null
     where payer = p_payer and key_sha256 = any (v_keys) and request_sha256 <> '';

@@ -17,8 +17,8 @@ const TRIES: u32 = 20;
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Erases all data of a payer, on a server. Returns the number of rows. If a turn fails, what was erased before stays erased, and
-/// the next erasure continues.
+/// Erases all data of a payer, on a server. Returns the number of rows. If a turn fails, the turns before it have
+/// taken effect, and the next erasure deletes the rest.
 ///
 /// # Errors
 /// Those of the lanes: `payer-busy`, `overloaded`, `database-unavailable`, `outcome-unknown`.

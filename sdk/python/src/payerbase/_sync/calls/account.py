@@ -78,8 +78,9 @@ class Account(Group):
         with `sql.export_database`), `credit`, `ledgerEntry`, `payment`, `token`, `grant` and `auditEntry`, in this
         order.
 
-        The export is no snapshot: what changes while it runs may be in it as before or as after, and what is deleted
-        meanwhile may be in it. Secrets are not in it: tokens of locks, leases of jobs, secrets of tokens.
+        The export is no snapshot: it shows a row that changes meanwhile as it was before or after the change, and it
+        may show a row that is deleted meanwhile. Secrets are not in it: tokens of locks, leases of jobs, secrets of
+        tokens.
 
         Needs the scope `account:export`.
 
